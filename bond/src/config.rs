@@ -1,0 +1,127 @@
+//! What the operator asked for, already checked and with defaults filled in.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use wire::EthAddr;
+
+/// A member of a bond, for as long as its interface stays in the port.
+///
+/// The driver chooses the number; the engine only compares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct MemberId(pub u32);
+
+/// `Port.bond_mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    #[default]
+    ActiveBackup,
+    BalanceSlb,
+    BalanceTcp,
+}
+
+/// When a better member takes over from a working active member (`bond-primary-reselect`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PrimaryReselect {
+    /// The primary takes over whenever it is enabled. As Open vSwitch.
+    #[default]
+    Always,
+    /// The primary takes over if its link is faster, or as fast and full duplex where the active
+    /// member's is not.
+    Better,
+    /// The primary takes over only when the active member fails.
+    Failure,
+}
+
+/// A port with several interfaces, as configured.
+///
+/// Times are whole milliseconds in the database. The engine takes any `Duration`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BondConfig {
+    /// `Port.name`.
+    pub name: String,
+    pub mode: Mode,
+    /// `bond_updelay`: how long a link must be up before the member is enabled.
+    pub updelay: Duration,
+    /// `bond_downdelay`: how long a link must be down before the member is disabled.
+    pub downdelay: Duration,
+    /// `bond-hash-basis`.
+    pub hash_basis: u32,
+    /// `bond-primary`: an interface's name; it need not be a member.
+    pub primary: Option<String>,
+    /// `bond-primary-reselect`.
+    pub primary_reselect: PrimaryReselect,
+    /// `bond-failback-delay`: how long a returning member must stay enabled before it takes over
+    /// from a working active member; 0 = at once.
+    pub failback_delay: Duration,
+    /// `bond-failback-limit`: failbacks in any hour; 0 = no limit. One made by hand does not count.
+    pub failback_limit: u32,
+    /// `all-members-active`: accept multicast on every member (balance-slb without LACP).
+    pub all_members_active: bool,
+    /// `lb-output-action`: balance-tcp in one pass.
+    pub lb_output: bool,
+    /// `bond-rebalance-interval`; zero turns rebalancing off.
+    pub rebalance_interval: Duration,
+    /// `Port.lacp`; `None` = off.
+    pub lacp: Option<LacpConfig>,
+    /// `lacp-fallback-ab`.
+    pub lacp_fallback_ab: bool,
+    /// The identity that recirculated packets carry; unique in the datapath and not 0.
+    /// Used, and shown, only in the balancing modes.
+    pub recirc_id: u32,
+    /// `Port.bond_active_slave`: the hardware address of the member that was active in the last
+    /// run. Looked at only when the bond is new.
+    pub active_member_mac: Option<EthAddr>,
+    /// In the order of the database row's interfaces, sorted by name.
+    pub members: Vec<MemberConfig>,
+}
+
+/// One interface of a bond.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemberConfig {
+    pub id: MemberId,
+    /// `Interface.name`.
+    pub name: String,
+    /// The device's present hardware address.
+    pub mac: EthAddr,
+    /// `bond-member-priority`: among enabled members that are not primary the higher wins.
+    pub priority: i32,
+    /// Ignored unless the bond has LACP.
+    pub lacp: LacpMemberConfig,
+}
+
+/// `lacp-time`: how often the partner is asked to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LacpTime {
+    /// Every 30 s; time-out 90 s.
+    #[default]
+    Slow,
+    /// Every second; time-out 3 s.
+    Fast,
+}
+
+/// LACP for a port as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LacpConfig {
+    /// `Port.lacp`: active sends unasked, passive only to an active partner.
+    pub active: bool,
+    pub time: LacpTime,
+    /// `lacp-system-id`, by default the bridge's address.
+    pub system_id: EthAddr,
+    /// `lacp-system-priority`, 1 to 65535, lower is preferred; by default 65534.
+    pub system_priority: u16,
+}
+
+/// LACP for one interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LacpMemberConfig {
+    /// `lacp-port-id`, 1 to 65535; 0 = the driver has none to give, LACP picks one.
+    pub port_id: u16,
+    /// `lacp-port-priority`, 1 to 65535, lower is preferred; by default 65535.
+    pub port_priority: u16,
+    /// `lacp-aggregation-key`, 1 to 65535; 0 = the port's own.
+    pub key: u16,
+}

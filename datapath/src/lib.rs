@@ -1,0 +1,115 @@
+//! The datapath: frames in, a cached flow's actions, frames out.
+//!
+//! [`Datapath`] is the control side's view of any backend; `userspace` is the real one, `fake`
+//! records what it is told, `chaos` fails on purpose from a seed. The packet path itself is in
+//! `userspace`: it takes no lock that the control side holds.
+//!
+//! A backend knows bucket tables ([`table`]), never bonds.
+
+pub mod action;
+pub mod flow;
+pub mod table;
+pub mod upcall;
+
+use std::sync::Arc;
+
+use netdev::{IoCounters, Packet, PacketIo};
+use wire::Time;
+
+pub use action::{Action, PortNo, UserspaceReason};
+pub use flow::{FlowHandle, FlowStats};
+pub use table::{Bucket, BucketTable, Ingress, TableId};
+pub use upcall::{SlowPath, Translation, Upcall};
+
+/// Totals over all threads; what `dpif/show` and `dpctl/show` print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatapathStats {
+    /// Packets that a cached flow handled.
+    pub hit: u64,
+    /// Packets that were translated.
+    pub missed: u64,
+    /// Packets that could be neither.
+    pub lost: u64,
+    pub flows: u64,
+    pub masks: u64,
+}
+
+/// What a packet is sent out with when the control side makes one.
+#[derive(Debug)]
+pub struct Execute {
+    pub packet: Packet,
+    /// The port it counts as received on.
+    pub in_port: PortNo,
+    pub actions: Vec<Action>,
+}
+
+/// Why the datapath refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatapathError {
+    #[error("datapath port {0} is in use")]
+    PortInUse(u32),
+    #[error("no datapath port {0}")]
+    NoSuchPort(u32),
+    #[error("no bucket table {0}")]
+    NoSuchTable(u32),
+    #[error("the datapath has stopped")]
+    Stopped,
+}
+
+/// A function to run on a datapath thread, between two batches of packets.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// A datapath, as the control side sees it. All calls are cheap and none waits for packets,
+/// except those that say so.
+pub trait Datapath: Send + Sync {
+    /// Adds a device. `wanted` is taken if it is free, else the lowest free number from 1 on.
+    /// Waits until the datapath's threads have it.
+    fn port_add(
+        &self,
+        name: &str,
+        io: Box<dyn PacketIo>,
+        wanted: Option<PortNo>,
+    ) -> Result<PortNo, DatapathError>;
+
+    /// Removes a port and closes its device. Waits until no thread uses it any more.
+    fn port_del(&self, port: PortNo) -> Result<(), DatapathError>;
+
+    /// What the port's queues counted.
+    fn port_counters(&self, port: PortNo) -> Option<IoCounters>;
+
+    /// Makes `table` what packets use from now on: one atomic store, whatever the number of
+    /// flows. Creates the table when it is new.
+    fn table_publish(&self, id: TableId, table: Arc<BucketTable>);
+
+    fn table_remove(&self, id: TableId);
+
+    /// Bytes sent through each bucket since the table was made. Never shrinks.
+    fn table_bytes(&self, id: TableId) -> Option<Box<[u64; 256]>>;
+
+    /// The table in force, to show a flow's actions as what they do now.
+    fn table(&self, id: TableId) -> Option<Arc<BucketTable>>;
+
+    /// Every installed flow, of all threads, in order of installation.
+    fn flows(&self) -> Vec<Arc<FlowHandle>>;
+
+    /// Takes a flow out; a packet that arrives later is translated anew.
+    fn flow_remove(&self, flow: &Arc<FlowHandle>);
+
+    /// Takes all flows out.
+    fn flow_flush(&self);
+
+    /// Sends a packet of the control side's own through `actions`.
+    fn execute(&self, what: Execute);
+
+    /// Runs `job` on a datapath thread (the first, where there are several). This is how the
+    /// control side reads what belongs to the packet path without a lock between them.
+    fn run(&self, job: Job);
+
+    fn stats(&self) -> DatapathStats;
+
+    /// Most flows that may be installed at once.
+    fn set_flow_limit(&self, limit: usize);
+
+    /// The clock for flow statistics ("used" times).
+    fn now(&self) -> Time;
+}

@@ -1,0 +1,38 @@
+//! What the datapath asks of translation when no cached flow matches.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use netdev::Packet;
+use wire::{FlowKey, FlowMask, Time};
+
+use crate::action::{Action, PortNo, UserspaceReason};
+
+/// The answer to a miss.
+pub struct Translation {
+    pub actions: Arc<[Action]>,
+    /// Where translation looked: the megaflow. Never wider than what was looked at.
+    pub mask: FlowMask,
+    /// False: do it for this packet, install nothing.
+    pub install: bool,
+    /// Translation's own notes on the flow, handed back at revalidation (`FlowHandle::notes`).
+    pub notes: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// A packet that a flow sent up, not part of forwarding (LACP and such).
+pub struct SlowPath<'a> {
+    pub reason: UserspaceReason,
+    pub in_port: PortNo,
+    pub packet: &'a Packet,
+    pub key: &'a FlowKey,
+}
+
+/// Translation, as the datapath's threads call it. Works on immutable snapshots; must not wait
+/// for the control side.
+pub trait Upcall: Send + Sync {
+    /// Translates a packet once, with its side effects (MAC learning). `in_port` is in the key.
+    fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation;
+
+    /// A flow said `Userspace`.
+    fn slow_path(&self, now: Time, what: SlowPath<'_>);
+}

@@ -1,0 +1,62 @@
+//! How a datapath thread moves frames: one trait, whatever the device.
+
+use std::os::fd::RawFd;
+
+use crate::packet::Packet;
+
+/// Frames that the queues themselves counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IoCounters {
+    pub rx_packets: u64,
+    pub rx_bytes: u64,
+    /// Lost before we saw them: a full ring.
+    pub rx_dropped: u64,
+    pub tx_packets: u64,
+    pub tx_bytes: u64,
+    /// Refused by the device (down, full queue, too long).
+    pub tx_dropped: u64,
+}
+
+/// The receive and transmit queues of one open device, used by one datapath thread.
+///
+/// Per round: `recv`, work on the packets, `send` to this and other devices, `flush` those, and
+/// last `release` the device that they came from.
+pub trait PacketIo: Send {
+    /// Readable when `recv` has something to give. `None` for a device without receive side.
+    fn fd(&self) -> Option<RawFd>;
+
+    /// Appends at most `max` frames to `out`; returns how many. Never blocks.
+    fn recv(&mut self, out: &mut Vec<Packet>, max: usize) -> usize;
+
+    /// Takes back the receive memory of every packet that `recv` has given.
+    ///
+    /// # Safety
+    ///
+    /// No packet of an earlier `recv` of this device is used after this, and every device that
+    /// one was sent to has been flushed.
+    unsafe fn release(&mut self);
+
+    /// Queues a frame for transmission; it goes out at `flush` at the latest. Never blocks.
+    ///
+    /// # Safety
+    ///
+    /// The packet's bytes stay valid and unchanged until `flush` returns.
+    unsafe fn send(&mut self, packet: &Packet);
+
+    /// Hands all queued frames to the device. What it refuses is dropped and counted.
+    fn flush(&mut self);
+
+    fn counters(&self) -> IoCounters;
+}
+
+/// Why a device could not be opened or changed; `Display` is what goes to `Interface.error`.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The same sentence that Open vSwitch prints.
+    #[error("could not open network device {name} ({source})")]
+    Open { name: String, source: std::io::Error },
+    #[error("could not add network device {name} to ofproto ({source})")]
+    Add { name: String, source: std::io::Error },
+    #[error("could not set {what} of network device {name} ({source})")]
+    Set { name: String, what: &'static str, source: std::io::Error },
+}

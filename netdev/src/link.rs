@@ -1,0 +1,57 @@
+//! Link state and parameters of kernel devices.
+
+use wire::EthAddr;
+
+/// What the kernel says of a device (rtnetlink).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkInfo {
+    pub ifindex: u32,
+    pub name: String,
+    pub mac: EthAddr,
+    pub mtu: u32,
+    /// `IFF_UP`.
+    pub admin_up: bool,
+    /// `IFF_LOWER_UP`: the kernel's cached carrier.
+    pub carrier: bool,
+    /// `IFLA_INFO_KIND`, such as `veth` or `tun`; empty for hardware.
+    pub kind: String,
+}
+
+/// News from the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// New or changed. After an overrun the monitor sends one for every device.
+    Changed(LinkInfo),
+    Gone {
+        ifindex: u32,
+        name: String,
+    },
+}
+
+/// `ethtool`'s view of the link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// Mbit/s; 0 = unknown.
+    pub speed_mbps: u64,
+    /// `None` = unknown.
+    pub full_duplex: Option<bool>,
+}
+
+/// Counters of a device, from the view of the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    pub rx_packets: u64,
+    pub tx_packets: u64,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub rx_dropped: u64,
+    pub tx_dropped: u64,
+    pub rx_errors: u64,
+    pub tx_errors: u64,
+    pub rx_frame_err: u64,
+    pub rx_over_err: u64,
+    pub rx_crc_err: u64,
+    pub rx_missed_errors: u64,
+    pub collisions: u64,
+    pub multicast: u64,
+}

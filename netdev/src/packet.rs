@@ -1,0 +1,165 @@
+//! One frame, in the memory of the device that received it or on the heap.
+
+use std::ptr::NonNull;
+
+/// Room kept before a frame for two VLAN tags.
+pub const HEADROOM: usize = 16;
+
+/// Offload state that travels with a frame: Linux's `struct virtio_net_hdr`, host byte order.
+///
+/// A frame from a veth or tap peer may lack its L4 checksum (`NEEDS_CSUM`) or be a train of
+/// segments (`gso_type`); it must leave with the same state or be completed in software.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct VnetHdr {
+    pub flags: u8,
+    pub gso_type: u8,
+    pub hdr_len: u16,
+    pub gso_size: u16,
+    pub csum_start: u16,
+    pub csum_offset: u16,
+}
+
+impl VnetHdr {
+    /// `flags`: the checksum from `csum_start` on is still to be computed.
+    pub const NEEDS_CSUM: u8 = 1;
+    /// `flags`: the checksum has been verified.
+    pub const DATA_VALID: u8 = 2;
+}
+
+/// One Ethernet frame and its offload state.
+///
+/// The bytes are either the packet's own, or a device's receive memory: then they are valid only
+/// until that device's [`PacketIo::release`](crate::PacketIo::release), and whoever keeps a
+/// packet longer takes a copy with [`Packet::to_owned_packet`].
+pub struct Packet {
+    buf: NonNull<u8>,
+    cap: u32,
+    off: u32,
+    len: u32,
+    pub vnet: VnetHdr,
+    _heap: Option<Box<[u8]>>,
+}
+
+// SAFETY: a packet is the only user of its bytes: the heap is its own, and receive memory is
+// handed out once between two releases.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    /// A copy of `frame` on the heap, with headroom.
+    pub fn new(frame: &[u8]) -> Packet {
+        let mut heap = vec![0; HEADROOM + frame.len()].into_boxed_slice();
+        heap[HEADROOM..].copy_from_slice(frame);
+        Packet {
+            buf: NonNull::new(heap.as_mut_ptr()).expect("a box is never null"),
+            cap: heap.len() as u32,
+            off: HEADROOM as u32,
+            len: frame.len() as u32,
+            vnet: VnetHdr::default(),
+            _heap: Some(heap),
+        }
+    }
+
+    /// A frame of `len` octets at `off` in device memory of `cap` octets at `buf`.
+    ///
+    /// # Safety
+    ///
+    /// `buf..buf + cap` is readable and writable, used by nobody else, and stays so until the
+    /// device's next `release`; `off + len <= cap`.
+    pub unsafe fn from_device(
+        buf: NonNull<u8>,
+        cap: u32,
+        off: u32,
+        len: u32,
+        vnet: VnetHdr,
+    ) -> Packet {
+        debug_assert!(off + len <= cap);
+        Packet { buf, cap, off, len, vnet, _heap: None }
+    }
+
+    /// A copy that owns its bytes.
+    pub fn to_owned_packet(&self) -> Packet {
+        Packet { vnet: self.vnet, ..Packet::new(self.data()) }
+    }
+
+    /// The frame.
+    #[inline]
+    pub fn data(&self) -> &[u8] {
+        // SAFETY: off + len <= cap always, and the memory is ours (see the type).
+        unsafe {
+            std::slice::from_raw_parts(self.buf.as_ptr().add(self.off as usize), self.len as usize)
+        }
+    }
+
+    /// The frame, to change.
+    #[inline]
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `data`, and `self` is borrowed exclusively.
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                self.buf.as_ptr().add(self.off as usize),
+                self.len as usize,
+            )
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Octets free before the frame.
+    pub fn headroom(&self) -> usize {
+        self.off as usize
+    }
+
+    /// Cuts the frame to at most `len` octets.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len as u32);
+    }
+
+    /// Inserts a VLAN tag after the addresses. Moves to the heap when there is no headroom.
+    /// A frame shorter than the two addresses is left alone.
+    pub fn push_vlan(&mut self, tpid: u16, tci: u16) {
+        if self.len < 12 {
+            return;
+        }
+        if self.off < 4 {
+            *self = self.to_owned_packet();
+        }
+        self.off -= 4;
+        self.len += 4;
+        let d = self.data_mut();
+        d.copy_within(4..16, 0);
+        d[12..14].copy_from_slice(&tpid.to_be_bytes());
+        d[14..16].copy_from_slice(&tci.to_be_bytes());
+        self.shift_offload(4);
+    }
+
+    /// Removes the outer VLAN tag. The caller knows that there is one.
+    pub fn pop_vlan(&mut self) {
+        if self.len < 18 {
+            return;
+        }
+        self.data_mut().copy_within(0..12, 4);
+        self.off += 4;
+        self.len -= 4;
+        self.shift_offload(-4);
+    }
+
+    fn shift_offload(&mut self, by: i16) {
+        if self.vnet.flags & VnetHdr::NEEDS_CSUM != 0 {
+            self.vnet.csum_start = self.vnet.csum_start.wrapping_add_signed(by);
+        }
+        if self.vnet.hdr_len != 0 {
+            self.vnet.hdr_len = self.vnet.hdr_len.wrapping_add_signed(by);
+        }
+    }
+}
+
+impl std::fmt::Debug for Packet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Packet({} octets, {:?})", self.len, self.vnet)
+    }
+}

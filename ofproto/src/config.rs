@@ -1,0 +1,131 @@
+//! What `vswitchd` tells ofproto of bridges and ports: a whole new picture each time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bond::{Forwarding, MemberId};
+use datapath::{PortNo, TableId};
+use wire::EthAddr;
+
+/// An OpenFlow port number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfPort(pub u32);
+
+impl OfPort {
+    /// The bridge's own port.
+    pub const LOCAL: OfPort = OfPort(0xfffe);
+}
+
+/// Every bridge; what is not in it any more goes away.
+#[derive(Clone, Debug, Default)]
+pub struct SwitchConfig {
+    pub bridges: Vec<BridgeConfig>,
+}
+
+/// `Bridge.fail_mode` while no controller is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailMode {
+    /// Forward as a learning switch.
+    #[default]
+    Standalone,
+    /// Forward nothing that no flow says.
+    Secure,
+}
+
+#[derive(Clone, Debug)]
+pub struct BridgeConfig {
+    pub name: String,
+    /// The bridge's own address.
+    pub mac: EthAddr,
+    pub datapath_id: u64,
+    pub fail_mode: FailMode,
+    /// `mac-aging-time`, 15 s to 3600 s, by default 300 s.
+    pub mac_aging: Duration,
+    /// `mac-table-size`, 10 to 1,000,000, by default 8192.
+    pub mac_table_size: usize,
+    /// `forward-bpdu`.
+    pub forward_bpdu: bool,
+    /// `flood_vlans`: VLANs in which learning is off and everything floods.
+    pub flood_vlans: BTreeSet<u16>,
+    pub bundles: Vec<BundleConfig>,
+}
+
+/// `Port.vlan_mode`, the database's default already worked out from `tag` and `trunks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VlanMode {
+    Access,
+    Trunk,
+    NativeTagged,
+    NativeUntagged,
+    /// QinQ with this outer TPID (0x8100 or 0x88a8).
+    Dot1qTunnel {
+        tpid: u16,
+    },
+}
+
+/// A port of the database: one interface, or a bond of several.
+#[derive(Clone, Debug)]
+pub struct BundleConfig {
+    /// `Port.name`.
+    pub name: String,
+    pub vlan_mode: VlanMode,
+    /// The access or native VLAN; 0 for none.
+    pub vlan: u16,
+    /// Trunked VLANs; empty = all.
+    pub trunks: BTreeSet<u16>,
+    /// `priority-tags`: `no`, `if-nonzero`, `always`.
+    pub priority_tags: PriorityTags,
+    /// `protected`: no traffic between two protected ports.
+    pub protected: bool,
+    pub ifaces: Vec<IfaceConfig>,
+    /// `None` for an ordinary port.
+    pub bond: Option<Arc<BondHandle>>,
+    /// LACP runs here: slow-protocol frames are consumed.
+    pub lacp: bool,
+}
+
+/// `Port.other_config:priority-tags`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PriorityTags {
+    #[default]
+    No,
+    IfNonzero,
+    Always,
+}
+
+/// One interface.
+#[derive(Clone, Debug)]
+pub struct IfaceConfig {
+    pub name: String,
+    pub of_port: OfPort,
+    /// Within a bond, the engine's name for it.
+    pub member: Option<MemberId>,
+    pub mac: EthAddr,
+    pub kind: IfaceKind,
+    /// BFD frames that arrive here are consumed.
+    pub bfd: bool,
+    /// CFM frames that arrive here are consumed.
+    pub cfm: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfaceKind {
+    /// A port of the datapath.
+    Datapath(PortNo),
+    /// No datapath port: packets continue at the interface of this name (a patch port of this or
+    /// another bridge). An unmatched peer drops.
+    Patch { peer: String },
+}
+
+/// A bond, as translation sees it: the links thread stores, everyone reads.
+#[derive(Debug)]
+pub struct BondHandle {
+    /// The bond's bucket table in the datapath.
+    pub table: TableId,
+    /// The engine's latest word. Stored together with the datapath's table.
+    pub forwarding: ArcSwap<Forwarding>,
+    /// 0 for none; recirculated packets of this bond carry it.
+    pub recirc_id: u32,
+}

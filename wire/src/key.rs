@@ -1,0 +1,142 @@
+//! The flow key: what a packet looks like to the datapath, in one flat value.
+
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use crate::EthAddr;
+
+/// One VLAN tag, both halves in host byte order; all zero when there is none.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C)]
+pub struct VlanTag {
+    /// 0x8100 or 0x88a8.
+    pub tpid: u16,
+    /// PCP (3 bits), `CFI` (set by us for "a tag is present", as Open vSwitch does), VID (12 bits).
+    pub tci: u16,
+}
+
+impl VlanTag {
+    /// Stands in `tci` for "a tag is present", so that VID 0 differs from no tag.
+    pub const CFI: u16 = 0x1000;
+    pub const VID_MASK: u16 = 0x0fff;
+    pub const PCP_SHIFT: u16 = 13;
+
+    pub const fn is_present(self) -> bool {
+        self.tci & VlanTag::CFI != 0
+    }
+
+    pub const fn vid(self) -> u16 {
+        self.tci & VlanTag::VID_MASK
+    }
+
+    pub const fn pcp(self) -> u8 {
+        (self.tci >> VlanTag::PCP_SHIFT) as u8
+    }
+}
+
+/// `nw_frag`: the packet is a fragment.
+pub const FRAG_ANY: u8 = 1;
+/// `nw_frag`: not the first fragment, so it has no L4 header.
+pub const FRAG_LATER: u8 = 2;
+
+/// The fields that a datapath flow can match, all integers in host byte order.
+///
+/// A mask is the same type with bits set where a flow looks. Fields that a packet lacks are
+/// zero. The layout has no padding, so that a key compares, masks and hashes as `WORDS` words
+/// of 64 bits.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(C, align(8))]
+pub struct FlowKey {
+    // Metadata.
+    /// 0 for a packet fresh from a port, else the identity given to `recirc`.
+    pub recirc_id: u32,
+    /// The value that the `hash` action left; 0 before it.
+    pub dp_hash: u32,
+    /// Datapath port number.
+    pub in_port: u32,
+    pub pkt_mark: u32,
+
+    // L2.
+    pub eth_dst: EthAddr,
+    pub eth_src: EthAddr,
+    /// Outer tag first.
+    pub vlan: [VlanTag; 2],
+    /// The type after the tags; 0x05ff for an IEEE 802.2 frame without SNAP Ethernet type.
+    pub eth_type: u16,
+
+    // L3. IPv4 addresses stand in the last four octets, the first twelve zero.
+    /// `FRAG_*` bits.
+    pub nw_frag: u8,
+    /// IP protocol; for ARP and RARP the low octet of the opcode.
+    pub nw_proto: u8,
+    /// DSCP and ECN.
+    pub nw_tos: u8,
+    pub nw_ttl: u8,
+    /// TCP flags (12 bits).
+    pub tcp_flags: u16,
+    pub nw_src: [u8; 16],
+    pub nw_dst: [u8; 16],
+    /// IPv6 flow label (20 bits).
+    pub ipv6_label: u32,
+
+    // L4; for ICMP type and code.
+    pub tp_src: u16,
+    pub tp_dst: u16,
+
+    // ARP and neighbour discovery.
+    pub nd_target: [u8; 16],
+    pub arp_sha: EthAddr,
+    pub arp_tha: EthAddr,
+    pub skb_priority: u32,
+    /// Always zero; makes the size a whole number of words.
+    pub(crate) pad: u32,
+}
+
+/// Bits set where a flow looks at the key.
+pub type FlowMask = FlowKey;
+
+impl FlowKey {
+    /// Size in 64-bit words.
+    pub const WORDS: usize = size_of::<FlowKey>() / 8;
+
+    /// Every bit set: an exact match.
+    pub fn exact_mask() -> FlowMask {
+        let mut k = FlowKey::new_zeroed();
+        k.as_mut_bytes().fill(0xff);
+        k
+    }
+
+    /// The key as words, to compare, mask and hash.
+    pub fn words(&self) -> &[u64; FlowKey::WORDS] {
+        zerocopy::transmute_ref!(self)
+    }
+
+    /// The key as words, to change.
+    pub fn words_mut(&mut self) -> &mut [u64; FlowKey::WORDS] {
+        zerocopy::transmute_mut!(self)
+    }
+
+    /// This key with the bits outside `mask` cleared.
+    pub fn masked(&self, mask: &FlowMask) -> FlowKey {
+        let mut k = *self;
+        for (a, m) in k.words_mut().iter_mut().zip(mask.words()) {
+            *a &= *m;
+        }
+        k
+    }
+
+    /// The address in `nw_src` as IPv4.
+    pub fn ipv4_src(&self) -> [u8; 4] {
+        [self.nw_src[12], self.nw_src[13], self.nw_src[14], self.nw_src[15]]
+    }
+
+    /// The address in `nw_dst` as IPv4.
+    pub fn ipv4_dst(&self) -> [u8; 4] {
+        [self.nw_dst[12], self.nw_dst[13], self.nw_dst[14], self.nw_dst[15]]
+    }
+}
+
+const _: () = assert!(size_of::<FlowKey>() % 8 == 0);

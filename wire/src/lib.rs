@@ -1,0 +1,11 @@
+//! Packet formats, the flow key and the hashes that a user can see.
+//!
+//! Nothing here touches a device, a clock or a socket: bytes in, values out.
+
+pub mod eth;
+pub mod key;
+pub mod time;
+
+pub use eth::{EthAddr, EtherType};
+pub use key::{FlowKey, FlowMask, VlanTag};
+pub use time::Time;
