@@ -4,6 +4,10 @@ use std::os::fd::RawFd;
 
 use crate::packet::Packet;
 
+pub mod dummy;
+pub mod internal;
+pub mod system;
+
 /// Frames that the queues themselves counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IoCounters {
@@ -53,10 +57,21 @@ pub trait PacketIo: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The same sentence that Open vSwitch prints.
-    #[error("could not open network device {name} ({source})")]
+    #[error("could not open network device {name} ({})", reason(source))]
     Open { name: String, source: std::io::Error },
-    #[error("could not add network device {name} to ofproto ({source})")]
+    #[error("could not add network device {name} to ofproto ({})", reason(source))]
     Add { name: String, source: std::io::Error },
-    #[error("could not set {what} of network device {name} ({source})")]
+    #[error("could not set {what} of network device {name} ({})", reason(source))]
     Set { name: String, what: &'static str, source: std::io::Error },
+    #[error("could not read {what} of network device {name} ({})", reason(source))]
+    Get { name: String, what: &'static str, source: std::io::Error },
+}
+
+/// What `strerror` says, without the "(os error N)" that `io::Error` adds.
+fn reason(e: &std::io::Error) -> String {
+    let s = e.to_string();
+    match s.rfind(" (os error ") {
+        Some(end) if e.raw_os_error().is_some() => s[..end].to_owned(),
+        _ => s,
+    }
 }

@@ -2,6 +2,15 @@
 
 use wire::EthAddr;
 
+pub mod ethtool;
+pub mod mii;
+mod monitor;
+mod proto_socket;
+
+use crate::DeviceError;
+pub use monitor::LinkMonitor;
+pub use proto_socket::ProtoSocket;
+
 /// What the kernel says of a device (rtnetlink).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkInfo {
@@ -54,4 +63,27 @@ pub struct LinkStats {
     pub rx_missed_errors: u64,
     pub collisions: u64,
     pub multicast: u64,
+}
+
+/// One device of the current network namespace, by name.
+pub fn get(name: &str) -> Result<LinkInfo, DeviceError> {
+    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+}
+/// Every device of the current network namespace, by ifindex.
+pub fn get_all() -> Result<Vec<LinkInfo>, DeviceError> {
+    Ok(Vec::new())
+}
+/// The kernel's counters, from the view of whoever sits behind the device.
+pub fn stats(name: &str) -> Result<LinkStats, DeviceError> {
+    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+}
+/// Sets or clears `IFF_UP`.
+pub fn set_up(name: &str, _up: bool) -> Result<(), DeviceError> {
+    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+}
+pub fn set_mac(name: &str, _mac: EthAddr) -> Result<(), DeviceError> {
+    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+}
+pub fn set_mtu(name: &str, _mtu: u32) -> Result<(), DeviceError> {
+    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
 }
