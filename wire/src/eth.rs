@@ -109,6 +109,19 @@ impl<'de> Deserialize<'de> for EthAddr {
     }
 }
 
+/// Octets of an Ethernet header without tags.
+pub const ETH_HEADER_LEN: usize = 14;
+
+/// A frame of the given header and payload, without padding and frame check sequence.
+pub fn frame(dst: EthAddr, src: EthAddr, eth_type: u16, payload: &[u8]) -> Vec<u8> {
+    let mut f = Vec::with_capacity(ETH_HEADER_LEN + payload.len());
+    f.extend(dst.0);
+    f.extend(src.0);
+    f.extend(eth_type.to_be_bytes());
+    f.extend(payload);
+    f
+}
+
 /// EtherType values in host byte order.
 pub struct EtherType;
 
@@ -123,6 +136,8 @@ impl EtherType {
     pub const SLOW: u16 = 0x8809;
     /// IEEE 802.1ad S-tag.
     pub const VLAN_8021AD: u16 = 0x88a8;
+    /// Stands for "no Ethernet type" in a flow key: an IEEE 802.2 frame without SNAP type.
+    pub const NONE: u16 = 0x05ff;
     /// IEEE 802.1ag connectivity fault management.
     pub const CFM: u16 = 0x8902;
 }

@@ -139,4 +139,4 @@ impl FlowKey {
     }
 }
 
-const _: () = assert!(size_of::<FlowKey>() % 8 == 0);
+const _: () = assert!(size_of::<FlowKey>().is_multiple_of(8));

@@ -3,9 +3,13 @@
 //! Nothing here touches a device, a clock or a socket: bytes in, values out.
 
 pub mod eth;
+pub mod hash;
+pub mod ip;
 pub mod key;
+pub mod lacp;
 pub mod time;
 
 pub use eth::{EthAddr, EtherType};
 pub use key::{FlowKey, FlowMask, VlanTag};
+pub use lacp::{Lacpdu, PortInfo};
 pub use time::Time;
