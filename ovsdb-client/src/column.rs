@@ -1,0 +1,612 @@
+//! Columns: their Rust types, decoded from JSON text without an intermediate tree.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use ovsdb::Uuid;
+use serde::Deserializer as _;
+use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
+
+/// Who a column belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The operator writes it, the switch obeys.
+    Config,
+    /// The switch writes it.
+    Status,
+}
+
+/// The types of single values (RFC 7047, section 3.1 `<atomic-type>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 64-bit signed integer.
+    Integer,
+    /// 64-bit floating point.
+    Real,
+    /// `true` or `false`.
+    Boolean,
+    /// UTF-8 text.
+    String,
+    /// A row's identifier.
+    Uuid,
+}
+
+impl Kind {
+    /// The name in a schema.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Integer => "integer",
+            Kind::Real => "real",
+            Kind::Boolean => "boolean",
+            Kind::String => "string",
+            Kind::Uuid => "uuid",
+        }
+    }
+}
+
+/// How many values of which types a column takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Exactly one value.
+    One(Kind),
+    /// None or one.
+    Optional(Kind),
+    /// Any number, no duplicates.
+    Set(Kind),
+    /// Keys, each with a value.
+    Map(Kind, Kind),
+}
+
+/// What is known of a column before any server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// The name in the schema.
+    pub name: &'static str,
+    /// Who writes it.
+    pub class: Class,
+    /// What it takes.
+    pub shape: Shape,
+}
+
+/// A column of row type `R` with values of type `T`, so that a write is checked by the compiler.
+pub struct Column<R, T> {
+    /// Name, class and shape.
+    pub info: ColumnInfo,
+    /// Reads the column from a row.
+    pub get: fn(&R) -> &T,
+    row: PhantomData<fn(R) -> T>,
+}
+
+impl<R, T> Column<R, T> {
+    pub(crate) const fn new(info: ColumnInfo, get: fn(&R) -> &T) -> Column<R, T> {
+        Column { info, get, row: PhantomData }
+    }
+}
+
+impl<R, T> Clone for Column<R, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, T> Copy for Column<R, T> {}
+
+impl<R, T> fmt::Debug for Column<R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.info.fmt(f)
+    }
+}
+
+/// A column's value that is not what the column takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct ValueError {
+    /// What is wrong, and what is accepted.
+    pub reason: String,
+}
+
+/// A single value of a column.
+pub trait AtomValue: Clone + Default + PartialEq + Ord + fmt::Debug + Send + 'static {
+    /// Its type in a schema.
+    const KIND: Kind;
+    /// From a JSON integer.
+    fn from_integer(_value: i64) -> Option<Self> {
+        None
+    }
+    /// From a JSON boolean.
+    fn from_boolean(_value: bool) -> Option<Self> {
+        None
+    }
+    /// From a JSON string.
+    fn from_text(_value: &str) -> Option<Self> {
+        None
+    }
+    /// From the second element of `["uuid", …]`.
+    fn from_uuid(_value: Uuid) -> Option<Self> {
+        None
+    }
+    /// Appends the value as JSON.
+    fn encode(&self, out: &mut String);
+}
+
+impl AtomValue for i64 {
+    const KIND: Kind = Kind::Integer;
+    fn from_integer(value: i64) -> Option<i64> {
+        Some(value)
+    }
+    fn encode(&self, out: &mut String) {
+        use fmt::Write;
+        let _ = write!(out, "{self}");
+    }
+}
+
+impl AtomValue for bool {
+    const KIND: Kind = Kind::Boolean;
+    fn from_boolean(value: bool) -> Option<bool> {
+        Some(value)
+    }
+    fn encode(&self, out: &mut String) {
+        out.push_str(if *self { "true" } else { "false" });
+    }
+}
+
+impl AtomValue for String {
+    const KIND: Kind = Kind::String;
+    fn from_text(value: &str) -> Option<String> {
+        Some(value.to_owned())
+    }
+    fn encode(&self, out: &mut String) {
+        crate::txn::push_json_string(out, self);
+    }
+}
+
+impl AtomValue for Uuid {
+    const KIND: Kind = Kind::Uuid;
+    fn from_uuid(value: Uuid) -> Option<Uuid> {
+        Some(value)
+    }
+    fn encode(&self, out: &mut String) {
+        crate::txn::push_json_uuid(out, *self);
+    }
+}
+
+/// The Rust type of a column.
+pub trait ColumnValue: Clone + Default + PartialEq + fmt::Debug + Send + 'static {
+    /// Its shape in a schema.
+    const SHAPE: Shape;
+    /// From JSON text as RFC 7047 (section 5.1 `<value>`) writes it.
+    fn decode(json: &str) -> Result<Self, ValueError>;
+    /// Applies a difference: a set's is the elements that came or went; a map's the pairs that
+    /// came, changed (with the new value) or went (with the old); any other column's the new value
+    /// (`ovsdb-server(7)`, "Update2").
+    fn apply(&mut self, json: &str) -> Result<(), ValueError> {
+        *self = Self::decode(json)?;
+        Ok(())
+    }
+    /// Appends the value as JSON.
+    fn encode(&self, out: &mut String);
+}
+
+macro_rules! scalar_columns {
+    ($($ty:ty)*) => { $(
+        impl ColumnValue for $ty {
+            const SHAPE: Shape = Shape::One(<$ty as AtomValue>::KIND);
+            fn decode(json: &str) -> Result<$ty, ValueError> {
+                let mut values = decode_set::<$ty>(json)?;
+                if values.len() != 1 {
+                    return Err(wrong_number(values.len(), "exactly one"));
+                }
+                Ok(values.remove(0))
+            }
+            fn encode(&self, out: &mut String) {
+                AtomValue::encode(self, out);
+            }
+        }
+    )* };
+}
+scalar_columns!(i64 bool String Uuid);
+
+impl<T: AtomValue> ColumnValue for Option<T> {
+    const SHAPE: Shape = Shape::Optional(T::KIND);
+    fn decode(json: &str) -> Result<Option<T>, ValueError> {
+        let mut values = decode_set::<T>(json)?;
+        if values.len() > 1 {
+            return Err(wrong_number(values.len(), "at most one"));
+        }
+        Ok(values.pop())
+    }
+    fn encode(&self, out: &mut String) {
+        match self {
+            Some(value) => value.encode(out),
+            None => out.push_str(r#"["set",[]]"#),
+        }
+    }
+}
+
+impl<T: AtomValue> ColumnValue for Vec<T> {
+    const SHAPE: Shape = Shape::Set(T::KIND);
+    fn decode(json: &str) -> Result<Vec<T>, ValueError> {
+        let mut values = decode_set::<T>(json)?;
+        values.sort_unstable();
+        values.dedup();
+        Ok(values)
+    }
+    fn apply(&mut self, json: &str) -> Result<(), ValueError> {
+        let toggled = Self::decode(json)?;
+        // Both are sorted and without duplicates: their union without what is in both.
+        let mut merged = Vec::with_capacity(self.len() + toggled.len());
+        let mut old = std::mem::take(self).into_iter().peekable();
+        let mut new = toggled.into_iter().peekable();
+        loop {
+            match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) if a == b => {
+                    old.next();
+                    new.next();
+                }
+                (Some(a), Some(b)) if a < b => merged.extend(old.next()),
+                (_, Some(_)) => merged.extend(new.next()),
+                (Some(_), None) => merged.extend(old.next()),
+                (None, None) => break,
+            }
+        }
+        *self = merged;
+        Ok(())
+    }
+    fn encode(&self, out: &mut String) {
+        out.push_str(r#"["set",["#);
+        for (at, value) in self.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            value.encode(out);
+        }
+        out.push_str("]]");
+    }
+}
+
+impl<K: AtomValue, V: AtomValue> ColumnValue for BTreeMap<K, V> {
+    const SHAPE: Shape = Shape::Map(K::KIND, V::KIND);
+    fn decode(json: &str) -> Result<BTreeMap<K, V>, ValueError> {
+        let mut map = BTreeMap::new();
+        decode_map(json, |key, value| {
+            map.insert(key, value);
+        })?;
+        Ok(map)
+    }
+    fn apply(&mut self, json: &str) -> Result<(), ValueError> {
+        for (key, value) in Self::decode(json)? {
+            if self.get(&key) == Some(&value) {
+                self.remove(&key);
+            } else {
+                self.insert(key, value);
+            }
+        }
+        Ok(())
+    }
+    fn encode(&self, out: &mut String) {
+        out.push_str(r#"["map",["#);
+        for (at, (key, value)) in self.iter().enumerate() {
+            out.push_str(if at > 0 { ",[" } else { "[" });
+            key.encode(out);
+            out.push(',');
+            value.encode(out);
+            out.push(']');
+        }
+        out.push_str("]]");
+    }
+}
+
+/// A field's name without the `r#` that a keyword needs in Rust.
+pub(crate) const fn plain_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
+fn wrong_number(found: usize, accepted: &str) -> ValueError {
+    ValueError { reason: format!("{found} values where {accepted} is accepted") }
+}
+
+fn value_error(error: serde_json::Error) -> ValueError {
+    ValueError { reason: error.to_string() }
+}
+
+fn decode_set<T: AtomValue>(json: &str) -> Result<Vec<T>, ValueError> {
+    let mut parser = serde_json::Deserializer::from_str(json);
+    let values = parser.deserialize_any(SetVisitor(PhantomData)).map_err(value_error)?;
+    parser.end().map_err(value_error)?;
+    Ok(values)
+}
+
+fn decode_map<K: AtomValue, V: AtomValue>(
+    json: &str,
+    insert: impl FnMut(K, V),
+) -> Result<(), ValueError> {
+    let mut parser = serde_json::Deserializer::from_str(json);
+    parser.deserialize_seq(MapVisitor(insert, PhantomData::<(K, V)>)).map_err(value_error)?;
+    parser.end().map_err(value_error)
+}
+
+fn no<E: de::Error, T: AtomValue>(found: &dyn fmt::Display) -> E {
+    E::custom(format!("{found} where a value of type {} is accepted", T::KIND.name()))
+}
+
+/// One atom: a bare scalar or `["uuid", …]`.
+struct AtomSeed<T>(PhantomData<T>);
+
+impl<'de, T: AtomValue> DeserializeSeed<'de> for AtomSeed<T> {
+    type Value = T;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: AtomValue> Visitor<'de> for AtomSeed<T> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value of type {}", T::KIND.name())
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
+        T::from_boolean(value).ok_or_else(|| no::<E, T>(&value))
+    }
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        T::from_integer(value).ok_or_else(|| no::<E, T>(&value))
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
+        i64::try_from(value).ok().and_then(T::from_integer).ok_or_else(|| no::<E, T>(&value))
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
+        Err(no::<E, T>(&value))
+    }
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
+        T::from_text(value).ok_or_else(|| no::<E, T>(&"a string"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
+        match seq.next_element_seed(TagSeed)? {
+            Some(Tag::Uuid) => uuid_rest(seq),
+            Some(Tag::Set | Tag::Map | Tag::Other) | None => Err(no::<A::Error, T>(&"an array")),
+        }
+    }
+}
+
+/// The rest of `["uuid", …]`.
+fn uuid_rest<'de, T: AtomValue, A: SeqAccess<'de>>(mut seq: A) -> Result<T, A::Error> {
+    let uuid: Uuid =
+        seq.next_element()?.ok_or_else(|| de::Error::custom(r#"["uuid"] without a UUID"#))?;
+    end_of(&mut seq)?;
+    T::from_uuid(uuid).ok_or_else(|| no::<A::Error, T>(&"a UUID"))
+}
+
+fn end_of<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<(), A::Error> {
+    match seq.next_element::<de::IgnoredAny>()? {
+        None => Ok(()),
+        Some(_) => Err(de::Error::custom("an array with an element too many")),
+    }
+}
+
+/// The first element of a JSON array that stands for a value.
+enum Tag {
+    Set,
+    Map,
+    Uuid,
+    Other,
+}
+
+struct TagSeed;
+
+impl<'de> DeserializeSeed<'de> for TagSeed {
+    type Value = Tag;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Tag, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for TagSeed {
+    type Value = Tag;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#""set", "map" or "uuid""#)
+    }
+    fn visit_str<E: de::Error>(self, tag: &str) -> Result<Tag, E> {
+        Ok(match tag {
+            "set" => Tag::Set,
+            "map" => Tag::Map,
+            "uuid" => Tag::Uuid,
+            _ => Tag::Other,
+        })
+    }
+}
+
+/// A set: a bare atom, or `["set", [atom…]]`.
+struct SetVisitor<T>(PhantomData<T>);
+
+impl<'de, T: AtomValue> Visitor<'de> for SetVisitor<T> {
+    type Value = Vec<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "values of type {}", T::KIND.name())
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<T>, E> {
+        AtomSeed(PhantomData).visit_bool(value).map(|value| vec![value])
+    }
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<T>, E> {
+        AtomSeed(PhantomData).visit_i64(value).map(|value| vec![value])
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<T>, E> {
+        AtomSeed(PhantomData).visit_u64(value).map(|value| vec![value])
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Vec<T>, E> {
+        AtomSeed(PhantomData).visit_f64(value).map(|value| vec![value])
+    }
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Vec<T>, E> {
+        AtomSeed(PhantomData).visit_str(value).map(|value| vec![value])
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        match seq.next_element_seed(TagSeed)? {
+            Some(Tag::Uuid) => uuid_rest(seq).map(|value| vec![value]),
+            Some(Tag::Set) => {
+                let values = seq
+                    .next_element_seed(AtomsSeed(PhantomData))?
+                    .ok_or_else(|| de::Error::custom(r#"["set"] without its elements"#))?;
+                end_of(&mut seq)?;
+                Ok(values)
+            }
+            Some(Tag::Map | Tag::Other) | None => Err(no::<A::Error, T>(&"an array")),
+        }
+    }
+}
+
+/// `[atom…]`.
+struct AtomsSeed<T>(PhantomData<T>);
+
+impl<'de, T: AtomValue> DeserializeSeed<'de> for AtomsSeed<T> {
+    type Value = Vec<T>;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, T: AtomValue> Visitor<'de> for AtomsSeed<T> {
+    type Value = Vec<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of values of type {}", T::KIND.name())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(AtomSeed(PhantomData))? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+}
+
+/// `["map", [[key, value]…]]`.
+struct MapVisitor<K, V, F>(F, PhantomData<(K, V)>);
+
+impl<'de, K: AtomValue, V: AtomValue, F: FnMut(K, V)> Visitor<'de> for MapVisitor<K, V, F> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, r#"["map", […]] from {} to {}"#, K::KIND.name(), V::KIND.name())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Some(Tag::Map) = seq.next_element_seed(TagSeed)? else {
+            return Err(de::Error::custom(r#"an array that does not begin with "map""#));
+        };
+        seq.next_element_seed(PairsSeed(self.0, self.1))?
+            .ok_or_else(|| de::Error::custom(r#"["map"] without its pairs"#))?;
+        end_of(&mut seq)
+    }
+}
+
+/// `[[key, value]…]`.
+struct PairsSeed<K, V, F>(F, PhantomData<(K, V)>);
+
+impl<'de, K: AtomValue, V: AtomValue, F: FnMut(K, V)> DeserializeSeed<'de> for PairsSeed<K, V, F> {
+    type Value = ();
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, K: AtomValue, V: AtomValue, F: FnMut(K, V)> Visitor<'de> for PairsSeed<K, V, F> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of pairs")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = seq.next_element_seed(PairSeed(PhantomData))? {
+            (self.0)(key, value);
+        }
+        Ok(())
+    }
+}
+
+/// `[key, value]`.
+struct PairSeed<K, V>(PhantomData<(K, V)>);
+
+impl<'de, K: AtomValue, V: AtomValue> DeserializeSeed<'de> for PairSeed<K, V> {
+    type Value = (K, V);
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(K, V), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, K: AtomValue, V: AtomValue> Visitor<'de> for PairSeed<K, V> {
+    type Value = (K, V);
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a pair [key, value]")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(K, V), A::Error> {
+        let short = || de::Error::custom("a pair with fewer than two elements");
+        let key = seq.next_element_seed(AtomSeed(PhantomData))?.ok_or_else(short)?;
+        let value = seq.next_element_seed(AtomSeed(PhantomData))?.ok_or_else(short)?;
+        end_of(&mut seq)?;
+        Ok((key, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded<T: ColumnValue>(value: &T) -> String {
+        let mut out = String::new();
+        value.encode(&mut out);
+        out
+    }
+
+    #[test]
+    fn every_shape_decodes_and_encodes() {
+        let uuid = Uuid::from_u128(7);
+        let uuid_json = format!(r#"["uuid","{uuid}"]"#);
+        assert_eq!(i64::decode("7"), Ok(7));
+        assert_eq!(i64::decode(r#"["set",[7]]"#), Ok(7));
+        assert_eq!(bool::decode("true"), Ok(true));
+        assert_eq!(String::decode(r#""a\n\u00e9""#), Ok("a\né".to_owned()));
+        assert_eq!(Uuid::decode(&uuid_json), Ok(uuid));
+        assert_eq!(Option::<Uuid>::decode(&uuid_json), Ok(Some(uuid)));
+        assert_eq!(Option::<i64>::decode(r#"["set",[]]"#), Ok(None));
+        assert_eq!(Vec::<Uuid>::decode(&uuid_json), Ok(vec![uuid]));
+        assert_eq!(Vec::<i64>::decode(r#"["set",[3,1,3]]"#), Ok(vec![1, 3]));
+        let map = BTreeMap::<String, i64>::decode(r#"["map",[["b",2],["a",1]]]"#).unwrap();
+        assert_eq!(encoded(&map), r#"["map",[["a",1],["b",2]]]"#);
+        assert_eq!(encoded(&vec![uuid]), format!(r#"["set",[{uuid_json}]]"#));
+        assert_eq!(encoded(&None::<bool>), r#"["set",[]]"#);
+        assert_eq!(encoded(&"q\"\u{1}".to_owned()), r#""q\"\u0001""#);
+    }
+
+    #[test]
+    fn differences_apply() {
+        let mut set = vec![1, 3, 5];
+        set.apply(r#"["set",[3,4,9]]"#).unwrap();
+        assert_eq!(set, [1, 4, 5, 9]);
+        set.apply("1").unwrap();
+        assert_eq!(set, [4, 5, 9]);
+        let mut map = BTreeMap::from([("gone".to_owned(), 1), ("kept".to_owned(), 2)]);
+        map.apply(r#"["map",[["gone",1],["kept",3],["new",4]]]"#).unwrap();
+        assert_eq!(map, BTreeMap::from([("kept".to_owned(), 3), ("new".to_owned(), 4)]));
+        let mut option = Some(1);
+        option.apply(r#"["set",[]]"#).unwrap();
+        assert_eq!(option, None);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (json, says) in [
+            (r#""x""#, "a string where a value of type integer is accepted"),
+            ("1.5", "1.5 where a value of type integer is accepted"),
+            ("9223372036854775808", "9223372036854775808 where"),
+            (r#"["set",[1,2]]"#, "2 values where exactly one"),
+            (r#"["map",[]]"#, "an array where"),
+            ("[]", "an array where"),
+            ("1 2", "trailing characters"),
+        ] {
+            let reason = i64::decode(json).unwrap_err().reason;
+            assert!(reason.contains(says), "{json}: {reason}");
+        }
+        assert!(BTreeMap::<String, String>::decode(r#"["map",[["a"]]]"#).is_err());
+        assert!(BTreeMap::<String, String>::decode(r#"["map",[["a","b","c"]]]"#).is_err());
+        assert!(Vec::<Uuid>::decode(r#"["uuid","nonsense"]"#).is_err());
+        assert!(Vec::<Uuid>::decode(r#"["named-uuid","x"]"#).is_err());
+    }
+}
