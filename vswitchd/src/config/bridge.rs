@@ -1,0 +1,163 @@
+//! Rows of `Bridge`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ofproto::FailMode;
+use ovsdb::Uuid;
+use ovsdb_client::rows::{Bridge, Tables};
+use wire::EthAddr;
+
+use super::iface::DummyPolicy;
+use super::port::{self, WantPort};
+use super::warning::{Section, Warning};
+use super::{Used, options};
+
+/// A bridge as wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantBridge {
+    pub uuid: Uuid,
+    pub name: String,
+    /// `other_config:hwaddr`.
+    pub hwaddr: Option<EthAddr>,
+    /// `other_config:datapath-id`.
+    pub datapath_id: Option<u64>,
+    /// The address when no port has a fit one: from the row's UUID, so that it stays.
+    pub default_mac: EthAddr,
+    pub fail_mode: FailMode,
+    pub mac_aging: Duration,
+    pub mac_table_size: usize,
+    pub forward_bpdu: bool,
+    pub flood_vlans: BTreeSet<u16>,
+    /// The port named like the bridge first, then by name.
+    pub ports: Vec<WantPort>,
+}
+
+pub(super) fn want(
+    tables: &Tables,
+    uuid: Uuid,
+    row: &Bridge,
+    dummy: DummyPolicy,
+    used: &mut Used,
+    warnings: &mut Vec<Warning>,
+) -> WantBridge {
+    let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
+    s.unknown(options::BRIDGE);
+    let hwaddr = match s.mac(&options::HWADDR) {
+        Ok(Some(mac)) if mac.is_multicast() || mac.is_zero() => {
+            s.refuse(&options::HWADDR, "accepted is a unicast address that is not zero");
+            None
+        }
+        Ok(mac) => mac,
+        Err(()) => None,
+    };
+    let datapath_id = s.text(&options::DATAPATH_ID).and_then(|text| {
+        let id = parse_datapath_id(&text);
+        if id.is_none() {
+            s.refuse(
+                &options::DATAPATH_ID,
+                "accepted are 16 hexadecimal digits, or 0x and 1 to 16, not all zero",
+            );
+        }
+        id
+    });
+    let mac_aging = aging(s.number_raised(&options::MAC_AGING_TIME));
+    let table_size = match s.number_raised(&options::MAC_TABLE_SIZE) {
+        0 => 8192,
+        n => n as usize,
+    };
+    let forward_bpdu = s.flag(&options::FORWARD_BPDU);
+    let fail_mode = match row.fail_mode.as_deref() {
+        Some("secure") => FailMode::Secure,
+        None | Some(_) => FailMode::Standalone,
+    };
+    let flood_vlans =
+        port::vlan_set("bridge", &row.name, "flood_vlans", &row.flood_vlans, warnings);
+
+    let mut ports: Vec<WantPort> = Vec::new();
+    for (uuid, port) in row.ports.iter().filter_map(|u| Some((u, tables.ports.get(u)?))) {
+        if ports.iter().any(|p| p.name == port.name) {
+            warnings.push(Warning {
+                table: "bridge",
+                row: row.name.clone(),
+                column: "ports".to_owned(),
+                key: None,
+                value: port.name.clone(),
+                advice: "specified twice as bridge port; the first is used".to_owned(),
+            });
+            continue;
+        }
+        let slb_ok = flood_vlans.is_empty();
+        ports.push(port::want(tables, &row.name, *uuid, port, slb_ok, dummy, used, warnings));
+    }
+    ports.sort_by(|a, b| (a.name != row.name, &a.name).cmp(&(b.name != row.name, &b.name)));
+    WantBridge {
+        uuid,
+        name: row.name.clone(),
+        hwaddr,
+        datapath_id,
+        default_mac: default_mac(uuid),
+        fail_mode,
+        mac_aging,
+        mac_table_size: table_size,
+        forward_bpdu,
+        flood_vlans,
+        ports,
+    }
+}
+
+fn aging(seconds: i64) -> Duration {
+    Duration::from_secs(if seconds == 0 { 300 } else { seconds as u64 })
+}
+
+/// The UUID's first six octets as they lie in memory on a little-endian machine (four-octet words
+/// in host order, as Open vSwitch has it), made a locally administered unicast address.
+fn default_mac(uuid: Uuid) -> EthAddr {
+    let b = uuid.as_u128().to_be_bytes();
+    let mac = [b[3], b[2], b[1], b[0], b[7], b[6]];
+    EthAddr([(mac[0] & !1) | 2, mac[1], mac[2], mac[3], mac[4], mac[5]])
+}
+
+/// `0x` and 1 to 16 hexadecimal digits, or exactly 16; not 0.
+fn parse_datapath_id(text: &str) -> Option<u64> {
+    let digits = match text.strip_prefix("0x") {
+        Some(d) if (1..=16).contains(&d.len()) => d,
+        Some(_) => return None,
+        None if text.len() == 16 => text,
+        None => return None,
+    };
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    u64::from_str_radix(digits, 16).ok().filter(|id| *id != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datapath_ids() {
+        assert_eq!(parse_datapath_id("0x1"), Some(1));
+        assert_eq!(parse_datapath_id("00000000000000ff"), Some(255));
+        for bad in [
+            "",
+            "1",
+            "0x",
+            "0",
+            "0000000000000000",
+            "0x00112233445566778",
+            "+x",
+            "+000000000000001",
+        ] {
+            assert_eq!(parse_datapath_id(bad), None, "{bad}");
+        }
+    }
+
+    /// Seen with Open vSwitch 3.1 on a little-endian machine.
+    #[test]
+    fn default_address_of_a_uuid() {
+        let uuid: Uuid = "29e148ba-4de1-436c-bc01-890097e0663d".parse().unwrap();
+        assert_eq!(default_mac(uuid).to_string(), "ba:48:e1:29:6c:43");
+    }
+}

@@ -1,0 +1,172 @@
+//! Rows of `Interface`.
+
+use std::collections::BTreeMap;
+
+use ovsdb::Uuid;
+use ovsdb_client::rows::Interface;
+use wire::EthAddr;
+
+use super::options;
+use super::port::mac_column;
+use super::warning::{Section, Warning};
+
+/// What kind of device an interface is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// An existing NIC, veth, or tap that others made.
+    System,
+    /// A tap that the switch makes, for the host itself.
+    Internal,
+    /// As internal, but `type=tap`: for a program.
+    Tap,
+    /// The other end is the interface of this name; empty = none given.
+    Patch { peer: String },
+    /// No hardware at all; for tests (`--enable-dummy`).
+    Dummy,
+    /// A type that this switch does not have.
+    Unknown(String),
+}
+
+impl DeviceKind {
+    /// As `dpif/show` has it.
+    pub fn name(&self) -> &str {
+        match self {
+            DeviceKind::System => "system",
+            DeviceKind::Internal | DeviceKind::Tap => "tap",
+            DeviceKind::Patch { .. } => "patch",
+            DeviceKind::Dummy => "dummy",
+            DeviceKind::Unknown(t) => t,
+        }
+    }
+}
+
+/// `--enable-dummy[=ARG]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DummyPolicy {
+    /// `type=dummy` is unknown.
+    #[default]
+    Off,
+    /// `type=dummy` and `type=dummy-internal` exist.
+    On,
+    /// System and internal devices are dummies too.
+    Override,
+    /// System devices are dummies too.
+    OverrideSystem,
+}
+
+/// An interface as wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantIface {
+    pub uuid: Uuid,
+    pub name: String,
+    pub kind: DeviceKind,
+    /// The bridge's own port.
+    pub local: bool,
+    /// `mac`: for internal devices, not for the bridge's own.
+    pub mac: Option<EthAddr>,
+    /// `mtu_request`.
+    pub mtu: Option<u32>,
+    /// `ofport_request`, 1 to 65279.
+    pub ofport_request: Option<u32>,
+    /// `ofport` as it stands in the database: the number of the last run.
+    pub ofport: Option<u32>,
+    pub options: BTreeMap<String, String>,
+    pub lacp_port_id: u16,
+    pub lacp_port_priority: u16,
+    pub lacp_key: u16,
+    /// `bond-member-priority`.
+    pub priority: i32,
+}
+
+/// The first reserved OpenFlow port number (`OFPP_MAX`, OpenFlow 1.0).
+const OFPP_MAX: i64 = 0xff00;
+
+pub(super) fn want(
+    bridge: &str,
+    uuid: Uuid,
+    row: &Interface,
+    dummy: DummyPolicy,
+    warnings: &mut Vec<Warning>,
+) -> WantIface {
+    let local = row.name == bridge;
+    let mac = mac_column("interface", &row.name, row.mac.as_deref(), warnings);
+    let mac = mac.filter(|mac| {
+        let advice = if local {
+            "ignored: the bridge's row sets its own port's address (other_config:hwaddr)"
+        } else if mac.is_multicast() || mac.is_zero() {
+            "accepted is a unicast address that is not zero; ignored"
+        } else {
+            return true;
+        };
+        warnings.push(column(row, "mac", mac.to_string(), advice));
+        false
+    });
+    let mtu = row.mtu_request.and_then(|m| {
+        let ok = u32::try_from(m).ok().filter(|m| (68..=65_535).contains(m));
+        if ok.is_none() {
+            let advice = "accepted are 68 to 65535 octets; left as it is";
+            warnings.push(column(row, "mtu_request", m.to_string(), advice));
+        }
+        ok
+    });
+    let ofport_request = row.ofport_request.and_then(|p| {
+        let ok = ofport(p);
+        if ok.is_none() {
+            let advice = "accepted are 1 to 65279; using a free number";
+            warnings.push(column(row, "ofport_request", p.to_string(), advice));
+        }
+        ok
+    });
+    let mut s = Section { table: "interface", row: &row.name, map: &row.other_config, warnings };
+    s.unknown(options::INTERFACE);
+    WantIface {
+        uuid,
+        name: row.name.clone(),
+        kind: kind(row, local, dummy),
+        local,
+        mac,
+        mtu,
+        ofport_request,
+        ofport: row.ofport.and_then(ofport),
+        options: row.options.clone(),
+        lacp_port_id: s.number(&options::LACP_PORT_ID) as u16,
+        lacp_port_priority: s.number(&options::LACP_PORT_PRIORITY) as u16,
+        lacp_key: s.number(&options::LACP_AGGREGATION_KEY) as u16,
+        priority: s.number(&options::BOND_MEMBER_PRIORITY) as i32,
+    }
+}
+
+fn column(row: &Interface, column: &str, value: String, advice: &str) -> Warning {
+    Warning {
+        table: "interface",
+        row: row.name.clone(),
+        column: column.to_owned(),
+        key: None,
+        value,
+        advice: advice.to_owned(),
+    }
+}
+
+fn ofport(p: i64) -> Option<u32> {
+    (1..OFPP_MAX).contains(&p).then_some(p as u32)
+}
+
+fn kind(row: &Interface, local: bool, dummy: DummyPolicy) -> DeviceKind {
+    let internal = match dummy {
+        DummyPolicy::Override => DeviceKind::Dummy,
+        DummyPolicy::Off | DummyPolicy::On | DummyPolicy::OverrideSystem => DeviceKind::Internal,
+    };
+    let system = match dummy {
+        DummyPolicy::Override | DummyPolicy::OverrideSystem => DeviceKind::Dummy,
+        DummyPolicy::Off | DummyPolicy::On => DeviceKind::System,
+    };
+    match row.r#type.as_str() {
+        _ if local => internal,
+        "" | "system" => system,
+        "internal" => internal,
+        "tap" => DeviceKind::Tap,
+        "patch" => DeviceKind::Patch { peer: row.options.get("peer").cloned().unwrap_or_default() },
+        "dummy" | "dummy-internal" if dummy != DummyPolicy::Off => DeviceKind::Dummy,
+        other => DeviceKind::Unknown(other.to_owned()),
+    }
+}

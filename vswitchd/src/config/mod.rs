@@ -1,0 +1,120 @@
+//! From typed rows to the state that the switch should be in, and what is wrong with the rows.
+//!
+//! Everything here is a pure function of the rows: no device is asked, nothing is touched. What
+//! needs a device to be known (hardware addresses, port numbers) is left to `apply`, which
+//! compares [`Desired`] with what there is.
+//!
+//! | file | what |
+//! |---|---|
+//! | `options` | every key of `other_config`, its range and default, as data |
+//! | `warning` | reading a column by that table; what is said of a bad value |
+//! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
+//! | `mac` | which address a bridge takes |
+
+pub mod bond;
+pub mod bridge;
+pub mod iface;
+pub mod mac;
+pub mod options;
+pub mod port;
+pub mod warning;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ovsdb_client::rows::{OpenVSwitch, Tables};
+
+pub use self::bond::{Detect, WantBond, WantLacp};
+pub use self::bridge::WantBridge;
+pub use self::iface::{DeviceKind, DummyPolicy, WantIface};
+pub use self::port::WantPort;
+use self::warning::Section;
+pub use self::warning::Warning;
+
+/// The whole switch as the database wants it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// By name; names are unique.
+    pub bridges: Vec<WantBridge>,
+    pub switch: SwitchOptions,
+    /// Sorted, without repetition.
+    pub warnings: Vec<Warning>,
+}
+
+/// `Open_vSwitch.other_config`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwitchOptions {
+    /// `stats-update-interval`.
+    pub stats_interval: Duration,
+    /// `flow-limit`.
+    pub flow_limit: usize,
+    /// `max-idle`: a flow without traffic goes after this time.
+    pub max_idle: Duration,
+    /// `max-revalidator`: the longest time between two rounds of the revalidator.
+    pub max_revalidator: Duration,
+}
+
+impl Default for SwitchOptions {
+    fn default() -> SwitchOptions {
+        SwitchOptions {
+            stats_interval: Duration::from_secs(5),
+            flow_limit: 200_000,
+            max_idle: Duration::from_secs(10),
+            max_revalidator: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Works out what the rows ask for. Never fails: what cannot be used becomes a warning.
+pub fn desired(tables: &Tables, dummy: DummyPolicy) -> Desired {
+    let mut warnings = Vec::new();
+    let Some(root) = tables.open_vswitch.values().next() else {
+        return Desired::default();
+    };
+    let switch = switch_options(root, &mut warnings);
+    let mut bridges: BTreeMap<&str, WantBridge> = BTreeMap::new();
+    let mut used = Used::default();
+    for (uuid, row) in root.bridges.iter().filter_map(|u| Some((u, tables.bridges.get(u)?))) {
+        let mut refuse = |advice: &str| {
+            warnings.push(Warning {
+                table: "bridge",
+                row: row.name.clone(),
+                column: "name".to_owned(),
+                key: None,
+                value: row.name.clone(),
+                advice: advice.to_owned(),
+            });
+        };
+        if row.name.contains(['/', '\\']) {
+            refuse("ignoring the bridge: a slash is not accepted in its name");
+        } else if bridges.contains_key(row.name.as_str()) {
+            refuse("specified twice; the first is used");
+        } else {
+            let bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
+            bridges.insert(&row.name, bridge);
+        }
+    }
+    warnings.sort();
+    warnings.dedup();
+    Desired { bridges: bridges.into_values().collect(), switch, warnings }
+}
+
+/// Names that a bridge has taken already.
+#[derive(Default)]
+pub(crate) struct Used {
+    pub(crate) interfaces: BTreeSet<String>,
+}
+
+fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {
+    let mut s = Section { table: "open_vswitch", row: ".", map: &root.other_config, warnings };
+    SwitchOptions {
+        stats_interval: millis(s.number_raised(&options::STATS_UPDATE_INTERVAL)),
+        flow_limit: s.number(&options::FLOW_LIMIT) as usize,
+        max_idle: millis(s.number_raised(&options::MAX_IDLE)),
+        max_revalidator: millis(s.number_raised(&options::MAX_REVALIDATOR)),
+    }
+}
+
+pub(crate) fn millis(ms: i64) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
+}

@@ -1,0 +1,242 @@
+//! Options as data: name, accepted form, default. Upstream's, and ours.
+//!
+//! Source: ovs-vswitchd.conf.db(5), and the running program where the two differ.
+
+/// What an option's value may look like. The first word, or `default`, is taken when the key is
+/// absent or its value is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number in `min..=max`; `zero` allows 0 beside the range.
+    Number { min: i64, max: i64, default: i64, zero: bool },
+    /// One of these words; the first is the default.
+    Word(&'static [&'static str]),
+    /// `xx:xx:xx:xx:xx:xx`.
+    Mac,
+    /// Any text.
+    Text,
+    /// A key that others define; its value is not looked at here.
+    Known,
+}
+
+/// One key of an `other_config` column.
+#[derive(Clone, Copy, Debug)]
+pub struct Opt {
+    pub name: &'static str,
+    pub form: Form,
+    /// What the value means, with its unit; said in warnings.
+    pub unit: &'static str,
+}
+
+const fn opt(name: &'static str, form: Form, unit: &'static str) -> Opt {
+    Opt { name, form, unit }
+}
+
+const fn number(name: &'static str, min: i64, max: i64, default: i64, unit: &'static str) -> Opt {
+    opt(name, Form::Number { min, max, default, zero: false }, unit)
+}
+
+const fn number_or_off(
+    name: &'static str,
+    min: i64,
+    max: i64,
+    default: i64,
+    unit: &'static str,
+) -> Opt {
+    opt(name, Form::Number { min, max, default, zero: true }, unit)
+}
+
+const fn flag(name: &'static str) -> Opt {
+    opt(name, Form::Flag, "")
+}
+
+const fn known(name: &'static str) -> Opt {
+    opt(name, Form::Known, "")
+}
+
+/// The largest time that an option takes: 24 days, what a 32-bit count of milliseconds holds.
+pub const MAX_MS: i64 = i32::MAX as i64;
+
+// Port.other_config.
+pub const BOND_DETECT_MODE: Opt = opt("bond-detect-mode", Form::Word(&["carrier", "miimon"]), "");
+pub const BOND_MIIMON_INTERVAL: Opt = number("bond-miimon-interval", 1, MAX_MS, 200, "ms");
+pub const BOND_HASH_BASIS: Opt = number("bond-hash-basis", i32::MIN as i64, u32::MAX as i64, 0, "");
+pub const BOND_REBALANCE_INTERVAL: Opt =
+    number_or_off("bond-rebalance-interval", 1000, MAX_MS, 10_000, "ms, 0 = off");
+pub const BOND_PRIMARY: Opt = opt("bond-primary", Form::Text, "an interface's name");
+pub const BOND_PRIMARY_RESELECT: Opt =
+    opt("bond-primary-reselect", Form::Word(&["always", "better", "failure"]), "");
+pub const BOND_FAILBACK_DELAY: Opt = number_or_off("bond-failback-delay", 1, MAX_MS, 0, "ms");
+pub const BOND_FAILBACK_LIMIT: Opt =
+    number_or_off("bond-failback-limit", 1, 1_000_000, 0, "an hour, 0 = no limit");
+pub const ALL_MEMBERS_ACTIVE: Opt = flag("all-members-active");
+pub const LB_OUTPUT_ACTION: Opt = flag("lb-output-action");
+pub const LACP_SYSTEM_ID: Opt = opt("lacp-system-id", Form::Mac, "");
+pub const LACP_SYSTEM_PRIORITY: Opt =
+    number("lacp-system-priority", 1, 65_535, 65_534, "lower is preferred");
+pub const LACP_TIME: Opt = opt("lacp-time", Form::Word(&["slow", "fast"]), "");
+pub const LACP_FALLBACK_AB: Opt = flag("lacp-fallback-ab");
+pub const PRIORITY_TAGS: Opt =
+    opt("priority-tags", Form::Word(&["never", "if-nonzero", "always", "true", "no", "false"]), "");
+pub const QINQ_ETHTYPE: Opt = opt("qinq-ethtype", Form::Word(&["802.1ad", "802.1q"]), "");
+
+/// `Port.other_config`.
+pub const PORT: &[Opt] = &[
+    BOND_DETECT_MODE,
+    BOND_MIIMON_INTERVAL,
+    BOND_HASH_BASIS,
+    BOND_REBALANCE_INTERVAL,
+    BOND_PRIMARY,
+    BOND_PRIMARY_RESELECT,
+    BOND_FAILBACK_DELAY,
+    BOND_FAILBACK_LIMIT,
+    ALL_MEMBERS_ACTIVE,
+    LB_OUTPUT_ACTION,
+    LACP_SYSTEM_ID,
+    LACP_SYSTEM_PRIORITY,
+    LACP_TIME,
+    LACP_FALLBACK_AB,
+    PRIORITY_TAGS,
+    QINQ_ETHTYPE,
+    known("mcast-snooping-flood"),
+    known("mcast-snooping-flood-reports"),
+    known("rstp-enable"),
+    known("rstp-path-cost"),
+    known("rstp-port-admin-edge"),
+    known("rstp-port-auto-edge"),
+    known("rstp-port-mcheck"),
+    known("rstp-port-num"),
+    known("rstp-port-priority"),
+    known("stp-enable"),
+    known("stp-path-cost"),
+    known("stp-port-num"),
+    known("stp-port-priority"),
+    known("transient"),
+];
+
+// Interface.other_config.
+pub const LACP_PORT_ID: Opt = number_or_off("lacp-port-id", 1, 65_535, 0, "");
+pub const LACP_PORT_PRIORITY: Opt =
+    number("lacp-port-priority", 1, 65_535, 65_535, "lower is preferred");
+pub const LACP_AGGREGATION_KEY: Opt = number_or_off("lacp-aggregation-key", 1, 65_535, 0, "");
+pub const BOND_MEMBER_PRIORITY: Opt =
+    number("bond-member-priority", i32::MIN as i64, i32::MAX as i64, 0, "higher is preferred");
+
+/// `Interface.other_config`.
+pub const INTERFACE: &[Opt] = &[
+    LACP_PORT_ID,
+    LACP_PORT_PRIORITY,
+    LACP_AGGREGATION_KEY,
+    BOND_MEMBER_PRIORITY,
+    known("cfm_ccm_pcp"),
+    known("cfm_ccm_vlan"),
+    known("cfm_demand"),
+    known("cfm_extended"),
+    known("cfm_interval"),
+    known("cfm_opstate"),
+    known("emc-enable"),
+    known("hw-offload-priority"),
+    known("pmd-rxq-affinity"),
+    known("tx-steering"),
+];
+
+// Bridge.other_config.
+pub const HWADDR: Opt = opt("hwaddr", Form::Mac, "");
+pub const DATAPATH_ID: Opt = opt("datapath-id", Form::Text, "16 hexadecimal digits");
+pub const FORWARD_BPDU: Opt = flag("forward-bpdu");
+pub const MAC_AGING_TIME: Opt = number_or_off("mac-aging-time", 15, 3600, 300, "s");
+pub const MAC_TABLE_SIZE: Opt = number_or_off("mac-table-size", 10, 1_000_000, 8192, "");
+
+/// `Bridge.other_config`.
+pub const BRIDGE: &[Opt] = &[
+    HWADDR,
+    DATAPATH_ID,
+    FORWARD_BPDU,
+    MAC_AGING_TIME,
+    MAC_TABLE_SIZE,
+    known("controller-queue-size"),
+    known("disable-in-band"),
+    known("dp-desc"),
+    known("dp-sn"),
+    known("in-band-queue"),
+    known("mcast-snooping-aging-time"),
+    known("mcast-snooping-disable-flood-unregistered"),
+    known("mcast-snooping-table-size"),
+    known("rstp-address"),
+    known("rstp-ageing-time"),
+    known("rstp-force-protocol-version"),
+    known("rstp-forward-delay"),
+    known("rstp-max-age"),
+    known("rstp-priority"),
+    known("rstp-transmit-hold-count"),
+    known("stp-forward-delay"),
+    known("stp-hello-time"),
+    known("stp-max-age"),
+    known("stp-priority"),
+    known("stp-system-id"),
+];
+
+// Open_vSwitch.other_config.
+pub const STATS_UPDATE_INTERVAL: Opt = number("stats-update-interval", 5000, MAX_MS, 5000, "ms");
+pub const FLOW_LIMIT: Opt = number("flow-limit", 0, u32::MAX as i64, 200_000, "flows");
+pub const MAX_IDLE: Opt = number("max-idle", 100, MAX_MS, 10_000, "ms");
+pub const MAX_REVALIDATOR: Opt = number("max-revalidator", 100, MAX_MS, 500, "ms");
+
+/// The nearest key of `table` to `key`: at most a third of its letters apart, and the smallest
+/// distance wins, then the first of the table.
+pub fn nearest(table: &[Opt], key: &str) -> Option<&'static str> {
+    let folded = key.replace('_', "-").to_ascii_lowercase();
+    table
+        .iter()
+        .map(|o| (distance(&folded, &o.name.replace('_', "-")), o.name))
+        .filter(|(d, name)| *d <= (name.len() / 3).clamp(1, 6))
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, name)| name)
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) between two short words.
+pub fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(80).collect(), b.chars().collect());
+    let mut before = vec![0; b.len() + 1];
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut next = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            next[j] = (row[j - 1] + same).min(row[j] + 1).min(next[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                next[j] = next[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in [
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("bond-primray", "bond-primary", 1),
+            ("bond-prmary", "bond-primary", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), d, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn nearest_keys() {
+        assert_eq!(nearest(PORT, "bond_primary"), Some("bond-primary"));
+        assert_eq!(nearest(PORT, "bond-primry"), Some("bond-primary"));
+        assert_eq!(nearest(PORT, "bond-failbackdelay"), Some("bond-failback-delay"));
+        assert_eq!(nearest(PORT, "lacp-tiem"), Some("lacp-time"));
+        assert_eq!(nearest(PORT, "owner"), None);
+    }
+}

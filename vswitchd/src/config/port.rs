@@ -1,0 +1,203 @@
+//! Rows of `Port`.
+
+use std::collections::BTreeSet;
+
+use ofproto::VlanMode;
+use ofproto::config::PriorityTags;
+use ovsdb::Uuid;
+use ovsdb_client::rows::{Port, Tables};
+use wire::EthAddr;
+
+use super::bond::{self, WantBond, WantLacp};
+use super::iface::{self, DummyPolicy, WantIface};
+use super::warning::{Section, Warning};
+use super::{Used, options};
+
+/// A port as wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WantPort {
+    pub uuid: Uuid,
+    pub name: String,
+    pub vlan_mode: VlanMode,
+    /// The access or native VLAN; 0 = none.
+    pub vlan: u16,
+    /// Empty = all.
+    pub trunks: BTreeSet<u16>,
+    pub priority_tags: PriorityTags,
+    pub protected: bool,
+    /// `mac`: the address that this port offers the bridge.
+    pub mac: Option<EthAddr>,
+    /// `fake_bridge`: an internal port that stands for a VLAN.
+    pub fake_bridge: bool,
+    /// A bond that also gets an internal device of its own name (`bond_fake_iface`).
+    pub fake_iface: bool,
+    /// The row names two or more interfaces.
+    pub bond: Option<WantBond>,
+    pub lacp: Option<WantLacp>,
+    /// By name.
+    pub ifaces: Vec<WantIface>,
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(super) fn want(
+    tables: &Tables,
+    bridge: &str,
+    uuid: Uuid,
+    row: &Port,
+    slb_ok: bool,
+    dummy: DummyPolicy,
+    used: &mut Used,
+    warnings: &mut Vec<Warning>,
+) -> WantPort {
+    let (vlan_mode, vlan, trunks) = vlans(row, warnings);
+    let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
+    s.unknown(options::PORT);
+    let priority_tags = match s.word(&options::PRIORITY_TAGS, false) {
+        "if-nonzero" | "true" => PriorityTags::IfNonzero,
+        "always" => PriorityTags::Always,
+        _ => PriorityTags::No,
+    };
+    let mac = mac_column("port", &row.name, row.mac.as_deref(), warnings);
+
+    let mut ifaces = Vec::new();
+    for (uuid, iface) in row.interfaces.iter().filter_map(|u| Some((u, tables.interfaces.get(u)?)))
+    {
+        if !used.interfaces.insert(iface.name.clone()) {
+            warnings.push(Warning {
+                table: "port",
+                row: row.name.clone(),
+                column: "interfaces".to_owned(),
+                key: None,
+                value: iface.name.clone(),
+                advice: "the interface belongs to another port already; it stays there".to_owned(),
+            });
+            continue;
+        }
+        ifaces.push(iface::want(bridge, *uuid, iface, dummy, warnings));
+    }
+    ifaces.sort_by(|a, b| a.name.cmp(&b.name));
+    let is_bond = ifaces.len() > 1;
+    let lacp = bond::lacp(row, is_bond, warnings);
+    let bond = is_bond.then(|| bond::want(row, slb_ok, &ifaces, warnings));
+    WantPort {
+        uuid,
+        name: row.name.clone(),
+        vlan_mode,
+        vlan,
+        trunks,
+        priority_tags,
+        protected: row.protected,
+        mac,
+        fake_bridge: row.fake_bridge,
+        fake_iface: row.bond_fake_iface && is_bond,
+        bond,
+        lacp,
+        ifaces,
+    }
+}
+
+/// Mode, VLAN and trunks, the mode's default worked out from the other two.
+fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u16>) {
+    let mut warn = |column: &str, value: String, advice: &str| {
+        warnings.push(Warning {
+            table: "port",
+            row: row.name.clone(),
+            column: column.to_owned(),
+            key: None,
+            value,
+            advice: advice.to_owned(),
+        });
+    };
+    let tag = row.tag.and_then(|t| match u16::try_from(t) {
+        Ok(t) if t <= 4095 => Some(t),
+        _ => {
+            warn("tag", t.to_string(), "accepted is a VLAN, 0 to 4095; using none");
+            None
+        }
+    });
+    let tpid = match row.other_config.get(options::QINQ_ETHTYPE.name).map(String::as_str) {
+        Some("802.1q") => wire::EtherType::VLAN,
+        _ => wire::EtherType::VLAN_8021AD,
+    };
+    let mode = match row.vlan_mode.as_deref() {
+        Some("access") => VlanMode::Access,
+        Some("trunk") => VlanMode::Trunk,
+        Some("native-tagged") => VlanMode::NativeTagged,
+        Some("native-untagged") => VlanMode::NativeUntagged,
+        Some("dot1q-tunnel") => VlanMode::Dot1qTunnel { tpid },
+        Some(other) => {
+            warn(
+                "vlan_mode",
+                other.to_owned(),
+                "accepted are access, trunk, native-tagged, native-untagged, dot1q-tunnel; \
+                 using trunk",
+            );
+            VlanMode::Trunk
+        }
+        None if tag.is_some() => {
+            if !row.trunks.is_empty() {
+                warn(
+                    "trunks",
+                    format!("{:?}", row.trunks),
+                    "ignored, because tag without vlan_mode makes an access port",
+                );
+            }
+            VlanMode::Access
+        }
+        None => VlanMode::Trunk,
+    };
+    let mut trunks = vlan_set("port", &row.name, "trunks", &row.trunks, warnings);
+    if mode == VlanMode::Access {
+        trunks.clear();
+    }
+    (mode, tag.unwrap_or(0), trunks)
+}
+
+/// The VLANs of a set column that are VLANs.
+pub(super) fn vlan_set(
+    table: &'static str,
+    row: &str,
+    column: &str,
+    values: &[i64],
+    warnings: &mut Vec<Warning>,
+) -> BTreeSet<u16> {
+    let mut set = BTreeSet::new();
+    for &v in values {
+        match u16::try_from(v) {
+            Ok(vlan) if vlan <= 4095 => {
+                set.insert(vlan);
+            }
+            _ => warnings.push(Warning {
+                table,
+                row: row.to_owned(),
+                column: column.to_owned(),
+                key: None,
+                value: v.to_string(),
+                advice: "accepted is a VLAN, 0 to 4095; left out".to_owned(),
+            }),
+        }
+    }
+    set
+}
+
+/// A column that holds an address.
+pub(super) fn mac_column(
+    table: &'static str,
+    row: &str,
+    value: Option<&str>,
+    warnings: &mut Vec<Warning>,
+) -> Option<EthAddr> {
+    let text = value?;
+    let mac = text.parse().ok();
+    if mac.is_none() {
+        warnings.push(Warning {
+            table,
+            row: row.to_owned(),
+            column: "mac".to_owned(),
+            key: None,
+            value: text.to_owned(),
+            advice: "accepted is an address, xx:xx:xx:xx:xx:xx; ignored".to_owned(),
+        });
+    }
+    mac
+}
