@@ -91,8 +91,10 @@ pub struct FlowKey {
     pub arp_sha: EthAddr,
     pub arp_tha: EthAddr,
     pub skb_priority: u32,
-    /// Always zero; makes the size a whole number of words.
-    pub(crate) pad: u32,
+    /// Always zero; makes the size a whole number of words. Public only so that
+    /// `FlowKey { field, ..key }` works outside.
+    #[doc(hidden)]
+    pub pad: u32,
 }
 
 /// Bits set where a flow looks at the key.

@@ -2,14 +2,19 @@
 //!
 //! Nothing here touches a device, a clock or a socket: bytes in, values out.
 
+pub mod arp;
+pub mod checksum;
 pub mod eth;
+pub mod extract;
 pub mod hash;
 pub mod ip;
 pub mod key;
 pub mod lacp;
+pub mod segment;
 pub mod time;
 
 pub use eth::{EthAddr, EtherType};
+pub use extract::{Layers, extract, extract_layers};
 pub use key::{FlowKey, FlowMask, VlanTag};
 pub use lacp::{Lacpdu, PortInfo};
 pub use time::Time;
