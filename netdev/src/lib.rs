@@ -8,6 +8,7 @@
 pub mod io;
 pub mod link;
 pub mod packet;
+mod sys;
 
 pub use io::{DeviceError, IoCounters, PacketIo};
 pub use packet::{Packet, VnetHdr};

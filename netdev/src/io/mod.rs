@@ -2,8 +2,9 @@
 
 use std::os::fd::RawFd;
 
-use crate::packet::Packet;
+use crate::packet::{Packet, VnetHdr};
 
+mod arena;
 pub mod dummy;
 pub mod internal;
 pub mod system;
@@ -22,6 +23,13 @@ pub struct IoCounters {
 }
 
 /// The receive and transmit queues of one open device, used by one datapath thread.
+///
+/// | kind | opened by |
+/// |---|---|
+/// | `system` | [`system::open`] |
+/// | `internal` | [`internal::create`] |
+/// | `dummy` | [`dummy::create`] |
+/// | `patch` | nothing: a patch port is a pair of ports that the translation joins; no frame ever waits in one, so it has no queue |
 ///
 /// Per round: `recv`, work on the packets, `send` to this and other devices, `flush` those, and
 /// last `release` the device that they came from.
@@ -51,6 +59,23 @@ pub trait PacketIo: Send {
     fn flush(&mut self);
 
     fn counters(&self) -> IoCounters;
+
+    /// True once the device has been removed under us. Its descriptor then stays readable for
+    /// good: stop waiting for it.
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+/// What the kernel is told of an outgoing frame's offload state: only what is still to be done.
+fn outgoing(vnet: &VnetHdr) -> VnetHdr {
+    if vnet.flags & VnetHdr::NEEDS_CSUM != 0 {
+        VnetHdr { flags: VnetHdr::NEEDS_CSUM, ..*vnet }
+    } else if vnet.gso_type != 0 {
+        VnetHdr { flags: 0, ..*vnet }
+    } else {
+        VnetHdr::default()
+    }
 }
 
 /// Why a device could not be opened or changed; `Display` is what goes to `Interface.error`.

@@ -8,6 +8,7 @@ mod monitor;
 mod proto_socket;
 
 use crate::DeviceError;
+use crate::sys::Ifreq;
 pub use monitor::LinkMonitor;
 pub use proto_socket::ProtoSocket;
 
@@ -78,12 +79,41 @@ pub fn stats(name: &str) -> Result<LinkStats, DeviceError> {
     Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
 }
 /// Sets or clears `IFF_UP`.
-pub fn set_up(name: &str, _up: bool) -> Result<(), DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+pub fn set_up(name: &str, up: bool) -> Result<(), DeviceError> {
+    let set = || {
+        let mut r = Ifreq::new(name)?.ioctl(libc::SIOCGIFFLAGS)?;
+        let bit = libc::IFF_UP as u16;
+        let old = r.u16_at(0);
+        let new = if up { old | bit } else { old & !bit };
+        if new != old {
+            r.put(0, &new.to_ne_bytes());
+            r.ioctl(libc::SIOCSIFFLAGS)?;
+        }
+        Ok(())
+    };
+    set().map_err(|source| DeviceError::Set { name: name.to_owned(), what: "flags", source })
 }
-pub fn set_mac(name: &str, _mac: EthAddr) -> Result<(), DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+
+/// Sets the device's address. Most devices take it at any time.
+pub fn set_mac(name: &str, mac: EthAddr) -> Result<(), DeviceError> {
+    let set = || {
+        let mut r = Ifreq::new(name)?.ioctl(libc::SIOCGIFHWADDR)?;
+        // The family that it answered with stays.
+        r.put(2, &mac.0);
+        r.ioctl(libc::SIOCSIFHWADDR)
+    };
+    let what = "Ethernet address";
+    set().map_err(|source| DeviceError::Set { name: name.to_owned(), what, source })?;
+    Ok(())
 }
-pub fn set_mtu(name: &str, _mtu: u32) -> Result<(), DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+
+/// Sets the device's MTU, in octets; the range is the driver's.
+pub fn set_mtu(name: &str, mtu: u32) -> Result<(), DeviceError> {
+    let set = || {
+        let mut r = Ifreq::new(name)?;
+        r.put(0, &mtu.to_ne_bytes());
+        r.ioctl(libc::SIOCSIFMTU)
+    };
+    set().map_err(|source| DeviceError::Set { name: name.to_owned(), what: "MTU", source })?;
+    Ok(())
 }

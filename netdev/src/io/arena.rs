@@ -1,0 +1,249 @@
+//! Receive memory for frames that do not lie in a ring.
+//!
+//! Every slot is long enough for the longest train of segments, so that one read takes a frame
+//! whole; only pages that were touched count as resident. Arenas are kept by thread and lent to a
+//! device from `recv` to `release`: two thousand idle ports need one, not two thousand.
+
+use std::cell::RefCell;
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+
+use crate::packet::{Packet, VnetHdr};
+
+/// Frames in one arena: as many as a datapath thread takes at a time.
+pub(crate) const SLOTS: usize = 32;
+/// Where the frame starts: room for tags and the offload header, and the layer 3 header aligned.
+const FRAME_AT: usize = 66;
+const VNET_LEN: usize = size_of::<VnetHdr>();
+/// 64 KiB of IP, an Ethernet header and tags; some cache lines more, so that the starts of the
+/// slots do not compete for the same cache sets.
+const STRIDE: usize = FRAME_AT + 65_536 + 4096 + 254;
+const FRAME_MAX: usize = STRIDE - FRAME_AT;
+/// One `struct tpacket_auxdata` with its header.
+const CMSG_LEN: usize = 64;
+/// Arenas that a thread keeps for later.
+const KEEP: usize = 2;
+
+thread_local! {
+    static FREE: RefCell<Vec<Arena>> = const { RefCell::new(Vec::new()) };
+}
+
+#[repr(C, align(8))]
+struct Control([u8; CMSG_LEN]);
+
+/// Message headers for `recvmmsg`, set up once.
+struct Headers {
+    msgs: [libc::mmsghdr; SLOTS],
+    iovs: [libc::iovec; SLOTS],
+    controls: [Control; SLOTS],
+}
+
+pub(crate) struct Arena {
+    mem: NonNull<u8>,
+    headers: Box<Headers>,
+    used: usize,
+}
+
+// SAFETY: an arena owns its mapping, and its headers point into that and into themselves.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// One that this thread has kept, or a new one; `None` when there is no memory.
+    pub(crate) fn take() -> Option<Arena> {
+        FREE.with(|f| f.borrow_mut().pop()).or_else(|| Arena::new().ok())
+    }
+
+    /// Gives an arena back; nobody uses its frames any more.
+    pub(crate) fn put(mut self) {
+        self.used = 0;
+        // A thread that is ending has no list any more: the arena is unmapped.
+        let _ = FREE.try_with(|f| {
+            let mut f = f.borrow_mut();
+            if f.len() < KEEP {
+                f.push(self);
+            }
+        });
+    }
+
+    fn new() -> io::Result<Arena> {
+        // SAFETY: a new anonymous mapping, at an address of the kernel's choice.
+        let mem = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                STRIDE * SLOTS,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if mem == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: our own mapping. A huge page would make all of it resident at the first touch;
+        // a kernel without huge pages refuses, which is as well.
+        unsafe { libc::madvise(mem, STRIDE * SLOTS, libc::MADV_NOHUGEPAGE) };
+        // SAFETY: headers of all zeros are valid: null pointers and zero lengths.
+        let headers = unsafe { Box::<Headers>::new(MaybeUninit::zeroed().assume_init()) };
+        let mem = NonNull::new(mem.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mut arena = Arena { mem, headers, used: 0 };
+        for i in 0..SLOTS {
+            arena.headers.iovs[i] = arena.iovec(i);
+            let Headers { msgs, iovs, controls } = &mut *arena.headers;
+            msgs[i].msg_hdr.msg_iov = &raw mut iovs[i];
+            msgs[i].msg_hdr.msg_iovlen = 1;
+            msgs[i].msg_hdr.msg_control = (&raw mut controls[i]).cast();
+        }
+        Ok(arena)
+    }
+
+    fn slot(&self, i: usize) -> NonNull<u8> {
+        assert!(i < SLOTS);
+        // SAFETY: inside the mapping of SLOTS * STRIDE octets.
+        unsafe { self.mem.add(i * STRIDE) }
+    }
+
+    /// The offload header and the frame, one after the other.
+    fn iovec(&self, i: usize) -> libc::iovec {
+        // SAFETY: inside the slot.
+        let base = unsafe { self.slot(i).add(FRAME_AT - VNET_LEN) };
+        libc::iovec { iov_base: base.as_ptr().cast(), iov_len: VNET_LEN + FRAME_MAX }
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        SLOTS - self.used
+    }
+
+    /// The frame in slot `i`, of which `len` octets have been read, the offload header included.
+    fn packet(&self, i: usize, len: usize) -> Option<Packet> {
+        if len < VNET_LEN || len > VNET_LEN + FRAME_MAX {
+            return None;
+        }
+        let slot = self.slot(i);
+        // SAFETY: the offload header lies before the frame, in the slot; any bytes are a valid
+        // VnetHdr. The slot is lent to this packet alone until the arena is put back.
+        unsafe {
+            let vnet = slot.add(FRAME_AT - VNET_LEN).cast::<VnetHdr>().read_unaligned();
+            let len = (len - VNET_LEN) as u32;
+            Some(Packet::from_device(slot, STRIDE as u32, FRAME_AT as u32, len, vnet))
+        }
+    }
+
+    /// Reads one frame from a tap; `WouldBlock` when there is none.
+    pub(crate) fn read(&mut self, fd: RawFd) -> io::Result<Option<Packet>> {
+        let v = self.iovec(self.used);
+        // SAFETY: the slot is free, and as long as the vector says.
+        let n = unsafe { libc::read(fd, v.iov_base, v.iov_len) };
+        if n < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let p = self.packet(self.used, n as usize);
+        if p.is_some() {
+            self.used += 1;
+        }
+        Ok(p)
+    }
+
+    /// Takes up to `max` frames from a packet socket with offload headers and auxiliary data, and
+    /// puts tags back that the kernel had taken off. Appends to `out`; returns how many messages
+    /// were read and how many of them could not be used.
+    pub(crate) fn recv(
+        &mut self,
+        fd: RawFd,
+        out: &mut Vec<Packet>,
+        max: usize,
+    ) -> io::Result<(usize, usize)> {
+        let first = self.used;
+        let want = max.min(self.room());
+        if want == 0 {
+            return Ok((0, 0));
+        }
+        for m in &mut self.headers.msgs[first..first + want] {
+            m.msg_hdr.msg_controllen = CMSG_LEN as _;
+            m.msg_hdr.msg_flags = 0;
+        }
+        let msgs = self.headers.msgs[first..].as_mut_ptr();
+        // SAFETY: `want` headers follow `msgs`; their vectors are free slots of this arena.
+        let n = unsafe {
+            libc::recvmmsg(fd, msgs, want as _, libc::MSG_DONTWAIT as _, std::ptr::null_mut())
+        };
+        if n < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let n = n as usize;
+        let mut bad = 0;
+        for i in first..first + n {
+            let m = &self.headers.msgs[i];
+            let whole = m.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+            let (len, tag) =
+                (m.msg_len as usize, auxdata(&m.msg_hdr).and_then(|a| stripped_tag(&a)));
+            match self.packet(i, len) {
+                Some(mut p) if whole => {
+                    if let Some((tpid, tci)) = tag {
+                        p.push_vlan(tpid, tci);
+                    }
+                    out.push(p);
+                }
+                _ => bad += 1,
+            }
+        }
+        self.used += n;
+        Ok((n, bad))
+    }
+
+    /// As `recv`, for one frame whose tag the caller knows.
+    pub(crate) fn recv_one(&mut self, fd: RawFd) -> io::Result<Option<Packet>> {
+        let i = self.used;
+        if i == SLOTS {
+            return Ok(None);
+        }
+        let v = self.iovec(i);
+        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+        // SAFETY: the slot is free, and as long as the vector says.
+        let n = unsafe { libc::recv(fd, v.iov_base, v.iov_len, flags) };
+        if n < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.used += 1;
+        Ok(self.packet(i, n as usize))
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: our own mapping; packets in it are no longer used (see `PacketIo::release`).
+        unsafe { libc::munmap(self.mem.as_ptr().cast(), STRIDE * SLOTS) };
+    }
+}
+
+/// The auxiliary data of a message (`PACKET_AUXDATA`, packet(7)).
+pub(crate) fn auxdata(m: &libc::msghdr) -> Option<libc::tpacket_auxdata> {
+    // SAFETY: the kernel has filled in the control buffer that `m` describes; the macros walk it
+    // within `msg_controllen`.
+    unsafe {
+        let mut c = libc::CMSG_FIRSTHDR(m);
+        while !c.is_null() {
+            if (*c).cmsg_level == libc::SOL_PACKET && (*c).cmsg_type == libc::PACKET_AUXDATA {
+                return Some(libc::CMSG_DATA(c).cast::<libc::tpacket_auxdata>().read_unaligned());
+            }
+            c = libc::CMSG_NXTHDR(m, c);
+        }
+    }
+    None
+}
+
+/// The tag that the kernel took off, as TPID and TCI.
+pub(crate) fn stripped_tag(a: &libc::tpacket_auxdata) -> Option<(u16, u16)> {
+    tag_of(a.tp_status, a.tp_vlan_tci, a.tp_vlan_tpid)
+}
+
+/// As `stripped_tag`, from the status word and fields of either form of header.
+pub(crate) fn tag_of(status: u32, tci: u16, tpid: u16) -> Option<(u16, u16)> {
+    if status & libc::TP_STATUS_VLAN_VALID == 0 {
+        return None;
+    }
+    let known = status & libc::TP_STATUS_VLAN_TPID_VALID != 0;
+    Some((if known { tpid } else { wire::EtherType::VLAN }, tci))
+}

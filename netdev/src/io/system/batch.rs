@@ -1,0 +1,34 @@
+//! Receive by `recvmmsg` into memory that the thread's ports share.
+
+use std::os::fd::RawFd;
+
+use crate::io::arena::Arena;
+use crate::packet::Packet;
+
+/// Holds an arena only while frames of it are in use.
+#[derive(Default)]
+pub(super) struct Batch {
+    arena: Option<Arena>,
+}
+
+impl Batch {
+    /// Appends at most `max` frames; returns how many could not be used.
+    pub(super) fn recv(&mut self, fd: RawFd, out: &mut Vec<Packet>, max: usize) -> u64 {
+        if self.arena.is_none() {
+            self.arena = Arena::take();
+        }
+        let Some(arena) = &mut self.arena else { return 0 };
+        // Errors are "nothing there" or a device that went down: either way, nothing to read.
+        let (n, bad) = arena.recv(fd, out, max).unwrap_or((0, 0));
+        if n == 0 && arena.room() == crate::io::arena::SLOTS {
+            self.release();
+        }
+        bad as u64
+    }
+
+    pub(super) fn release(&mut self) {
+        if let Some(a) = self.arena.take() {
+            a.put();
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! System devices: an existing NIC, veth or tap, by a packet socket (packet(7)).
+//!
+//! The socket is promiscuous, does not see what we transmit, and carries offload state
+//! (`PACKET_VNET_HDR`), so that trains of segments and unfinished checksums of a local peer pass
+//! through whole. Tags that the kernel takes off on receipt are put back.
+//!
+//! Receive is a ring shared with the kernel (`ring`) while the process has few ports, and batches
+//! of `recvmmsg` (`batch`) beyond, since a ring is resident memory. Transmit is `sendmmsg`. A
+//! transmit ring would be a little cheaper, but the kernel hands its slots back when the frame
+//! changes owner, not when it was read: on veth and tap the peer could see a later frame's bytes.
+
+mod batch;
+mod ring;
+mod tx;
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use crate::packet::Packet;
+use crate::sys;
+use crate::{DeviceError, IoCounters, PacketIo};
+use batch::Batch;
+use ring::Ring;
+use tx::Tx;
+
+/// Room for bursts, in octets of kernel memory; used only when a burst comes.
+const SOCKET_BUFFER: i32 = 4 << 20;
+/// `ARPHRD_ETHER` and `ARPHRD_LOOPBACK`: devices whose frames have an Ethernet header.
+const ETHERNET: [u16; 2] = [1, 772];
+
+/// How to receive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RxMode {
+    /// A ring for the first [`MAX_RINGS`] ports of the process, batches beyond.
+    #[default]
+    Auto,
+    /// A ring, or an error.
+    Ring,
+    Batch,
+}
+
+/// How to open a system device.
+#[derive(Clone, Debug)]
+pub struct SystemOptions {
+    pub rx: RxMode,
+    /// Transmit past the device's queueing discipline (`PACKET_QDISC_BYPASS`): faster, but neither
+    /// `tc` nor a capture on the device sees those frames.
+    pub qdisc_bypass: bool,
+}
+
+impl Default for SystemOptions {
+    fn default() -> Self {
+        SystemOptions { rx: RxMode::Auto, qdisc_bypass: true }
+    }
+}
+
+pub use ring::MAX_RINGS;
+
+/// Opens an existing device of the current network namespace. The device stays open when the
+/// thread changes its namespace, or the device goes down and comes up again.
+///
+/// # Errors
+///
+/// No such device, not an Ethernet device, no permission (`CAP_NET_RAW`), no memory.
+pub fn open(name: &str, opts: &SystemOptions) -> Result<Box<dyn PacketIo>, DeviceError> {
+    let io = System::open(name, opts)
+        .map_err(|source| DeviceError::Open { name: name.to_owned(), source })?;
+    Ok(Box::new(io))
+}
+
+enum Rx {
+    Ring(Ring),
+    Batch(Batch),
+}
+
+struct System {
+    fd: OwnedFd,
+    rx: Rx,
+    tx: Tx,
+    rx_packets: u64,
+    rx_bytes: u64,
+    /// Frames that we could not use.
+    rx_bad: u64,
+    /// The kernel's count of lost frames, which a read resets.
+    rx_lost: std::cell::Cell<u64>,
+    empty: u32,
+}
+
+impl System {
+    fn open(name: &str, opts: &SystemOptions) -> io::Result<System> {
+        let ifindex = sys::ifindex(name)?;
+        let kind = sys::Ifreq::new(name)?.ioctl(libc::SIOCGIFHWADDR)?.u16_at(0);
+        if !ETHERNET.contains(&kind) {
+            return Err(io::Error::other("not an Ethernet device"));
+        }
+        let want_ring = match opts.rx {
+            RxMode::Ring => true,
+            RxMode::Batch => false,
+            RxMode::Auto => ring::below_limit(),
+        };
+        let (fd, rx) = match want_ring {
+            true => match Ring::new(socket()?) {
+                Ok((fd, ring)) => (fd, Rx::Ring(ring)),
+                Err(e) if opts.rx == RxMode::Ring => return Err(e),
+                Err(_) => (socket()?, Rx::Batch(Batch::default())),
+            },
+            false => (socket()?, Rx::Batch(Batch::default())),
+        };
+        let raw = fd.as_raw_fd();
+        if opts.qdisc_bypass {
+            sys::setsockopt(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
+        }
+        sys::packet_membership(raw, ifindex, libc::PACKET_MR_PROMISC, None)?;
+        // Frames come from here on, so everything else is set by now.
+        sys::bind_packet(raw, ifindex, libc::ETH_P_ALL as u16)?;
+        Ok(System {
+            fd,
+            rx,
+            tx: Tx::default(),
+            rx_packets: 0,
+            rx_bytes: 0,
+            rx_bad: 0,
+            rx_lost: std::cell::Cell::new(0),
+            empty: 0,
+        })
+    }
+
+    /// A device that went down leaves an error on its socket, which makes it readable until
+    /// somebody takes it. A busy thread comes here with nothing to read millions of times a
+    /// second, so it looks only now and then.
+    fn clear_error(&mut self) {
+        self.empty = self.empty.wrapping_add(1);
+        if self.empty % 32 == 1 {
+            let _ = sys::getsockopt::<1>(self.fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
+        }
+    }
+}
+
+/// A packet socket that receives nothing yet.
+fn socket() -> io::Result<OwnedFd> {
+    let fd = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
+    let raw = fd.as_raw_fd();
+    for opt in [libc::PACKET_VNET_HDR, libc::PACKET_AUXDATA, libc::PACKET_IGNORE_OUTGOING] {
+        sys::setsockopt(raw, libc::SOL_PACKET, opt, &1)?;
+    }
+    sys::set_buffer(raw, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, SOCKET_BUFFER);
+    sys::set_buffer(raw, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SOCKET_BUFFER);
+    Ok(fd)
+}
+
+impl PacketIo for System {
+    fn fd(&self) -> Option<RawFd> {
+        Some(self.fd.as_raw_fd())
+    }
+
+    fn recv(&mut self, out: &mut Vec<Packet>, max: usize) -> usize {
+        let from = out.len();
+        let fd = self.fd.as_raw_fd();
+        self.rx_bad += match &mut self.rx {
+            Rx::Ring(r) => r.recv(fd, out, max),
+            Rx::Batch(b) => b.recv(fd, out, max),
+        };
+        let n = out.len() - from;
+        if n == 0 {
+            self.clear_error();
+        } else {
+            self.rx_packets += n as u64;
+            self.rx_bytes += out[from..].iter().map(|p| p.len() as u64).sum::<u64>();
+        }
+        n
+    }
+
+    unsafe fn release(&mut self) {
+        match &mut self.rx {
+            // SAFETY: the caller's promise is the same.
+            Rx::Ring(r) => unsafe { r.release() },
+            Rx::Batch(b) => b.release(),
+        }
+    }
+
+    unsafe fn send(&mut self, packet: &Packet) {
+        // SAFETY: the caller keeps the packet's bytes until `flush`.
+        unsafe { self.tx.queue(self.fd.as_raw_fd(), packet) }
+    }
+
+    fn flush(&mut self) {
+        self.tx.flush(self.fd.as_raw_fd());
+    }
+
+    fn counters(&self) -> IoCounters {
+        // struct tpacket_stats: seen, dropped. Reading resets both.
+        let fd = self.fd.as_raw_fd();
+        if let Ok(s) = sys::getsockopt::<2>(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS) {
+            self.rx_lost.set(self.rx_lost.get() + u64::from(s[1]));
+        }
+        IoCounters {
+            rx_packets: self.rx_packets,
+            rx_bytes: self.rx_bytes,
+            rx_dropped: self.rx_bad + self.rx_lost.get(),
+            ..self.tx.counters()
+        }
+    }
+}
