@@ -1,1 +1,5 @@
-fn main() {}
+//! `braid-lab`: see [`utilities::lab`].
+
+fn main() -> std::process::ExitCode {
+    utilities::lab::main()
+}

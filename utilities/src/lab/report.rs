@@ -1,0 +1,48 @@
+//! What a run found, as a value: printed for people, or as JSON.
+
+use super::options::Mode;
+use super::timeline::Event;
+use crate::testbed::stream::{Stretch, Totals};
+
+/// One direction during one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Loss {
+    pub sent: u64,
+    pub lost: u64,
+    /// Milliseconds between the packets before and after the hole; null when nothing was lost.
+    pub gap_ms: Option<f64>,
+}
+
+impl From<Stretch> for Loss {
+    fn from(s: Stretch) -> Loss {
+        let gap_ms = s.gap.map(|g| (g.as_secs_f64() * 1e6).round() / 1e3);
+        Loss { sent: s.sent, lost: s.lost, gap_ms }
+    }
+}
+
+/// One step of the scenario.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Step {
+    pub name: &'static str,
+    /// From the VM to the network.
+    pub up: Loss,
+    /// From the network to the VM.
+    pub down: Loss,
+    /// What the step was meant to show, and did not.
+    pub failure: Option<String>,
+}
+
+/// The whole run.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Report {
+    pub mode: Mode,
+    /// Packets per second each way.
+    pub rate: u32,
+    /// What the daemon says of itself.
+    pub version: String,
+    pub steps: Vec<Step>,
+    pub up: Totals,
+    pub down: Totals,
+    pub events: Vec<Event>,
+    pub success: bool,
+}

@@ -1,0 +1,223 @@
+//! Baseline, cut, failover, restore, failback.
+
+use std::time::Duration;
+
+use super::bed::{Bed, LINKS};
+use super::log::Tail;
+use super::options::{Mode, Options};
+use super::pause;
+use super::report::{Report, Step};
+use super::timeline::{Timeline, Who};
+use crate::testbed::Error;
+
+const MS: Duration = Duration::from_millis(1);
+/// A packet younger than this may still be on its way.
+const IN_FLIGHT: Duration = Duration::from_millis(100);
+/// Traffic is well when nothing was lost for this long.
+const CALM: Duration = Duration::from_millis(500);
+/// How long to wait for what should happen at once.
+const LIMIT: Duration = Duration::from_secs(20);
+/// How long to watch that nothing happens.
+const WATCH: Duration = Duration::from_secs(2);
+
+pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Report, Error> {
+    let mut s = Scenario {
+        o,
+        tail: Tail::new(bed.switch.path("ovs-vswitchd.log")),
+        bed,
+        line,
+        steps: Vec::new(),
+    };
+    let carrying = s.baseline()?;
+    if let Some(link) = carrying {
+        s.cut(link)?;
+        s.restore(link)?;
+    }
+    let version = s.bed.switch.appctl("version")?;
+    let success = carrying.is_some() && s.steps.iter().all(|s| s.failure.is_none());
+    Ok(Report {
+        mode: o.mode,
+        rate: o.rate,
+        version: version.lines().next().unwrap_or_default().trim().to_owned(),
+        steps: s.steps,
+        up: bed.up.totals(),
+        down: bed.down.totals(),
+        events: line.finish(),
+        success,
+    })
+}
+
+struct Scenario<'a> {
+    o: &'a Options,
+    bed: &'a Bed,
+    line: &'a mut Timeline,
+    tail: Tail,
+    steps: Vec<Step>,
+}
+
+impl Scenario<'_> {
+    fn now(&self) -> Duration {
+        self.bed.up.now()
+    }
+
+    /// Whether both directions have lost nothing lately, since `since` at the earliest.
+    fn calm(&self, since: Duration) -> bool {
+        let to = self.now().saturating_sub(IN_FLIGHT);
+        let from = to.saturating_sub(CALM);
+        from >= since
+            && [&self.bed.up, &self.bed.down].into_iter().all(|l| {
+                let s = l.stretch(from, to);
+                s.sent > 0 && s.lost == 0
+            })
+    }
+
+    /// Waits until `done`; false when it did not happen in time.
+    fn wait(&self, limit: Duration, mut done: impl FnMut(&Self) -> bool) -> Result<bool, Error> {
+        let end = self.now() + limit;
+        while !done(self) {
+            if self.now() > end {
+                return Ok(false);
+            }
+            pause(20 * MS)?;
+        }
+        Ok(true)
+    }
+
+    /// Closes a step that began at `from`: what was lost, what was said.
+    fn close(&mut self, name: &'static str, from: Duration, failure: Option<String>) {
+        let to = self.now().saturating_sub(IN_FLIGHT);
+        let up = self.bed.up.stretch(from, to).into();
+        let down = self.bed.down.stretch(from, to).into();
+        if let Some(f) = &failure {
+            self.line.say(Who::Lab, format!("NOT AS IT SHOULD BE: {f}"));
+        }
+        self.steps.push(Step { name, up, down, failure });
+        self.line.logged(self.tail.news());
+        self.line.flush();
+    }
+
+    /// How much of the VM's traffic each link carried since `from`, in words.
+    fn shares(&self, from: Duration) -> (Vec<u64>, String) {
+        let n = self.bed.up.spread(from, self.now(), LINKS);
+        let all = n.iter().sum::<u64>().max(1);
+        let words: Vec<String> =
+            n.iter().enumerate().map(|(i, n)| format!("nic{i} {} %", n * 100 / all)).collect();
+        (n, words.join(", "))
+    }
+
+    /// Traffic flows both ways and nothing is lost. Gives the link that carries most of it.
+    fn baseline(&mut self) -> Result<Option<usize>, Error> {
+        let began = self.now();
+        let rate = self.o.rate;
+        self.line.say(Who::Lab, format!("stream of {rate} packets/s each way begins"));
+        let well = self.wait(LIMIT, |s| s.calm(began))?;
+        self.line.logged(self.tail.news());
+        if !well {
+            let why = "packets do not get through both ways without loss".to_owned();
+            self.close("baseline", self.now().saturating_sub(CALM + IN_FLIGHT), Some(why));
+            return Ok(None);
+        }
+        self.line.heading("Baseline");
+        let from = self.now();
+        pause(Duration::from_secs(1))?;
+        let (n, shares) = self.shares(from);
+        let link = if n[1] > n[0] { 1 } else { 0 };
+        self.line.say(Who::Traffic, format!("VM to network goes by {shares}"));
+        pause(IN_FLIGHT)?;
+        self.close("baseline", from, None);
+        let b = &self.steps[0];
+        if b.up.lost + b.down.lost > 0 {
+            self.steps[0].failure = Some("packets were lost although nothing was wrong".into());
+        }
+        Ok(Some(link))
+    }
+
+    fn cut(&mut self, link: usize) -> Result<(), Error> {
+        let other = LINKS - 1 - link;
+        self.line.heading("Failover");
+        let at = self.now();
+        self.bed.fabric.set_link(link, false)?;
+        self.line.at(at, Who::Lab, format!("link {link} cut at the far end: nic{link} loses its carrier"));
+        let well = self.wait(LIMIT, |s| s.calm(at))?;
+        let failure = if !well {
+            Some(format!("traffic did not move to nic{other}"))
+        } else {
+            None
+        };
+        if let Some(t) = self.bed.up.first_on(other as u8, at)
+            && self.o.mode == Mode::ActiveBackup
+        {
+            let took = (t.saturating_sub(at)).as_secs_f64() * 1e3;
+            let text = format!("VM to network goes by nic{other}, {took:.1} ms after the cut");
+            self.line.at(t, Who::Traffic, text);
+        }
+        self.told_loss(at);
+        self.close("failover", at, failure);
+        Ok(())
+    }
+
+    /// Says what was lost since `from`.
+    fn told_loss(&mut self, from: Duration) {
+        let to = self.now().saturating_sub(IN_FLIGHT);
+        for (name, ledger) in [("VM to network", &self.bed.up), ("network to VM", &self.bed.down)] {
+            let s = ledger.stretch(from, to);
+            let text = match s.gap {
+                None => format!("{name}: nothing lost of {}", s.sent),
+                Some(gap) => {
+                    let ms = gap.as_secs_f64() * 1e3;
+                    format!("{name}: {} lost of {}, a gap of {ms:.1} ms", s.lost, s.sent)
+                }
+            };
+            self.line.say(Who::Traffic, text);
+        }
+    }
+
+    fn restore(&mut self, link: usize) -> Result<(), Error> {
+        let name = format!("nic{link}");
+        let returns = match self.o.mode {
+            Mode::ActiveBackup => self.o.primary() == Some(&*name),
+            Mode::BalanceSlb | Mode::BalanceTcp => true,
+        };
+        self.line.heading(if returns { "Failback" } else { "Restore" });
+        let at = self.now();
+        self.line.say(Who::Lab, format!("link {link} mended"));
+        self.bed.fabric.set_link(link, true)?;
+
+        let mut failure = None;
+        if returns {
+            let limit = LIMIT + self.o.failback_delay * MS;
+            let back = |s: &Self| s.bed.up.first_on(link as u8, at);
+            self.wait(limit, |s| back(s).is_some())?;
+            match back(self) {
+                None => failure = Some(format!("traffic did not return to {name}")),
+                Some(t) => {
+                    let took = t.saturating_sub(at);
+                    let s = took.as_secs_f64();
+                    let text = format!("VM to network goes by {name} again, {s:.3} s after mending");
+                    self.line.at(t, Who::Traffic, text);
+                    let delay = self.o.failback_delay * MS;
+                    if self.o.primary().is_some() && took < delay {
+                        failure = Some(format!("traffic returned before {} ms", delay.as_millis()));
+                    }
+                }
+            }
+            if !self.wait(LIMIT, |s| s.calm(s.now().saturating_sub(CALM + 2 * IN_FLIGHT)))? {
+                failure = Some("packets are still being lost".into());
+            }
+            let (_, shares) = self.shares(self.now().saturating_sub(CALM));
+            self.line.say(Who::Traffic, format!("VM to network goes by {shares}"));
+        } else {
+            pause(WATCH)?;
+            let (_, shares) = self.shares(self.now().saturating_sub(CALM));
+            let text = format!("VM to network stays: {shares}; {name} is not the primary");
+            self.line.say(Who::Traffic, text);
+            if self.bed.up.first_on(link as u8, at).is_some() {
+                failure = Some(format!("traffic went back to {name}, which nobody asked for"));
+            }
+        }
+        pause(IN_FLIGHT)?;
+        self.told_loss(at);
+        self.close(if returns { "failback" } else { "restore" }, at, failure);
+        Ok(())
+    }
+}

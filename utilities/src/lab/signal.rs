@@ -1,0 +1,37 @@
+//! SIGINT, SIGTERM and SIGHUP end the lab in good order.
+
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+use crate::testbed::Error;
+
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note(signal: libc::c_int) {
+    RECEIVED.store(signal, Relaxed);
+}
+
+/// From here on the signals are only noted.
+pub(super) fn catch() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: the handler does nothing but store to an atomic.
+        unsafe { libc::signal(signal, note as *const () as libc::sighandler_t) };
+    }
+}
+
+/// The number of a signal that has come.
+pub(super) fn received() -> Option<u8> {
+    u8::try_from(RECEIVED.load(Relaxed)).ok().filter(|s| *s != 0)
+}
+
+/// Forgets a signal that was meant for somebody else at the same terminal.
+pub(super) fn forget() {
+    RECEIVED.store(0, Relaxed);
+}
+
+/// An error if a signal has come.
+pub(super) fn check() -> Result<(), Error> {
+    match received() {
+        None => Ok(()),
+        Some(s) => Err(Error::Daemon(format!("ended by signal {s}"))),
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong around a testbed, and whose fault it is.
+
+use std::io;
+use std::time::Duration;
+
+/// Why the testbed could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system refused.
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    /// The kernel refused a request on a link or an address.
+    #[error("{what}: {source} (rtnetlink)")]
+    Netlink { what: String, source: io::Error },
+    /// A program that we ran said no.
+    #[error("{command}: {status}\n{output}")]
+    Command { command: String, status: String, output: String },
+    /// Something did not happen in time.
+    #[error("after {} s there was still no {what}{detail}", .after.as_secs_f32())]
+    Timeout { what: String, after: Duration, detail: String },
+    /// Programs that are not installed.
+    #[error("not installed: {}. On Debian: {install}", .programs.join(", "))]
+    Missing { programs: Vec<String>, install: &'static str },
+    /// This process may not make network namespaces.
+    #[error("{0}")]
+    Privileges(String),
+    /// The daemon is not there, or did not build.
+    #[error("{0}")]
+    Daemon(String),
+}
+
+impl Error {
+    /// Names what was being done when `source` happened.
+    pub fn io(what: impl Into<String>, source: io::Error) -> Error {
+        Error::Io { what: what.into(), source }
+    }
+
+    /// As [`Error::io`] with the calling thread's `errno`.
+    pub fn last_os(what: impl Into<String>) -> Error {
+        Error::io(what, io::Error::last_os_error())
+    }
+}
+
+/// Checks until `done` says yes, at most for `limit`; looks about once in `every`.
+pub fn wait_for(
+    what: &str,
+    limit: Duration,
+    every: Duration,
+    mut done: impl FnMut() -> bool,
+) -> Result<Duration, Error> {
+    let start = std::time::Instant::now();
+    loop {
+        if done() {
+            return Ok(start.elapsed());
+        }
+        if start.elapsed() > limit {
+            return Err(Error::Timeout { what: what.into(), after: limit, detail: String::new() });
+        }
+        std::thread::sleep(every);
+    }
+}

@@ -1,0 +1,215 @@
+//! The switch at the top of the rack: what a bond's links lead to.
+//!
+//! It has one port for each link and a host of its own. Without LACP it is a plain learning
+//! switch: it knows nothing of the bond, floods what it must, and finds out that traffic has
+//! moved only by seeing a source address on another port. With LACP its ports are one group.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wire::lacp::{Lacpdu, PortInfo};
+use wire::{EthAddr, EtherType, Time};
+
+use super::frame::{self, Header};
+use super::lacp::Partner;
+use super::packet::{self, BUFFER, PacketSocket};
+use super::{Error, Netns};
+
+/// The fabric's address, as LACP system and as source of its LACPDUs.
+pub const SYSTEM: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0xb0]);
+
+struct Port {
+    name: String,
+    socket: PacketSocket,
+}
+
+struct State {
+    up: Vec<bool>,
+    learned: BTreeMap<EthAddr, usize>,
+    /// One for each port, or none at all without LACP.
+    lacp: Vec<Partner>,
+}
+
+/// A switch made of the links `tor0`, `tor1`, … of its namespace.
+pub struct Fabric {
+    ns: Arc<Netns>,
+    ports: Vec<Port>,
+    host: EthAddr,
+    start: Instant,
+    state: Mutex<State>,
+}
+
+impl Fabric {
+    /// Takes the links `tor0` to `tor<links-1>` of `ns`. Frames to `host` are the host's.
+    pub fn new(ns: Arc<Netns>, links: usize, host: EthAddr, lacp: bool) -> Result<Fabric, Error> {
+        let mut ports = Vec::new();
+        for i in 0..links {
+            let name = format!("tor{i}");
+            ports.push(Port { socket: PacketSocket::open(&ns, &name)?, name });
+        }
+        let partner = |i: usize| {
+            Partner::new(PortInfo {
+                system_priority: 32768,
+                system: SYSTEM,
+                key: 1,
+                port_priority: 32768,
+                port: i as u16 + 1,
+                state: 0,
+            })
+        };
+        let state = State {
+            up: vec![true; links],
+            learned: BTreeMap::new(),
+            lacp: if lacp { (0..links).map(partner).collect() } else { Vec::new() },
+        };
+        Ok(Fabric { ns, ports, host, start: Instant::now(), state: Mutex::new(state) })
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.start.elapsed()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cuts a link (the far end loses carrier) or mends it. As any switch, it forgets what it
+    /// learned on a port that goes down.
+    pub fn set_link(&self, port: usize, up: bool) -> Result<(), Error> {
+        if !up {
+            // Forget first: from here on nothing is sent to a port that is about to go.
+            self.with_port_down(port);
+        }
+        self.ns.rtnl().set_up(&self.ports[port].name, up)?;
+        if up {
+            self.state().up[port] = true;
+        }
+        Ok(())
+    }
+
+    fn with_port_down(&self, port: usize) {
+        let mut s = self.state();
+        s.up[port] = false;
+        s.learned.retain(|_, p| *p != port);
+        if let Some(l) = s.lacp.get_mut(port) {
+            l.link_down();
+        }
+    }
+
+    /// Sends a frame of the host's; false when it had nowhere to go.
+    pub fn send(&self, frame: &[u8]) -> bool {
+        let Some((h, rest)) = Header::parse(frame) else { return false };
+        let to = self.ports_for(&h, rest);
+        let mut sent = false;
+        for p in to {
+            sent |= self.ports[p].socket.send(frame).is_ok();
+        }
+        sent
+    }
+
+    fn ports_for(&self, h: &Header, rest: &[u8]) -> Vec<usize> {
+        let now = self.now();
+        let s = self.state();
+        if !s.lacp.is_empty() {
+            let live: Vec<usize> =
+                (0..s.up.len()).filter(|i| s.up[*i] && s.lacp[*i].carrying(now)).collect();
+            if live.is_empty() {
+                return live;
+            }
+            // Any hash does, as long as one conversation keeps to one link.
+            let sum: usize = rest.get(12..24).unwrap_or_default().iter().map(|b| *b as usize).sum();
+            return vec![live[sum % live.len()]];
+        }
+        match s.learned.get(&h.dst) {
+            Some(p) if s.up[*p] => vec![*p],
+            _ => (0..s.up.len()).filter(|i| s.up[*i]).collect(),
+        }
+    }
+
+    /// Learns, answers LACP and passes frames on until `stop`. `deliver` gets what is for the
+    /// host, with the number of the link it came on.
+    pub fn run(&self, stop: &AtomicBool, mut deliver: impl FnMut(usize, &[u8])) {
+        let mut buf = vec![0; BUFFER];
+        let sockets: Vec<&PacketSocket> = self.ports.iter().map(|p| &p.socket).collect();
+        while !stop.load(Ordering::Relaxed) {
+            packet::wait(&sockets, Duration::from_millis(20));
+            for (i, p) in self.ports.iter().enumerate() {
+                // Bounded, so that a busy link does not starve the others.
+                for _ in 0..64 {
+                    match p.socket.recv(&mut buf) {
+                        Ok(Some(f)) => self.received(i, f, &mut deliver),
+                        Ok(None) | Err(_) => break,
+                    }
+                }
+            }
+            self.speak();
+        }
+    }
+
+    fn received(&self, from: usize, frame: &[u8], deliver: &mut impl FnMut(usize, &[u8])) {
+        let Some((h, rest)) = Header::parse(frame) else { return };
+        let (grouped, others) = {
+            let now = self.now();
+            let mut s = self.state();
+            if h.eth_type == EtherType::SLOW {
+                if let (Some(l), Ok(pdu)) = (s.lacp.get_mut(from), Lacpdu::parse(rest)) {
+                    l.receive(now, &pdu);
+                }
+                return;
+            }
+            if s.up[from] && !h.src.is_multicast() {
+                s.learned.insert(h.src, from);
+            }
+            let known = s.learned.get(&h.dst).copied();
+            let others: Vec<usize> = (0..s.up.len())
+                .filter(|i| *i != from && s.up[*i] && known.is_none_or(|k| k == *i))
+                .collect();
+            (!s.lacp.is_empty(), others)
+        };
+        if h.dst == self.host || h.dst.is_multicast() {
+            deliver(from, frame);
+        }
+        if !grouped && h.dst != self.host {
+            for p in others {
+                let _: io::Result<()> = self.ports[p].socket.send(frame);
+            }
+        }
+    }
+
+    fn speak(&self) {
+        let now = self.now();
+        let mut out = Vec::new();
+        {
+            let mut s = self.state();
+            let State { up, lacp, .. } = &mut *s;
+            for (i, l) in lacp.iter_mut().enumerate() {
+                if up[i]
+                    && let Some(pdu) = l.poll(now)
+                {
+                    out.push((i, pdu));
+                }
+            }
+        }
+        for (i, pdu) in out {
+            let frame = frame::slow_protocols(SYSTEM, &pdu.emit());
+            let _: io::Result<()> = self.ports[i].socket.send(&frame);
+        }
+    }
+
+    /// Which link the fabric has learned `mac` on.
+    pub fn learned(&self, mac: EthAddr) -> Option<usize> {
+        self.state().learned.get(&mac).copied()
+    }
+
+    /// Links that are up and, with LACP, in agreement with the other end.
+    pub fn live(&self) -> Vec<usize> {
+        let now = self.now();
+        let s = self.state();
+        (0..s.up.len())
+            .filter(|i| s.up[*i] && s.lacp.get(*i).is_none_or(|l| l.carrying(now)))
+            .collect()
+    }
+}

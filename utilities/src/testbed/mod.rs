@@ -1,0 +1,27 @@
+//! Namespaces, links, packets and processes that leave nothing behind.
+//!
+//! Everything here hangs on file descriptors and on the life of this process: namespaces have no
+//! name in `/run/netns`, so that the kernel removes them, and the links in them, with the last
+//! descriptor; children get `SIGKILL` when this process ends, however it ends; and a watcher
+//! removes the folder that their files were in.
+
+pub mod daemon;
+pub mod error;
+pub mod fabric;
+pub mod frame;
+pub mod lacp;
+pub mod netns;
+pub mod packet;
+pub mod privileges;
+pub mod process;
+pub mod rtnl;
+pub mod scratch;
+pub mod stream;
+pub mod switch;
+
+pub use daemon::Daemon;
+pub use error::Error;
+pub use netns::Netns;
+pub use packet::PacketSocket;
+pub use scratch::Scratch;
+pub use switch::Switch;

@@ -1,0 +1,243 @@
+//! A private database server and switch daemon, and Debian's tools to drive them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::error::wait_for;
+use super::process::{self, Process};
+use super::{Daemon, Error, Netns, Scratch};
+
+/// Everything of Open vSwitch's that a testbed uses.
+const TOOLS: [&str; 4] = ["ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-appctl"];
+const INSTALL: &str = "apt-get install openvswitch-switch";
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+/// How long a tool, or a daemon that starts or ends, may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Checks that the tools are installed, and names those that are not.
+pub fn check_tools() -> Result<(), Error> {
+    let mut missing: Vec<String> =
+        TOOLS.iter().filter(|t| tool(t).is_none()).map(|t| t.to_string()).collect();
+    if missing.is_empty() && !Path::new(SCHEMA).is_file() {
+        missing.push(SCHEMA.into());
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Error::Missing { programs: missing, install: INSTALL }) }
+}
+
+/// Where a program is: on `PATH`, or in a folder that an ordinary user's `PATH` may lack.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from))
+        .map(|d| d.join(name))
+        .find(|p| p.is_file())
+}
+
+/// A switch of its own: `ovsdb-server` and a daemon in one network namespace, files in one
+/// folder. Dropping it ends both and removes the folder.
+pub struct Switch {
+    // Fields are dropped in this order: processes first, then their folder and namespace.
+    vswitchd: Option<Process>,
+    server: Option<Process>,
+    /// Further arguments for the daemon.
+    pub arguments: Vec<String>,
+    daemon: Daemon,
+    dir: Scratch,
+    ns: Arc<Netns>,
+}
+
+impl Switch {
+    /// Starts both in `ns`. The folder's name begins with `prefix`.
+    pub fn start(ns: Arc<Netns>, daemon: Daemon, prefix: &str) -> Result<Switch, Error> {
+        Switch::start_with(ns, daemon, prefix, &[])
+    }
+
+    /// As [`Switch::start`], with further arguments for the daemon.
+    pub fn start_with(
+        ns: Arc<Netns>,
+        daemon: Daemon,
+        prefix: &str,
+        arguments: &[&str],
+    ) -> Result<Switch, Error> {
+        check_tools()?;
+        let arguments = arguments.iter().map(|a| a.to_string()).collect();
+        let dir = Scratch::new(prefix)?;
+        let mut s = Switch { vswitchd: None, server: None, arguments, daemon, dir, ns };
+        let db = s.path("conf.db");
+        let mut c = s.command("ovsdb-tool");
+        process::output(c.arg("create").arg(&db).arg(SCHEMA), LIMIT)?;
+        s.start_server()?;
+        s.vsctl("--no-wait init")?;
+        s.start_vswitchd()?;
+        Ok(s)
+    }
+
+    /// A file in the switch's folder, which is also its `OVS_RUNDIR`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn namespace(&self) -> &Arc<Netns> {
+        &self.ns
+    }
+
+    pub fn daemon(&self) -> &Daemon {
+        &self.daemon
+    }
+
+    /// The environment in which the tools find this switch and no other.
+    pub fn environment(&self) -> [(&'static str, PathBuf); 4] {
+        ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"]
+            .map(|k| (k, self.dir.path().to_owned()))
+    }
+
+    /// A command in the switch's namespace and environment.
+    pub fn command(&self, name: &str) -> Command {
+        let program = if name.contains('/') { Some(name.into()) } else { tool(name) };
+        let mut c = self.ns.command(program.unwrap_or_else(|| name.into()));
+        c.envs(self.environment());
+        c
+    }
+
+    fn service(&self, name: &str, program: &str, args: &[String]) -> Result<Process, Error> {
+        let out = |suffix: &str| {
+            let path = self.path(&format!("{name}.{suffix}"));
+            fs::File::options()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(|e| Error::io(format!("cannot open {}", path.display()), e))
+        };
+        let mut c = self.command(program);
+        c.args(args).stdin(Stdio::null()).stdout(out("out")?).stderr(out("err")?);
+        c.env("RUST_BACKTRACE", "1");
+        Process::start(name, c)
+    }
+
+    /// Starts the database server; it must not be running.
+    pub fn start_server(&mut self) -> Result<(), Error> {
+        let sock = self.path("db.sock");
+        let _ = fs::remove_file(&sock);
+        let args = [
+            format!("--remote=punix:{}", sock.display()),
+            "--no-chdir".into(),
+            "-vconsole:off".into(),
+            format!("--log-file={}", self.path("ovsdb-server.log").display()),
+            self.path("conf.db").display().to_string(),
+        ];
+        self.server = Some(self.service("ovsdb-server", "ovsdb-server", &args)?);
+        self.await_start("ovsdb-server", &sock, |s| s.server.as_mut())
+    }
+
+    pub fn stop_server(&mut self) {
+        self.server = None;
+    }
+
+    /// Starts the daemon; it must not be running.
+    pub fn start_vswitchd(&mut self) -> Result<(), Error> {
+        let mut args = vec![
+            "--no-chdir".into(),
+            "-vconsole:off".into(),
+            format!("--pidfile={}", self.path("ovs-vswitchd.pid").display()),
+            format!("--log-file={}", self.path("ovs-vswitchd.log").display()),
+        ];
+        args.extend(self.arguments.iter().cloned());
+        args.push(format!("unix:{}", self.path("db.sock").display()));
+        let program = self.daemon.path().display().to_string();
+        let p = self.service("ovs-vswitchd", &program, &args)?;
+        let ctl = self.path(&format!("ovs-vswitchd.{}.ctl", p.id()));
+        self.vswitchd = Some(p);
+        self.await_start("ovs-vswitchd", &ctl, |s| s.vswitchd.as_mut())?;
+        // The socket is there before the program listens to it.
+        let mut last = None;
+        wait_for("answer from ovs-vswitchd", LIMIT, Duration::from_millis(10), || {
+            last = self.appctl("version").err();
+            last.is_none()
+        })
+        .map_err(|e| last.unwrap_or(e))?;
+        Ok(())
+    }
+
+    fn await_start(
+        &mut self,
+        name: &str,
+        file: &Path,
+        process: impl Fn(&mut Switch) -> Option<&mut Process>,
+    ) -> Result<(), Error> {
+        let mut ended = None;
+        let r = wait_for(name, LIMIT, Duration::from_millis(5), || {
+            ended = process(self).and_then(|p| p.ended());
+            file.exists() || ended.is_some()
+        });
+        let said = |suffix: &str| {
+            fs::read_to_string(self.path(&format!("{name}.{suffix}"))).unwrap_or_default()
+        };
+        match (r, ended) {
+            (_, Some(status)) => Err(Error::Command {
+                command: name.into(),
+                status: status.to_string(),
+                output: said("out") + &said("err") + &said("log"),
+            }),
+            (Err(Error::Timeout { what, after, .. }), None) => {
+                Err(Error::Timeout { what, after, detail: said("err") + &said("log") })
+            }
+            (Err(e), None) => Err(e),
+            (Ok(_), None) => Ok(()),
+        }
+    }
+
+    /// Ends the daemon as `systemctl stop` would.
+    pub fn stop_vswitchd(&mut self) {
+        self.vswitchd = None;
+    }
+
+    /// Ends the daemon as a crash would.
+    pub fn kill_vswitchd(&mut self) {
+        if let Some(mut p) = self.vswitchd.take() {
+            p.kill();
+        }
+    }
+
+    /// The daemon's process, while it is meant to run.
+    pub fn vswitchd(&mut self) -> Option<&mut Process> {
+        self.vswitchd.as_mut()
+    }
+
+    /// The pid of the daemon; 0 when it is not running.
+    pub fn vswitchd_pid(&self) -> u32 {
+        self.vswitchd.as_ref().map_or(0, Process::id)
+    }
+
+    /// Runs `ovs-vsctl` with these words, at most 20 s.
+    pub fn vsctl(&self, words: &str) -> Result<String, Error> {
+        self.vsctl_args(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// As [`Switch::vsctl`], for arguments with white space in them.
+    pub fn vsctl_args(&self, args: &[&str]) -> Result<String, Error> {
+        let db = format!("--db=unix:{}", self.path("db.sock").display());
+        let mut c = self.command("ovs-vsctl");
+        process::output(c.arg("--timeout=20").arg(db).args(args), LIMIT + Duration::from_secs(5))
+    }
+
+    /// Runs `ovs-appctl` on the daemon with these words.
+    pub fn appctl(&self, words: &str) -> Result<String, Error> {
+        let ctl = self.path(&format!("ovs-vswitchd.{}.ctl", self.vswitchd_pid()));
+        let mut c = self.command("ovs-appctl");
+        c.arg("--timeout=20").arg("-t").arg(ctl).args(words.split_whitespace());
+        process::output(&mut c, LIMIT + Duration::from_secs(5))
+    }
+
+    /// What the daemon has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("ovs-vswitchd.log")).unwrap_or_default()
+    }
+
+    /// What the daemon has printed on standard error: nothing, unless it panicked.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.path("ovs-vswitchd.err")).unwrap_or_default()
+    }
+}
