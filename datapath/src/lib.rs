@@ -7,19 +7,23 @@
 //! A backend knows bucket tables ([`table`]), never bonds.
 
 pub mod action;
+pub mod fake;
 pub mod flow;
 pub mod table;
 pub mod upcall;
+pub mod userspace;
 
 use std::sync::Arc;
 
-use netdev::{IoCounters, Packet, PacketIo};
+pub use netdev::Packet;
+use netdev::{IoCounters, PacketIo};
 use wire::Time;
 
 pub use action::{Action, PortNo, UserspaceReason};
 pub use flow::{FlowHandle, FlowStats};
 pub use table::{Bucket, BucketTable, Ingress, TableId};
 pub use upcall::{SlowPath, Translation, Upcall};
+pub use userspace::{Clock, Userspace, Worker};
 
 /// Totals over all threads; what `dpif/show` and `dpctl/show` print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct DatapathStats {
     pub lost: u64,
     pub flows: u64,
     pub masks: u64,
+    /// Translated, but not installed because the flow limit was reached.
+    pub over_limit: u64,
+    /// Copies for a port that was not there.
+    pub no_port: u64,
 }
 
 /// What a packet is sent out with when the control side makes one.
@@ -52,8 +60,13 @@ pub enum DatapathError {
     NoSuchPort(u32),
     #[error("no bucket table {0}")]
     NoSuchTable(u32),
+    #[error("all datapath port numbers are in use")]
+    Full,
     #[error("the datapath has stopped")]
     Stopped,
+    /// A call that waits for the packet thread, made on that thread.
+    #[error("this call waits for the packet thread and was made on it")]
+    OnPacketThread,
 }
 
 /// A function to run on a datapath thread, between two batches of packets.

@@ -1,16 +1,18 @@
 //! What `vswitchd` tells ofproto of bridges and ports: a whole new picture each time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bond::{Forwarding, MemberId};
 use datapath::{PortNo, TableId};
+use serde::Serialize;
 use wire::EthAddr;
 
 /// An OpenFlow port number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct OfPort(pub u32);
 
 impl OfPort {
@@ -18,9 +20,19 @@ impl OfPort {
     pub const LOCAL: OfPort = OfPort(0xfffe);
 }
 
+/// As OpenFlow tools write it: `LOCAL` or the number.
+impl fmt::Display for OfPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == OfPort::LOCAL { f.pad("LOCAL") } else { f.pad(&self.0.to_string()) }
+    }
+}
+
 /// Every bridge; what is not in it any more goes away.
 #[derive(Clone, Debug, Default)]
 pub struct SwitchConfig {
+    /// `other_config:vlan-limit`: how many VLAN tags are looked at, 1 or 2; 0 = as many as can be.
+    /// Open vSwitch's default is 1.
+    pub vlan_limit: u8,
     pub bridges: Vec<BridgeConfig>,
 }
 
@@ -37,6 +49,8 @@ pub enum FailMode {
 #[derive(Clone, Debug)]
 pub struct BridgeConfig {
     pub name: String,
+    /// `datapath_type`, never empty: `system`, `netdev` or `dummy`. Shown, not acted upon.
+    pub datapath_type: String,
     /// The bridge's own address.
     pub mac: EthAddr,
     pub datapath_id: u64,
@@ -53,9 +67,10 @@ pub struct BridgeConfig {
 }
 
 /// `Port.vlan_mode`, the database's default already worked out from `tag` and `trunks`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VlanMode {
     Access,
+    #[default]
     Trunk,
     NativeTagged,
     NativeUntagged,
@@ -75,6 +90,8 @@ pub struct BundleConfig {
     pub vlan: u16,
     /// Trunked VLANs; empty = all.
     pub trunks: BTreeSet<u16>,
+    /// `cvlans` of a dot1q-tunnel port: the customer's VLANs let through; empty = all.
+    pub cvlans: BTreeSet<u16>,
     /// `priority-tags`: `no`, `if-nonzero`, `always`.
     pub priority_tags: PriorityTags,
     /// `protected`: no traffic between two protected ports.
@@ -104,6 +121,10 @@ pub struct IfaceConfig {
     pub member: Option<MemberId>,
     pub mac: EthAddr,
     pub kind: IfaceKind,
+    /// `Interface.type`, never empty: `system`, `internal`, `patch`, `dummy`. Shown by `dpif/show`.
+    pub type_name: String,
+    /// What `dpif/show` prints after the type, for example `peer=p1` of a patch port.
+    pub shown: BTreeMap<String, String>,
     /// BFD frames that arrive here are consumed.
     pub bfd: bool,
     /// CFM frames that arrive here are consumed.
@@ -128,4 +149,63 @@ pub struct BondHandle {
     pub forwarding: ArcSwap<Forwarding>,
     /// 0 for none; recirculated packets of this bond carry it.
     pub recirc_id: u32,
+}
+
+impl BridgeConfig {
+    /// A bridge with the database's defaults and no ports.
+    pub fn new(name: &str, mac: EthAddr) -> BridgeConfig {
+        BridgeConfig {
+            name: name.to_owned(),
+            datapath_type: "system".to_owned(),
+            mac,
+            datapath_id: mac.to_u64(),
+            fail_mode: FailMode::Standalone,
+            mac_aging: Duration::from_secs(300),
+            mac_table_size: 8192,
+            forward_bpdu: false,
+            flood_vlans: BTreeSet::new(),
+            bundles: Vec::new(),
+        }
+    }
+}
+
+impl BundleConfig {
+    /// A trunk port of all VLANs with one interface.
+    pub fn new(name: &str, iface: IfaceConfig) -> BundleConfig {
+        BundleConfig {
+            name: name.to_owned(),
+            vlan_mode: VlanMode::Trunk,
+            vlan: 0,
+            trunks: BTreeSet::new(),
+            cvlans: BTreeSet::new(),
+            priority_tags: PriorityTags::No,
+            protected: false,
+            ifaces: vec![iface],
+            bond: None,
+            lacp: false,
+        }
+    }
+}
+
+impl IfaceConfig {
+    /// An interface without health checks, of type `system`, or `patch` for a patch port.
+    pub fn new(name: &str, of_port: OfPort, kind: IfaceKind) -> IfaceConfig {
+        let (type_name, shown) = match &kind {
+            IfaceKind::Datapath(_) => ("system", BTreeMap::new()),
+            IfaceKind::Patch { peer } => {
+                ("patch", BTreeMap::from([("peer".to_owned(), peer.clone())]))
+            }
+        };
+        IfaceConfig {
+            name: name.to_owned(),
+            of_port,
+            member: None,
+            mac: EthAddr::ZERO,
+            kind,
+            type_name: type_name.to_owned(),
+            shown,
+            bfd: false,
+            cfm: false,
+        }
+    }
 }

@@ -1,9 +1,27 @@
 //! Bridges: MAC learning, VLANs, the NORMAL pipeline, and translation of a packet into datapath
 //! actions. Knows the datapath only by its trait.
+//!
+//! [`Switch`] is the whole: it is given configurations, answers the datapath's misses
+//! ([`datapath::Upcall`]) and the operator's questions. Nothing here reads a clock or starts a
+//! thread.
 
 pub mod config;
+pub mod mac_table;
+pub mod slow_path;
+pub mod switch;
+
+mod mask;
+mod normal;
+mod notes;
+mod pipeline;
+mod snapshot;
+mod translate;
+mod vlan;
 
 pub use config::{
-    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort, SwitchConfig,
-    VlanMode,
+    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort, PriorityTags,
+    SwitchConfig, VlanMode,
 };
+pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
+pub use snapshot::Count;
+pub use switch::{Change, QueryError, Switch, SwitchStats};

@@ -1,0 +1,504 @@
+//! MAC learning: which port a station was last seen on, for each VLAN of one bridge.
+//!
+//! ```text
+//!  index: hash of (MAC, VLAN) ──▶ slot ──▶ Arc<MacEntry>   last use, touched by cached flows
+//!                                  │                       without a lock
+//!                    ring of its port, least recently used first
+//! ```
+//!
+//! Everything takes constant time, or logarithmic time in the number of ports, also when the
+//! table is full: a flood of invented addresses costs no more than any other traffic.
+//!
+//! Invariant: only the datapath's threads and the revalidator take the table's lock; whoever else
+//! wants something of it sends a job to the datapath.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use serde::Serialize;
+use wire::{EthAddr, Time};
+
+use crate::vlan::VlanSet;
+
+/// How long an address that a gratuitous ARP moved stays where it is when the same ARP comes back
+/// over a bond.
+pub const GRATUITOUS_ARP_LOCK: Duration = Duration::from_secs(5);
+
+/// A port of a bridge (a bundle), for as long as it is configured. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct BundleId(pub u64);
+
+/// The part of a learned address that cached flows keep hold of.
+#[derive(Debug)]
+pub struct MacEntry {
+    /// Nanoseconds of `Time`.
+    used: AtomicU64,
+}
+
+impl MacEntry {
+    /// The station was heard of at `now`; takes no lock. Never goes back in time.
+    pub fn touch(&self, now: Time) {
+        self.used.fetch_max(now.as_nanos(), Relaxed);
+    }
+
+    /// When the station was last heard of.
+    pub fn used(&self) -> Time {
+        Time::from_nanos(self.used.load(Relaxed))
+    }
+}
+
+/// What the table has done since it was made or its statistics were cleared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MacStats {
+    pub learned: u64,
+    pub expired: u64,
+    pub evicted: u64,
+    pub moved: u64,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacRow {
+    pub mac: EthAddr,
+    pub vlan: u16,
+    pub bundle: BundleId,
+    pub used: Time,
+    /// Set by hand; never ages, moves or is evicted.
+    pub fixed: bool,
+}
+
+/// What is being learned.
+#[derive(Clone, Copy, Debug)]
+pub struct Learn {
+    pub mac: EthAddr,
+    pub vlan: u16,
+    pub bundle: BundleId,
+    /// The packet is a gratuitous ARP.
+    pub gratuitous: bool,
+    /// The port is a bond.
+    pub bond: bool,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// One address in one VLAN.
+struct Slot {
+    mac: EthAddr,
+    vlan: u16,
+    fixed: bool,
+    bundle: BundleId,
+    entry: Arc<MacEntry>,
+    /// `entry.used` when the slot got its place in the ring.
+    placed: u64,
+    locked_until: Time,
+    prev: u32,
+    next: u32,
+}
+
+/// The learned addresses of one port, least recently used first.
+#[derive(Clone, Copy)]
+struct Ring {
+    head: u32,
+    tail: u32,
+    len: usize,
+}
+
+/// The table of one bridge.
+pub struct MacTable {
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    rings: BTreeMap<BundleId, Ring>,
+    /// The same ports, by how many addresses each has: the fullest is last.
+    by_len: BTreeSet<(usize, BundleId)>,
+    fixed: usize,
+    aging: Duration,
+    max: usize,
+    flood_vlans: VlanSet,
+    stats: MacStats,
+    /// Grows whenever an address comes, goes or moves. Shared by all tables of a switch.
+    changes: Arc<AtomicU64>,
+}
+
+impl MacTable {
+    /// An empty table. `changes` is increased whenever a lookup may give another result.
+    pub fn new(changes: Arc<AtomicU64>) -> MacTable {
+        MacTable {
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            rings: BTreeMap::new(),
+            by_len: BTreeSet::new(),
+            fixed: 0,
+            aging: Duration::from_secs(300),
+            max: 8192,
+            flood_vlans: VlanSet::exactly(&BTreeSet::new()),
+            stats: MacStats::default(),
+            changes,
+        }
+    }
+
+    /// `aging` is held within 15 s to 3600 s and `max` within 10 to 1,000,000, as in Open vSwitch.
+    /// In `flood_vlans` nothing is learned; when they change, what was learned is forgotten.
+    pub fn configure(&mut self, aging: Duration, max: usize, flood_vlans: &BTreeSet<u16>) {
+        self.aging = aging.clamp(Duration::from_secs(15), Duration::from_secs(3600));
+        self.max = max.clamp(10, 1_000_000);
+        let flood = VlanSet::exactly(flood_vlans);
+        if flood != self.flood_vlans {
+            self.flood_vlans = flood;
+            self.flush();
+        }
+    }
+
+    /// Addresses in the table, static ones included.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    pub fn stats(&self) -> MacStats {
+        self.stats
+    }
+
+    pub fn clear_stats(&mut self) {
+        self.stats = MacStats::default();
+    }
+
+    /// How many addresses there may be.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// How many were set by hand.
+    pub fn fixed(&self) -> usize {
+        self.fixed
+    }
+
+    fn hash(&self, mac: EthAddr, vlan: u16) -> u64 {
+        self.hasher.hash_one(mac.to_u64() | u64::from(vlan) << 48)
+    }
+
+    fn find(&self, mac: EthAddr, vlan: u16) -> Option<u32> {
+        let hash = self.hash(mac, vlan);
+        self.index.find(hash, |&i| self.at(i).mac == mac && self.at(i).vlan == vlan).copied()
+    }
+
+    fn at(&self, i: u32) -> &Slot {
+        self.slots[i as usize].as_ref().expect("an indexed slot is in use")
+    }
+
+    fn at_mut(&mut self, i: u32) -> &mut Slot {
+        self.slots[i as usize].as_mut().expect("an indexed slot is in use")
+    }
+
+    /// Where `mac` is. Nothing for multicast and in VLANs that flood.
+    pub fn lookup(&self, mac: EthAddr, vlan: u16) -> Option<BundleId> {
+        if !self.learnable(mac, vlan) {
+            return None;
+        }
+        self.find(mac, vlan).map(|i| self.at(i).bundle)
+    }
+
+    /// Whether a gratuitous ARP over a bond may not move `mac` now.
+    pub fn is_locked(&self, now: Time, mac: EthAddr, vlan: u16) -> bool {
+        self.find(mac, vlan).is_some_and(|i| now < self.at(i).locked_until)
+    }
+
+    fn learnable(&self, mac: EthAddr, vlan: u16) -> bool {
+        !mac.is_multicast() && !self.flood_vlans.contains(vlan)
+    }
+
+    /// Notes where a packet came from. The entry, for whoever sees more of its packets, unless
+    /// the address belongs elsewhere (static, or locked) or cannot be learned.
+    pub fn learn(&mut self, now: Time, l: Learn) -> Option<Arc<MacEntry>> {
+        if !self.learnable(l.mac, l.vlan) {
+            return None;
+        }
+        let Some(i) = self.find(l.mac, l.vlan) else {
+            if !self.make_room() {
+                return None;
+            }
+            self.stats.learned += 1;
+            let i = self.insert(now, l.mac, l.vlan, l.bundle, false);
+            if l.gratuitous && !l.bond {
+                self.at_mut(i).locked_until = now + GRATUITOUS_ARP_LOCK;
+            }
+            return Some(self.at(i).entry.clone());
+        };
+        let slot = self.at_mut(i);
+        if slot.fixed {
+            return None;
+        }
+        slot.entry.touch(now);
+        let entry = slot.entry.clone();
+        let here = slot.bundle == l.bundle;
+        if l.gratuitous {
+            if !l.bond {
+                slot.locked_until = now + GRATUITOUS_ARP_LOCK;
+            } else if now < slot.locked_until {
+                return here.then_some(entry);
+            }
+        }
+        self.unlink(i);
+        if !here {
+            self.at_mut(i).bundle = l.bundle;
+            self.stats.moved += 1;
+            self.changed();
+        }
+        self.link_last(i);
+        Some(entry)
+    }
+
+    /// The entry of an address that was learned on `bundle`, if it is.
+    pub fn entry(&self, mac: EthAddr, vlan: u16, bundle: BundleId) -> Option<Arc<MacEntry>> {
+        let slot = self.at(self.find(mac, vlan)?);
+        (slot.bundle == bundle && !slot.fixed).then(|| slot.entry.clone())
+    }
+
+    /// Whether a packet from `mac` would be learned from.
+    pub fn wants(&self, mac: EthAddr, vlan: u16) -> bool {
+        self.learnable(mac, vlan) && !self.find(mac, vlan).is_some_and(|i| self.at(i).fixed)
+    }
+
+    /// Sets an address by hand (`fdb/add`), also over a learned one.
+    pub fn add_fixed(&mut self, now: Time, mac: EthAddr, vlan: u16, bundle: BundleId) {
+        if let Some(i) = self.find(mac, vlan) {
+            self.remove(i);
+        } else {
+            self.make_room();
+        }
+        self.insert(now, mac, vlan, bundle, true);
+    }
+
+    /// Removes an address that was set by hand; false when there is none.
+    pub fn del_fixed(&mut self, mac: EthAddr, vlan: u16) -> bool {
+        match self.find(mac, vlan) {
+            Some(i) if self.at(i).fixed => {
+                self.remove(i);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The row of one address.
+    pub fn row(&self, mac: EthAddr, vlan: u16) -> Option<MacRow> {
+        self.find(mac, vlan).map(|i| row(self.at(i)))
+    }
+
+    /// All rows, least recently used first.
+    pub fn rows(&self) -> Vec<MacRow> {
+        let mut rows: Vec<MacRow> = self.slots.iter().flatten().map(row).collect();
+        rows.sort_by_key(|r| (r.used, r.vlan, r.mac));
+        rows
+    }
+
+    /// Up to `max` places of the table from `from` on, and where to go on; `None` at the end.
+    /// Rows that come and go meanwhile may be missed.
+    pub fn slice(&self, from: usize, max: usize) -> (Vec<MacRow>, Option<usize>) {
+        let end = from.saturating_add(max).min(self.slots.len());
+        let rows = self.slots.get(from..end).unwrap_or_default().iter().flatten().map(row);
+        (rows.collect(), (end < self.slots.len()).then_some(end))
+    }
+
+    /// Forgets what was learned on one port, static addresses included: the port is gone or has
+    /// other VLANs.
+    pub fn flush_bundle(&mut self, bundle: BundleId) {
+        let gone: Vec<u32> = (0..self.slots.len() as u32)
+            .filter(|&i| self.slots[i as usize].as_ref().is_some_and(|s| s.bundle == bundle))
+            .collect();
+        for i in gone {
+            self.remove(i);
+        }
+    }
+
+    /// Forgets what was learned (`fdb/flush`). Static addresses stay.
+    pub fn flush(&mut self) {
+        while let Some(&(_, b)) = self.by_len.last() {
+            let head = self.rings[&b].head;
+            self.remove(head);
+        }
+        if self.index.is_empty() {
+            self.slots = Vec::new();
+            self.free = Vec::new();
+            self.index = HashTable::new();
+        }
+    }
+
+    /// Removes addresses not heard of for the ageing time, and what exceeds the size: at most
+    /// about `max` of them, so that the lock is soon free. True when there may be more.
+    pub fn expire(&mut self, now: Time, max: usize) -> bool {
+        let mut left = max;
+        while self.len() > self.max {
+            if left == 0 {
+                return true;
+            }
+            left -= 1;
+            if !self.evict() {
+                break;
+            }
+        }
+        let bundles: Vec<BundleId> = self.rings.keys().copied().collect();
+        for b in bundles {
+            while let Some(head) = self.rings.get(&b).map(|r| r.head) {
+                let s = self.at(head);
+                if now.since(Time::from_nanos(s.placed)) < self.aging {
+                    break;
+                }
+                if left == 0 {
+                    return true;
+                }
+                left -= 1;
+                if now.since(s.entry.used()) >= self.aging {
+                    self.stats.expired += 1;
+                    self.remove(head);
+                } else {
+                    self.unlink(head);
+                    self.link_last(head);
+                }
+            }
+        }
+        false
+    }
+
+    /// Evicts when the table is full. False when nothing can be evicted.
+    fn make_room(&mut self) -> bool {
+        self.len() < self.max || self.evict()
+    }
+
+    /// The port with most addresses loses the one it has not used for longest, so that nobody
+    /// can push out another port's addresses.
+    fn evict(&mut self) -> bool {
+        let Some(&(_, bundle)) = self.by_len.last() else { return false };
+        // An entry that a flow has touched since it got its place deserves another round; a few
+        // rounds only, so that the cost stays bounded.
+        for _ in 0..8 {
+            let head = self.rings[&bundle].head;
+            let s = self.at(head);
+            if s.entry.used().as_nanos() <= s.placed {
+                break;
+            }
+            self.unlink(head);
+            self.link_last(head);
+        }
+        let head = self.rings[&bundle].head;
+        self.stats.evicted += 1;
+        self.remove(head);
+        true
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Relaxed);
+    }
+
+    fn insert(&mut self, now: Time, mac: EthAddr, vlan: u16, bundle: BundleId, fixed: bool) -> u32 {
+        let slot = Slot {
+            mac,
+            vlan,
+            fixed,
+            bundle,
+            entry: Arc::new(MacEntry { used: AtomicU64::new(now.as_nanos()) }),
+            placed: now.as_nanos(),
+            locked_until: Time::ZERO,
+            prev: NONE,
+            next: NONE,
+        };
+        let i = match self.free.pop() {
+            Some(i) => {
+                self.slots[i as usize] = Some(slot);
+                i
+            }
+            None => {
+                self.slots.push(Some(slot));
+                self.slots.len() as u32 - 1
+            }
+        };
+        let hash = self.hash(mac, vlan);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, i, |&i| {
+            let s = slots[i as usize].as_ref().expect("an indexed slot is in use");
+            hasher.hash_one(s.mac.to_u64() | u64::from(s.vlan) << 48)
+        });
+        if fixed {
+            self.fixed += 1;
+        } else {
+            self.link_last(i);
+        }
+        self.changed();
+        i
+    }
+
+    fn remove(&mut self, i: u32) {
+        if self.at(i).fixed {
+            self.fixed -= 1;
+        } else {
+            self.unlink(i);
+        }
+        let hash = self.hash(self.at(i).mac, self.at(i).vlan);
+        if let Ok(found) = self.index.find_entry(hash, |&j| j == i) {
+            found.remove();
+        }
+        self.slots[i as usize] = None;
+        self.free.push(i);
+        self.changed();
+    }
+
+    /// Puts a slot that is in no ring at the recent end of its port's.
+    fn link_last(&mut self, i: u32) {
+        let b = self.at(i).bundle;
+        let ring = self.rings.entry(b).or_insert(Ring { head: NONE, tail: NONE, len: 0 });
+        let tail = ring.tail;
+        self.by_len.remove(&(ring.len, b));
+        ring.len += 1;
+        self.by_len.insert((ring.len, b));
+        ring.tail = i;
+        if tail == NONE {
+            ring.head = i;
+        } else {
+            self.at_mut(tail).next = i;
+        }
+        let s = self.at_mut(i);
+        s.prev = tail;
+        s.next = NONE;
+        s.placed = s.entry.used().as_nanos();
+    }
+
+    /// Takes a slot out of its port's ring.
+    fn unlink(&mut self, i: u32) {
+        let (b, prev, next) = (self.at(i).bundle, self.at(i).prev, self.at(i).next);
+        if prev != NONE {
+            self.at_mut(prev).next = next;
+        }
+        if next != NONE {
+            self.at_mut(next).prev = prev;
+        }
+        let ring = self.rings.get_mut(&b).expect("a linked slot's port has a ring");
+        if prev == NONE {
+            ring.head = next;
+        }
+        if next == NONE {
+            ring.tail = prev;
+        }
+        self.by_len.remove(&(ring.len, b));
+        ring.len -= 1;
+        if ring.len == 0 {
+            self.rings.remove(&b);
+        } else {
+            self.by_len.insert((ring.len, b));
+        }
+    }
+}
+
+fn row(s: &Slot) -> MacRow {
+    MacRow { mac: s.mac, vlan: s.vlan, bundle: s.bundle, used: s.entry.used(), fixed: s.fixed }
+}

@@ -1,0 +1,91 @@
+//! What translation remembers of a flow, for the revalidator.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use datapath::FlowStats;
+use smallvec::SmallVec;
+
+use crate::config::BondHandle;
+use crate::mac_table::MacEntry;
+use crate::snapshot::{BridgeState, BundleState, PatchCounters};
+
+/// Whom the packets of a flow are put down to.
+#[derive(Clone)]
+pub(crate) enum Credit {
+    /// The rule `actions=NORMAL` of a bridge.
+    Normal(Arc<BridgeState>),
+    /// The rule of one bucket of a bond.
+    Bucket(Arc<BundleState>, u8),
+    /// Out of a patch port.
+    PatchTx(Arc<PatchCounters>),
+    /// Into a patch port.
+    PatchRx(Arc<PatchCounters>),
+}
+
+impl Credit {
+    pub(crate) fn add(&self, packets: u64, bytes: u64) {
+        match self {
+            Credit::Normal(b) => b.normal.add(packets, bytes),
+            Credit::Bucket(b, n) => {
+                if let Some(c) = b.buckets.get(usize::from(*n)) {
+                    c.add(packets, bytes);
+                }
+            }
+            Credit::PatchTx(p) => p.tx.add(packets, bytes),
+            Credit::PatchRx(p) => p.rx.add(packets, bytes),
+        }
+    }
+}
+
+/// What a translation rested on, and what follows from the flow being used.
+#[derive(Clone, Default)]
+pub(crate) struct Basis {
+    pub(crate) snapshot: u64,
+    pub(crate) macs: u64,
+    /// The bonds asked, with the generation of their answer.
+    pub(crate) bonds: SmallVec<[(Arc<BondHandle>, u64); 2]>,
+    /// Addresses that are heard of while the flow is used.
+    pub(crate) learned: SmallVec<[Arc<MacEntry>; 1]>,
+    pub(crate) credits: SmallVec<[Credit; 1]>,
+}
+
+/// The notes of one flow.
+pub(crate) struct Notes {
+    pub(crate) basis: Basis,
+    /// What the revalidator has already put down, of the flow's own counters.
+    packets: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Notes {
+    pub(crate) fn new(basis: Basis) -> Notes {
+        Notes { basis, packets: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    /// The notes of the same flow after it was translated again.
+    pub(crate) fn again(&self, basis: Basis) -> Notes {
+        Notes {
+            basis,
+            packets: AtomicU64::new(self.packets.load(Relaxed)),
+            bytes: AtomicU64::new(self.bytes.load(Relaxed)),
+        }
+    }
+
+    /// Puts down what the flow carried since last time; returns its packets.
+    pub(crate) fn push(&self, now: FlowStats) -> u64 {
+        let packets = now.packets.saturating_sub(self.packets.swap(now.packets, Relaxed));
+        let bytes = now.bytes.saturating_sub(self.bytes.swap(now.bytes, Relaxed));
+        if packets != 0 || bytes != 0 {
+            for c in &self.basis.credits {
+                c.add(packets, bytes);
+            }
+        }
+        packets
+    }
+
+    /// Whether a bond has said something new since.
+    pub(crate) fn bonds_changed(&self) -> bool {
+        self.basis.bonds.iter().any(|(b, generation)| b.forwarding.load().generation != *generation)
+    }
+}

@@ -1,0 +1,68 @@
+//! Packets that flows send up: LACP, BFD and CFM frames for the links thread.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crossbeam_queue::ArrayQueue;
+use datapath::{PortNo, SlowPath, UserspaceReason};
+use wire::{FlowKey, Time};
+
+/// Who takes the packets that flows send up. Called on a datapath thread: must not wait.
+pub trait SlowPathSink: Send + Sync {
+    fn frame(&self, now: Time, what: SlowPath<'_>);
+}
+
+/// A frame that was sent up, with a copy of its bytes.
+#[derive(Clone, Debug)]
+pub struct SlowFrame {
+    pub at: Time,
+    pub reason: UserspaceReason,
+    pub in_port: PortNo,
+    pub frame: Vec<u8>,
+    pub key: FlowKey,
+}
+
+/// Frames that may wait for the links thread. LACP sends at most a few a second for each link,
+/// so that 1024 hold seconds of a switch with hundreds of links; more is a flood, and what it
+/// loses the protocols send again.
+const DEPTH: usize = 1024;
+
+/// A bounded queue between the datapath's threads and the links thread. When it is full the
+/// newest frame is dropped and counted.
+pub struct SlowPathQueue {
+    queue: ArrayQueue<SlowFrame>,
+    dropped: AtomicU64,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl SlowPathQueue {
+    /// `wake` is called after each frame, on a datapath thread.
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> SlowPathQueue {
+        SlowPathQueue { queue: ArrayQueue::new(DEPTH), dropped: AtomicU64::new(0), wake }
+    }
+
+    /// The oldest waiting frame.
+    pub fn pop(&self) -> Option<SlowFrame> {
+        self.queue.pop()
+    }
+
+    /// Frames lost to a full queue.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+impl SlowPathSink for SlowPathQueue {
+    fn frame(&self, now: Time, what: SlowPath<'_>) {
+        let frame = SlowFrame {
+            at: now,
+            reason: what.reason,
+            in_port: what.in_port,
+            frame: what.packet.data().to_vec(),
+            key: *what.key,
+        };
+        if self.queue.push(frame).is_err() {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+        (self.wake)();
+    }
+}

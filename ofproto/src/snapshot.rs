@@ -1,0 +1,205 @@
+//! The picture that translation works on: immutable, made anew for each configuration.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use datapath::PortNo;
+use foldhash::HashMap;
+use parking_lot::Mutex;
+use wire::Time;
+
+use crate::config::{BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind};
+use crate::mac_table::{BundleId, MacTable};
+use crate::vlan::PortVlan;
+
+/// Packets and bytes, added up by whoever handles them.
+#[derive(Debug, Default)]
+pub(crate) struct Counter {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counter {
+    pub(crate) fn add(&self, packets: u64, bytes: u64) {
+        self.packets.fetch_add(packets, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Count {
+        Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
+    }
+}
+
+/// A reading of packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Count {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// What stays of a bridge across configurations.
+pub(crate) struct BridgeState {
+    pub(crate) created: Time,
+    /// Invariant: locked only by datapath threads and the revalidator.
+    pub(crate) macs: Mutex<MacTable>,
+    /// Of the one rule of table 0.
+    pub(crate) normal: Counter,
+}
+
+/// What stays of a bundle across configurations.
+pub(crate) struct BundleState {
+    pub(crate) id: BundleId,
+    pub(crate) created: Time,
+    /// Of the post-recirculation rules, by bucket. Empty for a port that is no bond.
+    pub(crate) buckets: Box<[Counter]>,
+}
+
+/// What a patch port carried; kept across configurations by interface name.
+#[derive(Debug, Default)]
+pub(crate) struct PatchCounters {
+    pub(crate) rx: Counter,
+    pub(crate) tx: Counter,
+}
+
+pub(crate) struct Bridge {
+    pub(crate) name: String,
+    pub(crate) datapath_type: String,
+    pub(crate) forward_bpdu: bool,
+    pub(crate) fail_mode: FailMode,
+    pub(crate) bundles: Vec<Bundle>,
+    by_id: HashMap<BundleId, usize>,
+    pub(crate) state: Arc<BridgeState>,
+}
+
+pub(crate) struct Bundle {
+    pub(crate) name: String,
+    pub(crate) vlan: PortVlan,
+    pub(crate) protected: bool,
+    pub(crate) lacp: bool,
+    pub(crate) bond: Option<Arc<BondHandle>>,
+    pub(crate) ifaces: Vec<IfaceConfig>,
+    pub(crate) state: Arc<BundleState>,
+    /// Of the first interface, when that is a patch port.
+    pub(crate) patch: Option<Patch>,
+}
+
+/// Where a patch port leads.
+pub(crate) struct Patch {
+    /// Nothing when the peer does not exist or does not name this port in turn.
+    pub(crate) peer: Option<Place>,
+    pub(crate) counters: Arc<PatchCounters>,
+}
+
+/// An interface, by index in the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) bridge: usize,
+    pub(crate) bundle: usize,
+    pub(crate) iface: usize,
+}
+
+/// All bridges, as they are configured now.
+pub(crate) struct Snapshot {
+    /// Grows by one with each configuration.
+    pub(crate) generation: u64,
+    /// VLAN tags looked at.
+    pub(crate) vlan_limit: usize,
+    /// Ordered by name.
+    pub(crate) bridges: Vec<Bridge>,
+    by_port: HashMap<PortNo, Place>,
+    /// Bridge and bundle.
+    by_recirc: HashMap<u32, (usize, usize)>,
+}
+
+impl Snapshot {
+    pub(crate) fn empty() -> Snapshot {
+        Snapshot::new(0, 0, Vec::new())
+    }
+
+    /// Resolves ports, patch peers and recirculation identities. A port number or an identity
+    /// that is claimed twice belongs to the first.
+    pub(crate) fn new(generation: u64, vlan_limit: u8, mut bridges: Vec<Bridge>) -> Snapshot {
+        let mut by_port: HashMap<PortNo, Place> = HashMap::default();
+        let mut by_recirc: HashMap<u32, (usize, usize)> = HashMap::default();
+        let mut patches: HashMap<String, (Place, String)> = HashMap::default();
+        for (b, bridge) in bridges.iter().enumerate() {
+            for (n, bundle) in bridge.bundles.iter().enumerate() {
+                if let Some(bond) = bundle.bond.as_ref().filter(|bond| bond.recirc_id != 0) {
+                    by_recirc.entry(bond.recirc_id).or_insert((b, n));
+                }
+                for (i, iface) in bundle.ifaces.iter().enumerate() {
+                    let place = Place { bridge: b, bundle: n, iface: i };
+                    match &iface.kind {
+                        IfaceKind::Datapath(port) => {
+                            by_port.entry(*port).or_insert(place);
+                        }
+                        IfaceKind::Patch { peer } => {
+                            patches
+                                .entry(iface.name.clone())
+                                .or_insert_with(|| (place, peer.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        for bundle in bridges.iter_mut().flat_map(|b| &mut b.bundles) {
+            let Some(first) = bundle.ifaces.first() else { continue };
+            if let (IfaceKind::Patch { peer }, Some(patch)) = (&first.kind, &mut bundle.patch) {
+                patch.peer =
+                    patches.get(peer).filter(|(_, back)| *back == first.name).map(|(p, _)| *p);
+            }
+        }
+        let vlan_limit = if vlan_limit == 0 { 2 } else { usize::from(vlan_limit.min(2)) };
+        Snapshot { generation, vlan_limit, bridges, by_port, by_recirc }
+    }
+
+    pub(crate) fn port(&self, port: PortNo) -> Option<Place> {
+        self.by_port.get(&port).copied()
+    }
+
+    pub(crate) fn recirc(&self, id: u32) -> Option<&Bundle> {
+        self.by_recirc.get(&id).map(|&(b, n)| &self.bridges[b].bundles[n])
+    }
+
+    pub(crate) fn bridge(&self, name: &str) -> Option<&Bridge> {
+        self.bridges.iter().find(|b| b.name == name)
+    }
+}
+
+impl Bridge {
+    pub(crate) fn new(c: &BridgeConfig, state: Arc<BridgeState>, bundles: Vec<Bundle>) -> Bridge {
+        Bridge {
+            name: c.name.clone(),
+            datapath_type: c.datapath_type.clone(),
+            forward_bpdu: c.forward_bpdu,
+            fail_mode: c.fail_mode,
+            by_id: bundles.iter().enumerate().map(|(n, b)| (b.state.id, n)).collect(),
+            bundles,
+            state,
+        }
+    }
+
+    /// The bundle that a MAC entry names; nothing when it is gone.
+    pub(crate) fn bundle_by_id(&self, id: BundleId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+}
+
+impl Bundle {
+    pub(crate) fn new(
+        c: &BundleConfig,
+        state: Arc<BundleState>,
+        patch: Option<Arc<PatchCounters>>,
+    ) -> Bundle {
+        Bundle {
+            name: c.name.clone(),
+            vlan: PortVlan::new(c),
+            protected: c.protected,
+            lacp: c.lacp,
+            bond: c.bond.clone(),
+            ifaces: c.ifaces.clone(),
+            state,
+            patch: patch.map(|counters| Patch { peer: None, counters }),
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The switch: all bridges of the daemon, over one datapath.
+//!
+//! ```text
+//!   main thread ── configure ──▶ Snapshot (ArcSwap) ──▶ datapath threads: miss()
+//!        │                                      └─────▶ revalidator: run()
+//!        └── queries on MAC tables ── jobs ──▶ a datapath thread
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use datapath::Packet;
+use datapath::{Datapath, Job, SlowPath, Translation, Upcall};
+use parking_lot::Mutex;
+use serde::Serialize;
+use wire::{FlowKey, Time};
+
+use crate::config::{BridgeConfig, BundleConfig, IfaceKind, SwitchConfig};
+use crate::mac_table::{BundleId, MacTable};
+use crate::mask;
+use crate::notes::Notes;
+use crate::slow_path::SlowPathSink;
+use crate::snapshot::{
+    Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
+};
+use crate::translate::{Answer, Request, translate};
+use crate::vlan::PortVlan;
+
+/// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    #[error("no such bridge")]
+    NoSuchBridge,
+    #[error("the datapath does not answer")]
+    Busy,
+}
+
+/// How long a query waits for a datapath thread, which is free between any two batches.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a new configuration changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub bridges_added: Vec<String>,
+    pub bridges_removed: Vec<String>,
+    /// Bridge and port whose addresses were forgotten, because the port is gone or has other
+    /// VLANs.
+    pub flushed: Vec<(String, String)>,
+}
+
+/// Totals that `coverage/show` can print.
+#[derive(Debug, Default)]
+struct Totals {
+    translated: AtomicU64,
+    looped: AtomicU64,
+    unknown: AtomicU64,
+    learned_wakes: AtomicU64,
+}
+
+/// Translations so far, and the odd ones among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SwitchStats {
+    pub translated: u64,
+    /// Dropped because they ran in circles over patch ports.
+    pub looped: u64,
+    /// From a port, or with a recirculation identity, that no bridge has.
+    pub unknown: u64,
+    /// Times that learning called for revalidation.
+    pub learned_wakes: u64,
+}
+
+/// All bridges. Made first, then the datapath that calls it, then [`Switch::attach`].
+pub struct Switch {
+    datapath: OnceLock<Arc<dyn Datapath>>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// Changes of all MAC tables.
+    pub(crate) mac_changes: Arc<AtomicU64>,
+    megaflows: AtomicBool,
+    sink: OnceLock<Arc<dyn SlowPathSink>>,
+    waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// The revalidator has been called and has not started yet.
+    called: AtomicBool,
+    totals: Totals,
+    /// Taken by the control side only.
+    control: Mutex<Control>,
+}
+
+/// What the control side remembers from one configuration to the next.
+#[derive(Default)]
+struct Control {
+    generation: u64,
+    last_bundle: u64,
+    bridges: BTreeMap<String, KnownBridge>,
+    patches: BTreeMap<String, Arc<PatchCounters>>,
+}
+
+struct KnownBridge {
+    state: Arc<BridgeState>,
+    bundles: BTreeMap<String, KnownBundle>,
+}
+
+struct KnownBundle {
+    state: Arc<BundleState>,
+    vlan: PortVlan,
+    protected: bool,
+}
+
+impl Switch {
+    /// A switch without bridges.
+    pub fn new() -> Arc<Switch> {
+        Arc::new(Switch {
+            datapath: OnceLock::new(),
+            snapshot: ArcSwap::from_pointee(Snapshot::empty()),
+            mac_changes: Arc::new(AtomicU64::new(0)),
+            megaflows: AtomicBool::new(true),
+            sink: OnceLock::new(),
+            waker: OnceLock::new(),
+            called: AtomicBool::new(false),
+            totals: Totals::default(),
+            control: Mutex::new(Control::default()),
+        })
+    }
+
+    /// Names the datapath, once; a second call is ignored. Until then jobs run in place.
+    pub fn attach(&self, datapath: Arc<dyn Datapath>) {
+        // The first one stays.
+        let _ = self.datapath.set(datapath);
+    }
+
+    /// Says who takes LACP, BFD and CFM frames, once; a second call is ignored. Without one they
+    /// are dropped.
+    pub fn set_slow_path(&self, sink: Arc<dyn SlowPathSink>) {
+        let _ = self.sink.set(sink);
+    }
+
+    /// Says how to wake the revalidator's thread, once. Called on any thread; must not wait.
+    pub fn set_waker(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.waker.set(waker);
+    }
+
+    pub(crate) fn datapath(&self) -> Option<&Arc<dyn Datapath>> {
+        self.datapath.get()
+    }
+
+    /// Calls the revalidator unless it has been called already.
+    pub fn call_revalidator(&self) {
+        if !self.called.swap(true, Ordering::AcqRel)
+            && let Some(wake) = self.waker.get()
+        {
+            wake();
+        }
+    }
+
+    pub(crate) fn revalidator_starts(&self) {
+        self.called.store(false, Ordering::Release);
+    }
+
+    /// Runs `job` where MAC tables may be locked.
+    pub(crate) fn run(&self, job: Job) {
+        match self.datapath.get() {
+            Some(d) => d.run(job),
+            None => job(),
+        }
+    }
+
+    /// Asks the MAC table of a bridge on a datapath thread and waits for the answer.
+    pub(crate) fn with_macs<R: Send + 'static>(
+        &self,
+        bridge: &str,
+        ask: impl FnOnce(&mut MacTable) -> R + Send + 'static,
+    ) -> Result<R, QueryError> {
+        let snap = self.snapshot.load_full();
+        let state = &snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?.state;
+        let state = state.clone();
+        let (tx, rx) = mpsc::sync_channel(1);
+        self.run(Box::new(move || {
+            // Nobody waits any more: the answer is not wanted.
+            let _ = tx.send(ask(&mut state.macs.lock()));
+        }));
+        rx.recv_timeout(PATIENCE).map_err(|_| QueryError::Busy)
+    }
+
+    /// Takes over a whole new configuration. Packets see it from one moment to the next; flows
+    /// made before follow at the revalidator's leisure.
+    pub fn configure(&self, now: Time, config: SwitchConfig) -> Change {
+        let mut change = Change::default();
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut control = self.control.lock();
+        let mut old = std::mem::take(&mut control.bridges);
+        let old_patches = std::mem::take(&mut control.patches);
+        let mut bridges = Vec::with_capacity(config.bridges.len());
+        let mut configs: Vec<&BridgeConfig> = config.bridges.iter().collect();
+        configs.sort_by(|a, b| a.name.cmp(&b.name));
+        configs.dedup_by(|b, a| a.name == b.name);
+        for c in configs {
+            let known = old.remove(&c.name);
+            if known.is_none() {
+                change.bridges_added.push(c.name.clone());
+            }
+            let (state, old_bundles) = match known {
+                Some(k) => (k.state, k.bundles),
+                None => (self.new_bridge(now, c), BTreeMap::new()),
+            };
+            let mut gone = Vec::new();
+            let bundles = control.bundles(now, c, &state, old_bundles, &old_patches, &mut gone);
+            change.flushed.extend(gone.iter().map(|(name, _)| (c.name.clone(), name.clone())));
+            let (aging, max) = (c.mac_aging, c.mac_table_size);
+            let (flood_vlans, s) = (c.flood_vlans.clone(), state.clone());
+            jobs.push(Box::new(move || {
+                let mut macs = s.macs.lock();
+                macs.configure(aging, max, &flood_vlans);
+                for (_, id) in gone {
+                    macs.flush_bundle(id);
+                }
+            }));
+            bridges.push(Bridge::new(c, state, bundles));
+        }
+        change.bridges_removed = old.into_keys().collect();
+        control.generation += 1;
+        let snapshot = Snapshot::new(control.generation, config.vlan_limit, bridges);
+        self.snapshot.store(Arc::new(snapshot));
+        drop(control);
+        for job in jobs {
+            self.run(job);
+        }
+        self.call_revalidator();
+        change
+    }
+
+    fn new_bridge(&self, now: Time, c: &BridgeConfig) -> Arc<BridgeState> {
+        let mut macs = MacTable::new(self.mac_changes.clone());
+        macs.configure(c.mac_aging, c.mac_table_size, &c.flood_vlans);
+        Arc::new(BridgeState { created: now, macs: Mutex::new(macs), normal: Counter::default() })
+    }
+
+    /// Turns megaflows on or off (`upcall/enable-megaflows`, `upcall/disable-megaflows`); the
+    /// reply. Existing flows go.
+    pub fn enable_megaflows(&self, on: bool) -> &'static str {
+        self.megaflows.store(on, Ordering::Release);
+        if let Some(d) = self.datapath.get() {
+            d.flow_flush();
+        }
+        if on { "megaflows enabled" } else { "megaflows disabled" }
+    }
+
+    /// What a patch port carried; nothing for other interfaces. Received first.
+    pub fn patch_counts(&self, iface: &str) -> Option<(Count, Count)> {
+        let control = self.control.lock();
+        control.patches.get(iface).map(|p| (p.rx.get(), p.tx.get()))
+    }
+
+    pub fn stats(&self) -> SwitchStats {
+        let t = &self.totals;
+        let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
+        SwitchStats {
+            translated: get(&t.translated),
+            looped: get(&t.looped),
+            unknown: get(&t.unknown),
+            learned_wakes: get(&t.learned_wakes),
+        }
+    }
+
+    /// Translates for a flow or a packet; `learn` as in [`Request`].
+    pub(crate) fn translate(&self, now: Time, key: &FlowKey, learn: Option<Time>) -> Answer {
+        let macs = self.mac_changes.load(Ordering::Acquire);
+        let snapshot = self.snapshot.load();
+        let mut answer = translate(&Request { snapshot: &snapshot, key, now, learn, macs });
+        if !self.megaflows.load(Ordering::Acquire) {
+            answer.mask = mask::exact(key);
+        }
+        self.totals.translated.fetch_add(1, Ordering::Relaxed);
+        if answer.looped {
+            self.totals.looped.fetch_add(1, Ordering::Relaxed);
+        }
+        if !answer.install {
+            self.totals.unknown.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+}
+
+impl Control {
+    /// The bundles of one bridge, with the state of those that were there before. `gone` gets
+    /// those whose addresses are to be forgotten.
+    fn bundles(
+        &mut self,
+        now: Time,
+        c: &BridgeConfig,
+        bridge: &Arc<BridgeState>,
+        mut old: BTreeMap<String, KnownBundle>,
+        old_patches: &BTreeMap<String, Arc<PatchCounters>>,
+        gone: &mut Vec<(String, BundleId)>,
+    ) -> Vec<Bundle> {
+        let mut known = BTreeMap::new();
+        let mut bundles: Vec<Bundle> = Vec::with_capacity(c.bundles.len());
+        for b in &c.bundles {
+            if known.contains_key(&b.name) {
+                // The database has no two ports of one name; the first would be meant.
+                continue;
+            }
+            let vlan = PortVlan::new(b);
+            let state = match old.remove(&b.name) {
+                Some(k) => {
+                    if k.vlan != vlan || k.protected != b.protected {
+                        gone.push((b.name.clone(), k.state.id));
+                    }
+                    if k.state.buckets.is_empty() && b.bond.is_some() {
+                        new_state(k.state.id, k.state.created, b)
+                    } else {
+                        k.state
+                    }
+                }
+                None => {
+                    self.last_bundle += 1;
+                    new_state(BundleId(self.last_bundle), now, b)
+                }
+            };
+            let patch = b.ifaces.first().and_then(|i| match &i.kind {
+                IfaceKind::Datapath(_) => None,
+                IfaceKind::Patch { .. } => Some(i.name.clone()),
+            });
+            let patch = patch.map(|name| {
+                let counters = old_patches.get(&name).cloned().unwrap_or_default();
+                self.patches.entry(name).or_insert(counters).clone()
+            });
+            let entry = KnownBundle { state: state.clone(), vlan, protected: b.protected };
+            known.insert(b.name.clone(), entry);
+            bundles.push(Bundle::new(b, state, patch));
+        }
+        gone.extend(old.into_iter().map(|(name, k)| (name, k.state.id)));
+        let state = bridge.clone();
+        self.bridges.insert(c.name.clone(), KnownBridge { state, bundles: known });
+        bundles
+    }
+}
+
+fn new_state(id: BundleId, created: Time, b: &BundleConfig) -> Arc<BundleState> {
+    let buckets = if b.bond.is_some() { bond::BUCKETS } else { 0 };
+    let buckets = (0..buckets).map(|_| Counter::default()).collect();
+    Arc::new(BundleState { id, created, buckets })
+}
+
+impl Upcall for Switch {
+    fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
+        let answer = self.translate(now, key, Some(now));
+        if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
+            self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
+            self.call_revalidator();
+        }
+        for c in &answer.basis.credits {
+            c.add(1, packet.len() as u64);
+        }
+        Translation {
+            actions: answer.actions.into(),
+            mask: answer.mask,
+            install: answer.install,
+            notes: Some(Arc::new(Notes::new(answer.basis))),
+        }
+    }
+
+    fn slow_path(&self, now: Time, what: SlowPath<'_>) {
+        if let Some(sink) = self.sink.get() {
+            sink.frame(now, what);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! VLANs: what a port lets in, which broadcast domain a packet is in, which tags it leaves with.
+//!
+//! The rules are those of Open vSwitch's `Port` table (`vlan_mode`, `tag`, `trunks`, `cvlans`,
+//! `other_config:priority-tags`), which are IEEE 802.1Q's with Open vSwitch's extensions.
+
+use std::collections::BTreeSet;
+
+use datapath::Action;
+use wire::{EtherType, FlowKey, VlanTag};
+
+use crate::config::{BundleConfig, PriorityTags, VlanMode};
+
+/// A set of VLAN IDs, by default all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VlanSet(Option<Box<[u64; 64]>>);
+
+impl VlanSet {
+    /// Empty stands for all, as in the database.
+    pub(crate) fn all_if_empty(vids: &BTreeSet<u16>) -> VlanSet {
+        if vids.is_empty() { VlanSet(None) } else { VlanSet(Some(bits(vids))) }
+    }
+
+    /// Empty stands for none.
+    pub(crate) fn exactly(vids: &BTreeSet<u16>) -> VlanSet {
+        VlanSet(Some(bits(vids)))
+    }
+
+    pub(crate) fn contains(&self, vid: u16) -> bool {
+        match &self.0 {
+            None => true,
+            Some(b) => b[usize::from(vid >> 6) & 63] >> (vid & 63) & 1 != 0,
+        }
+    }
+}
+
+fn bits(vids: &BTreeSet<u16>) -> Box<[u64; 64]> {
+    let mut b = Box::new([0u64; 64]);
+    for v in vids.iter().filter(|v| **v < 4096) {
+        b[usize::from(v >> 6)] |= 1 << (v & 63);
+    }
+    b
+}
+
+/// One tag as translation sees it. `tpid` 0 = no tag was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tag {
+    pub(crate) tpid: u16,
+    pub(crate) vid: u16,
+    /// 0 to 7.
+    pub(crate) pcp: u8,
+}
+
+impl Tag {
+    /// The TCI as it stands on the wire, drop eligibility clear.
+    fn tci(self) -> u16 {
+        u16::from(self.pcp) << VlanTag::PCP_SHIFT | self.vid
+    }
+}
+
+/// Most tags that translation keeps apart: two of the packet and one of a tunnel port.
+const DEPTH: usize = 3;
+
+/// The tags of a packet, outer first. Tags deeper than those in the flow key stay where they are:
+/// actions only ever touch what stands above them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tags {
+    v: [Tag; DEPTH],
+}
+
+impl Tags {
+    /// The tags in the key, at most `limit` of them.
+    pub(crate) fn of_key(key: &FlowKey, limit: usize) -> Tags {
+        let mut t = Tags::default();
+        for (to, from) in t.v.iter_mut().zip(key.vlan.iter().take(limit)) {
+            if !from.is_present() {
+                break;
+            }
+            *to = Tag { tpid: from.tpid, vid: from.vid(), pcp: from.pcp() };
+        }
+        t
+    }
+
+    pub(crate) fn outer(&self) -> Tag {
+        self.v[0]
+    }
+
+    fn pop(&mut self) {
+        self.v.rotate_left(1);
+        self.v[DEPTH - 1] = Tag::default();
+    }
+
+    fn push(&mut self, tag: Tag) {
+        self.v.rotate_right(1);
+        self.v[0] = tag;
+    }
+
+    /// How many tags there are.
+    fn count(&self) -> usize {
+        self.v.iter().take_while(|t| t.tpid != 0).count()
+    }
+
+    /// Appends the fewest actions that turn a packet with these tags into one with `want`.
+    /// True when there were any.
+    pub(crate) fn convert(&mut self, want: &Tags, actions: &mut Vec<Action>) -> bool {
+        let (mut have_n, mut want_n) = (self.count(), want.count());
+        while have_n > 0 && want_n > 0 && self.v[have_n - 1] == want.v[want_n - 1] {
+            have_n -= 1;
+            want_n -= 1;
+        }
+        actions.extend((0..have_n).map(|_| Action::PopVlan));
+        actions.extend(
+            want.v[..want_n].iter().rev().map(|t| Action::PushVlan { tpid: t.tpid, tci: t.tci() }),
+        );
+        *self = *want;
+        have_n + want_n > 0
+    }
+}
+
+/// The VLAN side of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PortVlan {
+    mode: VlanMode,
+    /// Access or native VLAN.
+    vlan: u16,
+    trunks: VlanSet,
+    cvlans: VlanSet,
+    priority_tags: PriorityTags,
+}
+
+impl PortVlan {
+    pub(crate) fn new(c: &BundleConfig) -> PortVlan {
+        let mut trunks = c.trunks.clone();
+        if matches!(c.vlan_mode, VlanMode::NativeTagged | VlanMode::NativeUntagged)
+            && !trunks.is_empty()
+        {
+            // A port always carries its native VLAN.
+            trunks.insert(c.vlan);
+        }
+        PortVlan {
+            mode: c.vlan_mode,
+            vlan: c.vlan,
+            trunks: VlanSet::all_if_empty(&trunks),
+            cvlans: VlanSet::all_if_empty(&c.cvlans),
+            priority_tags: c.priority_tags,
+        }
+    }
+
+    /// Whether a packet that arrives with this VLAN ID (0 = untagged or priority-tagged) may
+    /// come in.
+    pub(crate) fn admits(&self, vid: u16) -> bool {
+        match self.mode {
+            VlanMode::Access => vid == 0,
+            VlanMode::Trunk => self.trunks.contains(vid),
+            VlanMode::NativeTagged | VlanMode::NativeUntagged => {
+                vid == 0 || self.trunks.contains(vid)
+            }
+            VlanMode::Dot1qTunnel { .. } => self.cvlans.contains(vid),
+        }
+    }
+
+    /// The tags of an admitted packet inside the bridge. The outer VLAN ID is its broadcast
+    /// domain.
+    pub(crate) fn ingress(&self, received: &Tags) -> Tags {
+        let outer = received.outer();
+        let mut t = *received;
+        match self.mode {
+            VlanMode::Access => {
+                t = Tags::default();
+                t.v[0] = Tag { tpid: tpid_or_default(outer.tpid), vid: self.vlan, pcp: outer.pcp };
+            }
+            VlanMode::Trunk => {}
+            VlanMode::NativeTagged | VlanMode::NativeUntagged => {
+                if outer.vid == 0 {
+                    t.v[0] =
+                        Tag { tpid: tpid_or_default(outer.tpid), vid: self.vlan, pcp: outer.pcp };
+                }
+            }
+            VlanMode::Dot1qTunnel { tpid } => t.push(Tag { tpid, vid: self.vlan, pcp: 0 }),
+        }
+        t
+    }
+
+    /// Whether the port belongs to the broadcast domain of a packet inside the bridge.
+    pub(crate) fn includes(&self, t: &Tags) -> bool {
+        let vid = t.v[0].vid;
+        match self.mode {
+            VlanMode::Access => vid == self.vlan && t.v[1].vid == 0,
+            VlanMode::Trunk | VlanMode::NativeTagged | VlanMode::NativeUntagged => {
+                self.trunks.contains(vid)
+            }
+            VlanMode::Dot1qTunnel { .. } => vid == self.vlan && self.cvlans.contains(t.v[1].vid),
+        }
+    }
+
+    /// The tags that a packet leaves with, given those it has inside the bridge and the priority
+    /// it was received with.
+    pub(crate) fn egress(&self, inside: &Tags, received_pcp: u8) -> Tags {
+        let mut t = *inside;
+        match self.mode {
+            VlanMode::Access => t = Tags::default(),
+            VlanMode::Trunk | VlanMode::NativeTagged => {}
+            VlanMode::NativeUntagged => {
+                if t.v[0].vid == self.vlan {
+                    t.pop();
+                }
+            }
+            VlanMode::Dot1qTunnel { .. } => t.pop(),
+        }
+        if self.priority_tags != PriorityTags::No {
+            t.v[0].pcp = received_pcp;
+        }
+        // A tag that says nothing (VID 0, priority 0) is not sent, unless asked for.
+        let mut out = Tags::default();
+        let mut n = 0;
+        for tag in t.v {
+            let keep_empty = self.priority_tags == PriorityTags::Always && tag.tpid != 0;
+            if tag.vid != 0 || tag.pcp != 0 || keep_empty {
+                out.v[n] = Tag { tpid: tpid_or_default(tag.tpid), ..tag };
+                n += 1;
+            }
+        }
+        out
+    }
+
+    /// The tag that a packet of the switch's own in VLAN `vid` leaves with, or `None` when the
+    /// port does not carry that VLAN.
+    pub(crate) fn egress_vid(&self, vid: u16) -> Option<(u16, Tags)> {
+        let mut inside = Tags::default();
+        if vid != 0 {
+            inside.v[0] = Tag { tpid: EtherType::VLAN, vid, pcp: 0 };
+        }
+        if !self.includes(&inside) {
+            return None;
+        }
+        let out = self.egress(&inside, 0);
+        Some((out.outer().vid, out))
+    }
+}
+
+fn tpid_or_default(tpid: u16) -> u16 {
+    if tpid == 0 { EtherType::VLAN } else { tpid }
+}
