@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use wire::{FlowKey, FlowMask, Time};
@@ -21,22 +21,25 @@ pub struct FlowStats {
 
 /// A megaflow. The datapath's threads write the counters, the revalidator may replace the
 /// actions or mark the flow dead; neither waits for the other.
+///
+/// What every packet touches stands first, in one cache line; the key follows.
+#[repr(C, align(64))]
 pub struct FlowHandle {
-    /// Already masked.
-    pub key: FlowKey,
-    pub mask: FlowMask,
     /// Replaced as a whole when re-translation gives others.
     pub actions: ArcSwap<Vec<Action>>,
-    /// Translation's notes, replaced together with the actions.
-    pub notes: ArcSwap<Option<Arc<dyn Any + Send + Sync>>>,
-    pub created: Time,
     pub(crate) packets: AtomicU64,
     pub(crate) bytes: AtomicU64,
     /// Nanoseconds of `Time`; 0 = never.
     pub(crate) used: AtomicU64,
-    pub(crate) tcp_flags: AtomicU64,
+    pub(crate) tcp_flags: AtomicU16,
     /// Set by `flow_remove`; caches that still hold the flow drop it at the next look.
     pub(crate) dead: AtomicBool,
+    /// Translation's notes, replaced together with the actions.
+    pub notes: ArcSwap<Option<Arc<dyn Any + Send + Sync>>>,
+    pub created: Time,
+    /// Already masked.
+    pub key: FlowKey,
+    pub mask: FlowMask,
 }
 
 impl FlowHandle {
@@ -56,7 +59,7 @@ impl FlowHandle {
             packets: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             used: AtomicU64::new(0),
-            tcp_flags: AtomicU64::new(0),
+            tcp_flags: AtomicU16::new(0),
             dead: AtomicBool::new(false),
         }
     }
@@ -67,7 +70,21 @@ impl FlowHandle {
             packets: self.packets.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
             used: (used != 0).then(|| Time::from_nanos(used)),
-            tcp_flags: self.tcp_flags.load(Relaxed) as u16,
+            tcp_flags: self.tcp_flags.load(Relaxed),
+        }
+    }
+
+    /// Counts one packet. Only the flow's own packet thread calls this, so plain loads and stores
+    /// do: no other writer can come between.
+    #[inline]
+    pub(crate) fn count(&self, bytes: u64, now: Time, tcp_flags: u16) {
+        self.packets.store(self.packets.load(Relaxed) + 1, Relaxed);
+        self.bytes.store(self.bytes.load(Relaxed) + bytes, Relaxed);
+        // 0 means never; a clock that starts at 0 counts as having used the flow at 1 ns.
+        self.used.store(now.as_nanos().max(1), Relaxed);
+        let seen = self.tcp_flags.load(Relaxed);
+        if seen | tcp_flags != seen {
+            self.tcp_flags.store(seen | tcp_flags, Relaxed);
         }
     }
 

@@ -1,0 +1,248 @@
+//! The megaflow classifier: tuple space search.
+//!
+//! Flows of one mask share a hash table over the masked key; a lookup tries the masks, those
+//! with many hits first. Flows that match the same packet do the same (translation promises it),
+//! so the first match is the answer and there are no priorities.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use hashbrown::HashTable;
+use smallvec::SmallVec;
+use wire::{FlowKey, FlowMask};
+
+use super::keyhash::KeyHasher;
+use crate::action::Action;
+use crate::flow::FlowHandle;
+
+/// Lookups between two looks at the order of the masks.
+const RANK_EVERY: u32 = 4096;
+
+/// Lets `arc_swap::Cache` find the actions in a flow.
+struct FlowRef(Arc<FlowHandle>);
+
+impl std::ops::Deref for FlowRef {
+    type Target = ArcSwap<Vec<Action>>;
+    fn deref(&self) -> &ArcSwap<Vec<Action>> {
+        &self.0.actions
+    }
+}
+
+/// A flow as its thread knows it.
+struct Entry {
+    flow: Arc<FlowHandle>,
+    /// The actions as last seen: a load and a comparison tell whether they were replaced.
+    actions: Cache<FlowRef, Arc<Vec<Action>>>,
+    /// Masked hash; what the table of its mask grows by.
+    hash: u64,
+    subtable: u32,
+}
+
+/// The flows of one mask.
+struct Subtable {
+    mask: FlowMask,
+    /// The words of the mask that are not zero.
+    words: SmallVec<[(u8, u64); FlowKey::WORDS]>,
+    /// Numbers of entries.
+    table: HashTable<u32>,
+    /// Since the last ranking; halved then, so that old fame fades.
+    hits: u64,
+}
+
+pub(crate) struct Classifier {
+    hasher: KeyHasher,
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    subtables: Vec<Option<Subtable>>,
+    /// Numbers of subtables, the busiest first.
+    order: Vec<u32>,
+    until_rank: u32,
+}
+
+#[inline]
+fn matches(words: &[(u8, u64)], flow: &FlowKey, packet: &FlowKey) -> bool {
+    let (f, p) = (flow.words(), packet.words());
+    let mut diff = 0;
+    for &(i, m) in words {
+        diff |= (p[i as usize] & m) ^ f[i as usize];
+    }
+    diff == 0
+}
+
+impl Classifier {
+    pub(crate) fn new(hasher: KeyHasher) -> Classifier {
+        Classifier {
+            hasher,
+            entries: Vec::new(),
+            free: Vec::new(),
+            subtables: Vec::new(),
+            order: Vec::new(),
+            until_rank: RANK_EVERY,
+        }
+    }
+
+    pub(crate) fn masks(&self) -> usize {
+        self.order.len()
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// The flow with this number. Panics when there is none: numbers come from `lookup`.
+    #[inline]
+    fn flow(&self, n: u32) -> &Arc<FlowHandle> {
+        &self.entries[n as usize].as_ref().expect("a flow that lookup returned").flow
+    }
+
+    /// What flow `n` does now, and the flow.
+    #[inline]
+    pub(crate) fn actions(&mut self, n: u32) -> (&[Action], &FlowHandle) {
+        let e = self.entries[n as usize].as_mut().expect("a flow that lookup returned");
+        (e.actions.load(), &e.flow)
+    }
+
+    /// Asks for the entry's memory; `prefetch_flow` may follow a little later.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, n: u32) {
+        if let Some(e) = self.entries.get(n as usize) {
+            super::prefetch(e);
+        }
+    }
+
+    /// Asks for the flow's counters, actions and key.
+    #[inline]
+    pub(crate) fn prefetch_flow(&self, n: u32) {
+        if let Some(Some(e)) = self.entries.get(n as usize) {
+            let p: *const FlowHandle = Arc::as_ptr(&e.flow);
+            super::prefetch(p);
+            super::prefetch(p.cast::<u8>().wrapping_add(64));
+            super::prefetch(p.cast::<u8>().wrapping_add(128));
+        }
+    }
+
+    /// Whether flow `n` exists, lives and matches `key`.
+    #[inline]
+    pub(crate) fn verify(&self, n: u32, key: &FlowKey) -> bool {
+        let Some(Some(e)) = self.entries.get(n as usize) else { return false };
+        let Some(Some(s)) = self.subtables.get(e.subtable as usize) else { return false };
+        matches(&s.words, &e.flow.key, key) && !e.flow.is_dead()
+    }
+
+    /// A living flow that matches. Takes out dead ones that it meets.
+    pub(crate) fn lookup(&mut self, key: &FlowKey) -> Option<u32> {
+        self.until_rank -= 1;
+        if self.until_rank == 0 {
+            self.rank();
+        }
+        for i in 0..self.order.len() {
+            let id = self.order[i];
+            let Some(s) = &mut self.subtables[id as usize] else { continue };
+            let hash = self.hasher.masked(key, &s.words);
+            let entries = &self.entries;
+            let found = s.table.find(hash, |&n| {
+                entries[n as usize]
+                    .as_ref()
+                    .is_some_and(|e| e.hash == hash && matches(&s.words, &e.flow.key, key))
+            });
+            let Some(&n) = found else { continue };
+            if !self.flow(n).is_dead() {
+                if let Some(s) = &mut self.subtables[id as usize] {
+                    s.hits += 1;
+                }
+                return Some(n);
+            }
+            self.take(n);
+            // The mask may be gone with it, which moves the others up: start anew.
+            return self.lookup(key);
+        }
+        None
+    }
+
+    /// Adds a flow and returns its number. A flow with the same mask and key must not be there.
+    pub(crate) fn insert(&mut self, flow: Arc<FlowHandle>) -> u32 {
+        let same = |s: &Option<Subtable>| s.as_ref().is_some_and(|s| s.mask == flow.mask);
+        let subtable = match self.subtables.iter().position(same) {
+            Some(i) => i,
+            None => self.new_subtable(flow.mask),
+        };
+        let Classifier { hasher, entries, free, subtables, .. } = self;
+        let s = subtables[subtable].as_mut().expect("found or made above");
+        let hash = hasher.masked(&flow.key, &s.words);
+        let actions = Cache::new(FlowRef(flow.clone()));
+        let entry = Some(Entry { flow, actions, hash, subtable: subtable as u32 });
+        let n = match free.pop() {
+            Some(n) => {
+                entries[n as usize] = entry;
+                n
+            }
+            None => {
+                entries.push(entry);
+                (entries.len() - 1) as u32
+            }
+        };
+        let rehash = |&n: &u32| entries[n as usize].as_ref().map_or(0, |e| e.hash);
+        s.table.insert_unique(hash, n, rehash);
+        n
+    }
+
+    /// Takes a flow out; whether it was there.
+    pub(crate) fn remove(&mut self, flow: &Arc<FlowHandle>) -> bool {
+        let found = self.subtables.iter().flatten().find(|s| s.mask == flow.mask).and_then(|s| {
+            let hash = self.hasher.masked(&flow.key, &s.words);
+            let is_it = |&n: &u32| {
+                self.entries[n as usize].as_ref().is_some_and(|e| Arc::ptr_eq(&e.flow, flow))
+            };
+            s.table.find(hash, is_it).copied()
+        });
+        if let Some(n) = found {
+            self.take(n);
+        }
+        found.is_some()
+    }
+
+    fn new_subtable(&mut self, mask: FlowMask) -> usize {
+        let words = mask.words().iter().enumerate();
+        let words = words.filter(|(_, m)| **m != 0).map(|(i, m)| (i as u8, *m)).collect();
+        let new = Some(Subtable { mask, words, table: HashTable::new(), hits: 0 });
+        let i = match self.subtables.iter().position(Option::is_none) {
+            Some(i) => {
+                self.subtables[i] = new;
+                i
+            }
+            None => {
+                self.subtables.push(new);
+                self.subtables.len() - 1
+            }
+        };
+        self.order.push(i as u32);
+        i
+    }
+
+    fn take(&mut self, n: u32) {
+        let Some(e) = self.entries[n as usize].take() else { return };
+        self.free.push(n);
+        let slot = &mut self.subtables[e.subtable as usize];
+        let Some(s) = slot else { return };
+        if let Ok(o) = s.table.find_entry(e.hash, |&m| m == n) {
+            o.remove();
+        }
+        if s.table.is_empty() {
+            *slot = None;
+            self.order.retain(|&i| i != e.subtable);
+        }
+    }
+
+    fn rank(&mut self) {
+        self.until_rank = RANK_EVERY;
+        let subtables = &mut self.subtables;
+        // Stable: masks without hits keep their order of creation.
+        self.order.sort_by_key(|&i| {
+            std::cmp::Reverse(subtables[i as usize].as_ref().map_or(0, |s| s.hits))
+        });
+        for s in subtables.iter_mut().flatten() {
+            s.hits /= 2;
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The datapath in our own process.
+//!
+//! One packet thread owns every port's queues, the caches and the classifier: it takes no lock at
+//! all. The control side ([`Userspace`]) talks to it by a queue of commands between two rounds,
+//! and both share what [`shared`] holds. A second thread would be a second [`Worker`] with ports
+//! and caches of its own.
+//!
+//! | module | what |
+//! |---|---|
+//! | `worker` | the thread: rounds over the ports, commands, sleep |
+//! | `path` | a packet: key, flow, actions |
+//! | `ports` | the thread's devices; what stays alive until a flush |
+//! | `cache`, `classifier`, `keyhash` | from a key to a flow |
+//! | `tables` | bucket tables, published and seen |
+//! | `shared`, `poller` | between the threads; waking and sleeping |
+
+mod cache;
+mod classifier;
+mod keyhash;
+mod path;
+mod poller;
+mod ports;
+mod shared;
+mod tables;
+mod worker;
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::{Arc, mpsc};
+
+use netdev::{IoCounters, PacketIo};
+use wire::Time;
+
+use crate::action::PortNo;
+use crate::flow::FlowHandle;
+use crate::table::{BucketTable, TableId};
+use crate::upcall::Upcall;
+use crate::{Datapath, DatapathError, DatapathStats, Execute, Job};
+use poller::Poller;
+use shared::{Command, PortCounters, Shared};
+pub use worker::Worker;
+
+/// Flows that may be installed before anyone says otherwise; Open vSwitch's default.
+pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
+
+/// Port numbers are below this, so that packets find ports in an array.
+const PORTS: u32 = 1 << 16;
+
+/// The clock of the daemon. Read once a round, from the packet thread.
+pub trait Clock: Send + Sync {
+    fn now(&self) -> Time;
+}
+
+impl<F: Fn() -> Time + Send + Sync> Clock for F {
+    fn now(&self) -> Time {
+        self()
+    }
+}
+
+/// Asks for memory that will be read soon.
+#[inline(always)]
+fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing as far as the program can tell, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// The control side's handle. Dropping it ends the packet thread.
+pub struct Userspace {
+    shared: Arc<Shared>,
+}
+
+impl Userspace {
+    /// A datapath and the state of its packet thread; the caller runs [`Worker::run`] on a thread
+    /// of its own. `seed` keeps senders from aiming at one slot of the caches: a random number,
+    /// or a fixed one to repeat a test.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives no epoll or eventfd descriptor.
+    pub fn new(
+        upcall: Arc<dyn Upcall>,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> std::io::Result<(Userspace, Worker)> {
+        let poller = Poller::new()?;
+        let shared = Arc::new(Shared::new(upcall, clock, poller.waker()));
+        let worker = Worker::new(shared.clone(), poller, seed);
+        Ok((Userspace { shared }, worker))
+    }
+
+    fn send(&self, command: Command) -> Result<(), DatapathError> {
+        if worker::is_own_thread(&self.shared) {
+            worker::keep_own(command);
+            return Ok(());
+        }
+        self.shared.send(command).map_err(|_| DatapathError::Stopped)
+    }
+
+    fn send_and_wait<T>(
+        &self,
+        command: Command,
+        answer: &mpsc::Receiver<T>,
+    ) -> Result<T, DatapathError> {
+        self.send(command)?;
+        answer.recv().map_err(|_| DatapathError::Stopped)
+    }
+
+    fn check_thread(&self) -> Result<(), DatapathError> {
+        if worker::is_own_thread(&self.shared) {
+            return Err(DatapathError::OnPacketThread);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Userspace {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, SeqCst);
+        self.shared.wake();
+    }
+}
+
+impl Datapath for Userspace {
+    fn port_add(
+        &self,
+        _name: &str,
+        io: Box<dyn PacketIo>,
+        wanted: Option<PortNo>,
+    ) -> Result<PortNo, DatapathError> {
+        self.check_thread()?;
+        let counters = Arc::new(PortCounters::default());
+        let port = {
+            let mut ports = self.shared.ports.lock();
+            let free = |n: &u32| !ports.contains_key(n);
+            let wanted = wanted.map(|p| p.0).filter(|n| *n < PORTS).filter(free);
+            let no = wanted.or_else(|| (1..PORTS).find(free)).ok_or(DatapathError::Full)?;
+            ports.insert(no, counters.clone());
+            PortNo(no)
+        };
+        let (done, answer) = mpsc::channel();
+        let added = self.send_and_wait(Command::PortAdd { port, io, counters, done }, &answer);
+        if added.is_err() {
+            self.shared.ports.lock().remove(&port.0);
+        }
+        added.map(|()| port)
+    }
+
+    fn port_del(&self, port: PortNo) -> Result<(), DatapathError> {
+        self.check_thread()?;
+        if !self.shared.ports.lock().contains_key(&port.0) {
+            return Err(DatapathError::NoSuchPort(port.0));
+        }
+        let (done, answer) = mpsc::channel();
+        let io = self.send_and_wait(Command::PortDel { port, done }, &answer)?;
+        // The number is free only now, or a new port could meet the old one.
+        self.shared.ports.lock().remove(&port.0);
+        // Closing takes a while in the kernel: here, not on the packet thread.
+        drop(io);
+        Ok(())
+    }
+
+    fn port_counters(&self, port: PortNo) -> Option<IoCounters> {
+        self.shared.ports.lock().get(&port.0).map(|c| c.load())
+    }
+
+    fn table_publish(&self, id: TableId, table: Arc<BucketTable>) {
+        self.shared.tables.publish(id, table);
+    }
+
+    fn table_remove(&self, id: TableId) {
+        self.shared.tables.remove(id);
+    }
+
+    fn table_bytes(&self, id: TableId) -> Option<Box<[u64; 256]>> {
+        self.shared.tables.bytes(id)
+    }
+
+    fn table(&self, id: TableId) -> Option<Arc<BucketTable>> {
+        self.shared.tables.get(id)
+    }
+
+    fn flows(&self) -> Vec<Arc<FlowHandle>> {
+        let mut list = self.shared.list.lock();
+        list.catch_up(&self.shared);
+        list.flows.iter().filter(|f| !f.is_dead()).cloned().collect()
+    }
+
+    fn flow_remove(&self, flow: &Arc<FlowHandle>) {
+        let mut list = self.shared.list.lock();
+        list.catch_up(&self.shared);
+        if self.shared.kill(flow) {
+            list.bury(1);
+            drop(list);
+            self.shared.wake();
+        }
+    }
+
+    fn flow_flush(&self) {
+        let mut list = self.shared.list.lock();
+        list.catch_up(&self.shared);
+        let deaths = list.flows.iter().filter(|f| self.shared.kill(f)).count();
+        list.bury(deaths);
+        drop(list);
+        self.shared.wake();
+    }
+
+    fn execute(&self, what: Execute) {
+        // Nobody is left to send it when the datapath has stopped.
+        let _ = self.send(Command::Execute(what));
+    }
+
+    fn run(&self, job: Job) {
+        let _ = self.send(Command::Run(job));
+    }
+
+    fn stats(&self) -> DatapathStats {
+        let t = &self.shared.totals;
+        DatapathStats {
+            hit: t.hit.load(Relaxed),
+            missed: t.missed.load(Relaxed),
+            lost: t.lost.load(Relaxed),
+            flows: self.shared.flow_count.load(Relaxed) as u64,
+            masks: t.masks.load(Relaxed),
+            over_limit: t.over_limit.load(Relaxed),
+            no_port: t.no_port.load(Relaxed),
+        }
+    }
+
+    fn set_flow_limit(&self, limit: usize) {
+        self.shared.flow_limit.store(limit, Relaxed);
+    }
+
+    fn now(&self) -> Time {
+        self.shared.clock.now()
+    }
+}

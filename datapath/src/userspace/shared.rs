@@ -1,0 +1,231 @@
+//! What the control side and the packet threads share. Nothing here makes a packet thread wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_queue::{ArrayQueue, SegQueue};
+use netdev::{IoCounters, PacketIo};
+use parking_lot::Mutex;
+
+use super::poller::Waker;
+use super::tables::Tables;
+use super::{Clock, Upcall};
+use crate::action::PortNo;
+use crate::flow::FlowHandle;
+use crate::{Execute, Job};
+
+/// Commands that may wait for a packet thread.
+///
+/// A thread takes them once a round, and a round is a few hundred packets: 1,024 are thousands
+/// a millisecond, more than any control work makes. When the queue is full the caller waits for
+/// room; nothing is ever dropped.
+const COMMANDS: usize = 1024;
+
+pub(crate) enum Command {
+    Run(Job),
+    Execute(Execute),
+    /// `done` is told when the port is in use.
+    PortAdd {
+        port: PortNo,
+        io: Box<dyn PacketIo>,
+        counters: Arc<PortCounters>,
+        done: std::sync::mpsc::Sender<()>,
+    },
+    /// `done` gets the device back when nothing uses it any more.
+    PortDel {
+        port: PortNo,
+        done: std::sync::mpsc::Sender<Option<Box<dyn PacketIo>>>,
+    },
+}
+
+/// A port's counters as its thread last told them.
+#[derive(Default)]
+pub(crate) struct PortCounters([AtomicU64; 6]);
+
+impl PortCounters {
+    pub(crate) fn store(&self, c: IoCounters) {
+        let all = [c.rx_packets, c.rx_bytes, c.rx_dropped, c.tx_packets, c.tx_bytes, c.tx_dropped];
+        for (to, v) in self.0.iter().zip(all) {
+            to.store(v, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn load(&self) -> IoCounters {
+        let v = |i: usize| self.0[i].load(Ordering::Relaxed);
+        IoCounters {
+            rx_packets: v(0),
+            rx_bytes: v(1),
+            rx_dropped: v(2),
+            tx_packets: v(3),
+            tx_bytes: v(4),
+            tx_dropped: v(5),
+        }
+    }
+}
+
+/// The packet thread's totals as it last told them.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) hit: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) lost: AtomicU64,
+    pub(crate) over_limit: AtomicU64,
+    pub(crate) no_port: AtomicU64,
+    pub(crate) masks: AtomicU64,
+}
+
+pub(crate) struct Shared {
+    pub(crate) upcall: Arc<dyn Upcall>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tables: Arc<Tables>,
+    pub(crate) totals: Totals,
+
+    commands: ArrayQueue<Command>,
+    waker: Waker,
+    /// The packet thread is about to sleep or asleep: whoever has something for it must wake it.
+    asleep: AtomicBool,
+    pub(crate) stop: AtomicBool,
+    /// The packet thread has ended; no command will ever be taken again.
+    pub(crate) ended: AtomicBool,
+
+    /// Flows that the packet thread installed and the control side has not listed yet. At most
+    /// the flow limit at once, plus those removed before they were listed; every removal and
+    /// every dump empties it.
+    pub(crate) installed: SegQueue<Arc<FlowHandle>>,
+    /// Flows that the control side removed and the packet thread has not taken out yet. A flow
+    /// gets here once, so there are never more than were installed.
+    pub(crate) removed: SegQueue<Arc<FlowHandle>>,
+    pub(crate) flow_count: AtomicUsize,
+    pub(crate) flow_limit: AtomicUsize,
+
+    /// Every installed flow in order of installation, with dead ones until the next clean-up.
+    /// Control side only.
+    pub(crate) list: Mutex<FlowList>,
+    /// Control side only.
+    pub(crate) ports: Mutex<BTreeMap<u32, Arc<PortCounters>>>,
+}
+
+/// The control side's list of flows.
+#[derive(Default)]
+pub(crate) struct FlowList {
+    pub(crate) flows: Vec<Arc<FlowHandle>>,
+    /// How many of them are dead, to clean up only when it pays.
+    pub(crate) dead: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(upcall: Arc<dyn Upcall>, clock: Arc<dyn Clock>, waker: Waker) -> Shared {
+        Shared {
+            upcall,
+            clock,
+            tables: Arc::default(),
+            totals: Totals::default(),
+            commands: ArrayQueue::new(COMMANDS),
+            waker,
+            asleep: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            installed: SegQueue::new(),
+            removed: SegQueue::new(),
+            flow_count: AtomicUsize::new(0),
+            flow_limit: AtomicUsize::new(super::DEFAULT_FLOW_LIMIT),
+            list: Mutex::default(),
+            ports: Mutex::default(),
+        }
+    }
+
+    /// Wakes the packet thread if it sleeps.
+    pub(crate) fn wake(&self) {
+        // With `before_sleep`'s store and re-check this is the classic store-buffer pattern:
+        // both sides need sequential consistency, or both could miss the other.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    /// The packet thread says that it wants to sleep. False: there is something to do.
+    pub(crate) fn before_sleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        std::sync::atomic::fence(Ordering::SeqCst);
+        let idle = self.commands.is_empty()
+            && self.removed.is_empty()
+            && !self.stop.load(Ordering::SeqCst);
+        if !idle {
+            self.asleep.store(false, Ordering::SeqCst);
+        }
+        idle
+    }
+
+    pub(crate) fn after_sleep(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Hands a command to the packet thread; waits while the queue is full. `Err` when the
+    /// thread has ended.
+    pub(crate) fn send(&self, command: Command) -> Result<(), Command> {
+        let mut command = command;
+        let mut pause = Duration::from_micros(10);
+        loop {
+            if self.ended.load(Ordering::SeqCst) {
+                return Err(command);
+            }
+            match self.commands.push(command) {
+                Ok(()) => break,
+                Err(back) => command = back,
+            }
+            self.wake();
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(1));
+        }
+        self.wake();
+        if self.ended.load(Ordering::SeqCst) {
+            // It ended between the check and the push, perhaps without seeing this.
+            self.discard_commands();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn next_command(&self) -> Option<Command> {
+        self.commands.pop()
+    }
+
+    /// Drops what nobody will take; whoever waits for an answer learns it by that.
+    pub(crate) fn discard_commands(&self) {
+        while self.commands.pop().is_some() {}
+    }
+
+    /// Marks a flow dead; true for the one call that did it.
+    pub(crate) fn kill(&self, flow: &Arc<FlowHandle>) -> bool {
+        let first = !flow.dead.swap(true, Ordering::AcqRel);
+        if first {
+            self.flow_count.fetch_sub(1, Ordering::Relaxed);
+            self.removed.push(flow.clone());
+        }
+        first
+    }
+}
+
+impl FlowList {
+    /// Takes in what was installed since the last look.
+    pub(crate) fn catch_up(&mut self, shared: &Shared) {
+        // Not until it is empty: the packet thread may fill it as fast as we take.
+        for _ in 0..shared.installed.len() {
+            let Some(f) = shared.installed.pop() else { break };
+            self.flows.push(f);
+        }
+    }
+
+    /// Notes deaths; drops the dead when they are the larger part, so that a removal costs a
+    /// constant time on average.
+    pub(crate) fn bury(&mut self, deaths: usize) {
+        self.dead += deaths;
+        if self.dead * 2 > self.flows.len() {
+            self.flows.retain(|f| !f.is_dead());
+            self.dead = 0;
+        }
+    }
+}
