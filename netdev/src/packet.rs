@@ -114,6 +114,11 @@ impl Packet {
         self.off as usize
     }
 
+    /// Octets free behind the frame.
+    pub fn tailroom(&self) -> usize {
+        (self.cap - self.off - self.len) as usize
+    }
+
     /// Cuts the frame to at most `len` octets.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len as u32);

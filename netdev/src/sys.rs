@@ -66,6 +66,16 @@ pub(crate) fn bind_packet(fd: RawFd, ifindex: u32, protocol: u16) -> io::Result<
     Ok(())
 }
 
+/// The device that a packet socket is bound to; `None` once that has been removed.
+pub(crate) fn bound_device(fd: RawFd) -> io::Result<Option<u32>> {
+    // SAFETY: all-zero is a valid `sockaddr_ll`.
+    let mut a: libc::sockaddr_ll = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` octets to `a`, which is that large.
+    cvt(unsafe { libc::getsockname(fd, (&raw mut a).cast(), &mut len) })?;
+    Ok(u32::try_from(a.sll_ifindex).ok().filter(|i| *i != 0))
+}
+
 /// Joins a packet socket to a membership of `netdevice(7)` kind `PACKET_MR_*`.
 pub(crate) fn packet_membership(
     fd: RawFd,
@@ -158,11 +168,5 @@ impl Ifreq {
 
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) {
         self.data[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// The device's name, as the kernel has filled it in.
-    pub(crate) fn name(&self) -> String {
-        let end = self.name.iter().position(|b| *b == 0).unwrap_or(self.name.len());
-        String::from_utf8_lossy(&self.name[..end]).into_owned()
     }
 }

@@ -7,6 +7,7 @@
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use wire::EthAddr;
 
@@ -93,8 +94,6 @@ impl Tap {
         Ok(Tap { fd, arena: None, counters: IoCounters::default(), gone: false })
     }
 }
-
-use std::os::unix::fs::OpenOptionsExt;
 
 impl PacketIo for Tap {
     fn fd(&self) -> Option<RawFd> {

@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use crate::packet::{Packet, VnetHdr};
 
-mod arena;
+pub(crate) mod arena;
 pub mod dummy;
 pub mod internal;
 pub mod system;

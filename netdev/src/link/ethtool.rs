@@ -1,8 +1,21 @@
-//! ethtool by ioctl.
+//! What the driver says of a device: the `SIOCETHTOOL` requests (`linux/ethtool.h`).
+
+use std::io;
+
 use super::LinkSettings;
 use crate::DeviceError;
+use crate::sys::Ifreq;
 
-/// Who drives the device.
+const GSET: u32 = 0x01;
+const GDRVINFO: u32 = 0x03;
+const GLINK: u32 = 0x0a;
+const GLINKSETTINGS: u32 = 0x4c;
+
+/// Speed and duplex not known.
+const SPEED_UNKNOWN: u32 = u32::MAX;
+const DUPLEX_UNKNOWN: u8 = 0xff;
+
+/// Who drives a device; a field that the driver does not fill in is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DriverInfo {
     pub driver: String,
@@ -10,14 +23,86 @@ pub struct DriverInfo {
     pub firmware: String,
     pub bus_info: String,
 }
+
+/// One request; `arg` starts with the command and is as long as it says.
+fn ethtool<const N: usize>(name: &str, mut arg: [u8; N]) -> io::Result<[u8; N]> {
+    // SAFETY: every caller's array is as large as the structure of its command.
+    unsafe { Ifreq::new(name)?.ioctl_data(libc::SIOCETHTOOL as _, arg.as_mut_ptr()) }?;
+    Ok(arg)
+}
+
+fn command<const N: usize>(cmd: u32) -> [u8; N] {
+    let mut a = [0; N];
+    a[..4].copy_from_slice(&cmd.to_ne_bytes());
+    a
+}
+
+fn u32_at(a: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([a[at], a[at + 1], a[at + 2], a[at + 3]])
+}
+
+fn result(speed: u32, duplex: u8) -> LinkSettings {
+    LinkSettings {
+        speed_mbps: if speed == SPEED_UNKNOWN { 0 } else { u64::from(speed) },
+        full_duplex: if duplex == DUPLEX_UNKNOWN { None } else { Some(duplex == 1) },
+    }
+}
+
+/// `struct ethtool_link_settings`, 48 octets, and three bit maps of at most 127 words.
+fn link_settings(name: &str) -> io::Result<LinkSettings> {
+    const WORDS_AT: usize = 15;
+    const LEN: usize = 48 + 3 * 4 * 127;
+    // The first request asks how long the bit maps are: the answer is minus that.
+    let first = ethtool::<LEN>(name, command(GLINKSETTINGS))?;
+    let words = first[WORDS_AT] as i8;
+    if words >= 0 {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+    }
+    let mut second = command::<LEN>(GLINKSETTINGS);
+    second[WORDS_AT] = words.unsigned_abs().min(127);
+    let a = ethtool(name, second)?;
+    Ok(result(u32_at(&a, 4), a[8]))
+}
+
+/// `struct ethtool_cmd`, for drivers of old kernels.
+fn old_settings(name: &str) -> io::Result<LinkSettings> {
+    let a = ethtool::<44>(name, command(GSET))?;
+    let low = u32::from(u16::from_ne_bytes([a[12], a[13]]));
+    let high = u32::from(u16::from_ne_bytes([a[28], a[29]]));
+    let speed = high << 16 | low;
+    // Sixteen bits of ones are "unknown" of drivers older than the upper half.
+    Ok(result(if speed == 0xffff { SPEED_UNKNOWN } else { speed }, a[14]))
+}
+
 /// Speed and duplex.
+///
+/// # Errors
+///
+/// No such device, or one that has no such thing (`Operation not supported`).
 pub fn settings(name: &str) -> Result<LinkSettings, DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+    link_settings(name).or_else(|_| old_settings(name)).map_err(get(name, "link settings"))
 }
+
+/// The driver, its version, its firmware's and where the device sits.
 pub fn driver_info(name: &str) -> Result<DriverInfo, DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+    let a = ethtool::<196>(name, command(GDRVINFO)).map_err(get(name, "driver"))?;
+    let text = |at: usize| {
+        let b = &a[at..at + 32];
+        let end = b.iter().position(|c| *c == 0).unwrap_or(b.len());
+        String::from_utf8_lossy(&b[..end]).into_owned()
+    };
+    Ok(DriverInfo { driver: text(4), version: text(36), firmware: text(68), bus_info: text(100) })
 }
-/// `ETHTOOL_GLINK`.
+
+/// Does the driver detect a link? False, too, while the device is administratively down.
 pub fn link(name: &str) -> Result<bool, DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+    raw_link(name).map_err(get(name, "link state"))
+}
+
+pub(super) fn raw_link(name: &str) -> io::Result<bool> {
+    Ok(u32_at(&ethtool::<8>(name, command(GLINK))?, 4) != 0)
+}
+
+fn get(name: &str, what: &'static str) -> impl FnOnce(io::Error) -> DeviceError {
+    move |source| DeviceError::Get { name: name.to_owned(), what, source }
 }

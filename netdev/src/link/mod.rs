@@ -1,10 +1,13 @@
 //! Link state and parameters of kernel devices.
 
+use std::io;
+
 use wire::EthAddr;
 
 pub mod ethtool;
 pub mod mii;
 mod monitor;
+mod netlink;
 mod proto_socket;
 
 use crate::DeviceError;
@@ -25,6 +28,8 @@ pub struct LinkInfo {
     pub carrier: bool,
     /// `IFLA_INFO_KIND`, such as `veth` or `tun`; empty for hardware.
     pub kind: String,
+    /// How often the carrier has changed, wrapping: tells of flaps that nobody saw.
+    pub carrier_changes: u32,
 }
 
 /// News from the kernel.
@@ -66,18 +71,75 @@ pub struct LinkStats {
     pub multicast: u64,
 }
 
-/// One device of the current network namespace, by name.
-pub fn get(name: &str) -> Result<LinkInfo, DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+impl LinkStats {
+    /// The same counters from the other side of the device. What the host transmits on a tap, the
+    /// switch receives, so the counters of an internal device are read this way.
+    pub fn swapped(self) -> LinkStats {
+        LinkStats {
+            rx_packets: self.tx_packets,
+            tx_packets: self.rx_packets,
+            rx_bytes: self.tx_bytes,
+            tx_bytes: self.rx_bytes,
+            rx_dropped: self.tx_dropped,
+            tx_dropped: self.rx_dropped,
+            rx_errors: self.tx_errors,
+            tx_errors: self.rx_errors,
+            // These say why a receiver failed, and nobody failed on this side.
+            ..LinkStats::default()
+        }
+    }
 }
+
+fn get_error(name: &str, what: &'static str) -> impl FnOnce(io::Error) -> DeviceError {
+    move |source| DeviceError::Get { name: name.to_owned(), what, source }
+}
+
+fn absent() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENODEV)
+}
+
+/// One device of the current network namespace, by name.
+///
+/// # Errors
+///
+/// `No such device`, or the kernel does not answer.
+pub fn get(name: &str) -> Result<LinkInfo, DeviceError> {
+    let mut found = None;
+    netlink::request(Some(name), false, |p| found = netlink::link_info(p))
+        .and_then(|()| found.ok_or_else(absent))
+        .map_err(get_error(name, "state"))
+}
+
 /// Every device of the current network namespace, by ifindex.
 pub fn get_all() -> Result<Vec<LinkInfo>, DeviceError> {
-    Ok(Vec::new())
+    dump().map_err(get_error("(all)", "state"))
 }
-/// The kernel's counters, from the view of whoever sits behind the device.
+
+/// As `get_all`. A list that changed while it was read is read again.
+fn dump() -> io::Result<Vec<LinkInfo>> {
+    const TRIES: usize = 8;
+    let mut links = Vec::new();
+    for _ in 0..TRIES {
+        links.clear();
+        match netlink::request(None, false, |p| links.extend(netlink::link_info(p))) {
+            Ok(()) => break,
+            // Whatever changed meanwhile is also multicast: even the last list is good enough.
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    links.sort_by_key(|l| l.ifindex);
+    Ok(links)
+}
+
+/// The kernel's counters of a device; [`LinkStats::swapped`] for an internal one.
 pub fn stats(name: &str) -> Result<LinkStats, DeviceError> {
-    Err(DeviceError::Open { name: name.into(), source: std::io::ErrorKind::Unsupported.into() })
+    let mut found = None;
+    netlink::request(Some(name), true, |p| found = netlink::link_stats(p))
+        .and_then(|()| found.ok_or_else(absent))
+        .map_err(get_error(name, "statistics"))
 }
+
 /// Sets or clears `IFF_UP`.
 pub fn set_up(name: &str, up: bool) -> Result<(), DeviceError> {
     let set = || {

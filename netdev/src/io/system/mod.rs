@@ -84,6 +84,7 @@ struct System {
     /// The kernel's count of lost frames, which a read resets.
     rx_lost: std::cell::Cell<u64>,
     empty: u32,
+    gone: bool,
 }
 
 impl System {
@@ -122,6 +123,7 @@ impl System {
             rx_bad: 0,
             rx_lost: std::cell::Cell::new(0),
             empty: 0,
+            gone: false,
         })
     }
 
@@ -131,7 +133,11 @@ impl System {
     fn clear_error(&mut self) {
         self.empty = self.empty.wrapping_add(1);
         if self.empty % 32 == 1 {
-            let _ = sys::getsockopt::<1>(self.fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
+            let fd = self.fd.as_raw_fd();
+            let error = sys::getsockopt::<1>(fd, libc::SOL_SOCKET, libc::SO_ERROR);
+            if matches!(error, Ok([e]) if e != 0) {
+                self.gone = matches!(sys::bound_device(fd), Ok(None));
+            }
         }
     }
 }
@@ -199,5 +205,9 @@ impl PacketIo for System {
             rx_dropped: self.rx_bad + self.rx_lost.get(),
             ..self.tx.counters()
         }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
     }
 }
