@@ -78,6 +78,31 @@ pub struct BondConfig {
     pub members: Vec<MemberConfig>,
 }
 
+impl Default for BondConfig {
+    /// The database's defaults: active-backup, no delays, no LACP, no members.
+    fn default() -> BondConfig {
+        BondConfig {
+            name: String::new(),
+            mode: Mode::ActiveBackup,
+            updelay: Duration::ZERO,
+            downdelay: Duration::ZERO,
+            hash_basis: 0,
+            primary: None,
+            primary_reselect: PrimaryReselect::Always,
+            failback_delay: Duration::ZERO,
+            failback_limit: 0,
+            all_members_active: false,
+            lb_output: false,
+            rebalance_interval: Duration::from_secs(10),
+            lacp: None,
+            lacp_fallback_ab: false,
+            recirc_id: 0,
+            active_member_mac: None,
+            members: Vec::new(),
+        }
+    }
+}
+
 /// One interface of a bond.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberConfig {

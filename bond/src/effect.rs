@@ -9,7 +9,7 @@ use crate::config::MemberId;
 use crate::forwarding::Forwarding;
 
 /// Why flows should be looked at again, at leisure: traffic has already moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RevalidateReason {
     Reconfigured,

@@ -41,9 +41,11 @@ pub enum Event {
 pub enum Command {
     /// `bond/set-active-member`.
     SetActiveMember { member: String },
-    /// `bond/enable-member`: until the link state says otherwise.
+    /// `bond/enable-member`: at once, skipping what is left of an updelay. As in Open vSwitch a
+    /// link that is down disables the member again, after the downdelay.
     EnableMember { member: String },
-    /// `bond/disable-member`: until the link state says otherwise.
+    /// `bond/disable-member`: at once, skipping what is left of a downdelay. As in Open vSwitch a
+    /// link that is up enables the member again, after the updelay.
     DisableMember { member: String },
     /// `bond/migrate`.
     Migrate { bucket: Bucket, member: String },

@@ -12,12 +12,23 @@
 //! It reads no clock, draws no random number, logs nothing itself and starts no thread: the same
 //! events give the same effects, so that a recording of an incident replays.
 
+pub mod bond;
+pub mod buckets;
 pub mod config;
 pub mod effect;
 pub mod event;
+pub mod failback;
 pub mod forwarding;
+pub mod lacp;
+pub mod link;
+mod member;
 pub mod notice;
+pub mod rebalance;
+pub mod select;
+pub mod status;
+mod turn;
 
+pub use bond::Bond;
 pub use config::{
     BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
     PrimaryReselect,
@@ -25,3 +36,7 @@ pub use config::{
 pub use effect::{Effect, RevalidateReason};
 pub use event::{Command, CommandError, Event, Monitor};
 pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule};
+pub use lacp::Lacp;
+pub use lacp::status::LacpStatus;
+pub use notice::{Level, Notice};
+pub use status::{BondStatus, FailbackStatus, LacpState, MemberStatus};

@@ -1,0 +1,479 @@
+//! LACP, IEEE 802.1AX-2014 clause 6, with the timing and the choices of Open vSwitch.
+//!
+//! [`Lacp`] serves a bond, which owns one, or an ordinary port of one interface by itself. One
+//! port's machines meet here; each lives in a file of its own.
+//!
+//! ```text
+//!   LACPDU, link, time                                     LACPDU out
+//!          |                                                   ^
+//!          v                                                   |
+//!     +---------+  partner  +-----------+   +-----+  actor +----------+
+//!     | receive | --------> | selection |-->| mux |------> | transmit |
+//!     +---------+           +-----------+   +-----+        +----------+
+//!                                              |                ^
+//!                                         may_enable            |
+//!                                                         +----------+
+//!                                                         | periodic |
+//!                                                         +----------+
+//! ```
+
+pub mod mux;
+pub mod periodic;
+pub mod receive;
+pub mod selection;
+pub mod status;
+pub mod transmit;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use serde::Serialize;
+use wire::Time;
+use wire::lacp::{LacpError, Lacpdu, PortInfo, state};
+
+use crate::config::{LacpConfig, LacpMemberConfig, LacpTime, MemberId};
+use crate::effect::{Effect, RevalidateReason};
+use crate::notice::{Level, Notice};
+use mux::Mux;
+use periodic::Periodic;
+use receive::Receive;
+
+/// A port's LACP, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `Port.name`.
+    pub name: String,
+    pub config: LacpConfig,
+    /// `lacp-fallback-ab`: a member without a partner may be enabled while no member has one.
+    pub fallback_ab: bool,
+    pub members: Vec<MemberSettings>,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSettings {
+    pub id: MemberId,
+    /// `Interface.name`.
+    pub name: String,
+    pub config: LacpMemberConfig,
+}
+
+/// Something that happened outside.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// New settings; the machines work out the difference.
+    Configure(Box<Settings>),
+    /// The link went up or down. A member's link is down until the first one arrives.
+    Carrier { member: MemberId, up: bool },
+    /// A Slow Protocols frame's payload from its subtype octet on.
+    Lacpdu { member: MemberId, pdu: Vec<u8> },
+    /// `next_deadline` has come.
+    Deadline,
+}
+
+/// What has been seen on one member since it was added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    pub tx_pdus: u32,
+    pub rx_pdus: u32,
+    pub rx_bad_pdus: u32,
+    pub rx_marker_pdus: u32,
+    pub link_expired: u32,
+    pub link_defaulted: u32,
+    pub carrier_changed: u32,
+}
+
+/// LACP on one port. The contract is that of [`crate::Bond`]: handle an event, drain the
+/// effects, come back at the deadline.
+///
+/// The effects are `SendLacpdu`, `LacpCurrent`, `Revalidate(LacpStatus)` and `Notice`.
+#[derive(Debug)]
+pub struct Lacp {
+    settings: Settings,
+    members: Vec<Member>,
+    /// Whose key is the aggregate's.
+    key_member: Option<MemberId>,
+    /// Some member has a partner.
+    negotiated: bool,
+    effects: VecDeque<Effect>,
+}
+
+#[derive(Debug)]
+struct Member {
+    settings: MemberSettings,
+    /// The number in use: the configured one, or one that we picked.
+    port_id: u16,
+    link_up: Option<bool>,
+    receive: Receive,
+    periodic: Periodic,
+    mux: Mux,
+    partner: PortInfo,
+    /// What the partner believes of us.
+    told: PortInfo,
+    stats: Stats,
+    /// The last `LacpCurrent`.
+    reported: Option<bool>,
+}
+
+impl Member {
+    fn new(settings: MemberSettings, port_id: u16) -> Member {
+        Member {
+            settings,
+            port_id,
+            link_up: None,
+            receive: Receive::Defaulted,
+            periodic: Periodic::NoPeriodic,
+            mux: Mux::Detached,
+            partner: PortInfo::default(),
+            told: PortInfo::default(),
+            stats: Stats::default(),
+            reported: None,
+        }
+    }
+
+    /// Feeds the receive machine. True if selection has to be done again.
+    fn receive(&mut self, now: Time, input: receive::Input, pdu: Option<PortInfo>) -> bool {
+        let (state, partner) = self.receive.next(now, input);
+        self.receive = state;
+        match partner {
+            receive::Partner::Keep => false,
+            receive::Partner::Record => match pdu {
+                Some(actor) if actor != self.partner => {
+                    self.partner = actor;
+                    true
+                }
+                Some(_) | None => false,
+            },
+            // No new selection: the member keeps its place, but not its right to carry traffic.
+            receive::Partner::Expire => {
+                self.partner.state |= state::TIMEOUT;
+                self.partner.state &= !state::SYNCHRONIZATION;
+                false
+            }
+            receive::Partner::Default => {
+                self.partner = PortInfo::default();
+                true
+            }
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        match self.receive {
+            Receive::Defaulted => false,
+            Receive::Expired { .. } | Receive::Current { .. } => true,
+        }
+    }
+}
+
+impl Lacp {
+    pub fn new(now: Time, settings: Settings) -> Lacp {
+        let mut lacp = Lacp {
+            settings: Settings { members: Vec::new(), ..settings.clone() },
+            members: Vec::new(),
+            key_member: None,
+            negotiated: false,
+            effects: VecDeque::new(),
+        };
+        lacp.handle(now, Event::Configure(Box::new(settings)));
+        lacp
+    }
+
+    /// Takes in an event that happened at `now`, which never runs backwards, and everything that
+    /// has become due.
+    pub fn handle(&mut self, now: Time, event: Event) {
+        let select = match event {
+            Event::Configure(settings) => self.configure(now, *settings),
+            Event::Carrier { member, up } => self.carrier(now, member, up),
+            Event::Lacpdu { member, pdu } => self.lacpdu(now, member, &pdu),
+            Event::Deadline => false,
+        };
+        if self.expire(now) || select {
+            self.select();
+        }
+        self.run_mux();
+        self.transmit(now);
+        self.report_current();
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call with [`Event::Deadline`] at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.members
+            .iter()
+            .flat_map(|m| [m.receive.deadline(), m.periodic.deadline()])
+            .flatten()
+            .min()
+    }
+
+    /// Some member has, or until a moment ago had, a partner.
+    pub fn negotiated(&self) -> bool {
+        self.negotiated
+    }
+
+    /// LACP lets the member carry traffic. False for a stranger.
+    pub fn may_enable(&self, member: MemberId) -> bool {
+        self.find(member).is_some_and(|m| match m.mux {
+            Mux::CollectingDistributing => true,
+            Mux::Attached | Mux::Detached => false,
+        })
+    }
+
+    /// A partner is known, if perhaps a silent one. False for a stranger.
+    pub fn is_current(&self, member: MemberId) -> bool {
+        self.find(member).is_some_and(Member::is_current)
+    }
+
+    fn find(&self, id: MemberId) -> Option<&Member> {
+        self.members.iter().find(|m| m.settings.id == id)
+    }
+
+    fn configure(&mut self, now: Time, new: Settings) -> bool {
+        let mut select = new.config.system_id != self.settings.config.system_id
+            || new.config.system_priority != self.settings.config.system_priority
+            || new.fallback_ab != self.settings.fallback_ab;
+        self.settings = Settings { members: Vec::new(), ..new };
+
+        let mut wanted = new.members;
+        let mut seen = BTreeSet::new();
+        wanted.retain(|m| seen.insert(m.id));
+        let mut old = std::mem::take(&mut self.members);
+        for gone in old.extract_if(.., |m| !seen.contains(&m.settings.id)) {
+            select = true;
+            self.effects.push_back(Effect::LacpCurrent { member: gone.settings.id, current: None });
+        }
+
+        let speaking = self.settings.config.active || self.negotiated;
+        let mut used: BTreeSet<u16> = wanted.iter().map(|m| m.config.port_id).collect();
+        let keep: Vec<u16> =
+            old.iter().filter(|m| m.settings.config.port_id == 0).map(|m| m.port_id).collect();
+        used.extend(keep);
+        for settings in wanted {
+            let known = old.iter().position(|m| m.settings.id == settings.id);
+            let port_id = match (settings.config.port_id, known) {
+                (0, Some(i)) if old[i].settings.config.port_id == 0 => old[i].port_id,
+                (0, Some(_) | None) => pick_port_id(&mut used),
+                (id, Some(_) | None) => id,
+            };
+            let (mut member, changed) = match known {
+                Some(i) => {
+                    let m = old.remove(i);
+                    let changed = m.settings.config != settings.config || m.port_id != port_id;
+                    (m, changed)
+                }
+                None => (Member::new(settings.clone(), port_id), true),
+            };
+            member.settings = settings;
+            member.port_id = port_id;
+            if changed {
+                select = true;
+                member.receive(now, receive::Input::Reconfigured { speaking }, None);
+            }
+            self.members.push(member);
+        }
+        if !self.key_member.is_some_and(|k| seen.contains(&k)) {
+            self.key_member = self.members.first().map(|m| m.settings.id);
+        }
+        select
+    }
+
+    fn carrier(&mut self, now: Time, id: MemberId, up: bool) -> bool {
+        let active = self.settings.config.active;
+        let Some(m) = self.members.iter_mut().find(|m| m.settings.id == id) else {
+            return false;
+        };
+        let was = m.link_up.replace(up);
+        if was.is_some_and(|was| was != up) {
+            m.stats.carrier_changed = m.stats.carrier_changed.wrapping_add(1);
+            return m.receive(now, receive::Input::LinkChanged { active }, None);
+        }
+        false
+    }
+
+    fn lacpdu(&mut self, now: Time, id: MemberId, pdu: &[u8]) -> bool {
+        let period = match self.settings.config.time {
+            LacpTime::Slow => receive::SLOW_PERIOD,
+            LacpTime::Fast => receive::FAST_PERIOD,
+        };
+        let name = &self.settings.name;
+        let Some(m) = self.members.iter_mut().find(|m| m.settings.id == id) else {
+            return false;
+        };
+        m.stats.rx_pdus = m.stats.rx_pdus.wrapping_add(1);
+        let mut say = |level, text| self.effects.push_back(notice(level, text));
+        let pdu = match Lacpdu::parse(pdu) {
+            Ok(pdu) => pdu,
+            Err(LacpError::Marker) => {
+                m.stats.rx_marker_pdus = m.stats.rx_marker_pdus.wrapping_add(1);
+                say(Level::Dbg, format!("{name}: received a LACP marker PDU."));
+                return false;
+            }
+            Err(_) => {
+                m.stats.rx_bad_pdus = m.stats.rx_bad_pdus.wrapping_add(1);
+                say(Level::Warn, format!("{name}: received an unparsable LACP PDU."));
+                return false;
+            }
+        };
+        if m.link_up != Some(true) {
+            // The link's state is reported late. The partner is asked again as soon as it is up.
+            let name = &m.settings.name;
+            let text = format!("{name}: carrier state is DOWN, dropping received LACP PDU.");
+            say(Level::Info, text);
+            return false;
+        }
+        m.told = pdu.partner;
+        let timeout = period * receive::TIMEOUT_PERIODS;
+        m.receive(now, receive::Input::Lacpdu { timeout }, Some(pdu.actor))
+    }
+
+    /// Lets time run out where it has. True if selection has to be done again.
+    fn expire(&mut self, now: Time) -> bool {
+        let mut select = false;
+        for m in &mut self.members {
+            // A late call may find both of the states that end on the way to "defaulted" over,
+            // but the second one starts only now.
+            if m.receive.deadline().is_some_and(|t| t <= now) {
+                let before = m.receive;
+                select |= m.receive(now, receive::Input::Timeout, None);
+                let count = match before {
+                    Receive::Current { .. } => &mut m.stats.link_expired,
+                    Receive::Expired { .. } | Receive::Defaulted => &mut m.stats.link_defaulted,
+                };
+                *count = count.wrapping_add(1);
+            }
+        }
+        select
+    }
+
+    fn select(&mut self) {
+        let ports: Vec<selection::Candidate> = self
+            .members
+            .iter()
+            .map(|m| selection::Candidate {
+                receive: m.receive,
+                attached: m.mux.is_attached(),
+                actor: self.actor(m),
+                partner: m.partner,
+            })
+            .collect();
+        let own = self.settings.config.system_id;
+        let chosen = selection::select(own, self.settings.fallback_ab, &ports);
+        for (i, m) in self.members.iter_mut().enumerate() {
+            if chosen.looped[i] {
+                let name = &m.settings.name;
+                self.effects.push_back(notice(
+                    Level::Warn,
+                    format!(
+                        "member {name}: Loopback detected. Interface is connected to its own bond"
+                    ),
+                ));
+            }
+            m.mux = m.mux.next(if chosen.attached[i] {
+                mux::Input::Selected
+            } else {
+                mux::Input::Unselected
+            });
+        }
+        let negotiated = chosen.lead.is_some();
+        if negotiated != self.negotiated {
+            self.negotiated = negotiated;
+            self.effects.push_back(Effect::Revalidate(RevalidateReason::LacpStatus));
+        }
+    }
+
+    /// Tells the mux machines what the partners say now.
+    fn run_mux(&mut self) {
+        let fallback = self.settings.fallback_ab;
+        for m in &mut self.members {
+            let in_sync = m.partner.state & state::SYNCHRONIZATION != 0;
+            let excused = fallback && !m.is_current();
+            m.mux = m.mux.next(if in_sync || excused {
+                mux::Input::PartnerInSync
+            } else {
+                mux::Input::PartnerNotInSync
+            });
+        }
+    }
+
+    fn transmit(&mut self, now: Time) {
+        let active = self.settings.config.active;
+        for i in 0..self.members.len() {
+            let actor = self.actor(&self.members[i]);
+            let m = &mut self.members[i];
+            let may_speak = m.link_up == Some(true) && (active || m.is_current());
+            let enabled =
+                if may_speak { periodic::Input::Enabled } else { periodic::Input::Disabled };
+            m.periodic = m.periodic.next(now, enabled);
+            if m.periodic.deadline().is_some_and(|t| t <= now) {
+                m.periodic = m.periodic.next(now, periodic::Input::Timeout);
+            }
+            let due = match m.periodic {
+                Periodic::NoPeriodic => false,
+                Periodic::PeriodicTx => true,
+                Periodic::FastPeriodic { .. } | Periodic::SlowPeriodic { .. } => {
+                    transmit::needed(&actor, &m.told)
+                }
+            };
+            if due {
+                m.told = actor;
+                m.stats.tx_pdus = m.stats.tx_pdus.wrapping_add(1);
+                let short = m.partner.state & state::TIMEOUT != 0;
+                m.periodic = m.periodic.next(now, periodic::Input::Sent { short });
+                let pdu = transmit::compose(actor, m.partner);
+                self.effects.push_back(Effect::SendLacpdu { member: m.settings.id, pdu });
+            }
+        }
+    }
+
+    fn report_current(&mut self) {
+        for m in &mut self.members {
+            let current = m.is_current();
+            if m.reported.replace(current) != Some(current) {
+                let current = Some(current);
+                self.effects.push_back(Effect::LacpCurrent { member: m.settings.id, current });
+            }
+        }
+    }
+
+    /// The key of the aggregate: the first member's configured one, or its port number.
+    fn key(&self) -> Option<u16> {
+        let m = self.find(self.key_member?)?;
+        Some(if m.settings.config.key != 0 { m.settings.config.key } else { m.port_id })
+    }
+
+    /// What we say of ourselves on `m`.
+    fn actor(&self, m: &Member) -> PortInfo {
+        let config = &self.settings.config;
+        let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        let freshness = match m.receive {
+            Receive::Current { .. } => 0,
+            Receive::Expired { .. } => state::EXPIRED,
+            Receive::Defaulted => state::DEFAULTED,
+        };
+        PortInfo {
+            system_priority: config.system_priority,
+            system: config.system_id,
+            key: self.key().unwrap_or(0),
+            port_priority: m.settings.config.port_priority,
+            port: m.port_id,
+            state: bit(config.active, state::ACTIVITY)
+                | bit(config.time == LacpTime::Fast, state::TIMEOUT)
+                | bit(self.members.len() > 1, state::AGGREGATION)
+                | m.mux.actor_bits(self.negotiated)
+                | freshness,
+        }
+    }
+}
+
+/// The lowest number that no member has.
+fn pick_port_id(used: &mut BTreeSet<u16>) -> u16 {
+    let id = (1..u16::MAX).find(|id| !used.contains(id)).unwrap_or(u16::MAX);
+    used.insert(id);
+    id
+}
+
+fn notice(level: Level, text: String) -> Effect {
+    Effect::Notice(Notice { module: "lacp", level, text })
+}

@@ -1,0 +1,161 @@
+//! What `lacp/show` and `lacp/show-stats` print, and the same as JSON.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+use wire::EthAddr;
+use wire::lacp::{PortInfo, state};
+
+use super::mux::Mux;
+use super::receive::Receive;
+use super::{Lacp, Stats};
+use crate::config::LacpTime;
+
+/// A port's LACP at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LacpStatus {
+    pub name: String,
+    pub active: bool,
+    pub negotiated: bool,
+    pub system_id: EthAddr,
+    pub system_priority: u16,
+    /// `None` = there is no member to take it from.
+    pub aggregation_key: Option<u16>,
+    pub time: LacpTime,
+    pub fallback_ab: bool,
+    /// Sorted by name.
+    pub members: Vec<LacpMemberStatus>,
+}
+
+/// One member's LACP at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LacpMemberStatus {
+    pub name: String,
+    pub receive: Receive,
+    pub mux: Mux,
+    pub port_id: u16,
+    pub port_priority: u16,
+    pub may_enable: bool,
+    pub actor: PortInfo,
+    pub partner: PortInfo,
+    pub stats: Stats,
+}
+
+impl Lacp {
+    /// The present state, as a value.
+    pub fn status(&self) -> LacpStatus {
+        let config = &self.settings.config;
+        let mut members: Vec<LacpMemberStatus> = self
+            .members
+            .iter()
+            .map(|m| LacpMemberStatus {
+                name: m.settings.name.clone(),
+                receive: m.receive,
+                mux: m.mux,
+                port_id: m.port_id,
+                port_priority: m.settings.config.port_priority,
+                may_enable: self.may_enable(m.settings.id),
+                actor: self.actor(m),
+                partner: m.partner,
+                stats: m.stats,
+            })
+            .collect();
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        LacpStatus {
+            name: self.settings.name.clone(),
+            active: config.active,
+            negotiated: self.negotiated,
+            system_id: config.system_id,
+            system_priority: config.system_priority,
+            aggregation_key: self.key(),
+            time: config.time,
+            fallback_ab: self.settings.fallback_ab,
+            members,
+        }
+    }
+}
+
+impl LacpStatus {
+    /// The port's part of `lacp/show`, as Open vSwitch prints it.
+    pub fn render_show(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_show(&mut out);
+        out
+    }
+
+    fn write_show(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "---- {} ----", self.name)?;
+        let activity = if self.active { "active" } else { "passive" };
+        let negotiated = if self.negotiated { " negotiated" } else { "" };
+        writeln!(out, "  status: {activity}{negotiated}")?;
+        writeln!(out, "  sys_id: {}", self.system_id)?;
+        writeln!(out, "  sys_priority: {}", self.system_priority)?;
+        match self.aggregation_key {
+            Some(key) => writeln!(out, "  aggregation key: {key}")?,
+            None => writeln!(out, "  aggregation key: none")?,
+        }
+        let time = match self.time {
+            LacpTime::Slow => "slow",
+            LacpTime::Fast => "fast",
+        };
+        writeln!(out, "  lacp_time: {time}")?;
+
+        for m in &self.members {
+            let attached = if m.mux.is_attached() { "attached" } else { "detached" };
+            writeln!(out, "\nmember: {}: {} {attached}", m.name, m.receive.as_str())?;
+            writeln!(out, "  port_id: {}", m.port_id)?;
+            writeln!(out, "  port_priority: {}", m.port_priority)?;
+            writeln!(out, "  may_enable: {}", m.may_enable)?;
+            for (who, info) in [("actor", &m.actor), ("partner", &m.partner)] {
+                writeln!(out)?;
+                writeln!(out, "  {who} sys_id: {}", info.system)?;
+                writeln!(out, "  {who} sys_priority: {}", info.system_priority)?;
+                writeln!(out, "  {who} port_id: {}", info.port)?;
+                writeln!(out, "  {who} port_priority: {}", info.port_priority)?;
+                writeln!(out, "  {who} key: {}", info.key)?;
+                writeln!(out, "  {who} state:{}", state_names(info.state))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The port's part of `lacp/show-stats`, as Open vSwitch prints it.
+    pub fn render_stats(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_stats(&mut out);
+        out
+    }
+
+    fn write_stats(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "---- {} statistics ----", self.name)?;
+        for m in &self.members {
+            let s = &m.stats;
+            writeln!(out, "\nmember: {}:", m.name)?;
+            writeln!(out, "  TX PDUs: {}", s.tx_pdus)?;
+            writeln!(out, "  RX PDUs: {}", s.rx_pdus)?;
+            writeln!(out, "  RX Bad PDUs: {}", s.rx_bad_pdus)?;
+            writeln!(out, "  RX Marker Request PDUs: {}", s.rx_marker_pdus)?;
+            writeln!(out, "  Link Expired: {}", s.link_expired)?;
+            writeln!(out, "  Link Defaulted: {}", s.link_defaulted)?;
+            writeln!(out, "  Carrier Status Changed: {}", s.carrier_changed)?;
+        }
+        Ok(())
+    }
+}
+
+/// The set bits' names, each after a space.
+fn state_names(bits: u8) -> String {
+    const NAMES: [(u8, &str); 8] = [
+        (state::ACTIVITY, " activity"),
+        (state::TIMEOUT, " timeout"),
+        (state::AGGREGATION, " aggregation"),
+        (state::SYNCHRONIZATION, " synchronized"),
+        (state::COLLECTING, " collecting"),
+        (state::DISTRIBUTING, " distributing"),
+        (state::DEFAULTED, " defaulted"),
+        (state::EXPIRED, " expired"),
+    ];
+    NAMES.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect()
+}

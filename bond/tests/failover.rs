@@ -1,0 +1,228 @@
+//! Which member is active, and how traffic gets there.
+
+mod common;
+
+use bond::{
+    Admission, BondConfig, Command, CommandError, Effect, Event, MemberId, Mode, Monitor,
+    OutputRule, RevalidateReason,
+};
+use common::{Rig, config, learns, mac, member, ms, published, reasons, texts};
+use wire::EthAddr;
+
+#[test]
+fn a_failover_publishes_before_it_does_anything_else() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    let generation = rig.table().generation;
+
+    let effects = rig.carrier(1, false);
+    let Some(Effect::Publish(table)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!(table.generation, generation + 1);
+    assert_eq!(table.output, OutputRule::Active);
+    assert!(table.buckets.iter().all(|&b| b == Some(MemberId(2))));
+    assert_eq!(table.admission, [(MemberId(1), Admission::Closed), (MemberId(2), Admission::Open)]);
+    assert!(learns(&effects));
+    assert!(effects.iter().any(|e| matches!(e, Effect::PersistActiveMember(m) if *m == mac(2))));
+    assert_eq!(
+        texts(&effects),
+        [
+            "member p1: link state down",
+            "member p1: disabled",
+            "bond bond0: active member is now p2"
+        ]
+    );
+    assert_eq!(reasons(&effects), [RevalidateReason::MemberState, RevalidateReason::ActiveMember]);
+}
+
+#[test]
+fn without_a_primary_traffic_stays_where_it_failed_over_to() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    rig.carrier(1, false);
+    let effects = rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    assert_eq!(texts(&effects), ["member p1: link state up", "member p1: enabled"]);
+    rig.wait(3_600_000);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+}
+
+#[test]
+fn all_members_down_and_back() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    rig.carrier(1, false);
+    let effects = rig.carrier(2, false);
+    assert!(published(&effects).unwrap().buckets.iter().all(Option::is_none));
+    assert_eq!(texts(&effects).last().unwrap(), "bond bond0: all members disabled");
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::PersistActiveMember(m) if *m == EthAddr::ZERO))
+    );
+    rig.carrier(2, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+}
+
+#[test]
+fn updelay_and_downdelay() {
+    let mut rig = Rig::up(BondConfig {
+        updelay: ms(500),
+        downdelay: ms(200),
+        ..config(Mode::ActiveBackup, 2)
+    });
+    // Links that were up before the bond looked are used at once.
+    assert_eq!(rig.table().buckets[0], Some(MemberId(1)));
+
+    let effects = rig.carrier(1, false);
+    assert_eq!(
+        texts(&effects),
+        ["member p1: link state down", "member p1: will be disabled if it stays down for 200 ms"]
+    );
+    rig.wait(199);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    let effects = rig.carrier(1, true);
+    assert_eq!(texts(&effects), ["member p1: link state up", "member p1: will not be disabled"]);
+    rig.carrier(1, false);
+    rig.wait(200);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+
+    let effects = rig.carrier(1, true);
+    assert_eq!(
+        texts(&effects),
+        ["member p1: link state up", "member p1: will be enabled if it stays up for 500 ms"]
+    );
+    let effects = rig.carrier(1, false);
+    assert_eq!(texts(&effects), ["member p1: link state down", "member p1: will not be enabled"]);
+}
+
+#[test]
+fn updelay_is_skipped_when_no_member_is_enabled() {
+    let mut rig = Rig::new(BondConfig { updelay: ms(5000), ..config(Mode::ActiveBackup, 2) });
+    rig.carrier(1, false);
+    rig.carrier(2, false);
+    rig.wait(100);
+    let effects = rig.carrier(2, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    assert!(
+        texts(&effects).contains(
+            &"bond bond0: active member is now p2, skipping remaining 5000 ms updelay (since no \
+          member was enabled)"
+                .to_owned()
+        )
+    );
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    assert!(!rig.status().members[0].enabled);
+    rig.wait(5000);
+    assert!(rig.status().members[0].enabled);
+}
+
+#[test]
+fn the_last_active_member_is_preferred_after_a_restart() {
+    let with = |n| BondConfig { active_member_mac: Some(mac(n)), ..config(Mode::ActiveBackup, 3) };
+    // Whichever reports first.
+    for order in [[1, 2, 3], [3, 2, 1], [2, 1, 3]] {
+        let mut rig = Rig::new(with(2));
+        for id in order {
+            rig.carrier(id, true);
+        }
+        assert_eq!(rig.active().as_deref(), Some("p2"), "{order:?}");
+    }
+    // If it is down at the start its turn is over.
+    let mut rig = Rig::new(with(2));
+    rig.carrier(2, false);
+    rig.carrier(1, true);
+    rig.carrier(3, true);
+    rig.carrier(2, true);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    // A stranger's address does no harm, whenever the stranger comes.
+    let mut rig = Rig::up(with(4));
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    rig.configure(BondConfig { active_member_mac: Some(mac(4)), ..config(Mode::ActiveBackup, 4) });
+    rig.carrier(4, true);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+}
+
+#[test]
+fn reconfiguring_touches_only_what_differs() {
+    let base = config(Mode::ActiveBackup, 2);
+    let mut rig = Rig::up(base.clone());
+    rig.carrier(1, false);
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+
+    assert!(rig.configure(base.clone()).is_empty(), "the same again is nothing new");
+
+    let mut more = config(Mode::ActiveBackup, 3);
+    more.updelay = ms(100);
+    let effects = rig.configure(more);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    assert!(!learns(&effects));
+    rig.carrier(3, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+
+    // A member that is not active goes away.
+    rig.configure(BondConfig { members: vec![member(2), member(3)], ..base.clone() });
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    // The active one does.
+    let effects = rig.configure(BondConfig { members: vec![member(3)], ..base.clone() });
+    assert_eq!(rig.active().as_deref(), Some("p3"));
+    assert!(matches!(effects.first(), Some(Effect::Publish(_))));
+    assert!(learns(&effects));
+    assert_eq!(reasons(&effects)[0], RevalidateReason::MemberSet);
+
+    let effects = rig.configure(BondConfig { members: vec![], ..base });
+    assert_eq!(rig.active(), None);
+    assert!(published(&effects).unwrap().admission.is_empty());
+}
+
+#[test]
+fn a_new_address_of_the_active_member_is_remembered() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    let effects = rig.handle(Event::Mac { member: MemberId(1), mac: mac(77) });
+    assert!(matches!(effects[..], [Effect::PersistActiveMember(m)] if m == mac(77)));
+    assert!(rig.handle(Event::Mac { member: MemberId(2), mac: mac(78) }).is_empty());
+    assert_eq!(rig.status().active_member.as_deref(), Some("p1"));
+}
+
+#[test]
+fn one_health_check_is_enough() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    let monitor = |monitor, up| Event::Monitor { member: MemberId(1), monitor, up };
+    rig.handle(monitor(Monitor::Bfd, Some(false)));
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    assert!(!rig.status().members[0].may_enable);
+    rig.handle(monitor(Monitor::Cfm, Some(true)));
+    assert!(rig.status().members[0].may_enable);
+    rig.handle(monitor(Monitor::Cfm, None));
+    assert!(!rig.status().members[0].may_enable);
+    rig.handle(monitor(Monitor::Bfd, None));
+    assert!(rig.status().members[0].enabled);
+}
+
+#[test]
+fn commands() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    let set = |m: &str| Command::SetActiveMember { member: m.to_owned() };
+    assert_eq!(rig.command(set("p2")), Ok("done"));
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    assert_eq!(rig.command(set("p2")), Ok("no change"));
+    assert_eq!(rig.command(set("p9")), Err(CommandError::NoSuchMember));
+    rig.carrier(1, false);
+    assert_eq!(rig.command(set("p1")), Err(CommandError::ActivateDisabled));
+    assert_eq!(
+        rig.command(Command::Migrate { bucket: 1, member: "p2".to_owned() }),
+        Err(CommandError::NotSlb)
+    );
+
+    // The link state has the last word, at once when there is no delay.
+    let enable = |m: &str| Command::EnableMember { member: m.to_owned() };
+    let disable = |m: &str| Command::DisableMember { member: m.to_owned() };
+    assert_eq!(rig.command(enable("p1")), Ok("enabled"));
+    assert!(!rig.status().members[0].enabled);
+    assert_eq!(rig.command(disable("p2")), Ok("disabled"));
+    assert!(rig.status().members[1].enabled);
+    assert_eq!(rig.command(disable("p9")), Err(CommandError::NoSuchMember));
+
+    let mut rig = Rig::up(BondConfig { updelay: ms(1000), ..config(Mode::ActiveBackup, 2) });
+    assert_eq!(rig.command(disable("p1")), Ok("disabled"));
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.wait(1000);
+    assert!(rig.status().members[0].enabled);
+}
