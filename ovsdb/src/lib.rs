@@ -1,6 +1,16 @@
-//! What OVSDB clients and servers share (RFC 7047, with the extensions of `ovsdb-server(7)`).
+//! What OVSDB clients and servers share (RFC 7047, with the extensions of `ovsdb-server(7)`):
+//! cutting a stream into messages, JSON-RPC, values, schemas, conditions.
+//!
+//! No socket and no clock here: bytes come in, bytes go out.
 
+pub mod condition;
+pub mod framer;
+pub mod jsonrpc;
+pub mod schema;
 pub mod uuid;
 pub mod value;
 
+pub use framer::{FrameError, Framer, Limits};
+pub use schema::{AtomicType, DatabaseSchema};
 pub use uuid::Uuid;
+pub use value::{Atom, Datum};
