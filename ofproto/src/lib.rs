@@ -7,9 +7,12 @@
 
 pub mod config;
 pub mod mac_table;
+pub mod revalidate;
+pub mod show;
 pub mod slow_path;
 pub mod switch;
 
+mod learning_packets;
 mod mask;
 mod normal;
 mod notes;
@@ -22,6 +25,7 @@ pub use config::{
     BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort, PriorityTags,
     SwitchConfig, VlanMode,
 };
+pub use revalidate::{DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorStatus};
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
 pub use snapshot::Count;
 pub use switch::{Change, QueryError, Switch, SwitchStats};

@@ -70,7 +70,7 @@ impl Translator<'_> {
                     }
                     None => {
                         let entry = macs.entry(key.eth_src, vlan, id);
-                        self.unlearned |= entry.is_none() && macs.wants(key.eth_src, vlan);
+                        self.basis.unlearned |= entry.is_none() && macs.wants(key.eth_src, vlan);
                         entry
                     }
                 };

@@ -48,6 +48,8 @@ pub(crate) struct Basis {
     /// Addresses that are heard of while the flow is used.
     pub(crate) learned: SmallVec<[Arc<MacEntry>; 1]>,
     pub(crate) credits: SmallVec<[Credit; 1]>,
+    /// An address that is not in its table would have been learned, had a packet passed.
+    pub(crate) unlearned: bool,
 }
 
 /// The notes of one flow.
@@ -59,8 +61,10 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn new(basis: Basis) -> Notes {
-        Notes { basis, packets: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    /// The notes of a flow made for a packet of `octets`, which has been put down already and
+    /// which the datapath counts in the new flow.
+    pub(crate) fn new(basis: Basis, octets: u64) -> Notes {
+        Notes { basis, packets: AtomicU64::new(1), bytes: AtomicU64::new(octets) }
     }
 
     /// The notes of the same flow after it was translated again.

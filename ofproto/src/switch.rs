@@ -350,14 +350,15 @@ impl Upcall for Switch {
             self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
             self.call_revalidator();
         }
+        let octets = packet.len() as u64;
         for c in &answer.basis.credits {
-            c.add(1, packet.len() as u64);
+            c.add(1, octets);
         }
         Translation {
             actions: answer.actions.into(),
             mask: answer.mask,
             install: answer.install,
-            notes: Some(Arc::new(Notes::new(answer.basis))),
+            notes: Some(Arc::new(Notes::new(answer.basis, octets))),
         }
     }
 

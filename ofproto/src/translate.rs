@@ -38,8 +38,6 @@ pub(crate) struct Answer {
     pub(crate) install: bool,
     /// The packet ran in circles over patch ports and is dropped.
     pub(crate) looped: bool,
-    /// Learning was called for but not allowed by `Request::learn`.
-    pub(crate) unlearned: bool,
     pub(crate) basis: Basis,
 }
 
@@ -58,7 +56,6 @@ pub(crate) fn translate(r: &Request<'_>) -> Answer {
         depth: 0,
         hops: 0,
         looped: false,
-        unlearned: false,
         basis: Basis { snapshot: r.snapshot.generation, macs: r.macs, ..Basis::default() },
     };
     let known = if r.key.recirc_id != 0 { t.recirculated() } else { t.fresh() };
@@ -81,7 +78,6 @@ pub(crate) struct Translator<'a> {
     depth: usize,
     hops: usize,
     looped: bool,
-    pub(crate) unlearned: bool,
     pub(crate) basis: Basis,
 }
 
@@ -123,7 +119,6 @@ impl Translator<'_> {
             mask: self.mask,
             install: known,
             looped: self.looped,
-            unlearned: self.unlearned,
             basis: self.basis,
         }
     }

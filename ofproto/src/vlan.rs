@@ -222,18 +222,14 @@ impl PortVlan {
         out
     }
 
-    /// The tag that a packet of the switch's own in VLAN `vid` leaves with, or `None` when the
+    /// The tags that a packet of the switch's own in VLAN `vid` leaves with, or `None` when the
     /// port does not carry that VLAN.
-    pub(crate) fn egress_vid(&self, vid: u16) -> Option<(u16, Tags)> {
+    pub(crate) fn egress_own(&self, vid: u16) -> Option<Tags> {
         let mut inside = Tags::default();
         if vid != 0 {
             inside.v[0] = Tag { tpid: EtherType::VLAN, vid, pcp: 0 };
         }
-        if !self.includes(&inside) {
-            return None;
-        }
-        let out = self.egress(&inside, 0);
-        Some((out.outer().vid, out))
+        self.includes(&inside).then(|| self.egress(&inside, 0))
     }
 }
 

@@ -1,0 +1,224 @@
+//! The revalidator: keeps flows true to configuration, MAC tables and bonds, and lets idle ones go.
+//!
+//! Correctness at failover does not rest on it: a bond's traffic moves by its bucket table. What
+//! it does may come late; it never makes a packet wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bond::RevalidateReason;
+use datapath::{Datapath, FlowHandle, FlowStats};
+use serde::Serialize;
+use wire::Time;
+
+use crate::notes::Notes;
+use crate::switch::Switch;
+
+/// A flow unused for so long goes (Open vSwitch's `max-idle`).
+const MAX_IDLE: Duration = Duration::from_secs(10);
+/// The same while there are more flows than the limit.
+const MAX_IDLE_FULL: Duration = Duration::from_millis(100);
+/// Between rounds when nothing happens (Open vSwitch's `max-revalidator`).
+const INTERVAL: Duration = Duration::from_millis(500);
+/// At least between rounds, whatever happens.
+const MIN_INTERVAL: Duration = Duration::from_millis(5);
+/// Rounds may take one part of time in so many, if they are called for without end.
+const DUTY: u32 = 10;
+/// Flows between two looks at whether there are far too many.
+const SLICE: usize = 512;
+/// MAC addresses removed while their table is locked.
+const EXPIRE_SLICE: usize = 64;
+
+/// `other_config:flow-limit`'s default.
+pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
+
+/// When to call [`Revalidator::run`] again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Not earlier, also when called for.
+    pub not_before: Time,
+    /// Then, also when not called for.
+    pub at: Time,
+}
+
+/// What `upcall/show` prints, and what the rounds have done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RevalidatorStatus {
+    pub flows: usize,
+    pub avg_flows: usize,
+    pub max_flows: usize,
+    pub flow_limit: usize,
+    pub dump_duration_ms: u64,
+    pub rounds: u64,
+    pub translated: u64,
+    pub changed: u64,
+    pub removed: u64,
+    /// Rounds that a bond called for.
+    pub bond_reasons: u64,
+}
+
+/// Driven by one thread: waits until [`Next::at`], or until it is called
+/// ([`Switch::set_waker`], [`Effect::Revalidate`](bond::Effect::Revalidate)) and
+/// [`Next::not_before`] has come; runs; waits again.
+pub struct Revalidator {
+    switch: Arc<Switch>,
+    datapath: Arc<dyn Datapath>,
+    limit_max: usize,
+    status: RevalidatorStatus,
+}
+
+impl Revalidator {
+    pub fn new(switch: Arc<Switch>, datapath: Arc<dyn Datapath>) -> Revalidator {
+        datapath.set_flow_limit(DEFAULT_FLOW_LIMIT);
+        let status =
+            RevalidatorStatus { flow_limit: DEFAULT_FLOW_LIMIT, ..RevalidatorStatus::default() };
+        Revalidator { switch, datapath, limit_max: DEFAULT_FLOW_LIMIT, status }
+    }
+
+    pub fn status(&self) -> RevalidatorStatus {
+        self.status
+    }
+
+    /// `upcall/set-flow-limit`: from now on, until the next round adapts it; the reply.
+    pub fn set_flow_limit(&mut self, limit: usize) -> String {
+        self.status.flow_limit = limit;
+        self.datapath.set_flow_limit(limit);
+        format!("set flow_limit to {limit}\n")
+    }
+
+    /// `other_config:flow-limit`: the most that the limit adapts to; at least 1000.
+    pub fn set_max_flow_limit(&mut self, max: usize) {
+        self.limit_max = max.max(1000);
+        self.status.flow_limit = self.status.flow_limit.min(self.limit_max);
+        self.datapath.set_flow_limit(self.status.flow_limit);
+    }
+
+    /// Removes every flow, once its statistics are put down (`revalidator/purge`).
+    pub fn purge(&mut self) {
+        for flow in self.datapath.flows() {
+            if let Some(notes) = notes_of(&flow) {
+                notes.push(flow.stats());
+            }
+            self.datapath.flow_remove(&flow);
+        }
+    }
+
+    /// One round over all flows and MAC tables. `now` is the datapath's clock.
+    pub fn run(&mut self, now: Time, reasons: &[RevalidateReason]) -> Next {
+        self.switch.revalidator_starts();
+        let macs = self.switch.mac_changes.load(Ordering::Acquire);
+        if !reasons.is_empty() {
+            self.status.bond_reasons += 1;
+        }
+
+        let flows = self.datapath.flows();
+        self.status.rounds += 1;
+        self.status.flows = flows.len();
+        self.status.max_flows = self.status.max_flows.max(flows.len());
+        self.status.avg_flows = (self.status.avg_flows + flows.len()) / 2;
+        let limit = self.status.flow_limit;
+        let mut left = flows.len();
+        for slice in flows.chunks(SLICE) {
+            // An emergency: look again after each slice, so that not all flows are lost.
+            let far_too_many = left > limit.saturating_mul(2);
+            let max_idle = if left > limit { MAX_IDLE_FULL } else { MAX_IDLE };
+            for flow in slice.iter().filter(|f| !f.is_dead()) {
+                if !self.flow(now, flow, max_idle) || far_too_many {
+                    self.datapath.flow_remove(flow);
+                    self.status.removed += 1;
+                    left -= 1;
+                }
+            }
+        }
+        self.expire(now);
+
+        let end = self.datapath.now().max(now);
+        let took = end.since(now);
+        self.adapt(took, flows.len());
+        let not_before = now + MIN_INTERVAL.max(took * DUTY);
+        // What changed on the way is for the next round, soon.
+        let calm = self.switch.mac_changes.load(Ordering::Acquire) == macs;
+        let at = if calm { (now + INTERVAL).max(not_before) } else { not_before };
+        Next { not_before, at }
+    }
+
+    /// One flow; false when it must go.
+    fn flow(&mut self, now: Time, flow: &Arc<FlowHandle>, max_idle: Duration) -> bool {
+        let Some(notes) = notes_of(flow) else { return false };
+        let stats = flow.stats();
+        let used = stats.used.unwrap_or(flow.created);
+        let packets = notes.push(stats);
+        let basis = &notes.basis;
+        let bonds_changed = notes.bonds_changed();
+        if packets > 0 && !bonds_changed {
+            for entry in &basis.learned {
+                entry.touch(used);
+            }
+        }
+        if now.since(used) > max_idle {
+            return false;
+        }
+        let stale = bonds_changed
+            || basis.snapshot != self.switch.snapshot.load().generation
+            || basis.macs != self.switch.mac_changes.load(Ordering::Acquire)
+            || (basis.unlearned && packets > 0);
+        !stale || self.again(now, flow, &notes, stats, packets)
+    }
+
+    /// Translates a flow again; false when it must go.
+    fn again(
+        &mut self,
+        now: Time,
+        flow: &Arc<FlowHandle>,
+        notes: &Notes,
+        stats: FlowStats,
+        packets: u64,
+    ) -> bool {
+        self.status.translated += 1;
+        let learn = stats.used.filter(|_| packets > 0);
+        let answer = self.switch.translate(now, &flow.key, learn);
+        let looked = answer.mask.words().iter().zip(flow.mask.words());
+        if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
+            return false;
+        }
+        if **flow.actions.load() != answer.actions {
+            self.status.changed += 1;
+            flow.actions.store(Arc::new(answer.actions));
+        }
+        flow.notes.store(Arc::new(Some(Arc::new(notes.again(answer.basis)))));
+        true
+    }
+
+    /// Lets old addresses go, a few at a time.
+    fn expire(&self, now: Time) {
+        for bridge in &self.switch.snapshot.load().bridges {
+            while bridge.state.macs.lock().expire(now, EXPIRE_SLICE) {}
+        }
+    }
+
+    /// Fewer flows when a round takes long, more when it is quick.
+    fn adapt(&mut self, took: Duration, flows: usize) {
+        let ms = took.as_millis() as u64;
+        self.status.dump_duration_ms = ms.max(1);
+        let mut limit = self.status.flow_limit;
+        if ms > 2000 {
+            limit /= (ms / 1000) as usize;
+        } else if ms > 1300 {
+            limit = limit / 4 * 3;
+        } else if ms < 1000 && limit < flows.saturating_mul(1000) / ms.max(1) as usize {
+            limit += 1000;
+        }
+        let limit = limit.max(1000).min(self.limit_max);
+        if limit != self.status.flow_limit {
+            self.status.flow_limit = limit;
+            self.datapath.set_flow_limit(limit);
+        }
+    }
+}
+
+/// Translation's notes on a flow; nothing when somebody else made it.
+fn notes_of(flow: &FlowHandle) -> Option<Arc<Notes>> {
+    let notes = (**flow.notes.load()).clone()?;
+    notes.downcast::<Notes>().ok()
+}

@@ -1,0 +1,516 @@
+//! What an operator is shown: one value for the text and for JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+use bond::OutputRule;
+use serde::{Serialize, Serializer};
+use wire::{EthAddr, Time};
+
+use crate::config::{FailMode, IfaceKind, OfPort};
+use crate::mac_table::{BundleId, MacRow, MacStats};
+use crate::revalidate::RevalidatorStatus;
+use crate::snapshot::{Bridge, Count, Snapshot};
+use crate::switch::{QueryError, Switch};
+
+/// `fdb/show`: one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FdbRow {
+    #[serde(serialize_with = "number")]
+    pub port: OfPort,
+    pub vlan: u16,
+    pub mac: EthAddr,
+    #[serde(flatten)]
+    pub age: Age,
+}
+
+fn number<S: Serializer>(p: &OfPort, s: S) -> Result<S::Ok, S::Error> {
+    // As Open vSwitch writes it to JSON; 65534 for the bridge's own.
+    s.serialize_u32(p.0)
+}
+
+/// How old a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Age {
+    /// Whole seconds since the address was last heard of.
+    Seconds { age: u64 },
+    /// Set by hand.
+    Static {
+        #[serde(rename = "static")]
+        fixed: bool,
+    },
+}
+
+/// `fdb/show`: the table of each bridge asked for, least recently used first. In JSON an object
+/// by bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FdbShow(pub Vec<FdbTable>);
+
+/// One bridge's part of `fdb/show`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FdbTable {
+    pub bridge: String,
+    pub rows: Vec<FdbRow>,
+}
+
+impl Serialize for FdbShow {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let map: BTreeMap<&str, &[FdbRow]> =
+            self.0.iter().map(|t| (t.bridge.as_str(), t.rows.as_slice())).collect();
+        map.serialize(s)
+    }
+}
+
+impl Display for FdbShow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let [one] = self.0.as_slice() {
+            writeln!(f, " port  VLAN  MAC                Age")?;
+            return one.rows.iter().try_for_each(|r| writeln!(f, "{r}"));
+        }
+        let width = self.0.iter().map(|t| t.bridge.len()).max().unwrap_or(0).max(6) + 1;
+        writeln!(f, " {:width$} Port  VLAN  MAC                Age", "Bridge")?;
+        for t in &self.0 {
+            if t.rows.is_empty() {
+                writeln!(f, " {}", t.bridge)?;
+            }
+            for (n, r) in t.rows.iter().enumerate() {
+                writeln!(f, " {:width$}{r}", if n == 0 { t.bridge.as_str() } else { "" })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for FdbRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>5}  {:>4}  {}  ", self.port, self.vlan, self.mac)?;
+        match self.age {
+            Age::Seconds { age } => write!(f, "{age:>3}"),
+            Age::Static { .. } => write!(f, "static"),
+        }
+    }
+}
+
+/// `fdb/stats-show`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FdbStats {
+    pub bridge: String,
+    pub current: usize,
+    pub max: usize,
+    #[serde(rename = "static")]
+    pub fixed: usize,
+    #[serde(flatten)]
+    pub totals: MacStats,
+}
+
+impl Display for FdbStats {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Statistics for bridge \"{}\":", self.bridge)?;
+        writeln!(f, "  Current/maximum MAC entries in the table: {}/{}", self.current, self.max)?;
+        for (what, n) in [
+            ("Current static MAC entries in the table ", self.fixed as u64),
+            ("Total number of learned MAC entries     ", self.totals.learned),
+            ("Total number of expired MAC entries     ", self.totals.expired),
+            ("Total number of evicted MAC entries     ", self.totals.evicted),
+            ("Total number of port moved MAC entries  ", self.totals.moved),
+        ] {
+            writeln!(f, "  {what}: {n}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an address could not be set or removed by hand; the text is Open vSwitch's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FdbError {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("software error, odp port is present but no ofp port")]
+    NoSuchPort,
+    #[error("could not find static mac entry\n")]
+    NoSuchEntry,
+}
+
+/// `dpif/show`: one datapath type and its bridges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DpifShow {
+    /// `system@ovs-system` and so on.
+    #[serde(skip)]
+    pub name: String,
+    pub stats: HitMiss,
+    #[serde(serialize_with = "bridges_by_name")]
+    pub bridges: Vec<DpifBridge>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct HitMiss {
+    pub hit: u64,
+    pub missed: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DpifBridge {
+    pub name: String,
+    /// Ordered by name.
+    pub ports: Vec<DpifPort>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DpifPort {
+    #[serde(skip)]
+    pub name: String,
+    #[serde(serialize_with = "number")]
+    pub ofport: OfPort,
+    /// The datapath's number; none for a patch port.
+    #[serde(serialize_with = "number_or_none")]
+    pub port_no: Option<u32>,
+    #[serde(rename = "type")]
+    pub type_name: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
+}
+
+fn number_or_none<S: Serializer>(p: &Option<u32>, s: S) -> Result<S::Ok, S::Error> {
+    match p {
+        Some(n) => s.serialize_str(&n.to_string()),
+        None => s.serialize_str("none"),
+    }
+}
+
+fn bridges_by_name<S: Serializer>(bridges: &[DpifBridge], s: S) -> Result<S::Ok, S::Error> {
+    let map: BTreeMap<&str, BTreeMap<&str, &DpifPort>> = bridges
+        .iter()
+        .map(|b| (b.name.as_str(), b.ports.iter().map(|p| (p.name.as_str(), p)).collect()))
+        .collect();
+    map.serialize(s)
+}
+
+impl Display for DpifShow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: hit:{} missed:{}", self.name, self.stats.hit, self.stats.missed)?;
+        for b in &self.bridges {
+            writeln!(f, "  {}:", b.name)?;
+            for p in &b.ports {
+                write!(f, "    {} {}/", p.name, p.ofport.0)?;
+                match p.port_no {
+                    Some(n) => write!(f, "{n}: ({}", p.type_name)?,
+                    None => write!(f, "none: ({}", p.type_name)?,
+                }
+                for (n, (k, v)) in p.config.iter().enumerate() {
+                    write!(f, "{} {k}={v}", if n == 0 { ':' } else { ',' })?;
+                }
+                writeln!(f, ")")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `upcall/show`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UpcallShow {
+    #[serde(skip)]
+    pub name: String,
+    #[serde(flatten)]
+    pub status: RevalidatorStatus,
+}
+
+impl Display for UpcallShow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let s = &self.status;
+        writeln!(f, "{}:", self.name)?;
+        writeln!(
+            f,
+            "  flows         : (current {}) (avg {}) (max {}) (limit {})",
+            s.flows, s.avg_flows, s.max_flows, s.flow_limit
+        )?;
+        writeln!(f, "  dump duration : {}ms", s.dump_duration_ms)?;
+        writeln!(f, "  ufid enabled : true\n")?;
+        writeln!(f, "  1: (keys {})", s.flows)
+    }
+}
+
+/// `bridge/dump-flows`: one rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RuleRow {
+    pub table: u8,
+    /// Whole seconds.
+    pub duration: u64,
+    #[serde(flatten)]
+    pub count: Count,
+    pub priority: u16,
+    /// Matches, as Open vSwitch writes them.
+    #[serde(rename = "match")]
+    pub matches: String,
+    pub actions: String,
+}
+
+impl Display for RuleRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.table != 0 {
+            write!(f, "table_id={}, ", self.table)?;
+        }
+        write!(
+            f,
+            "duration={}s, n_packets={}, n_bytes={}, priority={}",
+            self.duration, self.count.packets, self.count.bytes, self.priority
+        )?;
+        if !self.matches.is_empty() {
+            write!(f, ",{}", self.matches)?;
+        }
+        write!(f, ",actions={}", self.actions)
+    }
+}
+
+/// `bridge/dump-flows`: all rules of a bridge, the hidden ones included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RuleDump(pub Vec<RuleRow>);
+
+impl Display for RuleDump {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|r| writeln!(f, "{r}"))
+    }
+}
+
+/// The table of rules that no controller sees.
+const INTERNAL_TABLE: u8 = 254;
+
+impl Switch {
+    /// `ofproto/list`: the bridges' names in order.
+    pub fn list(&self) -> Vec<String> {
+        self.snapshot.load().bridges.iter().map(|b| b.name.clone()).collect()
+    }
+
+    /// `fdb/show BRIDGE...`; all bridges when none is named.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`] when one of them does not exist.
+    pub fn fdb_show(&self, now: Time, bridges: &[&str]) -> Result<FdbShow, QueryError> {
+        let all = self.list();
+        let names: Vec<&str> = if bridges.is_empty() {
+            all.iter().map(String::as_str).collect()
+        } else {
+            bridges.to_vec()
+        };
+        let tables = names.iter().map(|name| {
+            let rows = self.with_macs(name, |m| m.rows())?;
+            let snap = self.snapshot.load();
+            let bridge = snap.bridge(name).ok_or(QueryError::NoSuchBridge)?;
+            let rows = rows.iter().filter_map(|r| fdb_row(now, bridge, r)).collect();
+            Ok(FdbTable { bridge: (*name).to_owned(), rows })
+        });
+        Ok(FdbShow(tables.collect::<Result<_, QueryError>>()?))
+    }
+
+    /// `fdb/flush [BRIDGE]`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
+    pub fn fdb_flush(&self, bridge: Option<&str>) -> Result<&'static str, QueryError> {
+        for name in self.one_or_all(bridge) {
+            self.with_macs(&name, |m| m.flush())?;
+        }
+        self.call_revalidator();
+        Ok("table successfully flushed")
+    }
+
+    /// `fdb/stats-show BRIDGE`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
+    pub fn fdb_stats(&self, bridge: &str) -> Result<FdbStats, QueryError> {
+        let name = bridge.to_owned();
+        self.with_macs(bridge, |m| FdbStats {
+            bridge: name,
+            current: m.len(),
+            max: m.max(),
+            fixed: m.fixed(),
+            totals: m.stats(),
+        })
+    }
+
+    /// `fdb/stats-clear [BRIDGE]`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
+    pub fn fdb_stats_clear(&self, bridge: Option<&str>) -> Result<&'static str, QueryError> {
+        for name in self.one_or_all(bridge) {
+            self.with_macs(&name, |m| m.clear_stats())?;
+        }
+        Ok("statistics successfully cleared")
+    }
+
+    /// `fdb/add BRIDGE INTERFACE VLAN MAC`; the reply says what it took the place of.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such bridge, or no such interface on it.
+    pub fn fdb_add(
+        &self,
+        now: Time,
+        bridge: &str,
+        iface: &str,
+        vlan: u16,
+        mac: EthAddr,
+    ) -> Result<String, FdbError> {
+        let snap = self.snapshot.load_full();
+        let b = snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?;
+        let bundle = b
+            .bundles
+            .iter()
+            .find(|bundle| bundle.ifaces.iter().any(|i| i.name == iface))
+            .ok_or(FdbError::NoSuchPort)?;
+        let id = bundle.state.id;
+        let old = self.with_macs(bridge, move |m| {
+            let old = m.row(mac, vlan);
+            m.add_fixed(now, mac, vlan, id);
+            old
+        })?;
+        self.call_revalidator();
+        Ok(match old.filter(|r| r.bundle != id || !r.fixed) {
+            None => String::new(),
+            Some(r) => {
+                let kind = if r.fixed { "static" } else { "dynamic" };
+                let port = port_of(b, r.bundle).map(|p| p.to_string()).unwrap_or_default();
+                format!("Overriding already existing {kind} entry on {port}\n")
+            }
+        })
+    }
+
+    /// `fdb/del BRIDGE VLAN MAC`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such bridge, or no such address was set by hand.
+    pub fn fdb_del(&self, bridge: &str, vlan: u16, mac: EthAddr) -> Result<(), FdbError> {
+        let found = self.with_macs(bridge, move |m| m.del_fixed(mac, vlan))?;
+        self.call_revalidator();
+        if found { Ok(()) } else { Err(FdbError::NoSuchEntry) }
+    }
+
+    fn one_or_all(&self, bridge: Option<&str>) -> Vec<String> {
+        bridge.map_or_else(|| self.list(), |b| vec![b.to_owned()])
+    }
+
+    /// `dpif/show`: one part for each datapath type in use, ordered by name. Its totals are those
+    /// of the one datapath behind them all.
+    pub fn dpif_show(&self) -> Vec<DpifShow> {
+        let total = self.datapath().map(|d| d.stats()).unwrap_or_default();
+        let stats = HitMiss { hit: total.hit, missed: total.missed };
+        let mut parts: BTreeMap<String, Vec<DpifBridge>> = BTreeMap::new();
+        for b in &self.snapshot.load().bridges {
+            let t = &b.datapath_type;
+            parts.entry(format!("{t}@ovs-{t}")).or_default().push(dpif_bridge(b));
+        }
+        parts.into_iter().map(|(name, bridges)| DpifShow { name, stats, bridges }).collect()
+    }
+
+    /// `bridge/dump-flows BRIDGE`.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`] (Open vSwitch says `Unknown bridge` here).
+    pub fn dump_rules(&self, now: Time, bridge: &str) -> Result<RuleDump, QueryError> {
+        let snap: &Snapshot = &self.snapshot.load();
+        let b = snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?;
+        let age = now.since(b.state.created).as_secs();
+        let mut rows = Vec::new();
+        if b.fail_mode == FailMode::Standalone {
+            rows.push(RuleRow {
+                table: 0,
+                duration: age,
+                count: b.state.normal.get(),
+                priority: 0,
+                matches: String::new(),
+                actions: "NORMAL".to_owned(),
+            });
+        }
+        bond_rules(now, b, &mut rows);
+        for (priority, matches, actions) in [
+            (2, "recirc_id=0", "drop"),
+            (0, "reg0=0x1", "controller(reason=)"),
+            (0, "reg0=0x2", "drop"),
+            (0, "reg0=0x3", "drop"),
+        ] {
+            rows.push(RuleRow {
+                table: INTERNAL_TABLE,
+                duration: age,
+                count: Count::default(),
+                priority,
+                matches: matches.to_owned(),
+                actions: actions.to_owned(),
+            });
+        }
+        Ok(RuleDump(rows))
+    }
+}
+
+/// What recirculated packets of the bridge's bonds meet, by bucket.
+fn bond_rules(now: Time, bridge: &Bridge, rows: &mut Vec<RuleRow>) {
+    for bundle in &bridge.bundles {
+        let Some(bond) = &bundle.bond else { continue };
+        let forwarding = bond.forwarding.load();
+        let recirc_id = match forwarding.output {
+            OutputRule::Recirc { recirc_id, .. } | OutputRule::LbOutput { recirc_id, .. } => {
+                recirc_id
+            }
+            OutputRule::Drop | OutputRule::Active | OutputRule::Slb { .. } => continue,
+        };
+        for (bucket, member) in forwarding.buckets.iter().enumerate() {
+            let iface = bundle.ifaces.iter().find(|i| member.is_some() && i.member == *member);
+            let Some(iface) = iface else { continue };
+            let hash = if bucket == 0 { "0".to_owned() } else { format!("{bucket:#x}") };
+            rows.push(RuleRow {
+                table: INTERNAL_TABLE,
+                duration: now.since(bundle.state.created).as_secs(),
+                count: bundle.state.buckets.get(bucket).map(|c| c.get()).unwrap_or_default(),
+                priority: 20,
+                matches: format!("recirc_id={recirc_id:#x},dp_hash={hash}/0xff"),
+                actions: format!("output:{}", iface.of_port),
+            });
+        }
+    }
+}
+
+fn dpif_bridge(b: &Bridge) -> DpifBridge {
+    let mut ports: Vec<DpifPort> = b
+        .bundles
+        .iter()
+        .flat_map(|bundle| &bundle.ifaces)
+        .map(|i| DpifPort {
+            name: i.name.clone(),
+            ofport: i.of_port,
+            port_no: match i.kind {
+                IfaceKind::Datapath(p) => Some(p.0),
+                IfaceKind::Patch { .. } => None,
+            },
+            type_name: i.type_name.clone(),
+            config: i.shown.clone(),
+        })
+        .collect();
+    ports.sort_by(|a, b| a.name.cmp(&b.name));
+    DpifBridge { name: b.name.clone(), ports }
+}
+
+/// A bundle's first OpenFlow port.
+fn port_of(bridge: &Bridge, id: BundleId) -> Option<OfPort> {
+    let n = bridge.bundle_by_id(id)?;
+    bridge.bundles[n].ifaces.first().map(|i| i.of_port)
+}
+
+/// Nothing for an address of a port that has just gone.
+fn fdb_row(now: Time, bridge: &Bridge, r: &MacRow) -> Option<FdbRow> {
+    let age = if r.fixed {
+        Age::Static { fixed: true }
+    } else {
+        // Whole seconds on both sides, as Open vSwitch counts.
+        Age::Seconds { age: (now.as_millis() / 1000).saturating_sub(r.used.as_millis() / 1000) }
+    };
+    Some(FdbRow { port: port_of(bridge, r.bundle)?, vlan: r.vlan, mac: r.mac, age })
+}
