@@ -8,39 +8,26 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wire::EthAddr;
 
 use super::options::{Mode, Options, Vm};
 use super::timeline::{Timeline, Who};
 use crate::testbed::fabric::Fabric;
-use crate::testbed::frame::{self, Udp};
-use crate::testbed::packet::{self, BUFFER};
-use crate::testbed::stream::{self, Ledger, MARK, Mark};
+use crate::testbed::frame::Udp;
+use crate::testbed::traffic::Traffic;
 use crate::testbed::{Daemon, Error, Netns, PacketSocket, Switch};
 
 /// How many links the bond has.
 pub(super) const LINKS: usize = 2;
-/// Stream numbers in the packets' marks.
-const UP: u8 = 0;
-const DOWN: u8 = 1;
 
 const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
 const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
-/// Octets after the UDP header: enough bytes a second for upstream's rebalancing to care.
-const PAYLOAD: usize = 200;
 
 pub(super) struct Bed {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    pub(super) traffic: Traffic,
     pub(super) fabric: Arc<Fabric>,
-    /// From the VM to the network.
-    pub(super) up: Arc<Ledger>,
-    /// From the network to the VM. All its arrivals are on link 0: the VM has one.
-    pub(super) down: Arc<Ledger>,
     pub(super) switch: Switch,
     _vm: Arc<Netns>,
 }
@@ -64,18 +51,6 @@ fn conversations(mode: Mode) -> Vec<Udp> {
     }
 }
 
-fn reversed(u: &Udp) -> Udp {
-    Udp {
-        src_mac: u.dst_mac,
-        dst_mac: u.src_mac,
-        vlan: u.vlan,
-        src_ip: u.dst_ip,
-        dst_ip: u.src_ip,
-        src_port: u.dst_port,
-        dst_port: u.src_port,
-    }
-}
-
 impl Bed {
     /// Builds everything and starts the stream.
     pub(super) fn build(o: &Options, daemon: Daemon, line: &mut Timeline) -> Result<Bed, Error> {
@@ -95,6 +70,7 @@ impl Bed {
         let lacp = o.mode == Mode::BalanceTcp;
         let fabric = Arc::new(Fabric::new(tor, LINKS, HOST_MAC, lacp)?);
 
+        check_tun(o.vm)?;
         let started = Instant::now();
         let switch = Switch::start(hv, daemon, "braid-lab")?;
         let version = switch.appctl("version")?;
@@ -143,93 +119,27 @@ impl Bed {
                 PacketSocket::open(switch.namespace(), vm_port)?
             }
         };
-        let start = line.start();
-        let mut bed = Bed {
-            stop: Arc::default(),
-            threads: Vec::new(),
-            fabric,
-            up: Arc::new(Ledger::new(start)),
-            down: Arc::new(Ledger::new(start)),
-            switch,
-            _vm: vm,
-        };
-        bed.stream(o, Arc::new(vm_socket));
-        Ok(bed)
-    }
-
-    fn stream(&mut self, o: &Options, vm: Arc<PacketSocket>) {
         let talks = conversations(o.mode);
-        let rate = o.rate;
-
-        let (fabric, ledger) = (self.fabric.clone(), self.up.clone());
-        self.thread("fabric", move |stop| {
-            fabric.run(stop, |link, frame| {
-                if let Some((Mark { stream: UP, sequence }, _)) = Mark::of(frame) {
-                    ledger.arrived(sequence, link as u8);
-                }
-            });
-        });
-
-        let (ledger, socket) = (self.down.clone(), vm.clone());
-        self.thread("vm receives", move |stop| {
-            let mut buf = vec![0; BUFFER];
-            while !stop.load(Ordering::Relaxed) {
-                packet::wait(&[&socket], Duration::from_millis(20));
-                while let Ok(Some(f)) = socket.recv(&mut buf) {
-                    if let Some((Mark { stream: DOWN, sequence }, _)) = Mark::of(f) {
-                        ledger.arrived(sequence, 0);
-                    }
-                }
-            }
-        });
-
-        let (ledger, up, socket) = (self.up.clone(), talks.clone(), vm);
-        self.thread("vm sends", move |stop| {
-            for t in &up {
-                let _ = socket.send(&frame::gratuitous_arp(t.src_mac, t.src_ip, None));
-            }
-            send(stop, rate, UP, &ledger, &up, |f| {
-                let _ = socket.send(f);
-            });
-        });
-
-        let (ledger, fabric) = (self.down.clone(), self.fabric.clone());
-        let down: Vec<Udp> = talks.iter().map(reversed).collect();
-        self.thread("host sends", move |stop| {
-            send(stop, rate, DOWN, &ledger, &down, |f| {
-                fabric.send(f);
-            });
-        });
-    }
-
-    fn thread(&mut self, name: &str, body: impl FnOnce(&AtomicBool) + Send + 'static) {
-        let stop = self.stop.clone();
-        let thread = std::thread::Builder::new().name(name.into()).spawn(move || body(&stop));
-        self.threads.push(thread.expect("the system has room for a thread"));
+        let traffic = Traffic::start(&fabric, vm_socket, talks, o.rate, line.start());
+        Ok(Bed { traffic, fabric, switch, _vm: vm })
     }
 }
 
-fn send(
-    stop: &AtomicBool,
-    rate: u32,
-    stream: u8,
-    ledger: &Ledger,
-    talks: &[Udp],
-    mut out: impl FnMut(&[u8]),
-) {
-    let mut payload = [0; PAYLOAD];
-    stream::pace(rate, stop, || {
-        let sequence = ledger.sent();
-        payload[..MARK].copy_from_slice(&Mark { stream, sequence }.emit());
-        out(&talks[sequence as usize % talks.len()].frame(&payload));
-    });
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for t in self.threads.drain(..) {
-            let _ = t.join();
+/// The bridge's own port, and an internal port, are tap devices. Without them the rest works.
+fn check_tun(vm: Vm) -> Result<(), Error> {
+    let path = "/dev/net/tun";
+    let Err(e) = std::fs::File::options().read(true).write(true).open(path) else {
+        return Ok(());
+    };
+    let e = Error::io(
+        format!("cannot open {path}, which internal ports need (`chmod 666 {path}` allows it)"),
+        e,
+    );
+    match vm {
+        Vm::Internal => Err(e),
+        Vm::Veth => {
+            eprintln!("braid-lab: {e}; the bridge will do without its own port br0");
+            Ok(())
         }
     }
 }

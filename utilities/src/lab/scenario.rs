@@ -40,8 +40,8 @@ pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Rep
         rate: o.rate,
         version: version.lines().next().unwrap_or_default().trim().to_owned(),
         steps: s.steps,
-        up: bed.up.totals(),
-        down: bed.down.totals(),
+        up: bed.traffic.up.totals(),
+        down: bed.traffic.down.totals(),
         events: line.finish(),
         success,
     })
@@ -57,7 +57,7 @@ struct Scenario<'a> {
 
 impl Scenario<'_> {
     fn now(&self) -> Duration {
-        self.bed.up.now()
+        self.bed.traffic.up.now()
     }
 
     /// Whether both directions have lost nothing lately, since `since` at the earliest.
@@ -65,7 +65,7 @@ impl Scenario<'_> {
         let to = self.now().saturating_sub(IN_FLIGHT);
         let from = to.saturating_sub(CALM);
         from >= since
-            && [&self.bed.up, &self.bed.down].into_iter().all(|l| {
+            && [&self.bed.traffic.up, &self.bed.traffic.down].into_iter().all(|l| {
                 let s = l.stretch(from, to);
                 s.sent > 0 && s.lost == 0
             })
@@ -86,19 +86,19 @@ impl Scenario<'_> {
     /// Closes a step that began at `from`: what was lost, what was said.
     fn close(&mut self, name: &'static str, from: Duration, failure: Option<String>) {
         let to = self.now().saturating_sub(IN_FLIGHT);
-        let up = self.bed.up.stretch(from, to).into();
-        let down = self.bed.down.stretch(from, to).into();
+        let up = self.bed.traffic.up.stretch(from, to).into();
+        let down = self.bed.traffic.down.stretch(from, to).into();
         if let Some(f) = &failure {
             self.line.say(Who::Lab, format!("NOT AS IT SHOULD BE: {f}"));
         }
         self.steps.push(Step { name, up, down, failure });
-        self.line.logged(self.tail.news());
+        self.line.logged(from, self.tail.news());
         self.line.flush();
     }
 
     /// How much of the VM's traffic each link carried since `from`, in words.
     fn shares(&self, from: Duration) -> (Vec<u64>, String) {
-        let n = self.bed.up.spread(from, self.now(), LINKS);
+        let n = self.bed.traffic.up.spread(from, self.now(), LINKS);
         let all = n.iter().sum::<u64>().max(1);
         let words: Vec<String> =
             n.iter().enumerate().map(|(i, n)| format!("nic{i} {} %", n * 100 / all)).collect();
@@ -111,7 +111,7 @@ impl Scenario<'_> {
         let rate = self.o.rate;
         self.line.say(Who::Lab, format!("stream of {rate} packets/s each way begins"));
         let well = self.wait(LIMIT, |s| s.calm(began))?;
-        self.line.logged(self.tail.news());
+        self.line.logged(Duration::ZERO, self.tail.news());
         if !well {
             let why = "packets do not get through both ways without loss".to_owned();
             self.close("baseline", self.now().saturating_sub(CALM + IN_FLIGHT), Some(why));
@@ -144,7 +144,7 @@ impl Scenario<'_> {
         } else {
             None
         };
-        if let Some(t) = self.bed.up.first_on(other as u8, at)
+        if let Some(t) = self.bed.traffic.up.first_on(other as u8, at)
             && self.o.mode == Mode::ActiveBackup
         {
             let took = (t.saturating_sub(at)).as_secs_f64() * 1e3;
@@ -159,7 +159,7 @@ impl Scenario<'_> {
     /// Says what was lost since `from`.
     fn told_loss(&mut self, from: Duration) {
         let to = self.now().saturating_sub(IN_FLIGHT);
-        for (name, ledger) in [("VM to network", &self.bed.up), ("network to VM", &self.bed.down)] {
+        for (name, ledger) in [("VM to network", &self.bed.traffic.up), ("network to VM", &self.bed.traffic.down)] {
             let s = ledger.stretch(from, to);
             let text = match s.gap {
                 None => format!("{name}: nothing lost of {}", s.sent),
@@ -180,13 +180,13 @@ impl Scenario<'_> {
         };
         self.line.heading(if returns { "Failback" } else { "Restore" });
         let at = self.now();
-        self.line.say(Who::Lab, format!("link {link} mended"));
+        self.line.at(at, Who::Lab, format!("link {link} mended"));
         self.bed.fabric.set_link(link, true)?;
 
         let mut failure = None;
         if returns {
             let limit = LIMIT + self.o.failback_delay * MS;
-            let back = |s: &Self| s.bed.up.first_on(link as u8, at);
+            let back = |s: &Self| s.bed.traffic.up.first_on(link as u8, at);
             self.wait(limit, |s| back(s).is_some())?;
             match back(self) {
                 None => failure = Some(format!("traffic did not return to {name}")),
@@ -201,7 +201,8 @@ impl Scenario<'_> {
                     }
                 }
             }
-            if !self.wait(LIMIT, |s| s.calm(s.now().saturating_sub(CALM + 2 * IN_FLIGHT)))? {
+            let returned = self.now();
+            if !self.wait(LIMIT, |s| s.calm(returned))? {
                 failure = Some("packets are still being lost".into());
             }
             let (_, shares) = self.shares(self.now().saturating_sub(CALM));
@@ -211,7 +212,7 @@ impl Scenario<'_> {
             let (_, shares) = self.shares(self.now().saturating_sub(CALM));
             let text = format!("VM to network stays: {shares}; {name} is not the primary");
             self.line.say(Who::Traffic, text);
-            if self.bed.up.first_on(link as u8, at).is_some() {
+            if self.bed.traffic.up.first_on(link as u8, at).is_some() {
                 failure = Some(format!("traffic went back to {name}, which nobody asked for"));
             }
         }

@@ -16,7 +16,7 @@ pub(super) fn run(bed: &Bed, o: &Options) -> Result<(), Error> {
          ip link set nic0 down    (if you have ip)\nexit ends the lab.",
         o.rate
     );
-    let (up, down) = (bed.up.totals(), bed.down.totals());
+    let (up, down) = (bed.traffic.up.totals(), bed.traffic.down.totals());
     let program = env::var_os("SHELL").map(PathBuf::from).filter(|p| p.is_file());
     let program = program.unwrap_or_else(|| "/bin/sh".into());
     let mut c = bed.switch.command(&program.to_string_lossy());
@@ -29,7 +29,7 @@ pub(super) fn run(bed: &Bed, o: &Options) -> Result<(), Error> {
         .map_err(|e| Error::io(format!("cannot start {}", program.display()), e))?;
     // Ctrl-C was typed at the shell, not at us.
     signal::forget();
-    let (up2, down2) = (bed.up.totals(), bed.down.totals());
+    let (up2, down2) = (bed.traffic.up.totals(), bed.traffic.down.totals());
     let lost = |a: crate::testbed::stream::Totals, b: crate::testbed::stream::Totals| {
         (b.sent - a.sent).saturating_sub(b.received - a.received)
     };

@@ -80,10 +80,23 @@ impl Timeline {
         self.waiting.push(Event { at, who, text: text.into() });
     }
 
-    /// What the daemon logged.
-    pub(super) fn logged(&mut self, lines: Vec<Line>) {
+    /// What the daemon logged since `from`. The log's times are cut to whole milliseconds, which
+    /// must not put an effect before its cause.
+    pub(super) fn logged(&mut self, from: Duration, lines: Vec<Line>) {
+        let shift = |l: &Line| l.text.contains(": shift ");
+        let shifts = lines.iter().filter(|l| shift(l)).count();
+        let mut told = 0;
         for l in lines {
-            self.at(l.at.saturating_sub(self.wall), Who::Daemon, l.text);
+            let mut text = l.text.clone();
+            if shifts > 2 && shift(&l) {
+                // Rebalancing writes a line for each bucket: the first stands for all.
+                told += 1;
+                if told > 1 {
+                    continue;
+                }
+                text += &format!(" and {} shifts more", shifts - 1);
+            }
+            self.at(l.at.saturating_sub(self.wall).max(from), Who::Daemon, text);
         }
     }
 

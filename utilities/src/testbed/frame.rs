@@ -40,6 +40,19 @@ impl Udp {
         f
     }
 
+    /// The way back.
+    pub fn reversed(&self) -> Udp {
+        Udp {
+            src_mac: self.dst_mac,
+            dst_mac: self.src_mac,
+            vlan: self.vlan,
+            src_ip: self.dst_ip,
+            dst_ip: self.src_ip,
+            src_port: self.dst_port,
+            dst_port: self.src_port,
+        }
+    }
+
     /// Reads a frame that `frame` made; `None` for any other.
     pub fn parse(frame: &[u8]) -> Option<(Udp, &[u8])> {
         let (h, ip) = Header::parse(frame)?;

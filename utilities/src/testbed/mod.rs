@@ -18,6 +18,7 @@ pub mod rtnl;
 pub mod scratch;
 pub mod stream;
 pub mod switch;
+pub mod traffic;
 
 pub use daemon::Daemon;
 pub use error::Error;
