@@ -40,19 +40,23 @@ pub struct FlowHandle {
     /// Already masked.
     pub key: FlowKey,
     pub mask: FlowMask,
+    /// The key of the packet that the flow was made for, unmasked: what a dump shows.
+    pub seen: FlowKey,
 }
 
 impl FlowHandle {
+    /// A flow for packets that agree with `seen` where `mask` has bits set.
     pub fn new(
-        key: FlowKey,
+        seen: FlowKey,
         mask: FlowMask,
         actions: Vec<Action>,
         notes: Option<Arc<dyn Any + Send + Sync>>,
         created: Time,
     ) -> FlowHandle {
         FlowHandle {
-            key,
+            key: seen.masked(&mask),
             mask,
+            seen,
             actions: ArcSwap::from_pointee(actions),
             notes: ArcSwap::from_pointee(notes),
             created,
@@ -77,7 +81,7 @@ impl FlowHandle {
     /// Counts one packet. Only the flow's own packet thread calls this, so plain loads and stores
     /// do: no other writer can come between.
     #[inline]
-    pub(crate) fn count(&self, bytes: u64, now: Time, tcp_flags: u16) {
+    pub fn count(&self, bytes: u64, now: Time, tcp_flags: u16) {
         self.packets.store(self.packets.load(Relaxed) + 1, Relaxed);
         self.bytes.store(self.bytes.load(Relaxed) + bytes, Relaxed);
         // 0 means never; a clock that starts at 0 counts as having used the flow at 1 ns.

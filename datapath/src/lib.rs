@@ -7,8 +7,10 @@
 //! A backend knows bucket tables ([`table`]), never bonds.
 
 pub mod action;
+pub mod chaos;
 pub mod fake;
 pub mod flow;
+pub mod format;
 pub mod table;
 pub mod upcall;
 pub mod userspace;

@@ -1,5 +1,341 @@
-//! Stand-ins for tests: a device in memory, and a datapath that records what it is told.
+//! Stand-ins for tests: a device in memory, and a datapath without threads.
+//!
+//! [`Fake`] does what [`Datapath`] says in the plainest way: a list of flows, actions one after
+//! the other, everything in the caller's thread. It records what it is told, in order, and what
+//! it sends. It is also what the real backend is compared with.
 
 mod port;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use netdev::{IoCounters, Packet, PacketIo};
+use parking_lot::Mutex;
+use wire::{EtherType, FlowKey, Time, hash};
+
+use crate::action::{Action, PortNo};
+use crate::flow::FlowHandle;
+use crate::table::{BucketTable, TableId};
+use crate::upcall::{SlowPath, Upcall};
+use crate::{Datapath, DatapathError, DatapathStats, Execute, Job};
+
 pub use port::{MemoryIo, MemoryPort, memory};
+
+/// One thing that the control side did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    PortAdd { name: String, port: PortNo },
+    PortDel(PortNo),
+    TablePublish { id: TableId, table: Arc<BucketTable> },
+    TableRemove(TableId),
+    FlowRemove(FlowKey),
+    FlowFlush,
+    Execute { in_port: PortNo, frame: Vec<u8>, actions: Vec<Action> },
+    Run,
+    SetFlowLimit(usize),
+}
+
+struct Table {
+    table: Arc<BucketTable>,
+    bytes: Box<[u64; 256]>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Call>,
+    sent: Vec<(PortNo, Vec<u8>)>,
+    ports: BTreeMap<PortNo, (IoCounters, Option<Box<dyn PacketIo>>)>,
+    tables: BTreeMap<TableId, Table>,
+    flows: Vec<Arc<FlowHandle>>,
+    flow_limit: usize,
+    stats: DatapathStats,
+}
+
+/// A datapath for tests. Time stands still until [`Fake::set_now`].
+pub struct Fake {
+    state: Mutex<State>,
+    upcall: OnceLock<Arc<dyn Upcall>>,
+    now: AtomicU64,
+}
+
+impl Default for Fake {
+    fn default() -> Fake {
+        Fake::new()
+    }
+}
+
+/// As many as the real one allows.
+const MAX_RECIRC: u32 = 8;
+
+impl Fake {
+    pub fn new() -> Fake {
+        let state = State { flow_limit: usize::MAX, ..State::default() };
+        Fake { state: Mutex::new(state), upcall: OnceLock::new(), now: AtomicU64::new(0) }
+    }
+
+    /// Who translates. Without one, packets that match no flow are lost. Only the first call
+    /// counts.
+    pub fn set_upcall(&self, upcall: Arc<dyn Upcall>) {
+        // A second one would change what earlier packets meant: ignored, as documented.
+        let _ = self.upcall.set(upcall);
+    }
+
+    pub fn set_now(&self, now: Time) {
+        self.now.store(now.as_nanos(), Relaxed);
+    }
+
+    /// Lets a port receive a frame; everything that follows from it is done on return.
+    pub fn receive(&self, port: PortNo, frame: &[u8]) {
+        {
+            let mut s = self.state.lock();
+            let Some((counters, _)) = s.ports.get_mut(&port) else { return };
+            counters.rx_packets += 1;
+            counters.rx_bytes += frame.len() as u64;
+        }
+        let key = wire::extract(frame, port.0);
+        self.forward(Packet::new(frame), key, 0);
+    }
+
+    /// Takes what was sent since the last call, in order.
+    pub fn sent(&self) -> Vec<(PortNo, Vec<u8>)> {
+        std::mem::take(&mut self.state.lock().sent)
+    }
+
+    /// Takes what was recorded since the last call, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state.lock().calls)
+    }
+
+    /// Installs a flow as if a miss had.
+    pub fn install(&self, flow: FlowHandle) -> Arc<FlowHandle> {
+        let flow = Arc::new(flow);
+        self.state.lock().flows.push(flow.clone());
+        flow
+    }
+
+    fn forward(&self, packet: Packet, key: FlowKey, depth: u32) {
+        let now = self.now();
+        let found = {
+            let mut s = self.state.lock();
+            let found = s.flows.iter().find(|f| key.masked(&f.mask) == f.key).cloned();
+            if let Some(flow) = &found {
+                s.stats.hit += 1;
+                flow.count(packet.len() as u64, now, key.tcp_flags);
+            }
+            found
+        };
+        if let Some(flow) = found {
+            let actions = flow.actions.load_full();
+            self.apply(packet, key, &actions, depth);
+            return;
+        }
+        let Some(upcall) = self.upcall.get() else {
+            self.state.lock().stats.lost += 1;
+            return;
+        };
+        // Translation may call back: no lock is held.
+        let t = upcall.miss(now, &packet, &key);
+        {
+            let mut s = self.state.lock();
+            s.stats.missed += 1;
+            if t.install && s.flows.len() < s.flow_limit {
+                let f = FlowHandle::new(key, t.mask, t.actions.to_vec(), t.notes, now);
+                s.flows.push(Arc::new(f));
+            } else if t.install {
+                s.stats.over_limit += 1;
+            }
+        }
+        self.apply(packet, key, &t.actions, depth);
+    }
+
+    fn output(&self, port: PortNo, packet: &Packet) {
+        let mut s = self.state.lock();
+        let State { ports, sent, stats, .. } = &mut *s;
+        match ports.get_mut(&port) {
+            Some((counters, io)) => {
+                counters.tx_packets += 1;
+                counters.tx_bytes += packet.len() as u64;
+                if let Some(io) = io {
+                    // SAFETY: the bytes are borrowed, unchanged, over the flush.
+                    unsafe { io.send(packet) };
+                    io.flush();
+                }
+                sent.push((port, packet.data().to_vec()));
+            }
+            None => stats.no_port += 1,
+        }
+    }
+
+    fn bucket(&self, table: TableId, bucket: u8, packet: &Packet) {
+        let port = {
+            let mut s = self.state.lock();
+            s.tables.get_mut(&table).and_then(|t| {
+                let i = usize::from(bucket);
+                let port = t.table.buckets[i]?;
+                t.bytes[i] += packet.len() as u64;
+                Some(port)
+            })
+        };
+        if let Some(port) = port {
+            self.output(port, packet);
+        }
+    }
+
+    fn apply(&self, mut packet: Packet, key: FlowKey, actions: &[Action], depth: u32) {
+        let mut dp_hash = None;
+        let in_port = PortNo(key.in_port);
+        for action in actions {
+            // The plain way: look at the packet again before every action.
+            let now_key = FlowKey {
+                recirc_id: key.recirc_id,
+                dp_hash: key.dp_hash,
+                ..wire::extract(packet.data(), key.in_port)
+            };
+            match *action {
+                Action::Output(port) => self.output(port, &packet),
+                Action::OutputBucket { table, bucket } => self.bucket(table, bucket, &packet),
+                Action::Gate { table } => {
+                    let multicast = now_key.eth_dst.is_multicast();
+                    if !self.table(table).is_some_and(|t| t.admits(in_port, multicast)) {
+                        return;
+                    }
+                }
+                Action::PushVlan { tpid, tci } => packet.push_vlan(tpid, tci),
+                Action::PopVlan => {
+                    if let [_, _, _, _, _, _, _, _, _, _, _, _, a, b, ..] = *packet.data()
+                        && matches!(
+                            u16::from_be_bytes([a, b]),
+                            EtherType::VLAN | EtherType::VLAN_8021AD
+                        )
+                    {
+                        packet.pop_vlan();
+                    }
+                }
+                Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&now_key, basis)),
+                Action::LbOutput { table, .. } => {
+                    let h = dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(&now_key, 0));
+                    self.bucket(table, h as u8, &packet);
+                }
+                Action::Recirc(id) if depth == MAX_RECIRC => {
+                    let _ = id;
+                    self.state.lock().stats.lost += 1;
+                }
+                Action::Recirc(id) => {
+                    let dp_hash = dp_hash.unwrap_or(key.dp_hash);
+                    let key = FlowKey { recirc_id: id, dp_hash, ..now_key };
+                    self.forward(packet.to_owned_packet(), key, depth + 1);
+                }
+                Action::Userspace(reason) => {
+                    if let Some(upcall) = self.upcall.get() {
+                        let what = SlowPath { reason, in_port, packet: &packet, key: &now_key };
+                        upcall.slow_path(self.now(), what);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Datapath for Fake {
+    fn port_add(
+        &self,
+        name: &str,
+        io: Box<dyn PacketIo>,
+        wanted: Option<PortNo>,
+    ) -> Result<PortNo, DatapathError> {
+        let mut s = self.state.lock();
+        let free = |n: &PortNo| !s.ports.contains_key(n);
+        let port = wanted.filter(free).or_else(|| (1..u32::MAX).map(PortNo).find(free));
+        let port = port.ok_or(DatapathError::Full)?;
+        s.ports.insert(port, (IoCounters::default(), Some(io)));
+        s.calls.push(Call::PortAdd { name: name.to_owned(), port });
+        Ok(port)
+    }
+
+    fn port_del(&self, port: PortNo) -> Result<(), DatapathError> {
+        let mut s = self.state.lock();
+        s.ports.remove(&port).ok_or(DatapathError::NoSuchPort(port.0))?;
+        s.calls.push(Call::PortDel(port));
+        Ok(())
+    }
+
+    fn port_counters(&self, port: PortNo) -> Option<IoCounters> {
+        self.state.lock().ports.get(&port).map(|(c, _)| *c)
+    }
+
+    fn table_publish(&self, id: TableId, table: Arc<BucketTable>) {
+        let mut s = self.state.lock();
+        s.calls.push(Call::TablePublish { id, table: table.clone() });
+        match s.tables.get_mut(&id) {
+            Some(t) => t.table = table,
+            None => {
+                s.tables.insert(id, Table { table, bytes: Box::new([0; 256]) });
+            }
+        }
+    }
+
+    fn table_remove(&self, id: TableId) {
+        let mut s = self.state.lock();
+        s.tables.remove(&id);
+        s.calls.push(Call::TableRemove(id));
+    }
+
+    fn table_bytes(&self, id: TableId) -> Option<Box<[u64; 256]>> {
+        self.state.lock().tables.get(&id).map(|t| t.bytes.clone())
+    }
+
+    fn table(&self, id: TableId) -> Option<Arc<BucketTable>> {
+        self.state.lock().tables.get(&id).map(|t| t.table.clone())
+    }
+
+    fn flows(&self) -> Vec<Arc<FlowHandle>> {
+        self.state.lock().flows.clone()
+    }
+
+    fn flow_remove(&self, flow: &Arc<FlowHandle>) {
+        let mut s = self.state.lock();
+        flow.dead.store(true, Relaxed);
+        s.flows.retain(|f| !Arc::ptr_eq(f, flow));
+        s.calls.push(Call::FlowRemove(flow.key));
+    }
+
+    fn flow_flush(&self) {
+        let mut s = self.state.lock();
+        for flow in s.flows.drain(..) {
+            flow.dead.store(true, Relaxed);
+        }
+        s.calls.push(Call::FlowFlush);
+    }
+
+    fn execute(&self, what: Execute) {
+        let Execute { packet, in_port, actions } = what;
+        let frame = packet.data().to_vec();
+        let key = wire::extract(&frame, in_port.0);
+        self.state.lock().calls.push(Call::Execute { in_port, frame, actions: actions.clone() });
+        self.apply(packet, key, &actions, 0);
+    }
+
+    fn run(&self, job: Job) {
+        self.state.lock().calls.push(Call::Run);
+        job();
+    }
+
+    fn stats(&self) -> DatapathStats {
+        let s = self.state.lock();
+        let mut masks: Vec<_> = s.flows.iter().map(|f| f.mask.words()).collect();
+        masks.sort_unstable();
+        masks.dedup();
+        DatapathStats { flows: s.flows.len() as u64, masks: masks.len() as u64, ..s.stats }
+    }
+
+    fn set_flow_limit(&self, limit: usize) {
+        let mut s = self.state.lock();
+        s.flow_limit = limit;
+        s.calls.push(Call::SetFlowLimit(limit));
+    }
+
+    fn now(&self) -> Time {
+        Time::from_nanos(self.now.load(Relaxed))
+    }
+}

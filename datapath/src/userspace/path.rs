@@ -185,9 +185,9 @@ impl Path {
             let s = &self.shared;
             if s.flow_count.load(Relaxed) < s.flow_limit.load(Relaxed) {
                 s.flow_count.fetch_add(1, Relaxed);
-                let key = j.key.masked(&t.mask);
-                let flow = Arc::new(FlowHandle::new(key, t.mask, t.actions.to_vec(), t.notes, now));
-                flow.count(j.packet.len() as u64, now, j.key.tcp_flags);
+                // The packet that missed is not counted, as Open vSwitch does not count it.
+                let flow = FlowHandle::new(j.key, t.mask, t.actions.to_vec(), t.notes, now);
+                let flow = Arc::new(flow);
                 let n = self.classifier.insert(flow.clone());
                 self.cache.put(hash, n);
                 s.installed.push(flow);

@@ -1,0 +1,50 @@
+//! Actions in Open vSwitch's notation.
+
+use wire::{EtherType, FlowKey, VlanTag};
+
+use super::Show;
+use crate::action::{Action, PortNo, UserspaceReason};
+
+/// What the actions do now with packets like `key`. What goes through a bucket table is shown as
+/// where it goes.
+pub(super) fn list(actions: &[Action], key: &FlowKey, show: Show<'_>) -> Vec<String> {
+    let mut out = Vec::with_capacity(actions.len());
+    for action in actions {
+        match *action {
+            Action::Output(port) => out.push(show.port(port)),
+            Action::OutputBucket { table, bucket } => {
+                let port = (show.table)(table).and_then(|t| t.buckets[usize::from(bucket)]);
+                out.extend(port.map(|p| show.port(p)));
+            }
+            Action::Gate { table } => {
+                let (port, multicast) = (PortNo(key.in_port), key.eth_dst.is_multicast());
+                if !(show.table)(table).is_some_and(|t| t.admits(port, multicast)) {
+                    break;
+                }
+            }
+            Action::PushVlan { tpid, tci } => {
+                let vid = tci & VlanTag::VID_MASK;
+                let pcp = tci >> VlanTag::PCP_SHIFT;
+                out.push(if tpid == EtherType::VLAN {
+                    format!("push_vlan(vid={vid},pcp={pcp})")
+                } else {
+                    format!("push_vlan(tpid={tpid:#06x},vid={vid},pcp={pcp})")
+                });
+            }
+            Action::PopVlan => out.push("pop_vlan".to_owned()),
+            Action::HashL4 { basis } => out.push(format!("hash(l4({basis}))")),
+            Action::Recirc(id) => out.push(format!("recirc({id:#x})")),
+            Action::LbOutput { id, .. } => out.push(format!("lb_output({id})")),
+            Action::Userspace(reason) => {
+                let reason = match reason {
+                    UserspaceReason::Lacp => "lacp",
+                    UserspaceReason::Bfd => "bfd",
+                    UserspaceReason::Cfm => "cfm",
+                    UserspaceReason::Action => "action",
+                };
+                out.push(format!("userspace(pid=0,slow_path({reason}))"));
+            }
+        }
+    }
+    out
+}

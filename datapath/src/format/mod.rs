@@ -1,0 +1,195 @@
+//! Flows as people and programs read them.
+//!
+//! [`FlowDump`] is one value with two faces: `Display` is a line of `ovs-appctl
+//! dpctl/dump-flows`, character by character as Open vSwitch prints it, and `Serialize` is the
+//! same for `--format json`.
+
+mod actions;
+mod fields;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use wire::Time;
+
+use crate::action::PortNo;
+use crate::flow::FlowHandle;
+use crate::table::{BucketTable, TableId};
+
+/// How to show flows.
+#[derive(Clone, Copy)]
+pub struct Show<'a> {
+    /// The bucket table in force: [`Datapath::table`](crate::Datapath::table).
+    pub table: &'a dyn Fn(TableId) -> Option<Arc<BucketTable>>,
+    /// A port's name; `None` shows numbers (`--names` and `-m` show names).
+    pub names: Option<&'a dyn Fn(PortNo) -> Option<String>>,
+    /// `-m`: also what the flow does not look at, and the flow's identity.
+    pub more: bool,
+}
+
+impl Show<'_> {
+    fn port(&self, port: PortNo) -> String {
+        self.names.and_then(|name| name(port)).unwrap_or_else(|| port.to_string())
+    }
+}
+
+/// One attribute of a match, such as `eth(src=..,dst=..)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attr {
+    pub name: &'static str,
+    pub value: Value,
+}
+
+/// What stands between an attribute's parentheses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    One(String),
+    Fields(Vec<(&'static str, String)>),
+    /// What a VLAN tag encapsulates.
+    Nested(Vec<Attr>),
+}
+
+/// A flow and what it has done so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowDump {
+    /// Present with `-m`.
+    pub ufid: Option<String>,
+    pub key: Vec<Attr>,
+    pub packets: u64,
+    pub bytes: u64,
+    /// Milliseconds since the last packet; `None`: none yet.
+    pub used_ms: Option<u64>,
+    /// As tcpdump writes them; empty: none seen.
+    pub tcp_flags: String,
+    /// What the flow does with a packet now. Empty: it drops.
+    pub actions: Vec<String>,
+}
+
+impl FlowDump {
+    /// `flow` as it is at `now`.
+    pub fn new(flow: &FlowHandle, now: Time, show: Show<'_>) -> FlowDump {
+        let stats = flow.stats();
+        FlowDump {
+            ufid: show.more.then(|| ufid(flow)),
+            key: fields::key(&flow.seen, &flow.mask, show),
+            packets: stats.packets,
+            bytes: stats.bytes,
+            used_ms: stats.used.map(|t| now.as_millis().saturating_sub(t.as_millis())),
+            tcp_flags: fields::tcpdump_flags(stats.tcp_flags),
+            actions: actions::list(&flow.actions.load(), &flow.seen, show),
+        }
+    }
+}
+
+/// The flow's identity: a hash of what it matches, in the shape of a UUID.
+fn ufid(flow: &FlowHandle) -> String {
+    // Two FNV-1a runs (Fowler, Noll and Vo) from different starts: the same flow has the same
+    // identity in every run of the program.
+    let run = |start: u64| {
+        let words = flow.key.words().iter().chain(flow.mask.words());
+        words.flat_map(|w| w.to_le_bytes()).fold(start, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    };
+    let (a, b) = (run(0xcbf2_9ce4_8422_2325), run(0x9ae1_6a3b_2f90_404f));
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xffff,
+        b >> 48,
+        b & 0xffff_ffff_ffff
+    )
+}
+
+/// Writes `items` with commas between them.
+fn commas<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            f.write_str(",")?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Attr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.name)?;
+        match &self.value {
+            Value::One(v) => f.write_str(v)?,
+            Value::Fields(fields) => {
+                for (i, (name, v)) in fields.iter().enumerate() {
+                    let comma = if i > 0 { "," } else { "" };
+                    write!(f, "{comma}{name}={v}")?;
+                }
+            }
+            Value::Nested(attrs) => commas(f, attrs)?,
+        }
+        f.write_str(")")
+    }
+}
+
+impl fmt::Display for FlowDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(ufid) = &self.ufid {
+            write!(f, "ufid:{ufid}, ")?;
+        }
+        commas(f, &self.key)?;
+        write!(f, ", packets:{}, bytes:{}, used:", self.packets, self.bytes)?;
+        match self.used_ms {
+            Some(ms) => write!(f, "{}.{:03}s", ms / 1000, ms % 1000)?,
+            None => f.write_str("never")?,
+        }
+        if !self.tcp_flags.is_empty() {
+            write!(f, ", flags:{}", self.tcp_flags)?;
+        }
+        if self.ufid.is_some() {
+            f.write_str(", dp:ovs")?;
+        }
+        f.write_str(", actions:")?;
+        if self.actions.is_empty() { f.write_str("drop") } else { commas(f, &self.actions) }
+    }
+}
+
+/// Attributes as a map.
+struct Attrs<'a>(&'a [Attr]);
+
+impl Serialize for Attrs<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(Some(self.0.len()))?;
+        for a in self.0 {
+            match &a.value {
+                Value::One(v) => map.serialize_entry(a.name, v)?,
+                Value::Fields(v) => map.serialize_entry(a.name, &Fields(v))?,
+                Value::Nested(v) => map.serialize_entry(a.name, &Attrs(v))?,
+            }
+        }
+        map.end()
+    }
+}
+
+struct Fields<'a>(&'a [(&'static str, String)]);
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(k, v)| (k, v)))
+    }
+}
+
+impl Serialize for FlowDump {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        if let Some(ufid) = &self.ufid {
+            map.serialize_entry("ufid", ufid)?;
+        }
+        map.serialize_entry("match", &Attrs(&self.key))?;
+        map.serialize_entry("packets", &self.packets)?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.serialize_entry("used_ms", &self.used_ms)?;
+        map.serialize_entry("tcp_flags", &self.tcp_flags)?;
+        map.serialize_entry("actions", &self.actions)?;
+        map.end()
+    }
+}
