@@ -168,3 +168,76 @@ impl std::fmt::Debug for Packet {
         write!(f, "Packet({} octets, {:?})", self.len, self.vnet)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(n: usize) -> Vec<u8> {
+        (0..n as u32).map(|i| i as u8).collect()
+    }
+
+    #[test]
+    fn tags_go_on_and_off() {
+        let f = bytes(100);
+        let mut p = Packet::new(&f);
+        p.vnet = VnetHdr {
+            flags: VnetHdr::NEEDS_CSUM,
+            csum_start: 34,
+            csum_offset: 16,
+            hdr_len: 54,
+            gso_type: 1,
+            gso_size: 1448,
+        };
+        let before = p.vnet;
+        // More tags than there is room for, so that the frame has to move.
+        for i in 1..=6u16 {
+            p.push_vlan(0x8100, i);
+            assert_eq!(p.data()[..12], f[..12]);
+            assert_eq!(p.data()[12..16], [0x81, 0, 0, i as u8]);
+            assert_eq!(p.data()[12 + 4 * i as usize..], f[12..]);
+            assert_eq!(p.vnet.csum_start, 34 + 4 * i);
+            assert_eq!(p.vnet.hdr_len, 54 + 4 * i);
+        }
+        for i in (1..=6u8).rev() {
+            assert_eq!(p.data()[15], i);
+            p.pop_vlan();
+        }
+        assert_eq!(p.data(), f);
+        assert_eq!(p.vnet, before);
+    }
+
+    #[test]
+    fn a_stub_of_a_frame_is_left_alone() {
+        for n in 0..18 {
+            let f = bytes(n);
+            let mut p = Packet::new(&f);
+            p.pop_vlan();
+            assert_eq!(p.data(), f);
+            if n < 12 {
+                p.push_vlan(0x8100, 1);
+                assert_eq!(p.data(), f);
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_in_device_memory_stays_in_its_bounds() {
+        let mut memory = bytes(128);
+        let start = NonNull::new(memory.as_mut_ptr()).unwrap();
+        // SAFETY: the memory outlives the packet and is not used meanwhile.
+        let mut p = unsafe { Packet::from_device(start, 128, 6, 100, VnetHdr::default()) };
+        assert_eq!((p.headroom(), p.len(), p.tailroom()), (6, 100, 22));
+        let copy = p.to_owned_packet();
+        p.push_vlan(0x8100, 1);
+        assert_eq!(p.headroom(), 2);
+        // The second does not fit: the packet moves to the heap, the memory keeps the first.
+        p.push_vlan(0x8100, 2);
+        p.truncate(50);
+        assert_eq!(p.len(), 50);
+        assert_eq!(p.data()[12..20], [0x81, 0, 0, 2, 0x81, 0, 0, 1]);
+        assert_eq!(copy.data(), &bytes(128)[6..106]);
+        drop(p);
+        assert_eq!(memory[14..18], [0x81, 0, 0, 1]);
+    }
+}

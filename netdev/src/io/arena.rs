@@ -118,7 +118,7 @@ impl Arena {
 
     /// The frame in slot `i`, of which `len` octets have been read, the offload header included.
     fn packet(&self, i: usize, len: usize) -> Option<Packet> {
-        if len < VNET_LEN || len > VNET_LEN + FRAME_MAX {
+        if !(VNET_LEN..=VNET_LEN + FRAME_MAX).contains(&len) {
             return None;
         }
         let slot = self.slot(i);

@@ -123,7 +123,8 @@ impl PacketIo for Tap {
         }
         self.counters.rx_packets += n as u64;
         if arena.room() == super::arena::SLOTS {
-            self.arena.take().map(Arena::put);
+            // SAFETY: no frame has been given out.
+            unsafe { self.release() };
         }
         n
     }

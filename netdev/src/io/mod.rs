@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 
 use crate::packet::{Packet, VnetHdr};
 
-pub(crate) mod arena;
+mod arena;
 pub mod dummy;
 pub mod internal;
 pub mod system;
@@ -32,7 +32,7 @@ pub struct IoCounters {
 /// | `patch` | nothing: a patch port is a pair of ports that the translation joins; no frame ever waits in one, so it has no queue |
 ///
 /// Per round: `recv`, work on the packets, `send` to this and other devices, `flush` those, and
-/// last `release` the device that they came from.
+/// last `release` the device that they came from. Dropping a device releases it too.
 pub trait PacketIo: Send {
     /// Readable when `recv` has something to give. `None` for a device without receive side.
     fn fd(&self) -> Option<RawFd>;
@@ -60,8 +60,8 @@ pub trait PacketIo: Send {
 
     fn counters(&self) -> IoCounters;
 
-    /// True once the device has been removed under us. Its descriptor then stays readable for
-    /// good: stop waiting for it.
+    /// True once a `recv` has found that the device was removed under us. A tap's descriptor then
+    /// stays readable for good: stop waiting for it.
     fn is_gone(&self) -> bool {
         false
     }

@@ -8,7 +8,6 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use wire::EthAddr;
 
 use crate::DeviceError;
-use crate::io::arena;
 use crate::sys;
 
 /// The longest frame taken, in octets; control frames are far shorter.
@@ -38,9 +37,7 @@ impl ProtoSocket {
             let ifindex = sys::ifindex(name)?;
             let fd = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
             let raw = fd.as_raw_fd();
-            for opt in [libc::PACKET_AUXDATA, libc::PACKET_IGNORE_OUTGOING] {
-                sys::setsockopt(raw, libc::SOL_PACKET, opt, &1)?;
-            }
+            sys::setsockopt(raw, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1)?;
             if let Some(g) = group {
                 sys::packet_membership(raw, ifindex, libc::PACKET_MR_MULTICAST, Some(g.0))?;
             }
@@ -64,16 +61,17 @@ impl ProtoSocket {
     /// VLAN are passed over: these protocols speak for the link itself.
     pub fn recv(&mut self) -> Option<&[u8]> {
         loop {
-            let mut control = [0u64; 8];
+            // SAFETY: all-zero is a valid sockaddr_ll.
+            let mut from: libc::sockaddr_ll = unsafe { MaybeUninit::zeroed().assume_init() };
             let mut iov =
                 libc::iovec { iov_base: self.buf.as_mut_ptr().cast(), iov_len: FRAME_MAX };
             // SAFETY: all-zero is a valid msghdr.
             let mut m: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
             m.msg_iov = &mut iov;
             m.msg_iovlen = 1;
-            m.msg_control = control.as_mut_ptr().cast();
-            m.msg_controllen = size_of_val(&control) as _;
-            // SAFETY: `m` describes `buf` and `control`, both alive and as long as it says.
+            m.msg_name = (&raw mut from).cast();
+            m.msg_namelen = size_of_val(&from) as _;
+            // SAFETY: `m` describes `buf` and `from`, both alive and as long as it says.
             let n = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &mut m, libc::MSG_DONTWAIT) };
             if n < 0 {
                 match io::Error::last_os_error().raw_os_error() {
@@ -88,10 +86,10 @@ impl ProtoSocket {
                     }
                 }
             }
-            let tagged = arena::auxdata(&m)
-                .and_then(|a| arena::stripped_tag(&a))
-                .is_some_and(|(_, tci)| tci & 0xfff != 0);
-            if !tagged && m.msg_flags & libc::MSG_TRUNC == 0 {
+            // By the time that a frame reaches one protocol's socket, the kernel has taken its tag
+            // away and left only this mark. Frames for another station's address carry it too.
+            let not_ours = from.sll_pkttype == libc::PACKET_OTHERHOST;
+            if !not_ours && m.msg_flags & libc::MSG_TRUNC == 0 {
                 return Some(&self.buf[..n as usize]);
             }
         }

@@ -1,0 +1,212 @@
+//! Link state, news of it, and control sockets, over veth pairs.
+
+mod common;
+
+use common::*;
+use netdev::link::mii::LinkSource;
+use netdev::link::{
+    self, LinkEvent, LinkInfo, LinkMonitor, LinkSettings, ProtoSocket, ethtool, mii,
+};
+use wire::{EthAddr, EtherType};
+
+/// Polls until `wanted` says yes to an event; returns what came up to it.
+fn wait_for(
+    m: &mut LinkMonitor,
+    what: &str,
+    wanted: impl Fn(&LinkEvent) -> bool,
+) -> Vec<LinkEvent> {
+    let mut events = Vec::new();
+    until(what, || {
+        readable(m.fd(), 50);
+        m.poll(&mut events).unwrap();
+        events.iter().any(&wanted)
+    });
+    events
+}
+
+fn changed(e: &LinkEvent, name: &str, test: impl Fn(&LinkInfo) -> bool) -> bool {
+    matches!(e, LinkEvent::Changed(l) if l.name == name && test(l))
+}
+
+#[test]
+fn news_of_devices() {
+    isolated("news_of_devices", || {
+        let far = Netns::new();
+        let mut m = LinkMonitor::new().unwrap();
+        let first = wait_for(&mut m, "the first list", |e| changed(e, "lo", |_| true));
+        assert_eq!(first.len(), 1, "{first:?}");
+
+        veth("near", "far", &far);
+        wait_for(&mut m, "the new device", |e| {
+            changed(e, "near", |l| l.admin_up && l.carrier && l.kind == "veth" && l.mtu == 1500)
+        });
+        let before = link::get("near").unwrap();
+        far.run(|| link::set_up("far", false).unwrap());
+        let lost = wait_for(&mut m, "the loss", |e| changed(e, "near", |l| !l.carrier));
+        assert!(lost.iter().any(|e| changed(e, "near", |l| {
+            l.admin_up && l.carrier_changes == before.carrier_changes + 1
+        })));
+        far.run(|| link::set_up("far", true).unwrap());
+        wait_for(&mut m, "the return", |e| changed(e, "near", |l| l.carrier));
+
+        link::set_mtu("near", 1400).unwrap();
+        wait_for(&mut m, "the MTU", |e| changed(e, "near", |l| l.mtu == 1400));
+        let mac: EthAddr = "02:11:22:33:44:55".parse().unwrap();
+        link::set_mac("near", mac).unwrap();
+        wait_for(&mut m, "the address", |e| changed(e, "near", |l| l.mac == mac));
+        assert_eq!(link::get("near").unwrap().mac, mac);
+
+        rename("near", "other");
+        let events = wait_for(&mut m, "the new name", |e| changed(e, "other", |_| true));
+        assert!(matches!(&events[0], LinkEvent::Gone { name, .. } if name == "near"), "{events:?}");
+
+        delete("other");
+        wait_for(
+            &mut m,
+            "the end",
+            |e| matches!(e, LinkEvent::Gone { name, .. } if name == "other"),
+        );
+        assert_eq!(m.overruns(), 0);
+    });
+}
+
+#[test]
+fn an_overrun_is_made_good() {
+    isolated("an_overrun_is_made_good", || {
+        let far = Netns::new();
+        veth("stays", "far0", &far);
+        veth("goes", "far1", &far);
+        let mut m = LinkMonitor::with_receive_buffer(2048).unwrap();
+        m.poll(&mut Vec::new()).unwrap();
+        for mtu in 1000..1200 {
+            link::set_mtu("stays", mtu).unwrap();
+        }
+        delete("goes");
+        veth("comes", "far2", &far);
+        link::set_up("stays", false).unwrap();
+        let mut events = Vec::new();
+        m.poll(&mut events).unwrap();
+        assert!(m.overruns() > 0, "the test has overrun nothing");
+        let gone = |e: &LinkEvent| matches!(e, LinkEvent::Gone { name, .. } if name == "goes");
+        assert_eq!(events.iter().filter(|e| gone(e)).count(), 1);
+        assert!(events.iter().any(|e| changed(e, "comes", |l| l.admin_up)));
+        let last = events.iter().rfind(|e| changed(e, "stays", |_| true)).unwrap();
+        assert!(changed(last, "stays", |l| !l.admin_up && l.mtu == 1199));
+        // And it goes on as before.
+        link::set_up("stays", true).unwrap();
+        wait_for(&mut m, "what comes after", |e| changed(e, "stays", |l| l.admin_up));
+    });
+}
+
+#[test]
+fn one_and_all() {
+    isolated("one_and_all", || {
+        let far = Netns::new();
+        for i in 0..40 {
+            veth(&format!("near{i}"), &format!("far{i}"), &far);
+        }
+        let all = link::get_all().unwrap();
+        assert_eq!(all.len(), 41);
+        assert!(all.is_sorted_by_key(|l| l.ifindex));
+        for l in &all {
+            assert_eq!(link::get(&l.name).unwrap(), *l);
+        }
+        let e = link::get("nosuch").unwrap_err().to_string();
+        assert_eq!(e, "could not read state of network device nosuch (No such device)");
+        let e = link::set_mtu("near0", 1).unwrap_err().to_string();
+        assert_eq!(e, "could not set MTU of network device near0 (Invalid argument)");
+        assert!(link::set_up("nosuch", true).is_err());
+        assert!(link::set_mac("near0", EthAddr::BROADCAST).is_err());
+    });
+}
+
+#[test]
+fn counters() {
+    isolated("counters", || {
+        let far = Netns::new();
+        veth("near", "far", &far);
+        let before = link::stats("near").unwrap();
+        far.run(|| inject("far", &vec![frame(1, 100); 50]));
+        inject("near", &vec![frame(1, 200); 20]);
+        until("counters", || link::stats("near").unwrap().rx_packets >= before.rx_packets + 50);
+        let s = link::stats("near").unwrap();
+        assert!(s.tx_packets >= before.tx_packets + 20);
+        assert!(s.rx_bytes >= before.rx_bytes + 5000 && s.tx_bytes >= before.tx_bytes + 4000);
+        let other = s.swapped();
+        assert_eq!((other.rx_packets, other.tx_bytes), (s.tx_packets, s.rx_bytes));
+        assert!(link::stats("nosuch").is_err());
+    });
+}
+
+#[test]
+fn what_the_driver_says() {
+    isolated("what_the_driver_says", || {
+        let far = Netns::new();
+        veth("near", "far", &far);
+        assert_eq!(
+            ethtool::settings("near").unwrap(),
+            LinkSettings { speed_mbps: 10_000, full_duplex: Some(true) }
+        );
+        let d = ethtool::driver_info("near").unwrap();
+        assert_eq!(d.driver, "veth");
+        assert!(!d.version.is_empty());
+        assert!(ethtool::link("near").unwrap());
+        // A veth has no transceiver, so the second source answers.
+        assert_eq!(mii::link("near").unwrap(), (true, LinkSource::Ethtool));
+        far.run(|| link::set_up("far", false).unwrap());
+        assert_eq!(mii::link("near").unwrap(), (false, LinkSource::Ethtool));
+        let e = mii::link("nosuch").unwrap_err().to_string();
+        assert_eq!(
+            e,
+            "could not read link state by MII or ethtool of network device nosuch (No such device)"
+        );
+        let e = ethtool::settings("lo").unwrap_err().to_string();
+        assert_eq!(
+            e,
+            "could not read link settings of network device lo (Operation not supported)"
+        );
+    });
+}
+
+#[test]
+fn control_frames_by_their_own_socket() {
+    isolated("control_frames_by_their_own_socket", || {
+        let far = Netns::new();
+        veth("near", "far", &far);
+        let slow = || (EtherType::SLOW, Some(EthAddr::SLOW_PROTOCOLS));
+        let mut near = ProtoSocket::open("near", slow().0, slow().1).unwrap();
+        let mut there = far.run(move || ProtoSocket::open("far", slow().0, slow().1).unwrap());
+        assert_eq!(near.ifindex(), link::get("near").unwrap().ifindex);
+        let lacpdu = |n: u8| {
+            let mut f = EthAddr::SLOW_PROTOCOLS.0.to_vec();
+            f.extend([2, 0, 0, 0, 0, 1, 0x88, 0x09, 1, 1, n]);
+            f.resize(124, 0);
+            f
+        };
+        assert_eq!(near.recv(), None);
+        // Neither user traffic nor the frames of a VLAN nor our own are given out.
+        let others = vec![frame(1, 100), tagged(&lacpdu(1), 0x8100, 5), lacpdu(2)];
+        far.run(move || inject("far", &others));
+        near.send(&lacpdu(3)).unwrap();
+        assert!(readable(near.fd(), 1000));
+        assert_eq!(near.recv(), Some(&lacpdu(2)[..]));
+        assert_eq!(near.recv(), None);
+        assert!(readable(there.fd(), 1000));
+        assert_eq!(there.recv(), Some(&lacpdu(3)[..]));
+
+        // Down and up again: nothing sticks.
+        link::set_up("near", false).unwrap();
+        assert_eq!(near.recv(), None);
+        assert!(!readable(near.fd(), 0));
+        assert!(near.send(&lacpdu(4)).is_err());
+        link::set_up("near", true).unwrap();
+        until("carrier", || link::get("near").unwrap().carrier);
+        near.send(&lacpdu(5)).unwrap();
+        until("the frame", || there.recv().is_some_and(|f| f == lacpdu(5)));
+        delete("near");
+        assert_eq!(near.recv(), None);
+        assert!(!readable(near.fd(), 0), "a socket whose device is gone must not keep waking us");
+        assert!(near.send(&lacpdu(6)).is_err());
+        assert!(ProtoSocket::open("near", slow().0, slow().1).is_err());
+    });
+}
