@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use ovsdb::Uuid;
+use ovsdb::schema::ColumnType;
+use ovsdb::{AtomicType as Kind, Uuid};
 use serde::Deserializer as _;
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 
@@ -15,34 +16,6 @@ pub enum Class {
     Config,
     /// The switch writes it.
     Status,
-}
-
-/// The types of single values (RFC 7047, section 3.1 `<atomic-type>`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// 64-bit signed integer.
-    Integer,
-    /// 64-bit floating point.
-    Real,
-    /// `true` or `false`.
-    Boolean,
-    /// UTF-8 text.
-    String,
-    /// A row's identifier.
-    Uuid,
-}
-
-impl Kind {
-    /// The name in a schema.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Kind::Integer => "integer",
-            Kind::Real => "real",
-            Kind::Boolean => "boolean",
-            Kind::String => "string",
-            Kind::Uuid => "uuid",
-        }
-    }
 }
 
 /// How many values of which types a column takes.
@@ -56,6 +29,22 @@ pub enum Shape {
     Set(Kind),
     /// Keys, each with a value.
     Map(Kind, Kind),
+}
+
+impl Shape {
+    /// Whether values of a server's column decode into this shape, and its differences apply.
+    pub fn accepts(self, server: &ColumnType) -> bool {
+        let many = server.max > 1;
+        match (self, &server.value) {
+            (Shape::One(kind) | Shape::Optional(kind), None) => kind == server.key.kind && !many,
+            (Shape::Set(kind), None) => kind == server.key.kind && many,
+            (Shape::Map(key, value), Some(base)) => {
+                key == server.key.kind && value == base.kind && many
+            }
+            (Shape::One(_) | Shape::Optional(_) | Shape::Set(_), Some(_))
+            | (Shape::Map(..), None) => false,
+        }
+    }
 }
 
 /// What is known of a column before any server is asked.
@@ -157,7 +146,7 @@ impl AtomValue for String {
         Some(value.to_owned())
     }
     fn encode(&self, out: &mut String) {
-        crate::txn::push_json_string(out, self);
+        ovsdb::value::push_json_string(out, self);
     }
 }
 
@@ -167,7 +156,7 @@ impl AtomValue for Uuid {
         Some(value)
     }
     fn encode(&self, out: &mut String) {
-        crate::txn::push_json_uuid(out, *self);
+        crate::txn::push_reference(out, *self);
     }
 }
 
@@ -358,7 +347,9 @@ impl<'de, T: AtomValue> Visitor<'de> for AtomSeed<T> {
         i64::try_from(value).ok().and_then(T::from_integer).ok_or_else(|| no::<E, T>(&value))
     }
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
-        Err(no::<E, T>(&value))
+        // `1e2` and `100.0` are integers, as in upstream's parser; 2^63 is the first that does not fit.
+        let fits = value.fract() == 0.0 && (-(2f64.powi(63))..2f64.powi(63)).contains(&value);
+        fits.then(|| T::from_integer(value as i64)).flatten().ok_or_else(|| no::<E, T>(&value))
     }
     fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
         T::from_text(value).ok_or_else(|| no::<E, T>(&"a string"))
@@ -560,6 +551,7 @@ mod tests {
         let uuid = Uuid::from_u128(7);
         let uuid_json = format!(r#"["uuid","{uuid}"]"#);
         assert_eq!(i64::decode("7"), Ok(7));
+        assert_eq!(i64::decode("1e2"), Ok(100));
         assert_eq!(i64::decode(r#"["set",[7]]"#), Ok(7));
         assert_eq!(bool::decode("true"), Ok(true));
         assert_eq!(String::decode(r#""a\n\u00e9""#), Ok("a\né".to_owned()));
