@@ -131,11 +131,13 @@ impl Buckets {
                 };
                 let room = fair_load.saturating_sub(self.held(member).1);
                 let owned = || (0..BUCKETS).filter(|&b| self.owners[b] == Some(donor));
-                // The busiest that fits; among equals the first.
+                // The busiest that fits, else the idlest. Among equals an order in which
+                // neighbours are far apart, so that what is taken is a fair sample.
+                let order = |b: usize| b.reverse_bits();
                 let fits = owned()
                     .filter(|&b| self.loads[b] <= room)
-                    .max_by_key(|&b| (self.loads[b], std::cmp::Reverse(b)));
-                let bucket = fits.or_else(|| owned().min_by_key(|&b| (self.loads[b], b)));
+                    .max_by_key(|&b| (self.loads[b], std::cmp::Reverse(order(b))));
+                let bucket = fits.or_else(|| owned().min_by_key(|&b| (self.loads[b], order(b))));
                 let Some(bucket) = bucket else { return };
                 self.owners[bucket] = Some(member);
             }

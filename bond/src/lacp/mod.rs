@@ -92,6 +92,9 @@ pub struct Lacp {
     members: Vec<Member>,
     /// Whose key is the aggregate's.
     key_member: Option<MemberId>,
+    /// The key of a member that left, where it was its port number. It is kept, since with a new
+    /// key the partner would shut the other members out until the one that left times out.
+    inherited_key: Option<u16>,
     /// Some member has a partner.
     negotiated: bool,
     effects: VecDeque<Effect>,
@@ -170,6 +173,7 @@ impl Lacp {
             settings: Settings { members: Vec::new(), ..settings.clone() },
             members: Vec::new(),
             key_member: None,
+            inherited_key: None,
             negotiated: false,
             effects: VecDeque::new(),
         };
@@ -231,6 +235,7 @@ impl Lacp {
     }
 
     fn configure(&mut self, now: Time, new: Settings) -> bool {
+        let key = self.key();
         let mut select = new.config.system_id != self.settings.config.system_id
             || new.config.system_priority != self.settings.config.system_priority
             || new.fallback_ab != self.settings.fallback_ab;
@@ -275,6 +280,7 @@ impl Lacp {
         }
         if !self.key_member.is_some_and(|k| seen.contains(&k)) {
             self.key_member = self.members.first().map(|m| m.settings.id);
+            self.inherited_key = key.filter(|_| self.key_member.is_some());
         }
         select
     }
@@ -440,7 +446,10 @@ impl Lacp {
     /// The key of the aggregate: the first member's configured one, or its port number.
     fn key(&self) -> Option<u16> {
         let m = self.find(self.key_member?)?;
-        Some(if m.settings.config.key != 0 { m.settings.config.key } else { m.port_id })
+        match m.settings.config.key {
+            0 => Some(self.inherited_key.unwrap_or(m.port_id)),
+            key => Some(key),
+        }
     }
 
     /// What we say of ourselves on `m`.

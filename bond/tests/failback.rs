@@ -1,0 +1,178 @@
+//! When a preferred member takes over from an active member that works.
+
+mod common;
+
+use bond::{BondConfig, Command, CommandError, Event, MemberId, Mode, PrimaryReselect};
+use common::{Rig, config, member, ms};
+
+fn with_primary() -> BondConfig {
+    BondConfig { primary: Some("p1".to_owned()), ..config(Mode::ActiveBackup, 2) }
+}
+
+/// Down and up again: traffic has failed over.
+fn fail_over(rig: &mut Rig) {
+    rig.carrier(1, false);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.wait(10_000);
+}
+
+#[test]
+fn a_primary_returns_at_once_by_default() {
+    let mut rig = Rig::up(with_primary());
+    fail_over(&mut rig);
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+}
+
+#[test]
+fn a_primary_returns_when_it_has_been_stable() {
+    let mut rig = Rig::up(BondConfig { failback_delay: ms(2000), ..with_primary() });
+    assert_eq!(rig.active().as_deref(), Some("p1"), "no hold-down at the start");
+    fail_over(&mut rig);
+
+    rig.carrier(1, true);
+    rig.wait(1500);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    let waiting = rig.status().failback.waiting.unwrap();
+    assert_eq!((waiting.member.as_str(), waiting.left_ms), ("p1", Some(500)));
+
+    // A flap starts the wait anew.
+    rig.carrier(1, false);
+    assert_eq!(rig.status().failback.waiting, None);
+    rig.carrier(1, true);
+    rig.wait(1999);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.wait(1);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    assert_eq!(rig.status().failback.waiting, None);
+}
+
+#[test]
+fn a_flap_within_the_downdelay_starts_the_wait_anew() {
+    let delays = BondConfig { failback_delay: ms(2000), downdelay: ms(500), ..with_primary() };
+    let mut rig = Rig::up(delays);
+    rig.carrier(1, false);
+    rig.wait(500);
+    rig.carrier(1, true);
+    rig.wait(1000);
+    rig.carrier(1, false);
+    rig.wait(300);
+    rig.carrier(1, true);
+    rig.wait(1999);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.wait(1);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+}
+
+#[test]
+fn failing_over_is_never_held_back() {
+    let mut rig = Rig::up(BondConfig { failback_delay: ms(60_000), ..with_primary() });
+    fail_over(&mut rig);
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.carrier(2, false);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+}
+
+#[test]
+fn no_more_than_the_limit_in_any_hour() {
+    let mut rig = Rig::up(BondConfig { failback_limit: 2, ..with_primary() });
+    for _ in 0..2 {
+        fail_over(&mut rig);
+        rig.carrier(1, true);
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+    }
+    assert_eq!(rig.status().failback.used, 2);
+    fail_over(&mut rig);
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    // The first was 20 s ago: an hour after it there is room for one.
+    let left = rig.status().failback.waiting.unwrap().left_ms;
+    assert_eq!(left, Some(3_600_000 - 20_000));
+    rig.wait(3_600_000 - 20_001);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.wait(1);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    assert_eq!(rig.status().failback.used, 2);
+}
+
+#[test]
+fn by_hand_it_waits_for_nothing_and_does_not_count() {
+    let held = BondConfig { failback_delay: ms(60_000), failback_limit: 1, ..with_primary() };
+    let mut rig = Rig::up(held);
+    assert_eq!(rig.command(Command::Failback), Ok("no change"));
+    fail_over(&mut rig);
+    assert_eq!(rig.command(Command::Failback), Err(CommandError::NoPreferredMember));
+    rig.carrier(1, true);
+    assert_eq!(rig.command(Command::Failback), Ok("done"));
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    assert_eq!(rig.status().failback.used, 0);
+
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    assert_eq!(rig.command(Command::Failback), Err(CommandError::NoPreferredMember));
+    let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
+    assert_eq!(rig.command(Command::Failback), Err(CommandError::NotActiveBackup));
+}
+
+#[test]
+fn reselect_failure_and_better() {
+    let failure = PrimaryReselect::Failure;
+    let mut rig = Rig::up(BondConfig { primary_reselect: failure, ..with_primary() });
+    fail_over(&mut rig);
+    rig.carrier(1, true);
+    rig.wait(3_600_000);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.carrier(2, false);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+
+    let better = PrimaryReselect::Better;
+    let mut rig = Rig::up(BondConfig { primary_reselect: better, ..with_primary() });
+    fail_over(&mut rig);
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    let link = |n, speed_mbps, full_duplex| Event::LinkParams {
+        member: MemberId(n),
+        speed_mbps,
+        full_duplex,
+    };
+    rig.handle(link(1, 1000, true));
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    fail_over(&mut rig);
+    rig.handle(link(2, 1000, true));
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p2"), "as fast, as full duplex");
+    rig.handle(link(2, 1000, false));
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+}
+
+#[test]
+fn the_higher_priority_wins_and_returns() {
+    let mut members: Vec<_> = (1..=3).map(member).collect();
+    members[1].priority = 5;
+    members[2].priority = 10;
+    let mut rig = Rig::up(BondConfig { members: members.clone(), ..with_primary() });
+    assert_eq!(rig.active().as_deref(), Some("p1"), "the primary is above all priorities");
+    rig.carrier(1, false);
+    assert_eq!(rig.active().as_deref(), Some("p3"));
+    rig.carrier(3, false);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+    rig.carrier(3, true);
+    assert_eq!(rig.active().as_deref(), Some("p3"));
+    rig.carrier(1, true);
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+
+    let mut rig = Rig::up(BondConfig { members, ..config(Mode::ActiveBackup, 3) });
+    assert_eq!(rig.active().as_deref(), Some("p3"));
+    assert_eq!(rig.command(Command::Failback), Ok("no change"));
+}
+
+#[test]
+fn a_primary_that_is_set_later_takes_over_once_it_is_a_member() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    let later = |n| BondConfig { primary: Some("p3".to_owned()), ..config(Mode::ActiveBackup, n) };
+    rig.configure(later(2));
+    assert_eq!(rig.active().as_deref(), Some("p1"));
+    rig.configure(later(3));
+    rig.carrier(3, true);
+    assert_eq!(rig.active().as_deref(), Some("p3"));
+}
