@@ -1,0 +1,150 @@
+//! Becoming a daemon: user, background, supervisor, pidfile, signals.
+//!
+//! ```no_run
+//! # use vswitchd::daemon::{self, Daemonize};
+//! # fn main() -> Result<(), daemon::DaemonError> {
+//! # let options = Daemonize::default();
+//! // Before any thread exists. With --detach the caller's process stays behind and exits when
+//! // the daemon is ready (status 0) or has died (its status); only the daemon returns.
+//! let ready = daemon::start(&options)?;
+//! // ... open the control socket, connect to the database, configure ...
+//! let _pidfile = ready.ready(); // Lets the parent go; keep what it returns until the end.
+//! # Ok(()) }
+//! ```
+//!
+//! ```text
+//! shell -- ovs-vswitchd --detach --monitor
+//!            | fork          waits for one octet through a pipe, exits
+//!            monitor         passes the octet on, waits for its child; forks again when it crashes
+//!            | fork
+//!            daemon          pidfile, threads, everything; writes the octet when ready
+//! ```
+
+mod fork;
+mod monitor;
+mod pidfile;
+mod signals;
+mod user;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::log::{self, Module};
+
+pub use pidfile::Pidfile;
+pub use signals::{Signal, Signals};
+
+static LOG: Module = Module::new("daemon_unix");
+
+/// How to run in the background.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Daemonize {
+    pub detach: bool,
+    pub no_chdir: bool,
+    pub monitor: bool,
+    pub pidfile: Option<PathBuf>,
+    pub overwrite_pidfile: bool,
+    /// `USER[:GROUP]`.
+    pub user: Option<String>,
+}
+
+/// Why the daemon cannot start. `main` prints it and exits with status 1.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("{what} failed ({error})")]
+    System { what: &'static str, error: io::Error },
+    #[error("cannot daemonize with {0} threads running")]
+    Threads(usize),
+    #[error("could not detach from foreground session ({0})")]
+    Detach(String),
+    #[error("could not initiate process monitoring ({0})")]
+    Monitor(String),
+    #[error("{path}: {what} failed ({error})")]
+    File { path: PathBuf, what: &'static str, error: io::Error },
+    #[error("{path}: already running as pid {pid}, aborting")]
+    Running { path: PathBuf, pid: i32 },
+    #[error("--user={spec}: {why}")]
+    User { spec: String, why: String },
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
+    move |error| DaemonError::System { what, error }
+}
+
+/// The daemon runs, but nobody has been told yet.
+#[must_use = "the parent process waits for ready()"]
+pub struct Ready {
+    notify: Option<fork::Notify>,
+    detach: bool,
+    chdir: bool,
+    pidfile: Option<Pidfile>,
+}
+
+/// Changes the user, forks as asked, and takes the pidfile, in this order. Returns in the daemon
+/// only.
+pub fn start(o: &Daemonize) -> Result<Ready, DaemonError> {
+    log::register(&[&LOG]);
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 {
+        return Err(DaemonError::Threads(threads));
+    }
+    if let Some(spec) = &o.user {
+        user::become_user(spec)?;
+    }
+    let mut notify = None;
+    if o.detach {
+        match fork::fork_and_wait().map_err(system("fork"))? {
+            fork::Forked::Parent { outcome: Ok(()), .. } => std::process::exit(0),
+            fork::Forked::Parent { outcome: Err(fork::Died::Exited(code)), .. } if code != 0 => {
+                std::process::exit(code)
+            }
+            fork::Forked::Parent { outcome: Err(died), .. } => {
+                return Err(DaemonError::Detach(died.to_string()));
+            }
+            fork::Forked::Child(n) => notify = Some(n),
+        }
+        nix::unistd::setsid()
+            .map_err(|e| DaemonError::System { what: "setsid", error: e.into() })?;
+    }
+    if o.monitor {
+        notify = Some(monitor::run(notify, o.detach)?);
+    }
+    let pidfile = match &o.pidfile {
+        Some(path) => Some(Pidfile::take(path, o.overwrite_pidfile)?),
+        None => None,
+    };
+    Ok(Ready { notify, detach: o.detach, chdir: o.detach && !o.no_chdir, pidfile })
+}
+
+impl Ready {
+    /// Startup is complete: lets the parent exit with status 0, changes to `/`, lets go of the
+    /// terminal. The pidfile is removed when the returned value is dropped.
+    pub fn ready(self) -> Option<Pidfile> {
+        if let Some(n) = self.notify {
+            n.done();
+        }
+        if self.chdir {
+            // The root directory is always there.
+            let _ = std::env::set_current_dir("/");
+        }
+        if self.detach {
+            fork::close_standard_fds();
+            log::console_off();
+        }
+        self.pidfile
+    }
+}
+
+/// `--mlockall`: keeps all memory resident, pages as they are first used. The error is for the
+/// log; the daemon runs without.
+pub fn lock_memory() -> io::Result<()> {
+    let lock = |flags| {
+        // SAFETY: the call takes flags only and touches no memory of ours.
+        match unsafe { libc::mlockall(flags) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    let all = libc::MCL_CURRENT | libc::MCL_FUTURE;
+    lock(all | libc::MCL_ONFAULT).or_else(|_| lock(all))
+}

@@ -1,0 +1,237 @@
+//! Where lines are written, and the thread that does it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::level::Level;
+use super::module::{self, Module};
+use super::syslog::{Syslog, SyslogError};
+
+/// Lines that may wait for the writer: about a megabyte. When a disk stalls longer than that
+/// lasts, lines are dropped, because nothing else can wait.
+const QUEUE: usize = 8192;
+
+/// How long `flush` waits for a disk that does not move.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
+
+static VLOG: Module = Module::new("vlog");
+
+/// One message, formatted for each destination that wants it.
+#[derive(Default)]
+pub(super) struct Lines {
+    pub(super) console: Option<String>,
+    pub(super) file: Option<String>,
+    pub(super) syslog: Option<(Level, String)>,
+}
+
+enum Job {
+    Write(Lines),
+    Flush(SyncSender<()>),
+}
+
+struct Outputs {
+    path: Option<PathBuf>,
+    file: Option<File>,
+    syslog: Syslog,
+    /// A second syslog receiver (`--syslog-target`).
+    target: Option<Syslog>,
+}
+
+static OUTPUTS: Mutex<Outputs> =
+    Mutex::new(Outputs { path: None, file: None, syslog: Syslog::local(), target: None });
+static HAS_FILE: AtomicBool = AtomicBool::new(false);
+static WRITER: OnceLock<SyncSender<Job>> = OnceLock::new();
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+static PROGRAM: OnceLock<String> = OnceLock::new();
+
+/// The name that lines to syslog carry, and the first thing to call.
+pub fn init(program: &str) {
+    let _ = PROGRAM.set(program.to_owned());
+    module::register(&[&VLOG]);
+}
+
+pub(super) fn program() -> &'static str {
+    PROGRAM.get().map_or("braid", String::as_str)
+}
+
+pub(super) fn has_file() -> bool {
+    HAS_FILE.load(Ordering::Relaxed)
+}
+
+/// Starts the writer thread: from now on nobody waits for a disk. Must come after the last fork.
+pub fn start_writer() -> io::Result<()> {
+    if WRITER.get().is_some() {
+        return Ok(());
+    }
+    let (tx, rx) = sync_channel(QUEUE);
+    std::thread::Builder::new().name("log".into()).spawn(move || run(&rx))?;
+    let _ = WRITER.set(tx);
+    Ok(())
+}
+
+fn run(jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        match job {
+            Job::Write(lines) => write(&lines),
+            Job::Flush(done) => {
+                let _ = done.try_send(());
+            }
+        }
+        let lost = DROPPED.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            crate::warn!(VLOG, "Dropped {lost} log messages because the log could not keep up");
+        }
+    }
+}
+
+pub(super) fn submit(lines: Lines) {
+    match WRITER.get() {
+        None => write(&lines),
+        Some(queue) => match queue.try_send(Job::Write(lines)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                DROPPED.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+    }
+}
+
+/// Lines dropped since that was last logged.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Waits until everything logged so far is written, 5 s at most.
+pub fn flush() {
+    if let Some(queue) = WRITER.get() {
+        let (tx, rx) = sync_channel(1);
+        // A full queue drains or does not within the same patience.
+        let give_up = std::time::Instant::now() + FLUSH_PATIENCE;
+        let mut job = Job::Flush(tx);
+        loop {
+            match queue.try_send(job) {
+                Ok(()) => break,
+                Err(TrySendError::Full(j)) if std::time::Instant::now() < give_up => {
+                    job = j;
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(_) => return,
+            }
+        }
+        let _ = rx.recv_timeout(FLUSH_PATIENCE);
+    }
+}
+
+/// Write errors are ignored: there is nowhere left to tell of them.
+fn write(lines: &Lines) {
+    if let Some(l) = &lines.console {
+        let _ = io::stderr().lock().write_all(l.as_bytes());
+    }
+    let mut out = OUTPUTS.lock();
+    if let (Some(l), Some(f)) = (&lines.file, &mut out.file) {
+        let _ = f.write_all(l.as_bytes());
+    }
+    if let Some((level, text)) = &lines.syslog {
+        for line in text.lines() {
+            out.syslog.send(*level, line);
+            if let Some(target) = &mut out.target {
+                target.send(*level, line);
+            }
+        }
+    }
+}
+
+/// Logs to `path` from now on. A file that is open already stays so.
+pub fn set_file(path: &Path) -> io::Result<()> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o660).open(path);
+    let new = match opened {
+        Ok(f) => f,
+        Err(e) => {
+            crate::warn!(VLOG, "failed to open {} for logging: {}", path.display(), text_of(&e));
+            return Err(e);
+        }
+    };
+    let same = {
+        let out = OUTPUTS.lock();
+        match out.file.as_ref().map(File::metadata) {
+            Some(Ok(old)) => {
+                let n = new.metadata()?;
+                (old.dev(), old.ino()) == (n.dev(), n.ino())
+            }
+            _ => false,
+        }
+    };
+    if same {
+        return Ok(());
+    }
+    if has_file() {
+        crate::info!(VLOG, "closing log file");
+        flush();
+    }
+    {
+        let mut out = OUTPUTS.lock();
+        out.file = Some(new);
+        out.path = Some(path.to_owned());
+        HAS_FILE.store(true, Ordering::Relaxed);
+    }
+    update_thresholds();
+    crate::info!(VLOG, "opened log file {}", path.display());
+    Ok(())
+}
+
+/// Opens the log file anew, after it was moved away. `None` if there is none.
+pub fn reopen_file() -> Option<io::Result<()>> {
+    let path = OUTPUTS.lock().path.clone()?;
+    Some(set_file(&path))
+}
+
+/// Closes the log file; [`reopen_file`] opens it again.
+pub fn close_file() {
+    flush();
+    OUTPUTS.lock().file = None;
+    HAS_FILE.store(false, Ordering::Relaxed);
+    update_thresholds();
+}
+
+/// The log file's name, also while it is closed.
+pub fn file_name() -> Option<PathBuf> {
+    OUTPUTS.lock().path.clone()
+}
+
+fn update_thresholds() {
+    for m in module::all() {
+        m.update_threshold();
+    }
+}
+
+/// `--syslog-method`: `libc`, `null`, `unix:FILE` or `udp:IP:PORT`.
+pub fn set_syslog_method(method: &str) -> Result<(), SyslogError> {
+    OUTPUTS.lock().syslog = Syslog::from_method(method)?;
+    Ok(())
+}
+
+/// `--syslog-target`: also send to `HOST:PORT` by UDP.
+pub fn set_syslog_target(target: &str) -> Result<(), SyslogError> {
+    let target = Syslog::from_method(&format!("udp:{target}"))?;
+    OUTPUTS.lock().target = Some(target);
+    crate::warn!(VLOG, "--syslog-target flag is deprecated, use --syslog-method instead");
+    Ok(())
+}
+
+pub(super) fn syslog_prefix() -> &'static str {
+    OUTPUTS.lock().syslog.prefix()
+}
+
+/// The system's text, as `strerror` has it.
+pub(super) fn text_of(e: &io::Error) -> String {
+    let s = e.to_string();
+    s.split_once(" (os error").map_or(s.clone(), |(t, _)| t.to_owned())
+}

@@ -1,0 +1,146 @@
+//! Commands that every daemon has.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::{Commands, Pending, Reply};
+use crate::clock::{Clock, WarpProgress};
+use crate::coverage;
+
+/// What the built-in commands need of the daemon.
+pub struct Hooks<C> {
+    pub clock: Clock,
+    /// Adds `time/stop` and `time/warp`. As upstream only with `--enable-dummy`: in production
+    /// nobody should be able to freeze LACP.
+    pub time_commands: bool,
+    /// `exit [--cleanup]`: asks the daemon to stop. The client waits until the `Pending` is
+    /// completed (or the server is dropped).
+    pub exit: fn(&mut C, cleanup: bool, Pending),
+    /// `memory/show`: names and counts.
+    pub memory: fn(&mut C) -> Vec<(String, u64)>,
+}
+
+/// Registers `version`, `exit`, `coverage/*`, `memory/show`, `vlog/*` and, if asked, `time/*`
+/// (`list-commands` and `set-options` are the server's own). Call [`TimeWarp::run`] each turn.
+pub fn register<C: 'static>(commands: &mut Commands<C>, hooks: Hooks<C>) -> TimeWarp {
+    crate::log::commands(commands);
+    commands.register("version", "", 0, 0, |_, req| req.render(&Version::default()));
+    let exit = hooks.exit;
+    commands.register("exit", "[--cleanup]", 0, 1, move |ctx, req| {
+        let (pending, reply) = req.defer();
+        exit(ctx, req.args.first().is_some_and(|a| a == "--cleanup"), pending);
+        reply
+    });
+    let memory = hooks.memory;
+    commands.register("memory/show", "", 0, 0, move |ctx, req| {
+        let mut usage = memory(ctx);
+        usage.sort();
+        req.render(&Usage(usage.into_iter().collect()))
+    });
+    commands.register("coverage/show", "", 0, 0, |_, req| req.render(&coverage::report()));
+    commands.register("coverage/read-counter", "COUNTER", 1, 1, |_, req| {
+        match coverage::read(&req.args[0]) {
+            Some(n) => Reply::Text(format!("{n}\n")),
+            None => Reply::Error("No such counter".into()),
+        }
+    });
+    let warp = TimeWarp { clock: hooks.clock, waiting: Arc::default() };
+    if hooks.time_commands {
+        warp.register(commands);
+    }
+    warp
+}
+
+/// The program's version; the first line of `--version` as text.
+#[derive(Clone, Debug, Serialize)]
+pub struct Version {
+    pub program: &'static str,
+    /// The release of Open vSwitch whose behaviour is matched.
+    pub open_vswitch: &'static str,
+    pub braid: &'static str,
+}
+
+impl Default for Version {
+    fn default() -> Version {
+        Version {
+            program: crate::options::PROGRAM,
+            open_vswitch: crate::options::OVS_VERSION,
+            braid: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (Open vSwitch) {}", self.program, self.open_vswitch)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Usage(std::collections::BTreeMap<String, u64>);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.0.iter().map(|(k, v)| format!("{k}:{v}")).collect();
+        f.write_str(&all.join(" "))
+    }
+}
+
+/// `time/stop` and `time/warp`, and the warp that is under way.
+pub struct TimeWarp {
+    clock: Clock,
+    waiting: Arc<Mutex<Option<Pending>>>,
+}
+
+impl TimeWarp {
+    fn register<C: 'static>(&self, commands: &mut Commands<C>) {
+        let clock = self.clock.clone();
+        commands.register("time/stop", "", 0, 0, move |_, _| {
+            clock.stop();
+            Reply::Text(String::new())
+        });
+        let (clock, waiting) = (self.clock.clone(), self.waiting.clone());
+        commands.register("time/warp", "[large_msecs] msecs", 1, 2, move |_, req| {
+            let ms = |s: &str| s.trim().parse::<u64>().unwrap_or(0);
+            let (total, step) = match req.args {
+                [total, step] => (ms(total), ms(step)),
+                [step] => (0, ms(step)),
+                _ => (0, 0),
+            };
+            if step == 0 {
+                return Reply::Error("invalid MSECS".into());
+            }
+            let total = if total == 0 { step } else { total };
+            let step = Duration::from_millis(step);
+            match clock.start_warp(Duration::from_millis(total), Some(step)) {
+                Err(e) => Reply::Error(e.to_string()),
+                Ok(()) => {
+                    let (pending, reply) = req.defer();
+                    *waiting.lock() = Some(pending);
+                    reply
+                }
+            }
+        });
+    }
+
+    /// Makes the next step of a warp and answers when it is over. To be called at the end of each
+    /// turn of the main loop, when what was due is done; returns how long the reactor may sleep
+    /// because of it (`None` = no warp).
+    pub fn run(&self) -> Option<Duration> {
+        match self.clock.poll_warp() {
+            WarpProgress::Idle => None,
+            WarpProgress::Moving(wait) => Some(wait),
+            WarpProgress::Done => {
+                if let Some(p) = self.waiting.lock().take() {
+                    p.complete(Reply::Text("warped".into()));
+                }
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The listening socket and its clients, driven by the reactor.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mio::net::UnixListener;
+use mio::{Interest, Registry, Token};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::connection::{Closed, Connection, Incoming};
+use super::{Commands, Completions, Format, Reply, Request};
+use crate::coverage::Counter;
+use crate::log::{Module, RateLimit};
+
+static LOG: Module = Module::new("unixctl");
+static JSONRPC: Module = Module::new("jsonrpc");
+static RL: RateLimit = RateLimit::new(5, 5);
+
+static RECEIVED: Counter = Counter::new("unixctl_received");
+static REPLIED: Counter = Counter::new("unixctl_replied");
+
+/// Requests of one client that are run before others get their turn.
+const BURST: usize = 10;
+
+/// Longest path that fits `struct sockaddr_un`, without its NUL.
+const MAX_SUN_PATH: usize = 107;
+
+/// Why there is no control socket.
+#[derive(Debug, thiserror::Error)]
+pub enum UnixctlError {
+    #[error("{path}: could not initialize control socket ({error})")]
+    Bind { path: PathBuf, error: io::Error },
+    #[error("control socket needs at least two event tokens")]
+    Tokens,
+}
+
+/// The control socket; see the [module](super).
+pub struct Server<C> {
+    listener: UnixListener,
+    path: PathBuf,
+    tokens: Range<usize>,
+    connections: BTreeMap<usize, Connection>,
+    /// The listener may have more to accept; true while all tokens are in use.
+    acceptable: bool,
+    next_id: u64,
+    commands: Commands<C>,
+    completions: Arc<Completions>,
+}
+
+impl<C> Server<C> {
+    /// Listens at `path`; a socket that a dead daemon left there is replaced. The first of
+    /// `tokens` is the listener's, the others bound the number of clients at a time (more wait in
+    /// the kernel's queue). `wake` makes the reactor's poll return; any thread may call it.
+    pub fn bind(
+        path: &Path,
+        registry: &Registry,
+        tokens: Range<usize>,
+        mut commands: Commands<C>,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Result<Server<C>, UnixctlError> {
+        if tokens.len() < 2 {
+            return Err(UnixctlError::Tokens);
+        }
+        crate::log::register(&[&LOG, &JSONRPC]);
+        crate::coverage::register(&[&RECEIVED, &REPLIED]);
+        let failed = |error| UnixctlError::Bind { path: path.to_owned(), error };
+        let mut listener = listen(path).map_err(failed)?;
+        registry
+            .register(&mut listener, Token(tokens.start), Interest::READABLE)
+            .map_err(failed)?;
+        commands.register("list-commands", "", 0, 0, |_, _| Reply::Text(String::new()));
+        commands.register("set-options", "[--format text|json]", 1, 2, |_, req| set_options(req));
+        Ok(Server {
+            listener,
+            path: path.to_owned(),
+            tokens,
+            connections: BTreeMap::new(),
+            acceptable: true,
+            next_id: 0,
+            commands,
+            completions: Arc::new(Completions { done: Mutex::new(Vec::new()), wake }),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True if an event with this token is ours.
+    pub fn owns(&self, token: Token) -> bool {
+        self.tokens.contains(&token.0)
+    }
+
+    /// Something happened at one of our sockets.
+    pub fn handle_event(&mut self, ctx: &mut C, registry: &Registry, token: Token) {
+        if token.0 == self.tokens.start {
+            self.acceptable = true;
+            self.accept(ctx, registry);
+        } else if let Some(c) = self.connections.get_mut(&token.0) {
+            c.readable = true;
+            self.serve(ctx, registry, token.0);
+        }
+    }
+
+    /// Sends deferred replies and goes on with clients that had to wait for their turn. To be
+    /// called once each turn of the reactor.
+    pub fn run(&mut self, ctx: &mut C, registry: &Registry) {
+        let done = std::mem::take(&mut *self.completions.done.lock());
+        for (id, reply) in done {
+            let Some((&token, c)) = self.connections.iter_mut().find(|(_, c)| c.id == id) else {
+                continue;
+            };
+            REPLIED.add(1);
+            c.reply(reply);
+            self.serve(ctx, registry, token);
+        }
+        let waiting: Vec<usize> =
+            self.connections.iter().filter(|(_, c)| c.readable).map(|(t, _)| *t).collect();
+        for token in waiting {
+            self.serve(ctx, registry, token);
+        }
+        if self.acceptable {
+            self.accept(ctx, registry);
+        }
+    }
+
+    fn accept(&mut self, ctx: &mut C, registry: &Registry) {
+        while let Some(token) =
+            (self.tokens.start + 1..self.tokens.end).find(|t| !self.connections.contains_key(t))
+        {
+            match self.listener.accept() {
+                Ok((mut stream, _)) => {
+                    let both = Interest::READABLE | Interest::WRITABLE;
+                    if let Err(e) = registry.register(&mut stream, Token(token), both) {
+                        crate::warn_rl!(LOG, RL, "{}: cannot poll: {e}", self.path.display());
+                        continue;
+                    }
+                    let c = Connection::new(self.next_id, stream);
+                    self.next_id += 1;
+                    self.connections.insert(token, c);
+                    self.serve(ctx, registry, token);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.acceptable = false;
+                    return;
+                }
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(e) => {
+                    let path = self.path.display();
+                    crate::warn_rl!(LOG, RL, "punix:{path}: accept failed: {e}");
+                    // Out of descriptors, most likely: the next turn tries again.
+                    return;
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, ctx: &mut C, registry: &Registry, token: usize) {
+        let Some(c) = self.connections.get_mut(&token) else {
+            return;
+        };
+        let Err(why) = serve(c, &mut self.commands, ctx, &self.completions) else {
+            return;
+        };
+        match why {
+            Closed::Gone => {}
+            Closed::Unexpected(_) => crate::warn_rl!(LOG, RL, "{}: {why}", c.name),
+            Closed::Receive(_) | Closed::Send(_) | Closed::Stream(_) | Closed::Message(_) => {
+                crate::warn_rl!(JSONRPC, RL, "{}: {why}", c.name);
+            }
+        }
+        if let Some(mut c) = self.connections.remove(&token) {
+            // Closing the descriptor takes it out of the poll as well.
+            let _ = registry.deregister(&mut c.stream);
+        }
+    }
+}
+
+impl<C> Drop for Server<C> {
+    fn drop(&mut self) {
+        // Last replies, `exit`'s above all.
+        for (id, reply) in std::mem::take(&mut *self.completions.done.lock()) {
+            if let Some(c) = self.connections.values_mut().find(|c| c.id == id) {
+                c.reply(reply);
+            }
+        }
+        for c in self.connections.values_mut() {
+            let _ = c.flush();
+        }
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Works on one connection until it has to wait.
+fn serve<C>(
+    c: &mut Connection,
+    commands: &mut Commands<C>,
+    ctx: &mut C,
+    completions: &Arc<Completions>,
+) -> Result<(), Closed> {
+    for _ in 0..BURST {
+        // A client that does not take its reply gets no further ones.
+        if !c.flush()? || c.active.is_some() {
+            return Ok(());
+        }
+        let Some(Incoming { id, method, params }) = c.receive()? else {
+            return Ok(());
+        };
+        RECEIVED.add(1);
+        crate::dbg!(LOG, "received request {method}{params:?}, id={id}");
+        c.active = Some(id);
+        let args: Option<Vec<String>> = params
+            .into_iter()
+            .map(|p| match p {
+                Value::String(s) => Some(s),
+                _ => None,
+            })
+            .collect();
+        let reply = match args {
+            None => Reply::Error(format!("\"{method}\" command has non-string argument")),
+            Some(args) => {
+                let req = Request {
+                    name: &method,
+                    args: &args,
+                    format: c.format,
+                    conn: c.id,
+                    completions,
+                    new_format: None.into(),
+                };
+                let reply = commands.run(ctx, &req);
+                c.format = req.new_format.take().unwrap_or(c.format);
+                reply
+            }
+        };
+        if !matches!(reply, Reply::Later(_)) {
+            REPLIED.add(1);
+        }
+        c.reply(reply);
+    }
+    if c.flush()? {
+        // There may be more in the buffers, of which no event will tell.
+        (completions.wake)();
+        c.readable = true;
+    }
+    Ok(())
+}
+
+/// `set-options --format text|json`: for the rest of the connection.
+fn set_options(req: &Request<'_>) -> Reply {
+    let value = match req.args {
+        [one] => match one.strip_prefix("--format=") {
+            Some(v) => v,
+            None if one == "--format" => {
+                return Reply::Error("option '--format' requires an argument".into());
+            }
+            None => return Reply::Error(format!("unrecognized option '{one}'")),
+        },
+        [name, v] if name == "--format" => v.as_str(),
+        other => {
+            let first = other.first().map_or("", String::as_str);
+            return Reply::Error(format!("unrecognized option '{first}'"));
+        }
+    };
+    match Format::from_name(value) {
+        Some(f) => {
+            req.new_format.set(Some(f));
+            Reply::Text(String::new())
+        }
+        None => Reply::Error(format!("option format has invalid value {value}")),
+    }
+}
+
+/// A listening socket, for its owner and group only. A path that is too long for the system's
+/// structure is reached through its directory's descriptor.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
+        fs::remove_file(path)?;
+    }
+    let listener = if path.as_os_str().len() <= MAX_SUN_PATH {
+        StdListener::bind(path)?
+    } else {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let dir: OwnedFd = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
+            .open(dir)?
+            .into();
+        let mut short = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
+        short.extend(name.as_bytes());
+        StdListener::bind(std::ffi::OsStr::from_bytes(&short))?
+    };
+    fs::set_permissions(path, fs::Permissions::from_mode(0o770))?;
+    listener.set_nonblocking(true)?;
+    Ok(UnixListener::from_std(listener))
+}
