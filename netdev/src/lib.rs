@@ -3,7 +3,13 @@
 //! | folder | what |
 //! |---|---|
 //! | `packet`, `io` | what the datapath's threads use: frames and queues |
-//! | `link` | what the links thread uses: link state by netlink, ethtool and MII |
+//! | `io/system`, `io/internal`, `io/dummy` | the kinds of device; a patch port needs none |
+//! | `io/arena` | receive memory that the ports of a thread share |
+//! | `link` | what the links thread uses: link state by netlink, ethtool and MII, and sockets of single protocols |
+//! | `sys` | the system calls |
+//!
+//! Whatever takes a device's name means the calling thread's network namespace; what has been
+//! opened stays where it was opened.
 
 pub mod io;
 pub mod link;

@@ -31,6 +31,9 @@ const SOCKET_BUFFER: i32 = 4 << 20;
 /// `ARPHRD_ETHER` and `ARPHRD_LOOPBACK`: devices whose frames have an Ethernet header.
 const ETHERNET: [u16; 2] = [1, 772];
 
+/// Of the calls that find nothing to read, those that look for an error.
+const LOOK_EVERY: u32 = 256;
+
 /// How to receive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RxMode {
@@ -135,7 +138,7 @@ impl System {
     /// second, so it looks only now and then.
     fn clear_error(&mut self) {
         self.empty = self.empty.wrapping_add(1);
-        if self.empty % 32 == 1 {
+        if self.empty.is_multiple_of(LOOK_EVERY) {
             let fd = self.fd.as_raw_fd();
             let _ = sys::getsockopt::<1>(fd, libc::SOL_SOCKET, libc::SO_ERROR);
             self.gone = matches!(sys::bound_device(fd), Ok(None));
