@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 use ovsdb::schema::ColumnType;
 use ovsdb::{AtomicType as Kind, Uuid};
-use serde::Deserializer as _;
-use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
+
+use crate::decode::{decode_map, decode_set};
 
 /// Who a column belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,247 +298,10 @@ fn wrong_number(found: usize, accepted: &str) -> ValueError {
     ValueError { reason: format!("{found} values where {accepted} is accepted") }
 }
 
-fn value_error(error: serde_json::Error) -> ValueError {
-    ValueError { reason: error.to_string() }
-}
-
-fn decode_set<T: AtomValue>(json: &str) -> Result<Vec<T>, ValueError> {
-    let mut parser = serde_json::Deserializer::from_str(json);
-    let values = parser.deserialize_any(SetVisitor(PhantomData)).map_err(value_error)?;
-    parser.end().map_err(value_error)?;
-    Ok(values)
-}
-
-fn decode_map<K: AtomValue, V: AtomValue>(
-    json: &str,
-    insert: impl FnMut(K, V),
-) -> Result<(), ValueError> {
-    let mut parser = serde_json::Deserializer::from_str(json);
-    parser.deserialize_seq(MapVisitor(insert, PhantomData::<(K, V)>)).map_err(value_error)?;
-    parser.end().map_err(value_error)
-}
-
-fn no<E: de::Error, T: AtomValue>(found: &dyn fmt::Display) -> E {
-    E::custom(format!("{found} where a value of type {} is accepted", T::KIND.name()))
-}
-
-/// One atom: a bare scalar or `["uuid", …]`.
-struct AtomSeed<T>(PhantomData<T>);
-
-impl<'de, T: AtomValue> DeserializeSeed<'de> for AtomSeed<T> {
-    type Value = T;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: AtomValue> Visitor<'de> for AtomSeed<T> {
-    type Value = T;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a value of type {}", T::KIND.name())
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
-        T::from_boolean(value).ok_or_else(|| no::<E, T>(&value))
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
-        T::from_integer(value).ok_or_else(|| no::<E, T>(&value))
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
-        i64::try_from(value).ok().and_then(T::from_integer).ok_or_else(|| no::<E, T>(&value))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
-        // `1e2` and `100.0` are integers, as in upstream's parser; 2^63 is the first that does not fit.
-        let fits = value.fract() == 0.0 && (-(2f64.powi(63))..2f64.powi(63)).contains(&value);
-        fits.then(|| T::from_integer(value as i64)).flatten().ok_or_else(|| no::<E, T>(&value))
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<T, E> {
-        T::from_text(value).ok_or_else(|| no::<E, T>(&"a string"))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
-        match seq.next_element_seed(TagSeed)? {
-            Some(Tag::Uuid) => uuid_rest(seq),
-            Some(Tag::Set | Tag::Map | Tag::Other) | None => Err(no::<A::Error, T>(&"an array")),
-        }
-    }
-}
-
-/// The rest of `["uuid", …]`.
-fn uuid_rest<'de, T: AtomValue, A: SeqAccess<'de>>(mut seq: A) -> Result<T, A::Error> {
-    let uuid: Uuid =
-        seq.next_element()?.ok_or_else(|| de::Error::custom(r#"["uuid"] without a UUID"#))?;
-    end_of(&mut seq)?;
-    T::from_uuid(uuid).ok_or_else(|| no::<A::Error, T>(&"a UUID"))
-}
-
-fn end_of<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<(), A::Error> {
-    match seq.next_element::<de::IgnoredAny>()? {
-        None => Ok(()),
-        Some(_) => Err(de::Error::custom("an array with an element too many")),
-    }
-}
-
-/// The first element of a JSON array that stands for a value.
-enum Tag {
-    Set,
-    Map,
-    Uuid,
-    Other,
-}
-
-struct TagSeed;
-
-impl<'de> DeserializeSeed<'de> for TagSeed {
-    type Value = Tag;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Tag, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for TagSeed {
-    type Value = Tag;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#""set", "map" or "uuid""#)
-    }
-    fn visit_str<E: de::Error>(self, tag: &str) -> Result<Tag, E> {
-        Ok(match tag {
-            "set" => Tag::Set,
-            "map" => Tag::Map,
-            "uuid" => Tag::Uuid,
-            _ => Tag::Other,
-        })
-    }
-}
-
-/// A set: a bare atom, or `["set", [atom…]]`.
-struct SetVisitor<T>(PhantomData<T>);
-
-impl<'de, T: AtomValue> Visitor<'de> for SetVisitor<T> {
-    type Value = Vec<T>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "values of type {}", T::KIND.name())
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Vec<T>, E> {
-        AtomSeed(PhantomData).visit_bool(value).map(|value| vec![value])
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<T>, E> {
-        AtomSeed(PhantomData).visit_i64(value).map(|value| vec![value])
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<T>, E> {
-        AtomSeed(PhantomData).visit_u64(value).map(|value| vec![value])
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Vec<T>, E> {
-        AtomSeed(PhantomData).visit_f64(value).map(|value| vec![value])
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Vec<T>, E> {
-        AtomSeed(PhantomData).visit_str(value).map(|value| vec![value])
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        match seq.next_element_seed(TagSeed)? {
-            Some(Tag::Uuid) => uuid_rest(seq).map(|value| vec![value]),
-            Some(Tag::Set) => {
-                let values = seq
-                    .next_element_seed(AtomsSeed(PhantomData))?
-                    .ok_or_else(|| de::Error::custom(r#"["set"] without its elements"#))?;
-                end_of(&mut seq)?;
-                Ok(values)
-            }
-            Some(Tag::Map | Tag::Other) | None => Err(no::<A::Error, T>(&"an array")),
-        }
-    }
-}
-
-/// `[atom…]`.
-struct AtomsSeed<T>(PhantomData<T>);
-
-impl<'de, T: AtomValue> DeserializeSeed<'de> for AtomsSeed<T> {
-    type Value = Vec<T>;
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, T: AtomValue> Visitor<'de> for AtomsSeed<T> {
-    type Value = Vec<T>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an array of values of type {}", T::KIND.name())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(AtomSeed(PhantomData))? {
-            values.push(value);
-        }
-        Ok(values)
-    }
-}
-
-/// `["map", [[key, value]…]]`.
-struct MapVisitor<K, V, F>(F, PhantomData<(K, V)>);
-
-impl<'de, K: AtomValue, V: AtomValue, F: FnMut(K, V)> Visitor<'de> for MapVisitor<K, V, F> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, r#"["map", […]] from {} to {}"#, K::KIND.name(), V::KIND.name())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Some(Tag::Map) = seq.next_element_seed(TagSeed)? else {
-            return Err(de::Error::custom(r#"an array that does not begin with "map""#));
-        };
-        seq.next_element_seed(PairsSeed(self.0, self.1))?
-            .ok_or_else(|| de::Error::custom(r#"["map"] without its pairs"#))?;
-        end_of(&mut seq)
-    }
-}
-
-/// `[[key, value]…]`.
-struct PairsSeed<K, V, F>(F, PhantomData<(K, V)>);
-
-impl<'de, K: AtomValue, V: AtomValue, F: FnMut(K, V)> DeserializeSeed<'de> for PairsSeed<K, V, F> {
-    type Value = ();
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, K: AtomValue, V: AtomValue, F: FnMut(K, V)> Visitor<'de> for PairsSeed<K, V, F> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of pairs")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some((key, value)) = seq.next_element_seed(PairSeed(PhantomData))? {
-            (self.0)(key, value);
-        }
-        Ok(())
-    }
-}
-
-/// `[key, value]`.
-struct PairSeed<K, V>(PhantomData<(K, V)>);
-
-impl<'de, K: AtomValue, V: AtomValue> DeserializeSeed<'de> for PairSeed<K, V> {
-    type Value = (K, V);
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(K, V), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de, K: AtomValue, V: AtomValue> Visitor<'de> for PairSeed<K, V> {
-    type Value = (K, V);
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a pair [key, value]")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(K, V), A::Error> {
-        let short = || de::Error::custom("a pair with fewer than two elements");
-        let key = seq.next_element_seed(AtomSeed(PhantomData))?.ok_or_else(short)?;
-        let value = seq.next_element_seed(AtomSeed(PhantomData))?.ok_or_else(short)?;
-        end_of(&mut seq)?;
-        Ok((key, value))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn encoded<T: ColumnValue>(value: &T) -> String {
         let mut out = String::new();
@@ -600,5 +363,41 @@ mod tests {
         assert!(BTreeMap::<String, String>::decode(r#"["map",[["a","b","c"]]]"#).is_err());
         assert!(Vec::<Uuid>::decode(r#"["uuid","nonsense"]"#).is_err());
         assert!(Vec::<Uuid>::decode(r#"["named-uuid","x"]"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_leads_from_the_old_to_the_new(
+            old in prop::collection::btree_map("[a-c]{0,2}", any::<i64>(), 0..8),
+            new in prop::collection::btree_map("[a-c]{0,2}", any::<i64>(), 0..8),
+        ) {
+            // As `ovsdb-server(7)` defines it: pairs of one side only, and the new value of others.
+            let mut pairs: BTreeMap<String, i64> =
+                old.iter().filter(|(key, _)| !new.contains_key(*key)).map(|(k, v)| (k.clone(), *v)).collect();
+            pairs.extend(new.iter().filter(|(k, v)| old.get(*k) != Some(v)).map(|(k, v)| (k.clone(), *v)));
+            let mut map = old.clone();
+            map.apply(&encoded(&pairs)).unwrap();
+            prop_assert_eq!(&map, &new);
+
+            let (old_keys, new_keys): (Vec<String>, Vec<String>) =
+                (old.into_keys().collect(), new.into_keys().collect());
+            let differ = |a: &[String], b: &[String]| -> Vec<String> {
+                a.iter().filter(|key| !b.contains(key)).cloned().collect()
+            };
+            let toggled = [differ(&old_keys, &new_keys), differ(&new_keys, &old_keys)].concat();
+            let mut set = old_keys;
+            set.apply(&encoded(&toggled)).unwrap();
+            prop_assert_eq!(set, new_keys);
+        }
+
+        #[test]
+        fn what_is_encoded_decodes(map in prop::collection::btree_map("\\PC{0,6}", "\\PC{0,6}", 0..5),
+            text in "[\\[\\]\"a-z0-9,. {}:-]{0,24}",
+        ) {
+            prop_assert_eq!(BTreeMap::decode(&encoded(&map)).unwrap(), map);
+            // Any text at all: an error or a value, never a panic.
+            let _ = BTreeMap::<String, i64>::decode(&text);
+            let _ = Vec::<Uuid>::decode(&text);
+        }
     }
 }

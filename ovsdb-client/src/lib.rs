@@ -9,6 +9,7 @@ mod client;
 pub mod column;
 mod connection;
 mod db;
+mod decode;
 mod plan;
 mod remote;
 pub mod rows;
