@@ -285,6 +285,14 @@ fn two_clients_share_a_lock_one_after_the_other() {
     second.until("lock", |driver| driver.session.is_locked());
     assert_eq!(second.session.db().open_vswitch.values().next().unwrap().cur_cfg, 3);
     assert_eq!(transact(&mut second, &txn).unwrap().changed, 1);
+
+    // A thief is noticed, and nothing is written any more.
+    let mut thief = Client::connect(&server.remote()).unwrap();
+    thief.call("steal", r#"["ovs_vswitchd"]"#).unwrap();
+    second.until("loss", |driver| driver.count(|e| matches!(e, SessionEvent::LockLost)) == 1);
+    assert_eq!(transact(&mut second, &txn).unwrap_err(), TxnError::NotLocked);
+    drop(thief);
+    second.until("lock", |driver| driver.session.is_locked());
 }
 
 #[test]
