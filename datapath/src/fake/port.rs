@@ -56,6 +56,11 @@ impl MemoryPort {
         let _ = rustix::io::write(&self.0.ready, &1u64.to_ne_bytes());
     }
 
+    /// Frames that the switch has not taken yet.
+    pub fn waiting(&self) -> usize {
+        self.0.to_switch.lock().len()
+    }
+
     /// Takes what the switch has sent since the last call.
     pub fn sent(&self) -> Vec<Packet> {
         std::mem::take(&mut *self.0.from_switch.lock())

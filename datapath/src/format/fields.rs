@@ -37,7 +37,13 @@ impl Fields {
     }
 
     /// Shows a field unless nothing of it is looked at.
-    fn put(&mut self, name: &'static str, value: String, mask: Mask, mask_text: impl Fn() -> String) {
+    fn put(
+        &mut self,
+        name: &'static str,
+        value: String,
+        mask: Mask,
+        mask_text: impl Fn() -> String,
+    ) {
         let text = match mask {
             Mask::Empty if !self.more => return,
             Mask::Full => value,

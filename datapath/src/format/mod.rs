@@ -6,6 +6,8 @@
 
 mod actions;
 mod fields;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -88,9 +90,9 @@ fn ufid(flow: &FlowHandle) -> String {
     // identity in every run of the program.
     let run = |start: u64| {
         let words = flow.key.words().iter().chain(flow.mask.words());
-        words.flat_map(|w| w.to_le_bytes()).fold(start, |h, b| {
-            (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        words
+            .flat_map(|w| w.to_le_bytes())
+            .fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
     };
     let (a, b) = (run(0xcbf2_9ce4_8422_2325), run(0x9ae1_6a3b_2f90_404f));
     format!(
