@@ -18,6 +18,8 @@ use super::{Used, options};
 pub struct WantBridge {
     pub uuid: Uuid,
     pub name: String,
+    /// `system` or `netdev`; both are the datapath in this process.
+    pub datapath_type: String,
     /// `other_config:hwaddr`.
     pub hwaddr: Option<EthAddr>,
     /// `other_config:datapath-id`.
@@ -94,6 +96,10 @@ pub(super) fn want(
     WantBridge {
         uuid,
         name: row.name.clone(),
+        datapath_type: match row.datapath_type.as_str() {
+            "" => "system".to_owned(),
+            other => other.to_owned(),
+        },
         hwaddr,
         datapath_id,
         default_mac: default_mac(uuid),

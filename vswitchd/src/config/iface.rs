@@ -78,6 +78,27 @@ pub struct WantIface {
     pub priority: i32,
 }
 
+impl WantIface {
+    /// An internal device without a row of its own.
+    pub(super) fn internal(uuid: Uuid, name: &str) -> WantIface {
+        WantIface {
+            uuid,
+            name: name.to_owned(),
+            kind: DeviceKind::Internal,
+            local: false,
+            mac: None,
+            mtu: None,
+            ofport_request: None,
+            ofport: None,
+            options: BTreeMap::new(),
+            lacp_port_id: 0,
+            lacp_port_priority: u16::MAX,
+            lacp_key: 0,
+            priority: 0,
+        }
+    }
+}
+
 /// The first reserved OpenFlow port number (`OFPP_MAX`, OpenFlow 1.0).
 const OFPP_MAX: i64 = 0xff00;
 

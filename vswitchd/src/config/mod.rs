@@ -52,6 +52,8 @@ pub struct SwitchOptions {
     pub max_idle: Duration,
     /// `max-revalidator`: the longest time between two rounds of the revalidator.
     pub max_revalidator: Duration,
+    /// `vlan-limit`: VLAN tags that are looked at, 1 or 2; 0 = as many as can be.
+    pub vlan_limit: u8,
 }
 
 impl Default for SwitchOptions {
@@ -61,6 +63,7 @@ impl Default for SwitchOptions {
             flow_limit: 200_000,
             max_idle: Duration::from_secs(10),
             max_revalidator: Duration::from_millis(500),
+            vlan_limit: 1,
         }
     }
 }
@@ -112,6 +115,7 @@ fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOpti
         flow_limit: s.number(&options::FLOW_LIMIT) as usize,
         max_idle: millis(s.number_raised(&options::MAX_IDLE)),
         max_revalidator: millis(s.number_raised(&options::MAX_REVALIDATOR)),
+        vlan_limit: s.number(&options::VLAN_LIMIT) as u8,
     }
 }
 

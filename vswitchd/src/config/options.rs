@@ -180,6 +180,7 @@ pub const BRIDGE: &[Opt] = &[
 // Open_vSwitch.other_config.
 pub const STATS_UPDATE_INTERVAL: Opt = number("stats-update-interval", 5000, MAX_MS, 5000, "ms");
 pub const FLOW_LIMIT: Opt = number("flow-limit", 0, u32::MAX as i64, 200_000, "flows");
+pub const VLAN_LIMIT: Opt = number_or_off("vlan-limit", 1, 2, 1, "tags, 0 = as many as can be");
 pub const MAX_IDLE: Opt = number("max-idle", 100, MAX_MS, 10_000, "ms");
 pub const MAX_REVALIDATOR: Opt = number("max-revalidator", 100, MAX_MS, 500, "ms");
 

@@ -23,6 +23,8 @@ pub struct WantPort {
     pub vlan: u16,
     /// Empty = all.
     pub trunks: BTreeSet<u16>,
+    /// Customer VLANs of a `dot1q-tunnel` port; empty = all.
+    pub cvlans: BTreeSet<u16>,
     pub priority_tags: PriorityTags,
     pub protected: bool,
     /// `mac`: the address that this port offers the bridge.
@@ -30,7 +32,7 @@ pub struct WantPort {
     /// `fake_bridge`: an internal port that stands for a VLAN.
     pub fake_bridge: bool,
     /// A bond that also gets an internal device of its own name (`bond_fake_iface`).
-    pub fake_iface: bool,
+    pub fake_iface: Option<WantIface>,
     /// The row names two or more interfaces.
     pub bond: Option<WantBond>,
     pub lacp: Option<WantLacp>,
@@ -50,6 +52,7 @@ pub(super) fn want(
     warnings: &mut Vec<Warning>,
 ) -> WantPort {
     let (vlan_mode, vlan, trunks) = vlans(row, warnings);
+    let cvlans = vlan_set("port", &row.name, "cvlans", &row.cvlans, warnings);
     let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
     s.unknown(options::PORT);
     let priority_tags = match s.word(&options::PRIORITY_TAGS, false) {
@@ -85,11 +88,14 @@ pub(super) fn want(
         vlan_mode,
         vlan,
         trunks,
+        cvlans,
         priority_tags,
         protected: row.protected,
         mac,
         fake_bridge: row.fake_bridge,
-        fake_iface: row.bond_fake_iface && is_bond,
+        fake_iface: (row.bond_fake_iface && is_bond)
+            .then(|| WantIface::internal(uuid, &row.name))
+            .filter(|f| ifaces.iter().all(|i| i.name != f.name)),
         bond,
         lacp,
         ifaces,

@@ -1,0 +1,455 @@
+//! From the wanted state to devices, datapath ports, bonds and bridges.
+//!
+//! [`Switch::apply`] compares the wanted state with what there is and touches only what differs:
+//! applying the same state twice does nothing, and members come and go without the rest of their
+//! bond noticing. The order keeps packets moving:
+//!
+//! ```text
+//!  open new devices ─▶ links: tables with the new members ─▶ ofproto: bundles, flows looked at
+//!                                                            ─▶ close what is no longer wanted
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `device` | opening one device, and what the kernel says of it |
+//! | `number` | OpenFlow and datapath port numbers |
+//! | `picture` | what ofproto and the links thread are told |
+
+mod device;
+mod number;
+mod picture;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bond::{Forwarding, MemberId, OutputRule};
+use datapath::{Datapath, PortNo, TableId};
+use netdev::link;
+use ofproto::{BondHandle, OfPort};
+use wire::{EthAddr, Time};
+
+pub use self::device::Attached;
+use self::device::Opened;
+use crate::config::{Desired, DeviceKind, WantBridge, WantIface, mac};
+use crate::links::{LinkNews, Links};
+use crate::modules::BRIDGE;
+
+/// The parts that a configuration is applied to.
+pub struct Parts<'a> {
+    pub datapath: &'a dyn Datapath,
+    pub links: &'a Links,
+    pub ofproto: &'a ofproto::Switch,
+    pub now: Time,
+}
+
+/// A bridge as it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningBridge {
+    pub mac: EthAddr,
+    pub datapath_id: u64,
+}
+
+/// What there is.
+#[derive(Default)]
+pub struct Switch {
+    /// By interface name.
+    pub attached: BTreeMap<String, Attached>,
+    /// Why an interface does not work, by name.
+    pub errors: BTreeMap<String, String>,
+    /// By name.
+    pub bridges: BTreeMap<String, RunningBridge>,
+    /// By port name.
+    bonds: BTreeMap<String, Arc<BondHandle>>,
+    /// Datapath numbers that were free'd lately: flows may still name them.
+    quarantine: BTreeMap<PortNo, Time>,
+    next_member: u32,
+    next_table: u32,
+    /// The state that was applied last, without the columns that the switch writes itself.
+    applied: Option<Desired>,
+    /// A device came or went since.
+    stale: bool,
+}
+
+impl Switch {
+    /// Takes in news of a kernel device. True if [`Switch::apply`] has something to do.
+    pub fn link_news(&mut self, name: &str, news: &LinkNews) -> bool {
+        let stale = match (self.attached.get_mut(name), news) {
+            (Some(a), LinkNews::Changed(info)) if a.ifindex() == Some(info.ifindex) => {
+                let moved = a.link.mac != info.mac || a.link.mtu != info.mtu;
+                a.link = info.clone();
+                moved
+            }
+            // Another device under the same name, unless this is old news.
+            (Some(a), LinkNews::Changed(_)) if a.ifindex().is_some() => {
+                let now = link::get(name).map(|l| l.ifindex).ok();
+                a.gone |= now != a.ifindex();
+                a.gone
+            }
+            (Some(a), LinkNews::Gone { ifindex }) if a.ifindex() == Some(*ifindex) => {
+                a.gone = true;
+                true
+            }
+            (Some(_), LinkNews::Changed(_) | LinkNews::Gone { .. }) => false,
+            (None, LinkNews::Changed(_)) => self.errors.contains_key(name),
+            (None, LinkNews::Gone { .. }) => false,
+        };
+        self.stale |= stale;
+        stale
+    }
+
+    /// Makes the switch what `desired` says, as far as the devices allow.
+    pub fn apply(&mut self, desired: &Desired, parts: &Parts<'_>) {
+        if !self.stale && self.applied.as_ref() == Some(desired) {
+            return;
+        }
+        self.stale = false;
+        let wanted = wanted(desired);
+        let mut doomed = self.detach(&wanted, parts);
+        self.renumber(&wanted);
+        self.errors.retain(|name, _| wanted.contains_key(name.as_str()));
+        // Numbers asked for are given out first.
+        let (asked, rest): (Vec<_>, Vec<_>) =
+            ordered(desired).into_iter().partition(|w| w.iface.ofport_request.is_some());
+        for want in asked.into_iter().chain(rest) {
+            self.attach(&want, parts, &mut doomed);
+        }
+        self.addresses(desired, parts);
+        self.mtus(desired, parts);
+        self.make_bonds(desired);
+        if !parts.links.configure(self.link_ports(desired)) {
+            crate::err!(BRIDGE, "the links thread does not answer");
+        }
+        parts.ofproto.configure(parts.now, self.switch_config(desired));
+        for (name, port_no) in doomed {
+            self.close(&name, port_no, parts);
+        }
+        self.forget_bonds(desired, parts);
+        self.applied = Some(desired.clone());
+    }
+
+    /// Lets go of everything, in an orderly way, because another daemon has the lock.
+    pub fn clear(&mut self, parts: &Parts<'_>) {
+        self.stale = true;
+        self.apply(&Desired::default(), parts);
+    }
+
+    /// Takes out what is not wanted any more, or not like that. The datapath ports are closed
+    /// later, except where the name is needed at once.
+    fn detach(
+        &mut self,
+        wanted: &BTreeMap<&str, Want<'_>>,
+        parts: &Parts<'_>,
+    ) -> Vec<(String, PortNo)> {
+        let mut doomed = Vec::new();
+        let gone: Vec<String> = self
+            .attached
+            .iter()
+            .filter(|(name, a)| match wanted.get(name.as_str()) {
+                Some(w) => a.gone || !a.serves(w.iface) || a.fake != w.fake,
+                None => true,
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            let Some(a) = self.attached.remove(&name) else { continue };
+            crate::info!(
+                BRIDGE,
+                "bridge {}: deleted interface {name} on port {}",
+                a.bridge,
+                a.of_port.0
+            );
+            if let Some(port_no) = a.port_no {
+                if wanted.contains_key(name.as_str()) {
+                    self.close(&name, port_no, parts);
+                } else {
+                    doomed.push((name, port_no));
+                }
+            }
+        }
+        doomed
+    }
+
+    fn close(&mut self, name: &str, port_no: PortNo, parts: &Parts<'_>) {
+        if let Err(e) = parts.datapath.port_del(port_no) {
+            crate::warn!(BRIDGE, "interface {name}: cannot remove datapath port ({e})");
+        }
+        self.quarantine.insert(port_no, parts.now);
+    }
+
+    /// Interfaces whose number was asked for otherwise, or that moved to another bridge, lose it.
+    fn renumber(&mut self, wanted: &BTreeMap<&str, Want<'_>>) {
+        let mut used: BTreeMap<(String, OfPort), String> = BTreeMap::new();
+        let mut change = Vec::new();
+        for (name, a) in &self.attached {
+            let Some(w) = wanted.get(name.as_str()) else { continue };
+            let asked = w.iface.ofport_request.map(OfPort);
+            let local = (a.of_port == OfPort::LOCAL) == w.iface.local;
+            if a.bridge != w.bridge.name || !local {
+                change.push((name.clone(), None));
+            } else if asked.is_some_and(|p| p != a.of_port) && !w.iface.local {
+                change.push((name.clone(), asked));
+            } else {
+                used.insert((a.bridge.clone(), a.of_port), name.clone());
+            }
+        }
+        for (name, asked) in change {
+            let Some(w) = wanted.get(name.as_str()) else { continue };
+            let bridge = w.bridge.name.clone();
+            // Whoever asked for this number too, and has it, keeps it.
+            if let Some(port) = asked
+                && let Some(victim) = used.get(&(bridge.clone(), port)).cloned()
+            {
+                let theirs = wanted.get(victim.as_str()).and_then(|v| v.iface.ofport_request);
+                if theirs == Some(port.0) {
+                    continue;
+                }
+                used.remove(&(bridge.clone(), port));
+                let free = number::of_port(w.bridge, None, None, &self.numbers(&bridge, &victim));
+                if let Some(v) = self.attached.get_mut(&victim) {
+                    v.of_port = free;
+                }
+            }
+            let taken = self.numbers(&bridge, &name);
+            let number = if w.iface.local {
+                OfPort::LOCAL
+            } else {
+                number::of_port(w.bridge, w.iface.ofport_request, w.iface.ofport, &taken)
+            };
+            if let Some(a) = self.attached.get_mut(&name) {
+                a.of_port = number;
+                a.bridge.clone_from(&bridge);
+            }
+        }
+    }
+
+    /// Numbers in use on a bridge by others than `name`.
+    fn numbers(&self, bridge: &str, name: &str) -> BTreeSet<OfPort> {
+        self.attached
+            .iter()
+            .filter(|(n, a)| a.bridge == bridge && *n != name)
+            .map(|(_, a)| a.of_port)
+            .collect()
+    }
+
+    fn attach(&mut self, want: &Want<'_>, parts: &Parts<'_>, doomed: &mut Vec<(String, PortNo)>) {
+        let Want { bridge, port, iface, fake } = *want;
+        let name = &iface.name;
+        if let Some(a) = self.attached.get_mut(name) {
+            a.port = port.to_owned();
+            a.uuid = iface.uuid;
+            if let DeviceKind::Patch { .. } = iface.kind {
+                a.kind = iface.kind.clone();
+            }
+            self.errors.remove(name);
+            return;
+        }
+        let opened = match device::open(iface) {
+            Ok(opened) => opened,
+            Err(text) => {
+                if self.errors.insert(name.clone(), text.clone()).as_ref() != Some(&text) {
+                    crate::warn!(BRIDGE, "{text}");
+                }
+                return;
+            }
+        };
+        let Opened { io, link, dummy } = opened;
+        let port_no = match io {
+            None => None,
+            Some(io) => {
+                let avoid: BTreeSet<PortNo> = doomed.iter().map(|d| d.1).collect();
+                match number::add(parts, name, io, &self.attached, &avoid, &mut self.quarantine) {
+                    Ok(port_no) => Some(port_no),
+                    Err(e) => {
+                        let text = format!("could not add network device {name} to ofproto ({e})");
+                        crate::warn!(BRIDGE, "{text}");
+                        self.errors.insert(name.clone(), text);
+                        return;
+                    }
+                }
+            }
+        };
+        let of_port = if iface.local {
+            OfPort::LOCAL
+        } else {
+            let taken = self.numbers(&bridge.name, name);
+            number::of_port(bridge, iface.ofport_request, iface.ofport, &taken)
+        };
+        self.next_member += 1;
+        crate::info!(
+            BRIDGE,
+            "bridge {}: added interface {name} on port {}",
+            bridge.name,
+            of_port.0
+        );
+        self.errors.remove(name);
+        self.attached.insert(
+            name.clone(),
+            Attached {
+                uuid: iface.uuid,
+                bridge: bridge.name.clone(),
+                port: port.to_owned(),
+                kind: iface.kind.clone(),
+                member: MemberId(self.next_member),
+                of_port,
+                port_no,
+                link,
+                dummy,
+                fake,
+                gone: false,
+            },
+        );
+    }
+
+    /// Addresses: of the bridges, of their own ports, and of internal ports that ask for one.
+    fn addresses(&mut self, desired: &Desired, parts: &Parts<'_>) {
+        let mut bridges = BTreeMap::new();
+        for bridge in &desired.bridges {
+            let own = |name: &str| {
+                let a = self.attached.get(name).filter(|a| a.bridge == bridge.name)?;
+                Some(a.link.mac)
+            };
+            let address = mac::bridge_mac(bridge, own);
+            let datapath_id = bridge.datapath_id.unwrap_or(address.to_u64());
+            let mut set: Vec<(String, EthAddr)> = vec![(bridge.name.clone(), address)];
+            for port in &bridge.ports {
+                for iface in
+                    port.ifaces.iter().filter(|i| i.kind == DeviceKind::Internal && !i.local)
+                {
+                    let fake = || mac::fake_bridge_mac(bridge, port.vlan, own);
+                    let mac = iface.mac.or_else(|| port.fake_bridge.then(fake));
+                    set.extend(mac.map(|mac| (iface.name.clone(), mac)));
+                }
+            }
+            for (name, mac) in set {
+                self.set_mac(&name, mac);
+            }
+            let running = RunningBridge { mac: address, datapath_id };
+            let before = self.bridges.get(&bridge.name);
+            if before.is_none_or(|b| b.datapath_id != datapath_id) {
+                crate::info!(
+                    BRIDGE,
+                    "bridge {}: using datapath ID {datapath_id:016x}",
+                    bridge.name
+                );
+            }
+            bridges.insert(bridge.name.clone(), running);
+        }
+        self.bridges = bridges;
+    }
+
+    fn set_mac(&mut self, name: &str, mac: EthAddr) {
+        let Some(a) = self.attached.get_mut(name) else { return };
+        if a.link.mac == mac {
+            return;
+        }
+        if a.ifindex().is_some()
+            && let Err(e) = link::set_mac(name, mac)
+        {
+            crate::err!(BRIDGE, "interface {name}: setting MAC failed ({e})");
+            return;
+        }
+        a.link.mac = mac;
+    }
+
+    /// `mtu_request`; internal ports without one take the smallest MTU of the bridge's others.
+    fn mtus(&mut self, desired: &Desired, parts: &Parts<'_>) {
+        for bridge in &desired.bridges {
+            let ifaces: Vec<&WantIface> = bridge.ports.iter().flat_map(|p| &p.ifaces).collect();
+            for iface in ifaces.iter().filter(|i| i.mtu.is_some()) {
+                self.set_mtu(&iface.name, iface.mtu.unwrap_or_default());
+            }
+            let others = ifaces.iter().filter(|i| i.kind == DeviceKind::System);
+            let smallest = others
+                .filter_map(|i| self.attached.get(&i.name))
+                .map(|a| a.link.mtu)
+                .filter(|m| *m != 0)
+                .min();
+            for iface in ifaces.iter().filter(|i| i.kind == DeviceKind::Internal) {
+                if let (None, Some(mtu)) = (iface.mtu, smallest) {
+                    self.set_mtu(&iface.name, mtu);
+                }
+            }
+        }
+    }
+
+    fn set_mtu(&mut self, name: &str, mtu: u32) {
+        let Some(a) = self.attached.get_mut(name) else { return };
+        if a.link.mtu == mtu || a.ifindex().is_none() {
+            return;
+        }
+        match link::set_mtu(name, mtu) {
+            Ok(()) => a.link.mtu = mtu,
+            Err(e) => crate::warn!(BRIDGE, "interface {name}: setting MTU failed ({e})"),
+        }
+    }
+
+    /// A handle for every bond that has none yet. Its table admits and sends nothing until the
+    /// links thread has looked at the links.
+    fn make_bonds(&mut self, desired: &Desired) {
+        for port in desired.bridges.iter().flat_map(|b| &b.ports).filter(|p| p.bond.is_some()) {
+            if self.bonds.contains_key(&port.name) {
+                continue;
+            }
+            let used: BTreeSet<u32> = self.bonds.values().map(|b| b.recirc_id).collect();
+            let recirc_id = (1..).find(|id| !used.contains(id)).unwrap_or(u32::MAX);
+            self.next_table += 1;
+            let handle = BondHandle {
+                table: TableId(self.next_table),
+                forwarding: arc_swap::ArcSwap::from_pointee(Forwarding {
+                    generation: 0,
+                    output: OutputRule::Drop,
+                    buckets: [None; bond::BUCKETS],
+                    admission: Vec::new(),
+                }),
+                recirc_id,
+            };
+            self.bonds.insert(port.name.clone(), Arc::new(handle));
+        }
+    }
+
+    fn forget_bonds(&mut self, desired: &Desired, parts: &Parts<'_>) {
+        let ports = || desired.bridges.iter().flat_map(|b| &b.ports);
+        self.bonds.retain(|name, handle| {
+            let stays = ports().any(|p| p.name == *name && p.bond.is_some());
+            if !stays {
+                parts.datapath.table_remove(handle.table);
+            }
+            stays
+        });
+    }
+
+    pub fn bond_handle(&self, port: &str) -> Option<&Arc<BondHandle>> {
+        self.bonds.get(port)
+    }
+}
+
+/// An interface and where it belongs.
+#[derive(Clone, Copy)]
+struct Want<'a> {
+    bridge: &'a WantBridge,
+    port: &'a str,
+    iface: &'a WantIface,
+    /// A bond's internal device (`bond_fake_iface`): a datapath port without a row.
+    fake: bool,
+}
+
+/// In the order in which numbers are given out.
+fn ordered(desired: &Desired) -> Vec<Want<'_>> {
+    let mut all = Vec::new();
+    for bridge in &desired.bridges {
+        for port in &bridge.ports {
+            let want = |iface, fake| Want { bridge, port: &port.name, iface, fake };
+            all.extend(port.ifaces.iter().map(|iface| want(iface, false)));
+            all.extend(port.fake_iface.iter().map(|iface| want(iface, true)));
+        }
+    }
+    all
+}
+
+fn wanted(desired: &Desired) -> BTreeMap<&str, Want<'_>> {
+    let mut map = BTreeMap::new();
+    for want in ordered(desired) {
+        map.entry(want.iface.name.as_str()).or_insert(want);
+    }
+    map
+}

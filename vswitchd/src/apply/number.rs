@@ -1,0 +1,100 @@
+//! Port numbers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use datapath::{DatapathError, PortNo};
+use netdev::PacketIo;
+use ofproto::OfPort;
+use wire::Time;
+
+use super::{Attached, Parts};
+use crate::config::WantBridge;
+
+/// How long a datapath number that was closed is not given out again: until the revalidator has
+/// surely looked at every flow that names it.
+const QUARANTINE: Duration = Duration::from_secs(3);
+
+/// The first reserved OpenFlow port number.
+const OFPP_MAX: u32 = 0xff00;
+
+/// The number asked for, else the one of the last run, else the lowest that is free and that no
+/// other interface of the bridge asks for or had.
+pub(super) fn of_port(
+    bridge: &WantBridge,
+    asked: Option<u32>,
+    last: Option<u32>,
+    taken: &BTreeSet<OfPort>,
+) -> OfPort {
+    let free = |p: &u32| !taken.contains(&OfPort(*p));
+    if let Some(p) = asked.filter(free).or(last.filter(free)) {
+        return OfPort(p);
+    }
+    let others: BTreeSet<u32> = bridge
+        .ports
+        .iter()
+        .flat_map(|p| &p.ifaces)
+        .filter_map(|i| i.ofport_request.or(i.ofport))
+        .collect();
+    let lowest = (1..OFPP_MAX).find(|p| free(p) && !others.contains(p));
+    OfPort(lowest.or_else(|| (1..OFPP_MAX).find(free)).unwrap_or(OFPP_MAX - 1))
+}
+
+/// Adds a device to the datapath under a number that no flow can still name.
+pub(super) fn add(
+    parts: &Parts<'_>,
+    name: &str,
+    io: Box<dyn PacketIo>,
+    attached: &BTreeMap<String, Attached>,
+    doomed: &BTreeSet<PortNo>,
+    quarantine: &mut BTreeMap<PortNo, Time>,
+) -> Result<PortNo, DatapathError> {
+    quarantine.retain(|_, since| parts.now.since(*since) < QUARANTINE);
+    let used: BTreeSet<PortNo> = attached.values().filter_map(|a| a.port_no).collect();
+    let number = (1..)
+        .map(PortNo)
+        .find(|p| !used.contains(p) && !doomed.contains(p) && !quarantine.contains_key(p));
+    parts.datapath.port_add(name, io, number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DummyPolicy, desired};
+    use ovsdb::Uuid;
+    use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
+
+    fn bridge(ifaces: &[(&str, Option<i64>, Option<i64>)]) -> WantBridge {
+        let mut t = Tables::default();
+        let id = |n: u128| Uuid::from_u128(n);
+        let mut ports = Vec::new();
+        for (n, (name, asked, last)) in ifaces.iter().enumerate() {
+            let (p, i) = (id(100 + n as u128), id(200 + n as u128));
+            ports.push(p);
+            let name = (*name).to_owned();
+            let iface = Interface {
+                name: name.clone(),
+                ofport_request: *asked,
+                ofport: *last,
+                ..Interface::default()
+            };
+            t.interfaces.insert(i, iface);
+            t.ports.insert(p, Port { name, interfaces: vec![i], ..Port::default() });
+        }
+        t.bridges.insert(id(2), Bridge { name: "br0".into(), ports, ..Bridge::default() });
+        let root = OpenVSwitch { bridges: vec![id(2)], ..OpenVSwitch::default() };
+        t.open_vswitch.insert(id(1), root);
+        desired(&t, DummyPolicy::Off).bridges.remove(0)
+    }
+
+    #[test]
+    fn openflow_numbers() {
+        let br = bridge(&[("a", Some(3), None), ("b", None, Some(1)), ("c", None, None)]);
+        let none = BTreeSet::new();
+        assert_eq!(of_port(&br, Some(3), None, &none), OfPort(3), "asked for");
+        assert_eq!(of_port(&br, None, Some(1), &none), OfPort(1), "of the last run");
+        assert_eq!(of_port(&br, None, None, &none), OfPort(2), "nobody's");
+        let taken = BTreeSet::from([OfPort(3), OfPort(2)]);
+        assert_eq!(of_port(&br, Some(3), None, &taken), OfPort(4), "taken by another");
+    }
+}

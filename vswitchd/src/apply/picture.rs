@@ -1,0 +1,199 @@
+//! What ofproto and the links thread are told of the wanted state, with the numbers filled in.
+
+use std::collections::BTreeMap;
+
+use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberConfig};
+use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, SwitchConfig};
+
+use super::device::Attached;
+use super::{RunningBridge, Switch};
+use crate::config::{Desired, DeviceKind, WantBond, WantIface, WantPort};
+use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind};
+
+impl Switch {
+    /// The interfaces of a port that work.
+    fn working<'a>(
+        &'a self,
+        port: &'a WantPort,
+    ) -> impl Iterator<Item = (&'a WantIface, &'a Attached)> {
+        port.ifaces.iter().filter_map(|i| Some((i, self.attached.get(&i.name)?)))
+    }
+
+    pub(super) fn switch_config(&self, desired: &Desired) -> SwitchConfig {
+        let mut bridges = Vec::new();
+        for bridge in &desired.bridges {
+            let Some(running) = self.bridges.get(&bridge.name) else { continue };
+            let bundles = bridge
+                .ports
+                .iter()
+                .map(|port| self.bundle(port))
+                .filter(|b| !b.ifaces.is_empty())
+                .collect();
+            bridges.push(BridgeConfig {
+                name: bridge.name.clone(),
+                datapath_type: bridge.datapath_type.clone(),
+                mac: running.mac,
+                datapath_id: running.datapath_id,
+                fail_mode: bridge.fail_mode,
+                mac_aging: bridge.mac_aging,
+                mac_table_size: bridge.mac_table_size,
+                forward_bpdu: bridge.forward_bpdu,
+                flood_vlans: bridge.flood_vlans.clone(),
+                bundles,
+            });
+        }
+        SwitchConfig { vlan_limit: desired.switch.vlan_limit, bridges }
+    }
+
+    fn bundle(&self, port: &WantPort) -> BundleConfig {
+        let ifaces = self
+            .working(port)
+            .map(|(want, a)| IfaceConfig {
+                name: want.name.clone(),
+                of_port: a.of_port,
+                member: port.bond.is_some().then_some(a.member),
+                mac: a.link.mac,
+                kind: match (&want.kind, a.port_no) {
+                    (DeviceKind::Patch { peer }, _) => IfaceKind::Patch { peer: peer.clone() },
+                    (_, Some(port_no)) => IfaceKind::Datapath(port_no),
+                    // Not a patch port and without a number: leads nowhere.
+                    (_, None) => IfaceKind::Patch { peer: String::new() },
+                },
+                type_name: want.kind.name().to_owned(),
+                shown: match &want.kind {
+                    DeviceKind::Patch { peer } => {
+                        BTreeMap::from([("peer".to_owned(), peer.clone())])
+                    }
+                    DeviceKind::System
+                    | DeviceKind::Internal
+                    | DeviceKind::Tap
+                    | DeviceKind::Dummy
+                    | DeviceKind::Unknown(_) => BTreeMap::new(),
+                },
+                bfd: false,
+                cfm: false,
+            })
+            .collect();
+        BundleConfig {
+            name: port.name.clone(),
+            vlan_mode: port.vlan_mode,
+            vlan: port.vlan,
+            trunks: port.trunks.clone(),
+            cvlans: port.cvlans.clone(),
+            priority_tags: port.priority_tags,
+            protected: port.protected,
+            ifaces,
+            bond: port.bond.as_ref().and_then(|_| self.bond_handle(&port.name)).cloned(),
+            lacp: port.lacp.is_some(),
+        }
+    }
+
+    /// Bonds, and single interfaces with LACP, that have at least one working interface.
+    pub(super) fn link_ports(&self, desired: &Desired) -> Vec<LinkPort> {
+        let mut ports = Vec::new();
+        for bridge in &desired.bridges {
+            let Some(running) = self.bridges.get(&bridge.name) else { continue };
+            for port in &bridge.ports {
+                ports.extend(self.link_port(&bridge.name, running, port));
+            }
+        }
+        ports
+    }
+
+    fn link_port(
+        &self,
+        bridge: &str,
+        running: &RunningBridge,
+        port: &WantPort,
+    ) -> Option<LinkPort> {
+        let working: Vec<(&WantIface, &Attached)> = self.working(port).collect();
+        let (first, _) = working.first()?;
+        let lacp = port.lacp.as_ref().map(|l| LacpConfig {
+            active: l.active,
+            time: l.time,
+            system_id: l.system_id.unwrap_or(running.mac),
+            system_priority: l.system_priority,
+        });
+        let (kind, detect) = match (&port.bond, lacp) {
+            (Some(bond), lacp) => {
+                let handle = self.bond_handle(&port.name)?.clone();
+                let config = bond_config(port, bond, lacp, handle.recirc_id, &working);
+                (LinkPortKind::Bond { config: Box::new(config), handle }, bond.detect)
+            }
+            (None, Some(lacp)) => {
+                let member = member_lacp(first, working[0].1);
+                (LinkPortKind::Single { lacp, member }, Default::default())
+            }
+            (None, None) => return None,
+        };
+        Some(LinkPort {
+            name: port.name.clone(),
+            bridge: bridge.to_owned(),
+            kind,
+            detect,
+            members: working
+                .iter()
+                .map(|(want, a)| LinkMember {
+                    id: a.member,
+                    name: want.name.clone(),
+                    mac: a.link.mac,
+                    device: match (&a.dummy, a.ifindex()) {
+                        (Some(dummy), _) => LinkDevice::Dummy(dummy.clone()),
+                        (None, Some(ifindex)) => LinkDevice::Kernel { ifindex },
+                        (None, None) => LinkDevice::Patch,
+                    },
+                    port_no: a.port_no,
+                })
+                .collect(),
+        })
+    }
+}
+
+fn member_lacp(want: &WantIface, attached: &Attached) -> LacpMemberConfig {
+    LacpMemberConfig {
+        // As upstream: the OpenFlow port number.
+        port_id: match want.lacp_port_id {
+            0 => attached.of_port.0 as u16,
+            id => id,
+        },
+        port_priority: want.lacp_port_priority,
+        key: want.lacp_key,
+    }
+}
+
+fn bond_config(
+    port: &WantPort,
+    bond: &WantBond,
+    lacp: Option<LacpConfig>,
+    recirc_id: u32,
+    working: &[(&WantIface, &Attached)],
+) -> BondConfig {
+    BondConfig {
+        name: port.name.clone(),
+        mode: bond.mode,
+        updelay: bond.updelay,
+        downdelay: bond.downdelay,
+        hash_basis: bond.hash_basis,
+        primary: bond.primary.clone(),
+        primary_reselect: bond.primary_reselect,
+        failback_delay: bond.failback_delay,
+        failback_limit: bond.failback_limit,
+        all_members_active: bond.all_members_active,
+        lb_output: bond.lb_output,
+        rebalance_interval: bond.rebalance_interval,
+        lacp,
+        lacp_fallback_ab: bond.lacp_fallback_ab,
+        recirc_id,
+        active_member_mac: bond.active_member_mac,
+        members: working
+            .iter()
+            .map(|(want, a)| MemberConfig {
+                id: a.member,
+                name: want.name.clone(),
+                mac: a.link.mac,
+                priority: want.priority,
+                lacp: member_lacp(want, a),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,162 @@
+//! `bond/*` and `lacp/*`.
+
+use bond::{BondStatus, Command, Mode};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use wire::EthAddr;
+
+use super::{Answer, Call, Context};
+use crate::links::{BondError, BondView, LacpView};
+
+/// `bond/list`: the header also where there is no bond.
+pub fn list(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    call.show(&c.links.bonds(), |bonds| {
+        let lines: String = bonds.iter().map(|b| b.status.render_list()).collect();
+        format!("{}{lines}", BondStatus::LIST_HEADER)
+    })
+}
+
+/// What JSON says of a bond: its status, how links are detected, and what is wrong in the rows.
+#[derive(Serialize)]
+struct Show<'a> {
+    #[serde(flatten)]
+    view: &'a BondView,
+    warnings: Vec<String>,
+}
+
+pub fn show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let mut bonds = c.links.bonds();
+    if let Some(port) = call.arg(0) {
+        bonds.retain(|b| b.status.name == port);
+        if bonds.is_empty() {
+            return Err("no such bond".to_owned());
+        }
+    }
+    if !call.json {
+        return Answer::text(bonds.iter().map(|b| b.status.render_show()).collect::<String>());
+    }
+    let warnings = c.view.lock().warnings.clone();
+    let all: BTreeMap<&str, Show<'_>> = bonds
+        .iter()
+        .map(|view| {
+            let names =
+                |row: &str| view.status.name == row || view.links.iter().any(|l| l.name == row);
+            let of_it = warnings
+                .iter()
+                .filter(|w| matches!(w.table, "port" | "interface") && names(&w.row))
+                .map(ToString::to_string)
+                .collect();
+            (view.status.name.as_str(), Show { view, warnings: of_it })
+        })
+        .collect();
+    call.show(&all, |_| String::new())
+}
+
+fn run(c: &Context, call: &Call<'_>, command: Command) -> Result<Answer, String> {
+    let port = call.arg(0).unwrap_or_default();
+    let done = c.links.command(port, command).map_err(|e| e.to_string())?;
+    Answer::text(done)
+}
+
+fn member(call: &Call<'_>) -> String {
+    call.arg(1).unwrap_or_default().to_owned()
+}
+
+pub fn set_active(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    run(c, call, Command::SetActiveMember { member: member(call) })
+}
+
+pub fn enable(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    run(c, call, Command::EnableMember { member: member(call) })
+}
+
+pub fn disable(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    run(c, call, Command::DisableMember { member: member(call) })
+}
+
+pub fn failback(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    run(c, call, Command::Failback)
+}
+
+pub fn migrate(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let member = call.arg(2).unwrap_or_default().to_owned();
+    let hash = call.arg(1).unwrap_or_default();
+    match bucket(hash) {
+        Some(bucket) => run(c, call, Command::Migrate { bucket, member }),
+        None => {
+            let port = call.arg(0).unwrap_or_default();
+            let bonds = c.links.bonds();
+            let bond = bonds
+                .iter()
+                .find(|b| b.status.name == port)
+                .ok_or_else(|| BondError::NoSuchBond.to_string())?;
+            Err(match bond.status.mode {
+                Mode::BalanceSlb => "bad hash",
+                Mode::ActiveBackup | Mode::BalanceTcp => "not an SLB bond",
+            }
+            .to_owned())
+        }
+    }
+}
+
+/// Digits only; what is above 255 is cut to the low 8 bits, as Open vSwitch does.
+fn bucket(text: &str) -> Option<u8> {
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // No digits at all are a 0 there.
+    let n = text.bytes().fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
+    Some(n as u8)
+}
+
+/// `bond/hash MAC [VLAN] [BASIS]`: the bucket of a source in balance-slb.
+pub fn hash(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let number = |at: usize, bad: &str| match call.arg(at) {
+        None => Ok(0),
+        Some(text) => text.parse::<u32>().map_err(|_| bad.to_owned()),
+    };
+    let vlan = number(1, "invalid vlan")?;
+    let basis = number(2, "invalid basis")?;
+    let mac: EthAddr =
+        call.arg(0).unwrap_or_default().parse().map_err(|_| "invalid mac".to_owned())?;
+    let bucket = wire::hash::hash_mac(mac, vlan as u16, basis) & 0xff;
+    call.show(&bucket, |b| b.to_string())
+}
+
+fn lacps(c: &Context, call: &Call<'_>) -> Result<Vec<LacpView>, String> {
+    let mut all = c.links.lacps();
+    if let Some(port) = call.arg(0) {
+        all.retain(|l| l.status.name == port);
+        if all.is_empty() {
+            return Err("no such lacp object".to_owned());
+        }
+    }
+    Ok(all)
+}
+
+pub fn lacp_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    call.show(&lacps(c, call)?, |all| all.iter().map(|l| l.status.render_show()).collect())
+}
+
+pub fn lacp_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    call.show(&lacps(c, call)?, |all| all.iter().map(|l| l.status.render_stats()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets() {
+        for (text, bucket) in [
+            ("0", Some(0)),
+            ("255", Some(255)),
+            ("256", Some(0)),
+            ("", Some(0)),
+            ("x", None),
+            ("-1", None),
+        ] {
+            assert_eq!(super::bucket(text), bucket, "{text}");
+        }
+    }
+}

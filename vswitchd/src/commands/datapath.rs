@@ -1,0 +1,213 @@
+//! `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use datapath::format::{FlowDump, Show};
+use datapath::{FlowHandle, PortNo};
+use serde::Serialize;
+
+use super::{Answer, Call, Context, View};
+
+pub fn dpif_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    call.show(&c.ofproto.dpif_show(), |all| all.iter().map(ToString::to_string).collect())
+}
+
+pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let mut names = Vec::new();
+    for datapath in c.ofproto.dpif_show() {
+        let kind = datapath.name.split('@').next().unwrap_or_default().to_owned();
+        names.extend(datapath.bridges.iter().map(|b| format!("{kind}@{}", b.name)));
+    }
+    call.show(&names, |names| names.iter().map(|n| format!("{n}\n")).collect())
+}
+
+/// The datapaths that exist: one as soon as there is a bridge.
+fn datapaths(c: &Context) -> Vec<String> {
+    c.ofproto.dpif_show().into_iter().map(|d| d.name).collect()
+}
+
+pub fn dump_dps(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    call.show(&datapaths(c), |names| names.iter().map(|n| format!("{n}\n")).collect())
+}
+
+#[derive(Serialize)]
+struct DpctlShow {
+    name: String,
+    hit: u64,
+    missed: u64,
+    lost: u64,
+    flows: u64,
+    ports: Vec<DpctlPort>,
+}
+
+#[derive(Serialize)]
+struct DpctlPort {
+    number: u32,
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl DpctlShow {
+    fn text(&self) -> String {
+        let mut out = format!(
+            "{}:\n  lookups: hit:{} missed:{} lost:{}\n  flows: {}\n",
+            self.name, self.hit, self.missed, self.lost, self.flows
+        );
+        for p in &self.ports {
+            // Writing to a string cannot fail.
+            let _ = if p.kind == "system" {
+                writeln!(out, "  port {}: {}", p.number, p.name)
+            } else {
+                writeln!(out, "  port {}: {} ({})", p.number, p.name, p.kind)
+            };
+        }
+        out
+    }
+}
+
+pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let known = datapaths(c);
+    let mut asked: Vec<String> = Vec::new();
+    for arg in call.args.iter().filter(|a| !a.starts_with('-')) {
+        if !known.contains(arg) {
+            return Err(format!(
+                "ovs-vswitchd: opening datapath {arg} failed (No such file or directory)\n"
+            ));
+        }
+        asked.push(arg.clone());
+    }
+    let stats = c.datapath.stats();
+    let view = c.view.lock().clone();
+    // Where bridges of both types share it, it is shown once under each name.
+    let shown: Vec<DpctlShow> = if asked.is_empty() { known } else { asked }
+        .into_iter()
+        .map(|name| DpctlShow {
+            ports: std::iter::once(DpctlPort {
+                number: 0,
+                name: name.split('@').nth(1).unwrap_or(&name).to_owned(),
+                kind: "tap".to_owned(),
+            })
+            .chain(view.ports.iter().map(|(number, (name, kind))| DpctlPort {
+                number: number.0,
+                name: name.clone(),
+                kind: kind.clone(),
+            }))
+            .collect(),
+            name,
+            hit: stats.hit,
+            missed: stats.missed,
+            lost: stats.lost,
+            flows: stats.flows,
+        })
+        .collect();
+    call.show(&shown, |all| all.iter().map(DpctlShow::text).collect())
+}
+
+/// Renders flows as asked for by `-m` and `--names`.
+fn dumps(c: &Context, call: &Call<'_>, flows: &[Arc<FlowHandle>], view: &View) -> Vec<FlowDump> {
+    let has = |word: &str| call.args.iter().any(|a| a == word);
+    let more = has("-m") || has("--more");
+    let names = (has("--names") || more) && !has("--no-names");
+    let now = c.datapath.now();
+    let table = |id| c.datapath.table(id);
+    let name = |port: PortNo| view.ports.get(&port).map(|p| p.0.clone());
+    let show = Show { table: &table, names: names.then_some(&name as _), more };
+    flows.iter().map(|f| FlowDump::new(f, now, show)).collect()
+}
+
+fn lines(dumps: &[FlowDump]) -> String {
+    let mut out = String::new();
+    for dump in dumps {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{dump}");
+    }
+    out
+}
+
+pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let bridge = call.args.last().map(String::as_str).unwrap_or_default();
+    let view = c.view.lock().clone();
+    if !c.ofproto.list().iter().any(|b| b == bridge) {
+        return Err("no such bridge".to_owned());
+    }
+    let ports: BTreeSet<u32> =
+        view.bridges.get(bridge).into_iter().flatten().map(|p| p.0).collect();
+    let mut flows = c.datapath.flows();
+    flows.retain(|f| ports.contains(&f.key.in_port));
+    call.show(&dumps(c, call, &flows, &view), |d| lines(d))
+}
+
+pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let known = datapaths(c);
+    for arg in call.args.iter().filter(|a| !a.starts_with('-') && !a.contains('=')) {
+        if !known.contains(arg) {
+            return Err("ovs-vswitchd: datapath not found (Invalid argument)\n".to_owned());
+        }
+    }
+    if known.is_empty() {
+        return Err("ovs-vswitchd: no datapaths exist\n".to_owned());
+    }
+    let view = c.view.lock().clone();
+    let flows = c.datapath.flows();
+    call.show(&dumps(c, call, &flows, &view), |d| {
+        if d.is_empty() {
+            String::new()
+        } else {
+            format!("flow-dump from the main thread:\n{}", lines(d))
+        }
+    })
+}
+
+pub fn del_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    match call.arg(0) {
+        Some(dp) if !datapaths(c).iter().any(|d| d == dp) => {
+            Err(format!("ovs-vswitchd: opening datapath {dp} failed (No such file or directory)\n"))
+        }
+        Some(_) if call.args.len() > 1 => {
+            Err("flows from a file cannot be deleted; give no file to delete all".to_owned())
+        }
+        Some(_) | None => {
+            c.datapath.flow_flush();
+            Answer::text("")
+        }
+    }
+}
+
+pub fn upcall_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let status = c.revalidator.ask(|r| r.status()).ok_or("the revalidator does not answer")?;
+    let shown: Vec<ofproto::show::UpcallShow> =
+        datapaths(c).into_iter().map(|name| ofproto::show::UpcallShow { name, status }).collect();
+    call.show(&shown, |all| all.iter().map(ToString::to_string).collect())
+}
+
+/// Text that is no number counts as 0, as it does there.
+pub fn set_flow_limit(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let text = call.arg(0).unwrap_or_default();
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    let limit = digits.parse().unwrap_or(0);
+    let said = c.revalidator.ask(move |r| r.set_flow_limit(limit));
+    Answer::text(said.ok_or("the revalidator does not answer")?)
+}
+
+pub fn enable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    Answer::text(c.ofproto.enable_megaflows(true))
+}
+
+pub fn disable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    Answer::text(c.ofproto.enable_megaflows(false))
+}
+
+pub fn revalidator_wait(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    if !c.revalidator.wait_round() {
+        return Err("the revalidator does not answer".to_owned());
+    }
+    Answer::text("")
+}
+
+pub fn revalidator_purge(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    c.revalidator.ask(|r| r.purge()).ok_or("the revalidator does not answer")?;
+    Answer::text("")
+}

@@ -1,0 +1,177 @@
+//! What `ovs-appctl` can ask: each command's arguments, its answer, its errors.
+//!
+//! An answer is one value with two faces: the text that Open vSwitch prints, and JSON for
+//! `--format json`.
+//!
+//! | file | commands |
+//! |---|---|
+//! | `bond` | `bond/*`, `lacp/*` |
+//! | `bridge` | `fdb/*`, `bridge/*`, `ofproto/list` |
+//! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
+
+pub mod bond;
+pub mod bridge;
+pub mod datapath;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ::datapath::{Datapath, PortNo};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::config::Warning;
+use crate::links::Links;
+use crate::revalidator::Queue;
+use crate::unixctl::{Commands, Format, Reply};
+
+/// What the handlers ask. All of it may be asked from main's thread at any time.
+#[derive(Clone)]
+pub struct Context {
+    pub clock: Clock,
+    pub links: Links,
+    pub ofproto: Arc<ofproto::Switch>,
+    pub datapath: Arc<dyn Datapath>,
+    pub revalidator: Queue,
+    pub view: Arc<Mutex<View>>,
+}
+
+/// What main knows and handlers show.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Datapath ports: name and type (`system` or `tap`), for `dpctl/show`.
+    pub ports: BTreeMap<PortNo, (String, String)>,
+    /// The datapath port of each interface, and the bridge it is on.
+    pub bridges: BTreeMap<String, Vec<PortNo>>,
+    /// What is wrong in the database.
+    pub warnings: Vec<Warning>,
+}
+
+/// What a handler is given.
+pub struct Call<'a> {
+    pub args: &'a [String],
+    /// `--format json`: [`Answer::json`] is wanted.
+    pub json: bool,
+}
+
+impl Call<'_> {
+    /// The argument at `at`, counted from 0 behind the command's name.
+    pub fn arg(&self, at: usize) -> Option<&str> {
+        self.args.get(at).map(String::as_str)
+    }
+}
+
+/// What a handler answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Text(String),
+    Json(Value),
+}
+
+impl Answer {
+    pub fn text(text: impl Into<String>) -> Result<Answer, String> {
+        Ok(Answer::Text(text.into()))
+    }
+}
+
+impl Call<'_> {
+    /// The wanted face of a value.
+    pub fn show<T: serde::Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<Answer, String> {
+        if self.json {
+            serde_json::to_value(value).map(Answer::Json).map_err(|e| e.to_string())
+        } else {
+            Ok(Answer::Text(text(value)))
+        }
+    }
+}
+
+/// A command.
+pub struct Command {
+    pub name: &'static str,
+    pub usage: &'static str,
+    /// Fewest and most arguments.
+    pub args: (usize, usize),
+    pub run: fn(&Context, &Call<'_>) -> Result<Answer, String>,
+}
+
+const fn command(
+    name: &'static str,
+    usage: &'static str,
+    min: usize,
+    max: usize,
+    run: fn(&Context, &Call<'_>) -> Result<Answer, String>,
+) -> Command {
+    Command { name, usage, args: (min, max), run }
+}
+
+/// Every command of this folder.
+pub const ALL: &[Command] = &[
+    command("bond/list", "", 0, 0, bond::list),
+    command("bond/show", "[port]", 0, 1, bond::show),
+    command("bond/migrate", "port hash member", 3, 3, bond::migrate),
+    command("bond/set-active-member", "port member", 2, 2, bond::set_active),
+    command("bond/enable-member", "port member", 2, 2, bond::enable),
+    command("bond/disable-member", "port member", 2, 2, bond::disable),
+    command("bond/hash", "mac [vlan] [basis]", 1, 3, bond::hash),
+    command("bond/failback", "port", 1, 1, bond::failback),
+    command("lacp/show", "[port]", 0, 1, bond::lacp_show),
+    command("lacp/show-stats", "[port]", 0, 1, bond::lacp_stats),
+    command("fdb/show", "bridge", 1, 1, bridge::fdb_show),
+    command("fdb/flush", "[bridge]", 0, 1, bridge::fdb_flush),
+    command("fdb/stats-show", "bridge", 1, 1, bridge::fdb_stats),
+    command("fdb/stats-clear", "[bridge]", 0, 1, bridge::fdb_stats_clear),
+    command("fdb/add", "bridge port vlan mac", 4, 4, bridge::fdb_add),
+    command("fdb/del", "bridge vlan mac", 3, 3, bridge::fdb_del),
+    command("ofproto/list", "", 0, 0, bridge::list),
+    command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge::dump_flows),
+    command("dpif/show", "", 0, 0, datapath::dpif_show),
+    command("dpif/dump-dps", "", 0, 0, datapath::dump_dps_of_bridges),
+    command("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3, datapath::dump_bridge),
+    command("dpctl/show", "[-s] [dp...]", 0, usize::MAX, datapath::dpctl_show),
+    command("dpctl/dump-dps", "", 0, 0, datapath::dump_dps),
+    command(
+        "dpctl/dump-flows",
+        "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]",
+        0,
+        7,
+        datapath::dump_flows,
+    ),
+    command("dpctl/del-flows", "[dp] [file]", 0, 2, datapath::del_flows),
+    command("upcall/show", "", 0, 0, datapath::upcall_show),
+    command("upcall/set-flow-limit", "flow-limit-number", 1, 1, datapath::set_flow_limit),
+    command("upcall/enable-megaflows", "", 0, 0, datapath::enable_megaflows),
+    command("upcall/disable-megaflows", "", 0, 0, datapath::disable_megaflows),
+    command("revalidator/wait", "", 0, 0, datapath::revalidator_wait),
+    command("revalidator/purge", "", 0, 0, datapath::revalidator_purge),
+];
+
+/// Names of old, and of the manual; not listed, as in Open vSwitch.
+const ALIASES: &[(&str, &str)] = &[
+    ("bond/set-active-slave", "bond/set-active-member"),
+    ("bond/enable-slave", "bond/enable-member"),
+    ("bond/disable-slave", "bond/disable-member"),
+    ("lacp/stats-show", "lacp/show-stats"),
+];
+
+/// Registers every command of this folder; `context` finds what they ask.
+pub fn register<C: 'static>(commands: &mut Commands<C>, context: fn(&C) -> &Context) {
+    for command in ALL {
+        let (min, max) = command.args;
+        commands.register(command.name, command.usage, min, max, move |c, req| {
+            let call = Call { args: req.args, json: req.format == Format::Json };
+            match (command.run)(context(c), &call) {
+                Ok(Answer::Text(text)) => Reply::Text(text),
+                Ok(Answer::Json(value)) => Reply::Json(value),
+                Err(text) => Reply::Error(text),
+            }
+        });
+    }
+    for (alias, name) in ALIASES {
+        commands.alias(alias, name);
+    }
+}

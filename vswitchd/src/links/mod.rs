@@ -1,0 +1,189 @@
+//! The links thread: every `Bond`, stand-alone LACP, link detection, and nothing else.
+//!
+//! ```text
+//!              Request (queue + waker)          rtnetlink, MII, slow-protocol sockets, deadlines
+//!   main ───────────────────────────┐                          │
+//!    ▲                              ▼                          ▼
+//!    │  Outbox (latest values)   ┌──────────────── thread ────────────────┐
+//!    └───────────────────────────┤ device: link state    port: the engine │
+//!                                └──┬───────────────┬───────────────┬─────┘
+//!               Datapath::table_publish   BondHandle::forwarding   Work queue
+//!                                   ▼               ▼               ▼
+//!                              packet path      translation     revalidator
+//! ```
+//!
+//! Nothing here waits for another thread: main asks by a queue and reads an [`Outbox`] that keeps
+//! only the latest value of each thing, so it cannot fill up while main is busy; the revalidator
+//! gets work by a queue that merges equal items; the log drops lines rather than wait.
+//!
+//! A dead link moves traffic in one turn of the thread: the event, the engine, one store of the
+//! table. Logging, the database and flows come after.
+
+mod device;
+mod outbox;
+mod port;
+mod thread;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
+
+use bond::{BondConfig, CommandError, LacpConfig, LacpMemberConfig, MemberId};
+use datapath::PortNo;
+use netdev::io::dummy::DummyPort;
+use ofproto::BondHandle;
+use wire::EthAddr;
+
+use crate::config::Detect;
+
+pub use self::device::{LinkView, Source};
+pub use self::outbox::{Letters, LinkNews, MemberLink, Outbox};
+pub use self::port::{BondView, LacpView};
+pub use self::thread::{Setup, spawn};
+
+/// A port that needs the links thread: a bond, or a single interface with LACP.
+#[derive(Clone, Debug)]
+pub struct LinkPort {
+    /// `Port.name`.
+    pub name: String,
+    pub bridge: String,
+    pub kind: LinkPortKind,
+    pub detect: Detect,
+    pub members: Vec<LinkMember>,
+}
+
+#[derive(Clone, Debug)]
+pub enum LinkPortKind {
+    /// Several interfaces; the engine does its LACP.
+    Bond { config: Box<BondConfig>, handle: Arc<BondHandle> },
+    /// One interface with LACP: its own little protocol machine.
+    Single { lacp: LacpConfig, member: LacpMemberConfig },
+}
+
+/// A member's device, as this thread needs it.
+#[derive(Clone, Debug)]
+pub struct LinkMember {
+    pub id: MemberId,
+    pub name: String,
+    pub mac: EthAddr,
+    pub device: LinkDevice,
+    /// `None` for a patch port.
+    pub port_no: Option<PortNo>,
+}
+
+/// Where link state and slow-protocol frames come from.
+#[derive(Clone)]
+pub enum LinkDevice {
+    /// A device of the kernel's.
+    Kernel { ifindex: u32 },
+    /// A device in memory, whose test sets its carrier.
+    Dummy(DummyPort),
+    /// Always up.
+    Patch,
+}
+
+impl std::fmt::Debug for LinkDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LinkDevice::Kernel { ifindex } => write!(f, "Kernel({ifindex})"),
+            LinkDevice::Dummy(_) => f.write_str("Dummy"),
+            LinkDevice::Patch => f.write_str("Patch"),
+        }
+    }
+}
+
+/// What main asks. Each carries where the answer goes; a full or closed answer is dropped.
+pub(crate) enum Request {
+    /// The whole picture; ports that are not in it go away.
+    Configure {
+        ports: Vec<LinkPort>,
+        done: SyncSender<()>,
+    },
+    Bond {
+        port: String,
+        command: bond::Command,
+        done: SyncSender<Result<&'static str, BondError>>,
+    },
+    Bonds {
+        done: SyncSender<Vec<BondView>>,
+    },
+    Lacps {
+        done: SyncSender<Vec<LacpView>>,
+    },
+    Links {
+        done: SyncSender<Vec<LinkView>>,
+    },
+    Stop,
+}
+
+/// Why a bond's command was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BondError {
+    #[error("no such bond")]
+    NoSuchBond,
+    #[error(transparent)]
+    Refused(#[from] CommandError),
+    #[error("the links thread does not answer")]
+    NoAnswer,
+}
+
+/// How long main waits for the links thread, which itself never waits: only a stuck kernel call
+/// can use this up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Main's hand on the thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Links {
+    requests: Sender<Request>,
+    waker: Arc<mio::Waker>,
+    pub outbox: Arc<Outbox>,
+}
+
+impl Links {
+    pub(crate) fn new(waker: Arc<mio::Waker>, outbox: Arc<Outbox>) -> (Links, Receiver<Request>) {
+        let (requests, inbox) = channel();
+        (Links { requests, waker, outbox }, inbox)
+    }
+
+    fn send(&self, request: Request) {
+        // Both fail only when the thread has gone, at exit.
+        let _ = self.requests.send(request);
+        let _ = self.waker.wake();
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(SyncSender<T>) -> Request) -> Option<T> {
+        let (done, answer) = sync_channel(1);
+        self.send(request(done));
+        answer.recv_timeout(PATIENCE).ok()
+    }
+
+    /// Replaces the picture; returns when tables for it are published.
+    pub fn configure(&self, ports: Vec<LinkPort>) -> bool {
+        self.ask(|done| Request::Configure { ports, done }).is_some()
+    }
+
+    /// Runs an operator's command on a bond.
+    pub fn command(&self, port: &str, command: bond::Command) -> Result<&'static str, BondError> {
+        self.ask(|done| Request::Bond { port: port.to_owned(), command, done })
+            .unwrap_or(Err(BondError::NoAnswer))
+    }
+
+    /// Every bond's status, by port name.
+    pub fn bonds(&self) -> Vec<BondView> {
+        self.ask(|done| Request::Bonds { done }).unwrap_or_default()
+    }
+
+    /// LACP of every port that runs it, by port name.
+    pub fn lacps(&self) -> Vec<LacpView> {
+        self.ask(|done| Request::Lacps { done }).unwrap_or_default()
+    }
+
+    /// What is known of every member's link, by name.
+    pub fn links(&self) -> Vec<LinkView> {
+        self.ask(|done| Request::Links { done }).unwrap_or_default()
+    }
+
+    pub fn stop(&self) {
+        self.send(Request::Stop);
+    }
+}

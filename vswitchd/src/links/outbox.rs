@@ -1,0 +1,77 @@
+//! What the links thread tells main: the latest value of each thing.
+//!
+//! There is one slot for each thing that can change, so a main thread that is stuck for minutes
+//! costs no memory and loses nothing that it would still need. The lock is held for a map
+//! operation by either side, never over a call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use netdev::link::{LinkInfo, LinkSettings};
+use parking_lot::Mutex;
+use wire::EthAddr;
+
+use super::device::Source;
+
+/// What became of a kernel device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkNews {
+    Changed(LinkInfo),
+    Gone { ifindex: u32 },
+}
+
+/// A member's link, as its bond sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberLink {
+    pub up: bool,
+    pub source: Source,
+    pub settings: Option<LinkSettings>,
+}
+
+#[derive(Debug, Default)]
+pub struct Letters {
+    /// By device name.
+    pub links: BTreeMap<String, LinkNews>,
+    /// How often each device's carrier has changed since the daemon started.
+    pub resets: BTreeMap<String, u64>,
+    /// Link state of watched members, by interface name.
+    pub members: BTreeMap<String, MemberLink>,
+    /// `Port.bond_active_slave`, by port name.
+    pub active: BTreeMap<String, EthAddr>,
+    /// `Interface.lacp_current`, by interface name.
+    pub lacp_current: BTreeMap<String, Option<bool>>,
+}
+
+impl Letters {
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+            && self.resets.is_empty()
+            && self.members.is_empty()
+            && self.active.is_empty()
+            && self.lacp_current.is_empty()
+    }
+}
+
+/// Shared between the two threads.
+pub struct Outbox {
+    letters: Mutex<Letters>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Outbox {
+    /// `waker` wakes main.
+    pub fn new(waker: Arc<mio::Waker>) -> Outbox {
+        Outbox { letters: Mutex::default(), waker }
+    }
+
+    /// Everything since the last call.
+    pub fn take(&self) -> Letters {
+        std::mem::take(&mut *self.letters.lock())
+    }
+
+    pub(super) fn put(&self, write: impl FnOnce(&mut Letters)) {
+        write(&mut self.letters.lock());
+        // Fails only when main has gone.
+        let _ = self.waker.wake();
+    }
+}

@@ -1,0 +1,325 @@
+//! One port with an engine: a bond, or a single interface with LACP.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bond::lacp::status::LacpStatus;
+use bond::lacp::{self, Lacp, MemberSettings, Settings};
+use bond::{
+    Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
+    LacpMemberConfig, MemberId, OutputRule,
+};
+use datapath::{BucketTable, Datapath, Ingress, PortNo};
+use ofproto::BondHandle;
+use serde::Serialize;
+use wire::{EthAddr, Time};
+
+use super::device::{Device, LinkView};
+use super::{LinkMember, LinkPort, LinkPortKind};
+
+/// A bond's status, and what its driver knows besides.
+#[derive(Clone, Debug, Serialize)]
+pub struct BondView {
+    pub status: BondStatus,
+    pub bridge: String,
+    pub recirc_id: u32,
+    /// Each member's link and who told of it.
+    pub links: Vec<LinkView>,
+    /// Microseconds from reading the latest event that moved traffic to the store of the table.
+    pub last_move_us: Option<u64>,
+    /// The longest of those.
+    pub longest_move_us: Option<u64>,
+}
+
+/// LACP of one port.
+#[derive(Clone, Debug, Serialize)]
+pub struct LacpView {
+    pub status: LacpStatus,
+    pub bridge: String,
+}
+
+enum Engine {
+    Bond { bond: Box<Bond>, handle: Arc<BondHandle> },
+    Single(Box<Lacp>),
+}
+
+/// A port as it runs.
+pub(super) struct Running {
+    pub(super) name: String,
+    pub(super) bridge: String,
+    engine: Engine,
+    /// In the order of the configuration.
+    pub(super) devices: Vec<Device>,
+    last_move: Option<Duration>,
+    longest_move: Option<Duration>,
+}
+
+impl Running {
+    /// Starts the port's engine. Devices and their link state follow.
+    pub(super) fn new(wanted: &LinkPort, now: Time) -> Running {
+        let engine = match &wanted.kind {
+            LinkPortKind::Bond { config, handle } => {
+                Engine::Bond { bond: Box::new(Bond::new(&config.name)), handle: handle.clone() }
+            }
+            LinkPortKind::Single { lacp, member } => {
+                let settings = single(wanted, lacp, *member);
+                Engine::Single(Box::new(Lacp::new(now, settings)))
+            }
+        };
+        Running {
+            name: wanted.name.clone(),
+            bridge: wanted.bridge.clone(),
+            engine,
+            devices: Vec::new(),
+            last_move: None,
+            longest_move: None,
+        }
+    }
+
+    /// Whether the running engine can take the new configuration over: the same kind, and for a
+    /// bond the same table.
+    pub(super) fn fits(&self, wanted: &LinkPort) -> bool {
+        match (&self.engine, &wanted.kind) {
+            (Engine::Bond { handle, .. }, LinkPortKind::Bond { handle: new, .. }) => {
+                Arc::ptr_eq(handle, new)
+            }
+            (Engine::Single(_), LinkPortKind::Single { .. }) => true,
+            (Engine::Bond { .. }, LinkPortKind::Single { .. })
+            | (Engine::Single(_), LinkPortKind::Bond { .. }) => false,
+        }
+    }
+
+    /// Hands the configuration to the engine, which works out the difference.
+    pub(super) fn configure(&mut self, wanted: &LinkPort, now: Time) {
+        self.bridge.clone_from(&wanted.bridge);
+        match (&mut self.engine, &wanted.kind) {
+            (Engine::Bond { bond, .. }, LinkPortKind::Bond { config, .. }) => {
+                bond.handle(now, Event::Configure(config.clone()));
+            }
+            (Engine::Single(engine), LinkPortKind::Single { lacp, member }) => {
+                let settings = single(wanted, lacp, *member);
+                engine.handle(now, lacp::Event::Configure(Box::new(settings)));
+            }
+            (Engine::Bond { .. }, LinkPortKind::Single { .. })
+            | (Engine::Single(_), LinkPortKind::Bond { .. }) => {}
+        }
+    }
+
+    /// Replaces the members' devices, keeping what is known of those that stay. Gives complaints.
+    pub(super) fn set_devices(&mut self, wanted: &LinkPort, now: Time) -> Vec<String> {
+        let lacp = match &wanted.kind {
+            LinkPortKind::Bond { config, .. } => config.lacp.is_some(),
+            LinkPortKind::Single { .. } => true,
+        };
+        let mut old = std::mem::take(&mut self.devices);
+        let mut complaints = Vec::new();
+        for member in &wanted.members {
+            let same = |d: &Device| d.member.id == member.id && same_device(&d.member, member);
+            let mut device = match old.iter().position(same) {
+                Some(i) => {
+                    let mut device = old.swap_remove(i);
+                    device.update(member.clone(), wanted.detect, now);
+                    device
+                }
+                None => Device::new(member.clone(), wanted.detect, now),
+            };
+            complaints.extend(device.want_slow_protocols(lacp));
+            self.devices.push(device);
+        }
+        complaints
+    }
+
+    /// Which member's link should be reported first: the one that carried traffic last time.
+    pub(super) fn preferred(&self, wanted: &LinkPort) -> Option<EthAddr> {
+        match &wanted.kind {
+            LinkPortKind::Bond { config, .. } => config.active_member_mac,
+            LinkPortKind::Single { .. } => None,
+        }
+    }
+
+    pub(super) fn carrier(&mut self, now: Time, member: MemberId, up: bool) {
+        match &mut self.engine {
+            Engine::Bond { bond, .. } => bond.handle(now, Event::Carrier { member, up }),
+            Engine::Single(lacp) => lacp.handle(now, lacp::Event::Carrier { member, up }),
+        }
+    }
+
+    pub(super) fn lacpdu(&mut self, now: Time, member: MemberId, pdu: Vec<u8>) {
+        match &mut self.engine {
+            Engine::Bond { bond, .. } => bond.handle(now, Event::Lacpdu { member, pdu }),
+            Engine::Single(lacp) => lacp.handle(now, lacp::Event::Lacpdu { member, pdu }),
+        }
+    }
+
+    pub(super) fn params(&mut self, now: Time, member: MemberId, speed_mbps: u64, full: bool) {
+        if let Engine::Bond { bond, .. } = &mut self.engine {
+            bond.handle(now, Event::LinkParams { member, speed_mbps, full_duplex: full });
+        }
+    }
+
+    pub(super) fn mac(&mut self, now: Time, member: MemberId, mac: EthAddr) {
+        if let Engine::Bond { bond, .. } = &mut self.engine {
+            bond.handle(now, Event::Mac { member, mac });
+        }
+    }
+
+    /// `next_deadline` has come.
+    pub(super) fn tick(&mut self, now: Time) {
+        if !self.deadline().is_some_and(|t| t <= now) {
+            return;
+        }
+        match &mut self.engine {
+            Engine::Bond { bond, .. } => bond.handle(now, Event::Deadline),
+            Engine::Single(lacp) => lacp.handle(now, lacp::Event::Deadline),
+        }
+    }
+
+    /// Tells a balanced bond how much each bucket has carried.
+    pub(super) fn load(&mut self, now: Time, datapath: &dyn Datapath) {
+        if let Engine::Bond { bond, handle } = &mut self.engine {
+            let balanced = match handle.forwarding.load().output {
+                OutputRule::Slb { .. }
+                | OutputRule::Recirc { .. }
+                | OutputRule::LbOutput { .. } => true,
+                OutputRule::Drop | OutputRule::Active => false,
+            };
+            if balanced && let Some(bytes) = datapath.table_bytes(handle.table) {
+                bond.handle(now, Event::Load { bytes });
+            }
+        }
+    }
+
+    pub(super) fn command(
+        &mut self,
+        now: Time,
+        command: Command,
+    ) -> Option<Result<&'static str, CommandError>> {
+        match &mut self.engine {
+            Engine::Bond { bond, .. } => Some(bond.command(now, command)),
+            Engine::Single(_) => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        match &self.engine {
+            Engine::Bond { bond, .. } => bond.next_deadline(),
+            Engine::Single(lacp) => lacp.next_deadline(),
+        }
+    }
+
+    /// Publishes at once what the engine wants published; everything else goes to `later`.
+    ///
+    /// `since` is when the event was read, if one that may move traffic.
+    pub(super) fn drain(
+        &mut self,
+        datapath: &dyn Datapath,
+        since: Instant,
+        later: &mut Vec<(String, Effect)>,
+    ) {
+        let mut published = false;
+        loop {
+            let effect = match &mut self.engine {
+                Engine::Bond { bond, .. } => bond.poll_effect(),
+                Engine::Single(lacp) => lacp.poll_effect(),
+            };
+            match (effect, &self.engine) {
+                (None, _) => break,
+                (Some(Effect::Publish(forwarding)), Engine::Bond { handle, .. }) => {
+                    let table = self.table(&forwarding);
+                    datapath.table_publish(handle.table, Arc::new(table));
+                    handle.forwarding.store(forwarding);
+                    published = true;
+                }
+                (Some(effect), _) => later.push((self.name.clone(), effect)),
+            }
+        }
+        if published {
+            let took = since.elapsed();
+            self.last_move = Some(took);
+            self.longest_move = self.longest_move.max(Some(took));
+        }
+    }
+
+    /// Members become datapath ports.
+    fn table(&self, forwarding: &Forwarding) -> BucketTable {
+        let port = |id: MemberId| {
+            self.devices.iter().find(|d| d.member.id == id).and_then(|d| d.member.port_no)
+        };
+        let mut ingress: Vec<(PortNo, Ingress)> = forwarding
+            .admission
+            .iter()
+            .filter_map(|(id, admission)| {
+                let ingress = match admission {
+                    Admission::Closed => Ingress::Closed,
+                    Admission::Unicast => Ingress::Unicast,
+                    // Translation looks at where the source was learned.
+                    Admission::UnlessMoved | Admission::Open => Ingress::Open,
+                };
+                Some((port(*id)?, ingress))
+            })
+            .collect();
+        ingress.sort_by_key(|i| i.0);
+        BucketTable {
+            generation: forwarding.generation,
+            buckets: std::array::from_fn(|b| forwarding.buckets[b].and_then(port)),
+            ingress,
+        }
+    }
+
+    pub(super) fn last_move(&self) -> Option<Duration> {
+        self.last_move
+    }
+
+    pub(super) fn bond_view(&self, now: Time) -> Option<BondView> {
+        let Engine::Bond { bond, handle } = &self.engine else { return None };
+        let us = |d: Option<Duration>| d.map(|d| d.as_micros() as u64);
+        Some(BondView {
+            status: bond.status(now),
+            bridge: self.bridge.clone(),
+            recirc_id: handle.recirc_id,
+            links: self.devices.iter().map(Device::view).collect(),
+            last_move_us: us(self.last_move),
+            longest_move_us: us(self.longest_move),
+        })
+    }
+
+    pub(super) fn lacp_view(&self) -> Option<LacpView> {
+        let status = match &self.engine {
+            Engine::Bond { bond, .. } => bond.lacp_status()?,
+            Engine::Single(lacp) => lacp.status(),
+        };
+        Some(LacpView { status, bridge: self.bridge.clone() })
+    }
+
+    pub(super) fn device(&self, member: MemberId) -> Option<&Device> {
+        self.devices.iter().find(|d| d.member.id == member)
+    }
+
+    pub(super) fn device_mut(&mut self, member: MemberId) -> Option<&mut Device> {
+        self.devices.iter_mut().find(|d| d.member.id == member)
+    }
+}
+
+fn single(port: &LinkPort, lacp: &LacpConfig, member: LacpMemberConfig) -> Settings {
+    Settings {
+        name: port.name.clone(),
+        config: lacp.clone(),
+        fallback_ab: false,
+        members: port
+            .members
+            .iter()
+            .map(|m| MemberSettings { id: m.id, name: m.name.clone(), config: member })
+            .collect(),
+    }
+}
+
+/// The same device, and not one that was made anew under the same name.
+fn same_device(a: &LinkMember, b: &LinkMember) -> bool {
+    use super::LinkDevice::{Dummy, Kernel, Patch};
+    a.name == b.name
+        && match (&a.device, &b.device) {
+            (Kernel { ifindex: a }, Kernel { ifindex: b }) => a == b,
+            (Dummy(_), Dummy(_)) | (Patch, Patch) => true,
+            (Kernel { .. } | Dummy(_) | Patch, _) => false,
+        }
+}

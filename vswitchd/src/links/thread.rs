@@ -1,0 +1,604 @@
+//! The thread's loop: wait, take in what happened, publish, then do the rest.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bond::{Effect, MemberId, Notice};
+use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use netdev::Packet;
+use netdev::link::{LinkEvent, LinkInfo, LinkMonitor};
+use ofproto::SlowPathQueue;
+use wire::lacp::LACPDU_LEN;
+use wire::{EthAddr, EtherType, Time};
+
+use super::outbox::{LinkNews, MemberLink, Outbox};
+use super::port::Running;
+use super::{LinkDevice, LinkPort, Links, Request};
+use crate::clock::Clock;
+use crate::modules::{BOND, LACP};
+use crate::revalidator::Queue;
+
+const WAKER: Token = Token(0);
+const MONITOR: Token = Token(1);
+const FIRST_SOCKET: usize = 16;
+
+/// How often a balanced bond learns what its buckets carried.
+const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Frames taken from one socket before others get their turn.
+const FRAMES_A_TURN: usize = 64;
+
+/// What the thread needs of the rest.
+pub struct Setup {
+    pub clock: Clock,
+    pub datapath: Arc<dyn Datapath>,
+    pub ofproto: Arc<ofproto::Switch>,
+    pub revalidator: Queue,
+    /// Wakes main when there are letters for it.
+    pub main: Arc<Waker>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+///
+/// The system's, when it gives no poll descriptor or no thread. Without rtnetlink the thread runs
+/// and says so; links then look down unless miimon is used.
+pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let outbox = Arc::new(Outbox::new(setup.main.clone()));
+    let (links, requests) = Links::new(waker.clone(), outbox.clone());
+    let slow = Arc::new(SlowPathQueue::new(Box::new({
+        let waker = waker.clone();
+        // Fails only when the thread has gone.
+        move || drop(waker.wake())
+    })));
+    setup.ofproto.set_slow_path(slow.clone());
+    let monitor = LinkMonitor::new()?;
+    let fd = monitor.fd();
+    poll.registry().register(&mut SourceFd(&fd), MONITOR, Interest::READABLE)?;
+    let thread = Thread {
+        poll,
+        waker,
+        requests,
+        outbox,
+        monitor,
+        kernel: BTreeMap::new(),
+        ports: BTreeMap::new(),
+        sockets: BTreeMap::new(),
+        next_token: FIRST_SOCKET,
+        next_load: None,
+        later: Vec::new(),
+        stop: false,
+        slow,
+        setup,
+    };
+    let handle =
+        std::thread::Builder::new().name("links".to_owned()).spawn(move || thread.run())?;
+    Ok((links, handle))
+}
+
+/// A registered slow-protocol socket.
+struct Socket {
+    fd: RawFd,
+    port: String,
+    member: MemberId,
+}
+
+struct Thread {
+    setup: Setup,
+    poll: Poll,
+    waker: Arc<Waker>,
+    requests: Receiver<Request>,
+    outbox: Arc<Outbox>,
+    monitor: LinkMonitor,
+    /// Every device of the kernel's, by name, with the number of carrier changes.
+    kernel: BTreeMap<String, (LinkInfo, u64)>,
+    ports: BTreeMap<String, Running>,
+    sockets: BTreeMap<usize, Socket>,
+    next_token: usize,
+    next_load: Option<Time>,
+    later: Vec<(String, Effect)>,
+    stop: bool,
+    /// Frames of devices without a socket of their own; filled on datapath threads.
+    slow: Arc<SlowPathQueue>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        let waker = self.waker.clone();
+        let waiter = self.setup.clock.waiter(Arc::new(move || {
+            // Fails only when the thread has gone.
+            let _ = waker.wake();
+        }));
+        self.links_changed(Instant::now());
+        while !self.stop {
+            waiter.done();
+            let timeout = self.timeout();
+            if let Err(e) = self.poll.poll(&mut events, timeout)
+                && e.kind() != io::ErrorKind::Interrupted
+            {
+                crate::err!(BOND, "links thread cannot wait for events ({e})");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let since = Instant::now();
+            waiter.now();
+            // Links first: a dead one moves traffic before anything else is looked at.
+            if events.iter().any(|e| e.token() == MONITOR) {
+                self.links_changed(since);
+            }
+            self.deadlines(since);
+            let ready: Vec<usize> =
+                events.iter().map(|e| e.token().0).filter(|t| *t >= FIRST_SOCKET).collect();
+            for token in ready {
+                self.frames(token, since);
+            }
+            self.slow_frames();
+            self.finish();
+            while let Ok(request) = self.requests.try_recv() {
+                self.request(request);
+                self.finish();
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.setup.clock.now()
+    }
+
+    /// How long to sleep: derived from the parts each time, stored nowhere.
+    fn timeout(&self) -> Option<Duration> {
+        let now = self.now();
+        let devices = self.ports.values().flat_map(|p| &p.devices).filter_map(|d| d.deadline());
+        let engines = self.ports.values().filter_map(Running::deadline);
+        let next = devices.chain(engines).chain(self.next_load).min()?;
+        self.setup.clock.timeout(Some(next))
+    }
+
+    /// rtnetlink has news: engines first, then main.
+    fn links_changed(&mut self, since: Instant) {
+        let mut news = Vec::new();
+        if let Err(e) = self.monitor.poll(&mut news) {
+            crate::warn!(BOND, "cannot read link events ({e})");
+        }
+        let now = self.now();
+        for event in &news {
+            // By number, not by name: a name may pass to another device.
+            let (number, heard) = match event {
+                LinkEvent::Changed(info) => (info.ifindex, info.clone()),
+                LinkEvent::Gone { ifindex, .. } => (*ifindex, LinkInfo::default()),
+            };
+            for port in self.ports.values_mut() {
+                let mut told = None;
+                for device in &mut port.devices {
+                    match device.member.device {
+                        LinkDevice::Kernel { ifindex } if ifindex == number => {}
+                        LinkDevice::Kernel { .. } | LinkDevice::Dummy(_) | LinkDevice::Patch => {
+                            continue;
+                        }
+                    }
+                    device.heard(&heard);
+                    if let Some(up) = device.read(now) {
+                        told = Some((device.member.id, up));
+                    }
+                }
+                if let Some((member, up)) = told {
+                    port.carrier(now, member, up);
+                    port.drain(&*self.setup.datapath, since, &mut self.later);
+                    crate::dbg!(
+                        BOND,
+                        "bond {}: link event took {:?} to the table",
+                        port.name,
+                        since.elapsed()
+                    );
+                }
+            }
+        }
+        self.report_links(news);
+    }
+
+    /// Main and status learn of the same news.
+    fn report_links(&mut self, news: Vec<LinkEvent>) {
+        if news.is_empty() {
+            return;
+        }
+        let now = self.now();
+        for event in &news {
+            match event {
+                LinkEvent::Changed(info) => {
+                    let entry =
+                        self.kernel.entry(info.name.clone()).or_insert_with(|| (info.clone(), 0));
+                    entry.1 += u64::from(entry.0.carrier != info.carrier);
+                    let moved = entry.0.mac != info.mac;
+                    entry.0 = info.clone();
+                    if moved {
+                        self.mac_changed(now, &info.name, info.mac);
+                    }
+                }
+                LinkEvent::Gone { name, .. } => {
+                    self.kernel.remove(name);
+                }
+            }
+        }
+        let states = self.member_states();
+        let kernel = &self.kernel;
+        self.outbox.put(|letters| {
+            for event in news {
+                let (name, what) = match event {
+                    LinkEvent::Changed(info) => (info.name.clone(), LinkNews::Changed(info)),
+                    LinkEvent::Gone { name, ifindex } => (name, LinkNews::Gone { ifindex }),
+                };
+                if let Some((_, resets)) = kernel.get(&name) {
+                    letters.resets.insert(name.clone(), *resets);
+                }
+                letters.links.insert(name, what);
+            }
+            letters.members.extend(states);
+        });
+    }
+
+    fn mac_changed(&mut self, now: Time, name: &str, mac: EthAddr) {
+        let since = Instant::now();
+        for port in self.ports.values_mut() {
+            let ids: Vec<MemberId> = port
+                .devices
+                .iter()
+                .filter(|d| d.member.name == name)
+                .map(|d| d.member.id)
+                .collect();
+            for id in ids {
+                port.mac(now, id, mac);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+        }
+    }
+
+    fn member_states(&self) -> Vec<(String, MemberLink)> {
+        let devices = self.ports.values().flat_map(|p| &p.devices);
+        devices
+            .filter_map(|d| {
+                let link = MemberLink { up: d.up?, source: d.source(), settings: None };
+                Some((d.member.name.clone(), link))
+            })
+            .collect()
+    }
+
+    /// Polls devices, engines and loads that are due.
+    fn deadlines(&mut self, since: Instant) {
+        let now = self.now();
+        let mut changed = false;
+        for port in self.ports.values_mut() {
+            let due: Vec<(MemberId, bool)> = port
+                .devices
+                .iter_mut()
+                .filter(|d| d.deadline().is_some_and(|t| t <= now))
+                .filter_map(|d| Some((d.member.id, d.read(now)?)))
+                .collect();
+            for (member, up) in due {
+                changed = true;
+                port.carrier(now, member, up);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+                crate::dbg!(
+                    BOND,
+                    "bond {}: polled link change took {:?} to the table",
+                    port.name,
+                    since.elapsed()
+                );
+            }
+            port.tick(now);
+            port.drain(&*self.setup.datapath, since, &mut self.later);
+        }
+        if self.next_load.is_some_and(|t| t <= now) {
+            for port in self.ports.values_mut() {
+                port.load(now, &*self.setup.datapath);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+            self.next_load = Some(now + LOAD_INTERVAL);
+        }
+        if changed {
+            let states = self.member_states();
+            self.outbox.put(|letters| letters.members.extend(states));
+        }
+    }
+
+    /// Slow-protocol frames of one socket.
+    fn frames(&mut self, token: usize, since: Instant) {
+        let now = self.now();
+        let Some(socket) = self.sockets.get(&token) else { return };
+        let (member, fd) = (socket.member, socket.fd);
+        let Some(port) = self.ports.get_mut(&socket.port) else { return };
+        let mut taken = 0;
+        while taken < FRAMES_A_TURN {
+            let Some(device) = port.device_mut(member) else { return };
+            let Some(io) = &mut device.socket else { return };
+            let Some(frame) = io.recv() else { return };
+            taken += 1;
+            if let Some(payload) = slow_payload(frame) {
+                let pdu = payload.to_vec();
+                port.lacpdu(now, member, pdu);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+        }
+        // The poll tells of a change only: ask again for what is still there.
+        let _ =
+            self.poll.registry().reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE);
+    }
+
+    /// What can wait until traffic has moved.
+    fn finish(&mut self) {
+        while !self.later.is_empty() {
+            let mut active = BTreeMap::new();
+            let mut current = BTreeMap::new();
+            for (name, effect) in std::mem::take(&mut self.later) {
+                self.apply(&name, effect, &mut active, &mut current);
+            }
+            if !active.is_empty() || !current.is_empty() {
+                self.outbox.put(|letters| {
+                    letters.active.extend(active);
+                    letters.lacp_current.extend(current);
+                });
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        name: &str,
+        effect: Effect,
+        active: &mut BTreeMap<String, EthAddr>,
+        current: &mut BTreeMap<String, Option<bool>>,
+    ) {
+        match effect {
+            // `Running::drain` has done it.
+            Effect::Publish(_) => {}
+            Effect::SendLacpdu { member, pdu } => self.send_lacpdu(name, member, &pdu),
+            Effect::SendLearningPackets => {
+                let bridge = self.ports.get(name).map(|p| p.bridge.clone()).unwrap_or_default();
+                // Not waited for; a bond that is not in force yet has nothing to announce.
+                let _ = self.setup.ofproto.send_learning_packets(&bridge, name);
+            }
+            Effect::PersistActiveMember(mac) => {
+                active.insert(name.to_owned(), mac);
+            }
+            Effect::LacpCurrent { member, current: is } => {
+                let device = self.ports.get(name).and_then(|p| p.device(member));
+                if let Some(device) = device {
+                    current.insert(device.member.name.clone(), is);
+                }
+            }
+            Effect::Revalidate(reason) => self.setup.revalidator.push(reason),
+            Effect::Notice(notice) => log(&notice),
+        }
+    }
+
+    fn send_lacpdu(&mut self, name: &str, member: MemberId, pdu: &[u8]) {
+        let Some(port) = self.ports.get_mut(name) else { return };
+        let Some(device) = port.device_mut(member) else { return };
+        let frame = slow_frame(device.member.mac, pdu);
+        match (&mut device.socket, device.member.port_no) {
+            (Some(socket), _) => {
+                // A refused frame (device down) is as good as lost on the wire: LACP sends again.
+                if let Err(e) = socket.send(&frame) {
+                    crate::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
+                }
+            }
+            (None, Some(port_no)) => self.setup.datapath.execute(Execute {
+                packet: Packet::new(&frame),
+                in_port: PortNo::NONE,
+                actions: vec![Action::Output(port_no)],
+            }),
+            (None, None) => {}
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        let now = self.now();
+        let since = Instant::now();
+        match request {
+            Request::Configure { ports, done } => {
+                self.configure(ports);
+                let _ = done.try_send(());
+            }
+            Request::Bond { port, command, done } => {
+                let running = self.ports.get_mut(&port);
+                let answer = running.and_then(|p| p.command(now, command));
+                if let Some(p) = self.ports.get_mut(&port) {
+                    p.drain(&*self.setup.datapath, since, &mut self.later);
+                }
+                let _ = done.try_send(match answer {
+                    None => Err(super::BondError::NoSuchBond),
+                    Some(result) => result.map_err(Into::into),
+                });
+            }
+            Request::Bonds { done } => {
+                let _ =
+                    done.try_send(self.ports.values().filter_map(|p| p.bond_view(now)).collect());
+            }
+            Request::Lacps { done } => {
+                let _ = done.try_send(self.ports.values().filter_map(Running::lacp_view).collect());
+            }
+            Request::Links { done } => {
+                let devices = self.ports.values().flat_map(|p| &p.devices);
+                let _ = done.try_send(devices.map(|d| d.view()).collect());
+            }
+            Request::Stop => self.stop = true,
+        }
+    }
+
+    /// Frames that came by the datapath.
+    fn slow_frames(&mut self) {
+        let now = self.now();
+        while let Some(frame) = self.slow.pop() {
+            if frame.reason == UserspaceReason::Lacp
+                && let Some(payload) = slow_payload(&frame.frame)
+            {
+                self.slow(now, frame.in_port, payload.to_vec());
+            }
+        }
+    }
+
+    /// A member with a socket of its own has seen the frame there.
+    fn slow(&mut self, now: Time, port_no: PortNo, payload: Vec<u8>) {
+        let since = Instant::now();
+        for port in self.ports.values_mut() {
+            let found = port
+                .devices
+                .iter()
+                .find(|d| d.member.port_no == Some(port_no) && d.socket.is_none())
+                .map(|d| d.member.id);
+            if let Some(member) = found {
+                port.lacpdu(now, member, payload);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+                return;
+            }
+        }
+    }
+
+    fn configure(&mut self, wanted: Vec<LinkPort>) {
+        let now = self.now();
+        let since = Instant::now();
+        let mut old = std::mem::take(&mut self.ports);
+        for want in &wanted {
+            let mut port = match old.remove(&want.name) {
+                Some(port) if port.fits(want) => port,
+                Some(_) | None => Running::new(want, now),
+            };
+            // Devices first: a table needs their port numbers.
+            for complaint in port.set_devices(want, now) {
+                crate::warn!(LACP, "port {}: {complaint}", want.name);
+            }
+            port.configure(want, now);
+            port.drain(&*self.setup.datapath, since, &mut self.later);
+            let preferred = port.preferred(want);
+            let mut first: Vec<(bool, MemberId, bool)> = Vec::new();
+            for device in &mut port.devices {
+                if let LinkDevice::Kernel { ifindex } = device.member.device
+                    && device.up.is_none()
+                {
+                    let known = self.kernel.get(&device.member.name).map(|k| k.0.clone());
+                    let info = match known {
+                        Some(info) if info.ifindex == ifindex => Some(info),
+                        // Newer than the last event: ask.
+                        Some(_) | None => netdev::link::get(&device.member.name).ok(),
+                    };
+                    device.heard(&info.unwrap_or_default());
+                }
+                if let Some(up) = device.read(now) {
+                    let last = preferred.is_none_or(|mac| mac != device.member.mac);
+                    first.push((last, device.member.id, up));
+                }
+            }
+            first.sort_unstable();
+            for (_, member, up) in first {
+                port.carrier(now, member, up);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+            for (id, speed, full) in settings(&port) {
+                port.params(now, id, speed, full);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+            self.ports.insert(want.name.clone(), port);
+        }
+        drop(old);
+        self.register_sockets();
+        let states = self.member_states();
+        if !states.is_empty() {
+            self.outbox.put(|letters| letters.members.extend(states));
+        }
+        self.next_load = (!self.ports.is_empty()).then_some(now + LOAD_INTERVAL);
+    }
+
+    /// Brings the poll in line with the sockets that are open now.
+    fn register_sockets(&mut self) {
+        let mut open: BTreeMap<RawFd, (String, MemberId)> = BTreeMap::new();
+        for port in self.ports.values() {
+            for device in &port.devices {
+                if let Some(socket) = &device.socket {
+                    open.insert(socket.fd(), (port.name.clone(), device.member.id));
+                }
+            }
+        }
+        // A closed descriptor has left the poll by itself, and its number may be in use again.
+        self.sockets.retain(|_, s| {
+            open.get(&s.fd).is_some_and(|(port, member)| *port == s.port && *member == s.member)
+        });
+        for socket in self.sockets.values() {
+            open.remove(&socket.fd);
+        }
+        for (fd, (port, member)) in open {
+            let token = self.next_token;
+            self.next_token += 1;
+            let registry = self.poll.registry();
+            if let Err(e) =
+                registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE).or_else(
+                    |_| registry.reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE),
+                )
+            {
+                crate::warn!(LACP, "port {port}: cannot wait for LACP PDUs ({e})");
+                continue;
+            }
+            self.sockets.insert(token, Socket { fd, port, member });
+        }
+    }
+}
+
+fn log(notice: &Notice) {
+    use crate::log::Level;
+    let module = if notice.module == "lacp" { &LACP } else { &BOND };
+    let level = match notice.level {
+        bond::Level::Err => Level::Err,
+        bond::Level::Warn => Level::Warn,
+        bond::Level::Info => Level::Info,
+        bond::Level::Dbg => Level::Dbg,
+    };
+    crate::log_at!(module, level, "{}", notice.text);
+}
+
+/// Speed and duplex of every member that tells.
+fn settings(port: &Running) -> Vec<(MemberId, u64, bool)> {
+    port.devices
+        .iter()
+        .filter_map(|d| {
+            let s = d.settings()?;
+            Some((d.member.id, s.speed_mbps, s.full_duplex == Some(true)))
+        })
+        .collect()
+}
+
+/// The payload of an untagged slow-protocol frame (IEEE 802.3 annex 57A).
+fn slow_payload(frame: &[u8]) -> Option<&[u8]> {
+    let ethertype = frame.get(12..14)?;
+    (ethertype == EtherType::SLOW.to_be_bytes()).then(|| &frame[14..])
+}
+
+fn slow_frame(source: EthAddr, pdu: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(14 + LACPDU_LEN);
+    frame.extend_from_slice(&EthAddr::SLOW_PROTOCOLS.0);
+    frame.extend_from_slice(&source.0);
+    frame.extend_from_slice(&EtherType::SLOW.to_be_bytes());
+    frame.extend_from_slice(pdu);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_slow_protocols() {
+        let frame = slow_frame(EthAddr([2, 0, 0, 0, 0, 1]), &[1; LACPDU_LEN]);
+        assert_eq!(slow_payload(&frame), Some(&[1; LACPDU_LEN][..]));
+        assert_eq!(slow_payload(&frame[..13]), None);
+        assert_eq!(slow_payload(&[0; 60]), None);
+        assert_eq!(slow_payload(&[]), None);
+    }
+}

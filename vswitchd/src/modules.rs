@@ -1,0 +1,16 @@
+//! The names under which the daemon's parts log; upstream's where it has the same part.
+
+use crate::log::Module;
+
+pub static BRIDGE: Module = Module::new("bridge");
+pub static BOND: Module = Module::new("bond");
+pub static LACP: Module = Module::new("lacp");
+pub static DPIF: Module = Module::new("dpif");
+pub static OFPROTO: Module = Module::new("ofproto_dpif");
+pub static RECONNECT: Module = Module::new("reconnect");
+pub static OVSDB: Module = Module::new("ovsdb_idl");
+pub static VSWITCHD: Module = Module::new("vswitchd");
+
+/// All of them, for `log::register`.
+pub static ALL: &[&Module] =
+    &[&BRIDGE, &BOND, &LACP, &DPIF, &OFPROTO, &RECONNECT, &OVSDB, &VSWITCHD];

@@ -1,0 +1,473 @@
+//! The main loop: the database, the control socket, signals, deadlines.
+//!
+//! ```text
+//!              OVSDB server          ovs-appctl           signals
+//!                   │                    │                   │
+//!                   ▼                    ▼                   ▼
+//!   ┌───────────────────────────── main (mio) ─────────────────────────────┐
+//!   │ Session ─▶ config::desired ─▶ apply::Switch ─▶ status ─▶ Session     │
+//!   └──┬───────────────┬──────────────────┬─────────────────────▲──────────┘
+//!      │ configure     │ configure        │ port_add / del      │ letters (latest values), waker
+//!      ▼               ▼                  ▼                     │
+//!   ┌──────┐ publish ┌──────────┐ miss ┌──────────┐          ┌──┴───┐
+//!   │ links│────────▶│ ofproto  │◀─────│ datapath │          │ links│
+//!   └──┬───┘ reasons └──────────┘      └────▲─────┘          └──────┘
+//!      │                  ┌────────────┐    │ flows
+//!      └─────────────────▶│revalidator │────┘
+//!                         └────────────┘
+//! ```
+//!
+//! Main may be slow; nobody but the operator waits for it. While the database is away everything
+//! but configuration goes on, and what was learned meanwhile is written when it is back.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datapath::Datapath;
+use datapath::userspace::Userspace;
+use mio::{Events, Poll, Token, Waker};
+use ovsdb_client::{Options, Remote, Session, SessionEvent, Txn, TxnError, TxnId};
+use parking_lot::Mutex;
+use wire::Time;
+
+use crate::apply::{Parts, Switch};
+use crate::clock::Clock;
+use crate::commands::{self, Context, View};
+use crate::config::{Desired, DummyPolicy, Warning, desired};
+use crate::links::{self, Links};
+use crate::modules::{BRIDGE, OVSDB, RECONNECT};
+use crate::revalidator::{self, Queue};
+use crate::status::{self, Status};
+use crate::unixctl::{Commands, Pending};
+
+/// The poll's tokens.
+pub const SESSION: Token = Token(0);
+pub const WAKER: Token = Token(1);
+pub const SIGNALS: Token = Token(2);
+pub const UNIXCTL: std::ops::Range<usize> = 100..400;
+
+/// How long after a refused transaction status is written again.
+const STATUS_AGAIN: Duration = Duration::from_millis(100);
+
+/// The lock that keeps two daemons off one database.
+const LOCK: &str = "ovs_vswitchd";
+
+/// What the daemon is started with.
+pub struct Setup {
+    pub remote: Remote,
+    pub dummy: DummyPolicy,
+    pub clock: Clock,
+    /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
+    pub version: String,
+}
+
+/// A command that ends the daemon.
+pub struct Exit {
+    /// `exit --cleanup`: take the devices' ports out of the datapath first.
+    pub cleanup: bool,
+    pub answer: Option<Pending>,
+}
+
+/// Main's state.
+pub struct Daemon {
+    pub context: Context,
+    pub exit: Option<Exit>,
+    session: Session,
+    switch: Switch,
+    status: Status,
+    desired: Desired,
+    dummy: DummyPolicy,
+    version: String,
+    ready: bool,
+    /// `Db::config_seqno` that `desired` was made of.
+    seen: Option<u64>,
+    /// No other daemon has the lock.
+    ours: bool,
+    /// Devices changed since the last apply.
+    stale: bool,
+    /// Status may differ from the database.
+    dirty: bool,
+    /// A configuration is in force that `cur_cfg` does not tell of yet.
+    applied: bool,
+    in_flight: Option<Flight>,
+    /// Not before: a transaction was refused.
+    retry_at: Option<Time>,
+    next_stats: Option<Time>,
+    stats_in_flight: Option<TxnId>,
+    threads: Threads,
+}
+
+struct Flight {
+    id: TxnId,
+    first: bool,
+}
+
+struct Threads {
+    datapath: Option<Arc<Userspace>>,
+    handles: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts the threads. The poll is the caller's.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when it has no descriptor or thread to give.
+    pub fn start(setup: Setup, poll: &Poll, waker: Arc<Waker>) -> io::Result<Daemon> {
+        let clock = setup.clock.clone();
+        let ofproto = ofproto::Switch::new();
+        let time = clock.clone();
+        let (userspace, worker) =
+            Userspace::new(ofproto.clone(), Arc::new(move || time.now()), random_seed())?;
+        let userspace = Arc::new(userspace);
+        let datapath: Arc<dyn Datapath> = userspace.clone();
+        ofproto.attach(datapath.clone());
+        let mut handles = vec![
+            std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?,
+        ];
+        let queue = Queue::default();
+        handles.push(revalidator::spawn(
+            queue.clone(),
+            ofproto.clone(),
+            datapath.clone(),
+            clock.clone(),
+        )?);
+        let (links, handle) = links::spawn(links::Setup {
+            clock: clock.clone(),
+            datapath: datapath.clone(),
+            ofproto: ofproto.clone(),
+            revalidator: queue.clone(),
+            main: waker,
+        })?;
+        handles.push(handle);
+        let options = Options { lock: Some(LOCK.to_owned()), ..Options::default() };
+        let mut session = Session::new(setup.remote, options);
+        session.register(poll.registry(), SESSION)?;
+        let view = Arc::new(Mutex::new(View::default()));
+        Ok(Daemon {
+            context: Context { clock, links, ofproto, datapath, revalidator: queue, view },
+            exit: None,
+            session,
+            switch: Switch::default(),
+            status: Status::default(),
+            desired: Desired::default(),
+            dummy: setup.dummy,
+            version: setup.version,
+            ready: false,
+            seen: None,
+            ours: false,
+            stale: false,
+            dirty: false,
+            applied: false,
+            in_flight: None,
+            retry_at: None,
+            next_stats: None,
+            stats_in_flight: None,
+            threads: Threads { datapath: Some(userspace), handles },
+        })
+    }
+
+    /// The commands that the control socket answers.
+    pub fn commands() -> Commands<Daemon> {
+        let mut commands = Commands::new();
+        commands::register(&mut commands, |daemon: &Daemon| &daemon.context);
+        commands.register("bridge/reconnect", "[bridge]", 0, 1, |daemon, req| {
+            use crate::unixctl::Reply;
+            match req.args.first() {
+                Some(name) if !daemon.context.ofproto.list().contains(name) => {
+                    Reply::Error("Unknown bridge".to_owned())
+                }
+                Some(_) | None => Reply::Text(String::new()),
+            }
+        });
+        commands
+    }
+
+    fn now(&self) -> Time {
+        self.context.clock.now()
+    }
+
+    /// Takes note of a poll event of the session.
+    pub fn session_event(&mut self, event: &mio::event::Event) {
+        self.session.on_event(event);
+    }
+
+    /// One turn: everything that can be done now.
+    pub fn turn(&mut self) {
+        self.read_letters();
+        self.session.run(since_start(self.now()));
+        while let Some(event) = self.session.poll_event() {
+            self.event(event);
+        }
+        // The changes are looked at as a whole.
+        drop(self.session.take_changes());
+        self.configure();
+        self.write_status();
+        self.write_statistics();
+        // What was queued goes out in this turn.
+        self.session.run(since_start(self.now()));
+    }
+
+    /// How long main may sleep.
+    pub fn timeout(&self) -> Option<Duration> {
+        let session = self.session.next_deadline().map(|d| Time::ZERO + d);
+        let retry = self.retry_at.filter(|_| self.dirty || self.applied);
+        let stats = self.next_stats.filter(|_| self.stats_in_flight.is_none());
+        let next = [session, retry, stats].into_iter().flatten().min();
+        self.context.clock.timeout(next)
+    }
+
+    fn read_letters(&mut self) {
+        let letters = self.context.links.outbox.take();
+        if letters.is_empty() {
+            return;
+        }
+        self.status.take(&letters);
+        for (name, news) in &letters.links {
+            self.stale |= self.switch.link_news(name, news);
+        }
+        self.dirty = true;
+    }
+
+    fn event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Connected => {
+                crate::info!(RECONNECT, "{}: connected", self.session.remote());
+            }
+            SessionEvent::ConnectFailed { reason, retry_in } => {
+                crate::info!(
+                    RECONNECT,
+                    "{}: connection attempt failed ({reason})",
+                    self.session.remote()
+                );
+                crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
+            }
+            SessionEvent::Disconnected { reason, retry_in } => {
+                crate::info!(RECONNECT, "{}: connection closed ({reason})", self.session.remote());
+                crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
+            }
+            SessionEvent::InitialData | SessionEvent::Changed => self.dirty = true,
+            SessionEvent::Locked => {
+                self.ours = true;
+                // What another daemon may have written meanwhile is not what is here.
+                self.seen = None;
+                self.dirty = true;
+            }
+            SessionEvent::LockBusy => self.stand_aside(),
+            // With the connection the lock is gone too, but nobody else has asked for it.
+            SessionEvent::LockLost if !self.session.is_following() => {}
+            SessionEvent::LockLost => self.stand_aside(),
+            SessionEvent::SchemaGap(gap) => crate::warn!(OVSDB, "{gap}"),
+            SessionEvent::BadValue(bad) => crate::warn!(OVSDB, "{bad}"),
+            SessionEvent::TxnReply(id, result) => self.reply(id, result.map(drop)),
+        }
+    }
+
+    /// Another daemon runs this database's switch.
+    fn stand_aside(&mut self) {
+        crate::err!(
+            BRIDGE,
+            "another ovs-vswitchd process is running, disabling this process (pid {}) until it \
+             goes away",
+            std::process::id()
+        );
+        self.ours = false;
+        self.seen = None;
+        let context = self.context.clone();
+        self.switch.clear(&parts(&context));
+        self.desired = Desired::default();
+        self.applied = false;
+    }
+
+    fn reply(&mut self, id: TxnId, result: Result<(), TxnError>) {
+        if self.stats_in_flight == Some(id) {
+            self.stats_in_flight = None;
+            return;
+        }
+        let Some(flight) = self.in_flight.take_if(|f| f.id == id) else { return };
+        match result {
+            Ok(()) => {
+                if flight.first {
+                    self.ready = true;
+                }
+            }
+            Err(e) => {
+                crate::dbg!(OVSDB, "transaction failed ({e}); writing status again");
+                self.dirty = true;
+                self.applied = true;
+                self.retry_at = Some(self.now() + STATUS_AGAIN);
+            }
+        }
+    }
+
+    /// The first configuration is in force and written back.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// `memory/show`.
+    pub fn memory(&mut self) -> Vec<(String, u64)> {
+        let count = |n: usize| n as u64;
+        vec![
+            ("ports".to_owned(), count(self.switch.attached.len())),
+            ("ofconns".to_owned(), 0),
+            ("udpif keys".to_owned(), self.context.datapath.stats().flows),
+        ]
+    }
+
+    /// Applies the rows if they, or the devices, have changed.
+    fn configure(&mut self) {
+        if !self.ours || !self.session.has_data() {
+            return;
+        }
+        let seqno = self.session.db().config_seqno();
+        let fresh = self.seen != Some(seqno);
+        if fresh {
+            // A replica that is being filled would take bridges away.
+            if !self.session.is_following() {
+                return;
+            }
+            self.seen = Some(seqno);
+            let wanted = desired(self.session.db(), self.dummy);
+            log_new_warnings(&self.desired.warnings, &wanted.warnings);
+            if wanted.switch != self.desired.switch {
+                let limit = wanted.switch.flow_limit;
+                self.context.revalidator.ask(move |r| r.set_max_flow_limit(limit));
+            }
+            self.desired = wanted;
+            self.applied = true;
+            self.dirty = true;
+        }
+        if fresh || self.stale {
+            self.stale = false;
+            let context = self.context.clone();
+            self.switch.apply(&self.desired, &parts(&context));
+            *self.context.view.lock() = self.view();
+            self.dirty = true;
+        }
+    }
+
+    fn view(&self) -> View {
+        let mut view = View { warnings: self.desired.warnings.clone(), ..View::default() };
+        for (name, a) in &self.switch.attached {
+            if let Some(port_no) = a.port_no {
+                let kind = a.kind.name().to_owned();
+                view.ports.insert(port_no, (name.clone(), kind));
+                view.bridges.entry(a.bridge.clone()).or_default().push(port_no);
+            }
+        }
+        view
+    }
+
+    /// One transaction at a time; the next one holds what has changed since.
+    fn write_status(&mut self) {
+        let ready = self.ours && self.session.is_locked() && self.session.is_following();
+        let waits = self.in_flight.is_some() || self.retry_at.is_some_and(|t| self.now() < t);
+        if !(self.dirty || self.applied) || !ready || waits || self.seen.is_none() {
+            return;
+        }
+        self.retry_at = None;
+        let mut txn = Txn::new();
+        let db = self.session.db();
+        self.status.write(&mut txn, db, &self.desired, &self.switch);
+        if self.applied {
+            status::write_root(&mut txn, db, &self.version);
+        }
+        self.dirty = false;
+        self.applied = false;
+        if txn.is_empty() {
+            self.ready = true;
+            return;
+        }
+        let first = !self.ready;
+        self.in_flight = Some(Flight { id: self.session.transact(&txn), first });
+    }
+
+    fn write_statistics(&mut self) {
+        let now = self.now();
+        if self.seen.is_none()
+            || self.stats_in_flight.is_some()
+            || self.next_stats.is_some_and(|t| now < t)
+        {
+            return;
+        }
+        self.next_stats = Some(now + self.desired.switch.stats_interval);
+        if !self.ours || !self.session.is_locked() || !self.session.is_following() {
+            return;
+        }
+        let mut txn = Txn::new();
+        status::write_statistics(
+            &mut txn,
+            self.session.db(),
+            &self.switch,
+            &*self.context.datapath,
+            &self.context.ofproto,
+        );
+        if !txn.is_empty() {
+            self.stats_in_flight = Some(self.session.transact(&txn));
+        }
+    }
+
+    /// Ends the threads. Devices that the switch has made go with it.
+    pub fn stop(&mut self) {
+        if self.exit.as_ref().is_some_and(|e| e.cleanup) {
+            let context = self.context.clone();
+            self.switch.clear(&parts(&context));
+        }
+        self.context.links.stop();
+        self.context.revalidator.stop();
+        self.threads.datapath = None;
+        if let Some(answer) = self.exit.take().and_then(|e| e.answer) {
+            answer.complete(crate::unixctl::Reply::Text(String::new()));
+        }
+    }
+
+    /// The links thread, for those who test it.
+    pub fn links(&self) -> &Links {
+        &self.context.links
+    }
+}
+
+fn parts(context: &Context) -> Parts<'_> {
+    Parts {
+        datapath: &*context.datapath,
+        links: &context.links,
+        ofproto: &context.ofproto,
+        now: context.clock.now(),
+    }
+}
+
+/// What is wrong is said when it appears, not at every change of something else.
+fn log_new_warnings(old: &[Warning], new: &[Warning]) {
+    for warning in new.iter().filter(|w| !old.contains(w)) {
+        crate::warn!(BRIDGE, "{warning}");
+    }
+}
+
+fn since_start(now: Time) -> Duration {
+    Duration::from_nanos(now.as_nanos())
+}
+
+/// Different in each run, so that nobody can aim at one slot of the caches.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// What wakes main's poll from any thread.
+///
+/// # Errors
+///
+/// The system has no descriptor to give.
+pub fn waker(poll: &Poll) -> io::Result<Arc<Waker>> {
+    Ok(Arc::new(Waker::new(poll.registry(), WAKER)?))
+}
+
+/// One poll; interruptions by signals are no errors.
+pub fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,303 @@
+//! What goes back to the database: each row as it should read, and only what differs is sent.
+
+use std::collections::BTreeMap;
+
+use datapath::Datapath;
+use netdev::link::ethtool::{self, DriverInfo};
+use netdev::link::{self, LinkSettings};
+use ovsdb_client::Txn;
+use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
+use wire::EthAddr;
+
+use crate::apply::{Attached, Switch};
+use crate::config::{Desired, Detect, DeviceKind};
+use crate::links::{Letters, LinkNews, MemberLink, Source};
+
+/// The version of `vswitch.ovsschema` that the rows were written for.
+const SCHEMA: &str = "8.8.0";
+
+/// `Interface.type`s that this switch has, sorted.
+const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
+
+/// What the links thread has told, and facts of devices that are dear to ask for.
+#[derive(Default)]
+pub struct Status {
+    resets: BTreeMap<String, u64>,
+    members: BTreeMap<String, MemberLink>,
+    active: BTreeMap<String, EthAddr>,
+    lacp_current: BTreeMap<String, Option<bool>>,
+    facts: BTreeMap<String, Facts>,
+}
+
+/// `ethtool`'s answers, asked again when the link has changed.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    ifindex: u32,
+    settings: Option<LinkSettings>,
+    driver: Option<DriverInfo>,
+}
+
+impl Status {
+    /// Takes in what the links thread says.
+    pub fn take(&mut self, letters: &Letters) {
+        for (name, news) in &letters.links {
+            self.facts.remove(name);
+            if let LinkNews::Gone { .. } = news {
+                self.resets.remove(name);
+            }
+        }
+        self.resets.extend(letters.resets.iter().map(|(k, v)| (k.clone(), *v)));
+        self.members.extend(letters.members.iter().map(|(k, v)| (k.clone(), *v)));
+        self.active.extend(letters.active.iter().map(|(k, v)| (k.clone(), *v)));
+        self.lacp_current.extend(letters.lacp_current.iter().map(|(k, v)| (k.clone(), *v)));
+    }
+
+    /// Everything but statistics and `cur_cfg`.
+    pub fn write(&mut self, txn: &mut Txn, tables: &Tables, desired: &Desired, switch: &Switch) {
+        self.forget(desired, switch);
+        for bridge in &desired.bridges {
+            if let (Some(old), Some(running)) =
+                (tables.bridges.get(&bridge.uuid), switch.bridges.get(&bridge.name))
+            {
+                let new = Bridge {
+                    datapath_id: Some(format!("{:016x}", running.datapath_id)),
+                    datapath_version: "<built-in>".to_owned(),
+                    ..old.clone()
+                };
+                txn.update(bridge.uuid, old, &new);
+            }
+            for port in &bridge.ports {
+                if let (Some(old), Some(mac)) =
+                    (tables.ports.get(&port.uuid), self.active.get(&port.name))
+                    && port.bond.is_some()
+                {
+                    let new = Port { bond_active_slave: Some(mac.to_string()), ..old.clone() };
+                    txn.update(port.uuid, old, &new);
+                }
+                let miimon = matches!(&port.bond, Some(b) if b.detect != Detect::Carrier);
+                for iface in &port.ifaces {
+                    let Some(old) = tables.interfaces.get(&iface.uuid) else { continue };
+                    let new = match switch.attached.get(&iface.name) {
+                        Some(a) if !a.fake && a.bridge == bridge.name => {
+                            self.interface(old, a, switch, miimon, &bridge.datapath_type)
+                        }
+                        Some(_) | None => broken(old, switch.errors.get(&iface.name)),
+                    };
+                    txn.update(iface.uuid, old, &new);
+                }
+            }
+        }
+    }
+
+    /// Drops what belongs to interfaces and ports that are no more.
+    fn forget(&mut self, desired: &Desired, switch: &Switch) {
+        self.facts.retain(|name, _| switch.attached.contains_key(name));
+        self.lacp_current.retain(|name, _| switch.attached.contains_key(name));
+        self.members.retain(|name, _| switch.attached.contains_key(name));
+        let ports: std::collections::BTreeSet<&str> =
+            desired.bridges.iter().flat_map(|b| &b.ports).map(|p| p.name.as_str()).collect();
+        self.active.retain(|name, _| ports.contains(name.as_str()));
+    }
+
+    fn interface(
+        &mut self,
+        old: &Interface,
+        a: &Attached,
+        switch: &Switch,
+        miimon: bool,
+        datapath_type: &str,
+    ) -> Interface {
+        let name = &old.name;
+        let member = self.members.get(name).copied();
+        let kernel = a.ifindex().is_some();
+        let dummy_up = a.dummy.as_ref().is_none_or(|d| d.admin_up() && d.carrier());
+        let carrier = a.link.admin_up && a.link.carrier && dummy_up;
+        let up = member.filter(|_| miimon).map_or(carrier, |m| m.up);
+        let facts = self.facts(a);
+        let mut status = BTreeMap::new();
+        if let Some(d) = &facts.driver {
+            status.insert("driver_name".to_owned(), d.driver.clone());
+            status.insert("driver_version".to_owned(), d.version.clone());
+            status.insert("firmware_version".to_owned(), d.firmware.clone());
+        }
+        if let Some(m) = member.filter(|_| miimon) {
+            status.insert("link_state_source".to_owned(), source(m.source).to_owned());
+        }
+        let settings = facts.settings.unwrap_or_default();
+        Interface {
+            ofport: Some(i64::from(a.of_port.0)),
+            error: patch_error(name, a, switch, datapath_type),
+            admin_state: Some(up_down(a.link.admin_up)),
+            link_state: Some(up_down(up)),
+            link_resets: Some(self.resets.get(name).copied().unwrap_or(0) as i64),
+            link_speed: (settings.speed_mbps != 0).then(|| settings.speed_mbps as i64 * 1_000_000),
+            duplex: settings.full_duplex.map(|full| if full { "full" } else { "half" }.to_owned()),
+            mtu: (a.link.mtu != 0).then_some(i64::from(a.link.mtu)),
+            mac_in_use: Some(a.link.mac.to_string()),
+            ifindex: Some(i64::from(if kernel { a.link.ifindex } else { 0 })),
+            lacp_current: self.lacp_current.get(name).copied().flatten(),
+            status,
+            ..old.clone()
+        }
+    }
+
+    fn facts(&mut self, a: &Attached) -> Facts {
+        let Some(ifindex) = a.ifindex() else { return Facts::default() };
+        let name = &a.link.name;
+        match self.facts.get(name) {
+            Some(f) if f.ifindex == ifindex => f.clone(),
+            Some(_) | None => {
+                let facts = Facts {
+                    ifindex,
+                    settings: ethtool::settings(name).ok(),
+                    driver: ethtool::driver_info(name).ok(),
+                };
+                self.facts.insert(name.clone(), facts.clone());
+                facts
+            }
+        }
+    }
+}
+
+/// The root row: what is in force and what this switch can do.
+pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str) {
+    let Some((uuid, old)) = tables.open_vswitch.iter().next() else { return };
+    let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+    let (system, system_version) = os_release();
+    // `ovs-ctl` writes these four where it is used; they are left to it.
+    let or = |old: &Option<String>, new: Option<String>| old.clone().or(new);
+    let new = OpenVSwitch {
+        cur_cfg: old.next_cfg,
+        datapath_types: names(&["netdev", "system"]),
+        iface_types: names(&IFACE_TYPES),
+        dpdk_initialized: false,
+        dpdk_version: Some("none".to_owned()),
+        ovs_version: or(&old.ovs_version, Some(version.to_owned())),
+        db_version: or(&old.db_version, Some(SCHEMA.to_owned())),
+        system_type: or(&old.system_type, system),
+        system_version: or(&old.system_version, system_version),
+        ..old.clone()
+    };
+    txn.update(*uuid, old, &new);
+}
+
+/// `Interface.statistics` of every interface.
+pub fn write_statistics(
+    txn: &mut Txn,
+    tables: &Tables,
+    switch: &Switch,
+    datapath: &dyn Datapath,
+    ofproto: &ofproto::Switch,
+) {
+    for (name, a) in switch.attached.iter().filter(|(_, a)| !a.fake) {
+        let Some(old) = tables.interfaces.get(&a.uuid) else { continue };
+        let statistics = match a.kind {
+            DeviceKind::System => kernel_counters(name, false),
+            // The kernel counts from the host's side of the tap.
+            DeviceKind::Internal | DeviceKind::Tap => kernel_counters(name, true),
+            DeviceKind::Patch { .. } => {
+                let (rx, tx) = ofproto.patch_counts(name).unwrap_or_default();
+                four(rx.packets, rx.bytes, tx.packets, tx.bytes)
+            }
+            DeviceKind::Dummy | DeviceKind::Unknown(_) => {
+                let c = a.port_no.and_then(|p| datapath.port_counters(p)).unwrap_or_default();
+                four(c.rx_packets, c.rx_bytes, c.tx_packets, c.tx_bytes)
+            }
+        };
+        txn.update(a.uuid, old, &Interface { statistics, ..old.clone() });
+    }
+}
+
+fn four(rx_packets: u64, rx_bytes: u64, tx_packets: u64, tx_bytes: u64) -> BTreeMap<String, i64> {
+    counters(&[
+        ("rx_packets", rx_packets),
+        ("rx_bytes", rx_bytes),
+        ("tx_packets", tx_packets),
+        ("tx_bytes", tx_bytes),
+    ])
+}
+
+fn counters(list: &[(&str, u64)]) -> BTreeMap<String, i64> {
+    let whole = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
+    list.iter().map(|(k, v)| ((*k).to_owned(), whole(*v))).collect()
+}
+
+fn kernel_counters(name: &str, other_side: bool) -> BTreeMap<String, i64> {
+    let Ok(s) = link::stats(name) else { return BTreeMap::new() };
+    let (rx, tx) = (
+        [s.rx_packets, s.rx_bytes, s.rx_dropped, s.rx_errors],
+        [s.tx_packets, s.tx_bytes, s.tx_dropped, s.tx_errors],
+    );
+    let (rx, tx) = if other_side { (tx, rx) } else { (rx, tx) };
+    counters(&[
+        ("rx_packets", rx[0]),
+        ("rx_bytes", rx[1]),
+        ("rx_dropped", rx[2]),
+        ("rx_errors", rx[3]),
+        ("tx_packets", tx[0]),
+        ("tx_bytes", tx[1]),
+        ("tx_dropped", tx[2]),
+        ("tx_errors", tx[3]),
+        ("collisions", s.collisions),
+        ("rx_crc_err", s.rx_crc_err),
+        ("rx_frame_err", s.rx_frame_err),
+        ("rx_missed_errors", s.rx_missed_errors),
+        ("rx_multicast_packets", s.multicast),
+        ("rx_over_err", s.rx_over_err),
+    ])
+}
+
+/// An interface that cannot be used: only the reason is left.
+fn broken(old: &Interface, error: Option<&String>) -> Interface {
+    Interface {
+        ofport: Some(-1),
+        error: error.cloned(),
+        status: BTreeMap::new(),
+        admin_state: None,
+        duplex: None,
+        link_speed: None,
+        link_state: None,
+        mac_in_use: None,
+        mtu: None,
+        lacp_current: None,
+        statistics: BTreeMap::new(),
+        ifindex: None,
+        ..old.clone()
+    }
+}
+
+/// A patch port whose peer is missing, or is not a patch port that names it.
+fn patch_error(name: &str, a: &Attached, switch: &Switch, datapath_type: &str) -> Option<String> {
+    let DeviceKind::Patch { peer } = &a.kind else { return None };
+    let back = switch.attached.get(peer).map(|p| &p.kind);
+    match back {
+        Some(DeviceKind::Patch { peer: back }) if back == name => None,
+        Some(_) | None => {
+            Some(format!("No usable peer '{peer}' exists in '{datapath_type}' datapath."))
+        }
+    }
+}
+
+fn up_down(up: bool) -> String {
+    if up { "up" } else { "down" }.to_owned()
+}
+
+fn source(source: Source) -> &'static str {
+    match source {
+        Source::Carrier => "carrier",
+        Source::Mii => "mii",
+        Source::Ethtool => "ethtool",
+        Source::CarrierInstead => "carrier-instead",
+        Source::Virtual => "virtual",
+    }
+}
+
+/// `ID` and `VERSION_ID` of os-release(5).
+fn os_release() -> (Option<String>, Option<String>) {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let field = |key: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim_matches('"').to_owned()).filter(|v| !v.is_empty())
+    };
+    (field("ID"), field("VERSION_ID"))
+}
