@@ -379,7 +379,8 @@ impl Bond {
         self.lacp.as_ref().is_none_or(|lacp| lacp.may_enable(id))
     }
 
-    pub(crate) fn lacp_state(&self) -> LacpState {
+    /// How far LACP got.
+    pub fn lacp_state(&self) -> LacpState {
         match &self.lacp {
             None => LacpState::Off,
             Some(lacp) if lacp.negotiated() => LacpState::Negotiated,

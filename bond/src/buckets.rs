@@ -30,6 +30,11 @@ impl Buckets {
         &self.owners
     }
 
+    /// Owner and load of each bucket in turn.
+    pub fn iter(&self) -> impl Iterator<Item = (&Option<MemberId>, &u64)> {
+        self.owners.iter().zip(&self.loads)
+    }
+
     pub fn loads(&self) -> &[u64; BUCKETS] {
         &self.loads
     }
@@ -118,29 +123,27 @@ impl Buckets {
     /// Lets each of `joined` take a fair share of buckets, and of load where that is possible,
     /// from those that hold most.
     fn share(&mut self, joined: &[MemberId], enabled: &[MemberId]) {
-        let fair = BUCKETS / enabled.len().max(1);
         let fair_load = self.loads.iter().sum::<u64>() / enabled.len().max(1) as u64;
-        for _ in 0..fair {
-            for &member in joined {
-                let Some(&donor) = enabled
-                    .iter()
-                    .filter(|m| !joined.contains(m))
-                    .max_by_key(|&&m| (self.held(m), std::cmp::Reverse(m)))
-                else {
-                    return;
-                };
-                let room = fair_load.saturating_sub(self.held(member).1);
-                let owned = || (0..BUCKETS).filter(|&b| self.owners[b] == Some(donor));
-                // The busiest that fits, else the idlest. Among equals an order in which
-                // neighbours are far apart, so that what is taken is a fair sample.
-                let order = |b: usize| b.reverse_bits();
-                let fits = owned()
-                    .filter(|&b| self.loads[b] <= room)
-                    .max_by_key(|&b| (self.loads[b], std::cmp::Reverse(order(b))));
-                let bucket = fits.or_else(|| owned().min_by_key(|&b| (self.loads[b], order(b))));
-                let Some(bucket) = bucket else { return };
-                self.owners[bucket] = Some(member);
+        for _ in 0..BUCKETS {
+            let held: Vec<_> = enabled.iter().map(|&m| (self.held(m), m)).collect();
+            let newcomers = held.iter().filter(|h| joined.contains(&h.1));
+            let Some(&(to, member)) = newcomers.min() else { return };
+            let rich = held.iter().max_by_key(|h| (h.0, std::cmp::Reverse(h.1)));
+            let Some(&(from, donor)) = rich else { return };
+            if from.0 <= to.0 + 1 {
+                return;
             }
+            let room = fair_load.saturating_sub(to.1);
+            let owned = || (0..BUCKETS).filter(|&b| self.owners[b] == Some(donor));
+            // The busiest that fits, else the idlest. Among equals an order in which neighbours
+            // are far apart, so that what is taken is a fair sample.
+            let order = |b: usize| b.reverse_bits();
+            let fits = owned()
+                .filter(|&b| self.loads[b] <= room)
+                .max_by_key(|&b| (self.loads[b], std::cmp::Reverse(order(b))));
+            let bucket = fits.or_else(|| owned().min_by_key(|&b| (self.loads[b], order(b))));
+            let Some(bucket) = bucket else { return };
+            self.owners[bucket] = Some(member);
         }
     }
 }

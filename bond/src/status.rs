@@ -125,28 +125,33 @@ impl Bond {
     pub fn status(&self, now: Time) -> BondStatus {
         let c = &self.config;
         let balanced = self.is_balanced();
-        let owners = self.buckets.owners();
+        // Buckets and loads of each member, in one pass: monitoring asks often.
+        let mut shares: Vec<(usize, Vec<(Bucket, u64)>)> =
+            vec![(0, Vec::new()); self.members.len()];
+        for (b, (owner, &load)) in (0..=u8::MAX).zip(self.buckets.iter()) {
+            let Some(owner) = owner else { continue };
+            let Some(i) = self.members.iter().position(|m| m.config.id == *owner) else { continue };
+            shares[i].0 += 1;
+            if balanced && load > 0 {
+                shares[i].1.push((b, load));
+            }
+        }
         let mut members: Vec<MemberStatus> = self
             .members
             .iter()
-            .map(|m| {
-                let owned =
-                    || (0..=u8::MAX).filter(|&b| owners[usize::from(b)] == Some(m.config.id));
-                let load = |b: Bucket| (b, self.buckets.loads()[usize::from(b)]);
-                let loads = owned().map(load).filter(|l| balanced && l.1 > 0).collect();
-                MemberStatus {
-                    name: m.config.name.clone(),
-                    mac: m.config.mac,
-                    enabled: m.enabled(),
-                    active: self.active == Some(m.config.id),
-                    link: m.link,
-                    delay_left_ms: m.link.deadline().map(|t| whole_ms(now, t)),
-                    may_enable: m.may_enable(),
-                    carrier: m.carrier == Some(true),
-                    priority: m.config.priority,
-                    buckets: owned().count(),
-                    loads,
-                }
+            .zip(shares)
+            .map(|(m, (buckets, loads))| MemberStatus {
+                name: m.config.name.clone(),
+                mac: m.config.mac,
+                enabled: m.enabled(),
+                active: self.active == Some(m.config.id),
+                link: m.link,
+                delay_left_ms: m.link.deadline().map(|t| whole_ms(now, t)),
+                may_enable: m.may_enable(),
+                carrier: m.carrier == Some(true),
+                priority: m.config.priority,
+                buckets,
+                loads,
             })
             .collect();
         members.sort_by(|a, b| a.name.cmp(&b.name));

@@ -54,7 +54,12 @@ pub fn select(own: EthAddr, fallback: bool, ports: &[Candidate]) -> Selection {
     // spoken (zeros compare low), which keeps the latter out until the former gives up.
     let known = |p: &Candidate| has_partner(p) && !p.partner.system.is_zero();
 
-    let lead = best(&working).or_else(|| best(&known)).or_else(|| best(&has_partner));
+    // While the port falls back, one that only waits for a partner ends nothing: otherwise a new
+    // member would stop all traffic until it gives up.
+    let falling_back = fallback && ports.iter().any(|p| !has_partner(p));
+    let hopes = |p: &Candidate| has_partner(p) && !falling_back;
+
+    let lead = best(&working).or_else(|| best(&known)).or_else(|| best(&hopes));
     let attached = (0..ports.len())
         .map(|i| match lead {
             _ if looped[i] => false,
