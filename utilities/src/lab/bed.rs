@@ -83,7 +83,8 @@ impl Bed {
             ),
         );
         switch.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev")?;
-        let mut add = format!("add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode={}", o.mode);
+        let mut add =
+            format!("add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode={}", o.mode);
         if let Some(primary) = o.primary() {
             add += &format!(
                 " other_config:bond-primary={primary} other_config:bond-failback-delay={}",

@@ -137,13 +137,14 @@ impl Scenario<'_> {
         self.line.heading("Failover");
         let at = self.now();
         self.bed.fabric.set_link(link, false)?;
-        self.line.at(at, Who::Lab, format!("link {link} cut at the far end: nic{link} loses its carrier"));
+        self.line.at(
+            at,
+            Who::Lab,
+            format!("link {link} cut at the far end: nic{link} loses its carrier"),
+        );
         let well = self.wait(LIMIT, |s| s.calm(at))?;
-        let failure = if !well {
-            Some(format!("traffic did not move to nic{other}"))
-        } else {
-            None
-        };
+        let failure =
+            if !well { Some(format!("traffic did not move to nic{other}")) } else { None };
         if let Some(t) = self.bed.traffic.up.first_on(other as u8, at)
             && self.o.mode == Mode::ActiveBackup
         {
@@ -159,7 +160,9 @@ impl Scenario<'_> {
     /// Says what was lost since `from`.
     fn told_loss(&mut self, from: Duration) {
         let to = self.now().saturating_sub(IN_FLIGHT);
-        for (name, ledger) in [("VM to network", &self.bed.traffic.up), ("network to VM", &self.bed.traffic.down)] {
+        for (name, ledger) in
+            [("VM to network", &self.bed.traffic.up), ("network to VM", &self.bed.traffic.down)]
+        {
             let s = ledger.stretch(from, to);
             let text = match s.gap {
                 None => format!("{name}: nothing lost of {}", s.sent),
@@ -193,7 +196,8 @@ impl Scenario<'_> {
                 Some(t) => {
                     let took = t.saturating_sub(at);
                     let s = took.as_secs_f64();
-                    let text = format!("VM to network goes by {name} again, {s:.3} s after mending");
+                    let text =
+                        format!("VM to network goes by {name} again, {s:.3} s after mending");
                     self.line.at(t, Who::Traffic, text);
                     let delay = self.o.failback_delay * MS;
                     if self.o.primary().is_some() && took < delay {

@@ -24,9 +24,8 @@ pub(super) fn run(bed: &Bed, o: &Options) -> Result<(), Error> {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/usr/bin:/sbin:/bin");
     c.env("PATH", path).env("PS1", "braid-lab$ ");
-    let status = c
-        .status()
-        .map_err(|e| Error::io(format!("cannot start {}", program.display()), e))?;
+    let status =
+        c.status().map_err(|e| Error::io(format!("cannot start {}", program.display()), e))?;
     // Ctrl-C was typed at the shell, not at us.
     signal::forget();
     let (up2, down2) = (bed.traffic.up.totals(), bed.traffic.down.totals());

@@ -92,10 +92,8 @@ impl PacketSocket {
         struct Control([u8; 64]);
         let mut control = Control([0; 64]);
         let n = {
-            let mut iov = libc::iovec {
-                iov_base: buf[TAG..].as_mut_ptr().cast(),
-                iov_len: buf.len() - TAG,
-            };
+            let mut iov =
+                libc::iovec { iov_base: buf[TAG..].as_mut_ptr().cast(), iov_len: buf.len() - TAG };
             // SAFETY: all zero is a valid msghdr.
             let mut m: libc::msghdr = unsafe { std::mem::zeroed() };
             m.msg_iov = &raw mut iov;
@@ -103,8 +101,7 @@ impl PacketSocket {
             m.msg_control = control.0.as_mut_ptr().cast();
             m.msg_controllen = control.0.len();
             // SAFETY: `m` points at live buffers of the lengths it names.
-            let n =
-                unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut m, libc::MSG_DONTWAIT) };
+            let n = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &raw mut m, libc::MSG_DONTWAIT) };
             if n < 0 {
                 let e = io::Error::last_os_error();
                 return match e.raw_os_error() {

@@ -24,7 +24,11 @@ pub fn check_tools() -> Result<(), Error> {
     if missing.is_empty() && !Path::new(SCHEMA).is_file() {
         missing.push(SCHEMA.into());
     }
-    if missing.is_empty() { Ok(()) } else { Err(Error::Missing { programs: missing, install: INSTALL }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Missing { programs: missing, install: INSTALL })
+    }
 }
 
 /// Where a program is: on `PATH`, or in a folder that an ordinary user's `PATH` may lack.

@@ -1,0 +1,218 @@
+//! The rack: a hypervisor with some NICs, what they lead to, and a virtual machine.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use utilities::testbed::error::wait_for;
+use utilities::testbed::fabric::Fabric;
+use utilities::testbed::frame::{self, Udp};
+use utilities::testbed::traffic::Traffic;
+use utilities::testbed::{Daemon, Netns, PacketSocket, Switch};
+use wire::EthAddr;
+
+/// The host beyond the bond.
+pub const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
+pub const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
+/// How long something that should happen at once may take on a busy machine.
+pub const SOON: Duration = Duration::from_secs(10);
+/// How often to look.
+const EVERY: Duration = Duration::from_millis(10);
+
+/// Namespaces `hv` with NICs `nic0`…, `tor` with their other ends `tor0`…, `vm` with `eth0`
+/// whose other end is `vnet0` in `hv`; a switch with the empty bridge `br0` in `hv`.
+pub struct Rig {
+    // The switch goes before the namespaces.
+    pub switch: Switch,
+    pub hv: Arc<Netns>,
+    pub tor: Arc<Netns>,
+    pub vm: Arc<Netns>,
+    pub nics: usize,
+}
+
+/// The bond's members, as `ovs-vsctl` wants them.
+fn members(nics: usize) -> String {
+    (0..nics).map(|i| format!(" nic{i}")).collect()
+}
+
+impl Rig {
+    /// A rig with the daemon under test; `None` where system tests cannot run.
+    pub fn new(nics: usize) -> Option<Rig> {
+        crate::able().then(|| Rig::with(nics, crate::daemon(), &[]))
+    }
+
+    /// A rig with a given daemon and further arguments for it.
+    pub fn with(nics: usize, daemon: Daemon, arguments: &[&str]) -> Rig {
+        let ns = || Arc::new(Netns::new().expect("a namespace"));
+        let (hv, tor, vm) = (ns(), ns(), ns());
+        for i in 0..nics {
+            hv.veth(&format!("nic{i}"), &tor, &format!("tor{i}")).expect("a veth pair");
+        }
+        vm.veth("eth0", &hv, "vnet0").expect("a veth pair");
+        // Known addresses, so that two rigs print the same.
+        for i in 0..nics {
+            let mac = nic_mac(i);
+            hv.rtnl().set_mac(&format!("nic{i}"), mac).expect("an address");
+        }
+        let switch = Switch::start_with(hv.clone(), daemon, "braid-test", arguments)
+            .unwrap_or_else(|e| panic!("{e}"));
+        let rig = Rig { switch, hv, tor, vm, nics };
+        rig.vsctl(
+            "add-br br0 -- set bridge br0 datapath_type=netdev \
+             other_config:hwaddr=02:00:00:00:b0:00",
+        );
+        rig
+    }
+
+    /// `ovs-vsctl`; panics with what it said if it fails.
+    pub fn vsctl(&self, words: &str) -> String {
+        self.switch.vsctl(words).unwrap_or_else(|e| panic!("{e}\n{}", self.switch.log()))
+    }
+
+    /// `ovs-appctl`; panics with what it said if it fails.
+    pub fn appctl(&self, words: &str) -> String {
+        self.switch.appctl(words).unwrap_or_else(|e| panic!("{e}\n{}", self.switch.log()))
+    }
+
+    /// A column, without quotes.
+    pub fn get(&self, table: &str, row: &str, column: &str) -> String {
+        self.vsctl(&format!("get {table} {row} {column}")).trim().trim_matches('"').to_owned()
+    }
+
+    /// `bond0` of all NICs with these settings of its Port row, and the VM's port; returns when
+    /// every member is enabled.
+    pub fn bond(&self, settings: &str) {
+        self.bond_down(settings);
+        for i in 0..self.nics {
+            self.await_member(i, true);
+        }
+    }
+
+    /// As `bond`, without waiting for the members.
+    pub fn bond_down(&self, settings: &str) {
+        let set = if settings.is_empty() {
+            String::new()
+        } else {
+            format!("-- set port bond0 {settings}")
+        };
+        let members = members(self.nics);
+        self.vsctl(&format!("add-bond br0 bond0{members} {set} -- add-port br0 vnet0"));
+    }
+
+    /// Waits for something to become true.
+    pub fn wait(&self, what: &str, done: impl FnMut() -> bool) -> Duration {
+        self.wait_at_most(SOON, what, done)
+    }
+
+    pub fn wait_at_most(
+        &self,
+        limit: Duration,
+        what: &str,
+        done: impl FnMut() -> bool,
+    ) -> Duration {
+        wait_for(what, limit, EVERY, done).unwrap_or_else(|e| {
+            let show = self.switch.appctl("bond/show").unwrap_or_else(|e| e.to_string());
+            panic!("{e}\n{show}\n{}\n{}", self.switch.log(), self.switch.stderr())
+        })
+    }
+
+    /// Waits for `bond/show` to call a member enabled, or not.
+    pub fn await_member(&self, nic: usize, enabled: bool) {
+        let word = if enabled { "enabled" } else { "disabled" };
+        let line = format!("member nic{nic}: {word}");
+        self.wait(&line, || self.appctl("bond/show bond0").lines().any(|l| l == line));
+    }
+
+    /// Waits for `bond/show` to call a member active.
+    pub fn await_active(&self, nic: usize) {
+        self.wait(&format!("active member nic{nic}"), || self.active() == Some(nic));
+    }
+
+    /// The active member's number.
+    pub fn active(&self) -> Option<usize> {
+        let show = self.appctl("bond/show bond0");
+        let line = show.lines().find(|l| l.starts_with("active member mac: "))?;
+        line.split_once("(nic")?.1.strip_suffix(')')?.parse().ok()
+    }
+
+    /// Cuts a NIC's link at the far end, or mends it.
+    pub fn link(&self, nic: usize, up: bool) {
+        self.tor.rtnl().set_up(&format!("tor{nic}"), up).expect("the link exists");
+    }
+
+    /// Packets that have arrived at the far end of a NIC's link, by the kernel's own count.
+    pub fn arrived(&self, nic: usize) -> u64 {
+        self.tor.rtnl().link(&format!("tor{nic}")).expect("the link exists").rx_packets
+    }
+
+    pub fn vm_socket(&self) -> PacketSocket {
+        PacketSocket::open(&self.vm, "eth0").expect("a packet socket")
+    }
+
+    pub fn tor_socket(&self, nic: usize) -> PacketSocket {
+        PacketSocket::open(&self.tor, &format!("tor{nic}")).expect("a packet socket")
+    }
+
+    /// What the NICs lead to, with a counted stream through it.
+    pub fn traffic(&self, talks: Vec<Udp>, rate: u32, lacp: bool) -> (Arc<Fabric>, Traffic) {
+        let fabric = Fabric::new(self.tor.clone(), self.nics, HOST_MAC, lacp).expect("a fabric");
+        let fabric = Arc::new(fabric);
+        let vm = self.vm_socket();
+        let traffic = Traffic::start(&fabric, vm, talks, rate, Instant::now());
+        (fabric, traffic)
+    }
+
+    /// Waits until both directions have lost nothing for a while, from now on.
+    pub fn await_calm(&self, t: &Traffic) {
+        let from = t.now();
+        let in_flight = Duration::from_millis(150);
+        let calm = Duration::from_millis(300);
+        self.wait_at_most(Duration::from_secs(20), "calm traffic", || {
+            let to = t.now().saturating_sub(in_flight);
+            let begin = to.saturating_sub(calm);
+            begin >= from
+                && [&t.up, &t.down].into_iter().all(|l| {
+                    let s = l.stretch(begin, to);
+                    s.sent > 0 && s.lost == 0
+                })
+        });
+    }
+
+    /// Fails if the daemon has printed on standard error, which it does when it panics.
+    pub fn assert_no_panic(&self) {
+        assert_eq!(self.switch.stderr(), "", "the daemon printed on standard error");
+    }
+
+    /// Fails if the daemon has panicked, or has logged a warning or an error.
+    pub fn assert_clean_log(&self) {
+        self.assert_no_panic();
+        let log = self.switch.log();
+        let bad: Vec<&str> =
+            log.lines().filter(|l| l.contains("|WARN|") || l.contains("|ERR|")).collect();
+        assert!(bad.is_empty(), "{bad:#?}");
+    }
+}
+
+/// The address that a rig's NIC is given.
+pub fn nic_mac(nic: usize) -> EthAddr {
+    EthAddr([0x02, 0, 0, 0, 0x01, nic as u8])
+}
+
+/// A conversation of the VM's with the host: `mac` is the last octet of the VM's address.
+pub fn talk(mac: u8, port: u16) -> Udp {
+    Udp {
+        src_mac: EthAddr([0x02, 0, 0, 0, 0x55, mac]),
+        dst_mac: HOST_MAC,
+        vlan: None,
+        src_ip: Ipv4Addr::new(10, 0, 0, mac),
+        dst_ip: HOST_IP,
+        src_port: port,
+        dst_port: 5000,
+    }
+}
+
+/// A gratuitous ARP of the VM's.
+pub fn hello(mac: u8) -> Vec<u8> {
+    let t = talk(mac, 0);
+    frame::gratuitous_arp(t.src_mac, t.src_ip, None)
+}

@@ -1,0 +1,143 @@
+//! The question that this project started from.
+//!
+//! A published check of Open vSwitch found that active-backup never fails back. Here is that
+//! check: a bond of two NICs, traffic, one link down, the link up again; packets are counted on
+//! both links by the interfaces' own counters.
+
+use std::time::{Duration, Instant};
+
+use braid_tests::rig::{Rig, talk};
+use utilities::testbed::traffic::Traffic;
+
+const RATE: u32 = 500;
+const MS: Duration = Duration::from_millis(1);
+
+/// Which links packets arrive on during a quarter of a second: (by nic0, by nic1).
+fn used(rig: &Rig) -> (bool, bool) {
+    let before = [rig.arrived(0), rig.arrived(1)];
+    std::thread::sleep(250 * MS);
+    // A learning packet or two is not traffic: a tenth of the stream is.
+    let some = |i: usize| rig.arrived(i) - before[i] > u64::from(RATE) / 40;
+    (some(0), some(1))
+}
+
+const BY_NIC0: (bool, bool) = (true, false);
+const BY_NIC1: (bool, bool) = (false, true);
+
+/// A bond whose traffic goes by nic0.
+fn start(
+    settings: &str,
+) -> Option<(Rig, std::sync::Arc<utilities::testbed::fabric::Fabric>, Traffic)> {
+    let rig = Rig::new(2)?;
+    rig.bond(settings);
+    if rig.active() != Some(0) {
+        rig.appctl("bond/set-active-member bond0 nic0");
+    }
+    let (fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], RATE, false);
+    rig.await_calm(&traffic);
+    assert_eq!(used(&rig), BY_NIC0);
+    Some((rig, fabric, traffic))
+}
+
+#[test]
+fn without_a_primary_traffic_stays_where_it_failed_over_to() {
+    let Some((rig, fabric, traffic)) = start("") else { return };
+
+    fabric.set_link(0, false).unwrap();
+    rig.await_active(1);
+    rig.await_calm(&traffic);
+    assert_eq!(used(&rig), BY_NIC1);
+
+    fabric.set_link(0, true).unwrap();
+    rig.await_member(0, true);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(rig.active(), Some(1));
+    assert_eq!(used(&rig), BY_NIC1);
+    rig.assert_clean_log();
+}
+
+#[test]
+fn with_a_primary_traffic_comes_back() {
+    let Some((rig, fabric, traffic)) = start("other_config:bond-primary=nic0") else { return };
+
+    fabric.set_link(0, false).unwrap();
+    rig.await_active(1);
+    rig.await_calm(&traffic);
+    assert_eq!(used(&rig), BY_NIC1);
+
+    fabric.set_link(0, true).unwrap();
+    rig.await_active(0);
+    rig.await_calm(&traffic);
+    assert_eq!(used(&rig), BY_NIC0);
+    rig.assert_clean_log();
+}
+
+#[test]
+fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
+    if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
+        return;
+    }
+    let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";
+    let Some((rig, fabric, traffic)) = start(settings) else { return };
+
+    fabric.set_link(0, false).unwrap();
+    rig.await_active(1);
+    rig.await_calm(&traffic);
+
+    // Up; then, before the two seconds are over, a flap: the wait begins anew with its end.
+    let up = |fabric: &utilities::testbed::fabric::Fabric| {
+        let at = Instant::now();
+        fabric.set_link(0, true).unwrap();
+        at
+    };
+    let first = up(&fabric);
+    std::thread::sleep(1500 * MS);
+    assert_eq!(rig.active(), Some(1));
+    fabric.set_link(0, false).unwrap();
+    rig.await_member(0, false);
+    let second = up(&fabric);
+
+    // The first wait would be over by now.
+    std::thread::sleep((first + 2300 * MS).saturating_duration_since(Instant::now()));
+    assert_eq!(rig.active(), Some(1), "the flap did not start the wait anew");
+    assert_eq!(used(&rig), BY_NIC1);
+
+    rig.await_active(0);
+    let waited = second.elapsed();
+    assert!(waited >= 1990 * MS, "came back after {waited:?}, before the delay");
+    assert!(waited < 4000 * MS, "came back only after {waited:?}");
+    rig.await_calm(&traffic);
+    assert_eq!(used(&rig), BY_NIC0);
+
+    // Coming back is planned: nothing is lost on the way up.
+    let now = traffic.now();
+    let lost = traffic.up.stretch(now.saturating_sub(waited), now.saturating_sub(200 * MS)).lost;
+    assert_eq!(lost, 0, "failback lost packets");
+    rig.assert_clean_log();
+}
+
+#[test]
+fn the_delay_does_not_hold_back_a_failover() {
+    if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
+        return;
+    }
+    let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=60000";
+    let Some((rig, fabric, traffic)) = start(settings) else { return };
+    fabric.set_link(0, false).unwrap();
+    rig.await_active(1);
+    fabric.set_link(0, true).unwrap();
+    rig.await_member(0, true);
+    assert_eq!(rig.active(), Some(1));
+    // The primary is the only one left: no delay can be worth an outage.
+    fabric.set_link(1, false).unwrap();
+    rig.await_active(0);
+    rig.await_calm(&traffic);
+
+    // By hand, whatever the delay says.
+    fabric.set_link(1, true).unwrap();
+    rig.await_member(1, true);
+    rig.appctl("bond/set-active-member bond0 nic1");
+    rig.await_active(1);
+    rig.appctl("bond/failback bond0");
+    rig.await_active(0);
+}

@@ -1,0 +1,156 @@
+//! LACP with Open vSwitch as the partner, and without any.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use braid_tests::Rig;
+use braid_tests::rig::talk;
+use utilities::testbed::{Daemon, Netns, PacketSocket, Switch};
+use wire::lacp::Lacpdu;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A second switch at the other end of the links: Debian's, with a host behind it.
+struct Other {
+    switch: Switch,
+    host: Arc<Netns>,
+}
+
+impl Other {
+    fn new(rig: &Rig, debian: Daemon, settings: &str) -> Other {
+        let host = Arc::new(Netns::new().unwrap());
+        host.veth("eth0", &rig.tor, "host0").unwrap();
+        let switch = Switch::start(rig.tor.clone(), debian, "braid-test").unwrap();
+        let nics: String = (0..rig.nics).map(|i| format!(" tor{i}")).collect();
+        switch
+            .vsctl(&format!(
+                "add-br br1 -- set bridge br1 datapath_type=netdev \
+                 other_config:hwaddr=02:00:00:00:b1:00 -- add-bond br1 bond1{nics} \
+                 -- set port bond1 {settings} -- add-port br1 host0"
+            ))
+            .unwrap();
+        Other { switch, host }
+    }
+}
+
+/// Sends one datagram of each of many conversations and gives how many arrive.
+fn exchange(from: &PacketSocket, to: &PacketSocket, back: bool) -> usize {
+    let mut n = 0;
+    to.drain(|_| true);
+    for port in 0..64 {
+        let t = talk(1, 40_000 + port);
+        let t = if back { t.reversed() } else { t };
+        from.send(&t.frame(b"sixty-four")).unwrap();
+        std::thread::sleep(MS);
+    }
+    std::thread::sleep(200 * MS);
+    n += to.drain(|f| f.ends_with(b"sixty-four")).len();
+    n
+}
+
+fn carries_both_ways(ours: &str, theirs: &str) {
+    let Some(rig) = Rig::new(2) else { return };
+    let Some(debian) = braid_tests::debian() else { return };
+    let other = Other::new(&rig, debian, &format!("bond_mode=balance-tcp {theirs}"));
+    rig.bond_down(&format!("bond_mode=balance-tcp {ours}"));
+    rig.wait("negotiation", || {
+        let show = rig.appctl("bond/show bond0");
+        let lacp = rig.appctl("lacp/show bond0");
+        show.contains("lacp_status: negotiated")
+            && show.matches(": enabled").count() == 2
+            && lacp.matches("collecting distributing").count() == 4
+    });
+    rig.wait("their negotiation", || {
+        let show = other.switch.appctl("bond/show bond1").unwrap();
+        show.contains("lacp_status: negotiated") && show.matches(": enabled").count() == 2
+    });
+    assert_eq!(rig.get("interface", "nic0", "lacp_current"), "true");
+
+    let vm = rig.vm_socket();
+    let host = PacketSocket::open(&other.host, "eth0").unwrap();
+    // Both sides learn the addresses first, so that nothing is flooded.
+    exchange(&vm, &host, false);
+    exchange(&host, &vm, true);
+    let count = |rig: &Rig| [rig.arrived(0), rig.arrived(1)];
+    let before = count(&rig);
+    assert_eq!(exchange(&vm, &host, false), 64, "from the VM");
+    let after = count(&rig);
+    assert!((0..2).all(|i| after[i] - before[i] > 10), "one link only: {before:?} {after:?}");
+    assert_eq!(exchange(&host, &vm, true), 64, "to the VM");
+
+    // A link that dies is left by both.
+    rig.link(0, false);
+    rig.await_member(0, false);
+    rig.wait("their view", || {
+        other.switch.appctl("bond/show bond1").unwrap().contains("member tor0: disabled")
+    });
+    assert_eq!(exchange(&vm, &host, false), 64, "from the VM, by one link");
+    assert_eq!(exchange(&host, &vm, true), 64, "to the VM, by one link");
+    rig.link(0, true);
+    rig.await_member(0, true);
+}
+
+#[test]
+fn active_and_fast_with_active_and_fast() {
+    let fast = "lacp=active other_config:lacp-time=fast";
+    carries_both_ways(fast, fast);
+}
+
+#[test]
+fn active_with_passive() {
+    carries_both_ways("lacp=active other_config:lacp-time=fast", "lacp=passive");
+}
+
+#[test]
+fn passive_with_active() {
+    carries_both_ways("lacp=passive", "lacp=active other_config:lacp-time=fast");
+}
+
+#[test]
+fn slow_with_slow_in_one_pass() {
+    carries_both_ways("lacp=active other_config:lb-output-action=true", "lacp=active");
+}
+
+#[test]
+fn a_silent_partner_is_noticed_within_the_short_timeout() {
+    let Some(rig) = Rig::new(2) else { return };
+    let Some(debian) = braid_tests::debian() else { return };
+    let fast = "lacp=active other_config:lacp-time=fast";
+    let mut other = Other::new(&rig, debian, &format!("bond_mode=balance-tcp {fast}"));
+    rig.bond(&format!("bond_mode=balance-tcp {fast}"));
+    // Killed, so that the links stay up and only LACP can tell.
+    other.switch.kill_vswitchd();
+    let took = rig.wait("loss of the partner", || {
+        rig.appctl("bond/show bond0").matches(": disabled").count() == 2
+    });
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(rig.get("interface", "nic0", "lacp_current"), "false");
+    other.switch.start_vswitchd().unwrap();
+    rig.await_member(0, true);
+    rig.await_member(1, true);
+}
+
+#[test]
+fn without_a_partner_balance_tcp_drops_unless_told_to_fall_back() {
+    let Some(rig) = Rig::new(2) else { return };
+    rig.bond_down("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
+    let (vm, tor) = (rig.vm_socket(), [rig.tor_socket(0), rig.tor_socket(1)]);
+    let ours = |f: &[u8]| f.ends_with(b"anybody there");
+    let send = || {
+        vm.send(&talk(1, 1).frame(b"anybody there")).unwrap();
+        std::thread::sleep(200 * MS);
+        tor[0].drain(ours).len() + tor[1].drain(ours).len()
+    };
+    // LACPDUs do go out.
+    let pdu = tor[0].recv_matching(Duration::from_secs(5), |f| {
+        f[12..14] == [0x88, 0x09] && Lacpdu::parse(&f[14..]).is_ok()
+    });
+    let pdu = Lacpdu::parse(&pdu.expect("an LACPDU")[14..]).unwrap();
+    assert_eq!(pdu.actor.system, "02:00:00:00:b0:00".parse().unwrap());
+    assert_eq!(send(), 0);
+    rig.vsctl("set port bond0 other_config:lacp-fallback-ab=true");
+    rig.wait("an active member", || {
+        rig.appctl("bond/show bond0").lines().any(|l| l == "  active member")
+    });
+    assert_eq!(send(), 1);
+}

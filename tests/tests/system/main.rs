@@ -1,0 +1,13 @@
+//! Whole-system tests: the real daemon between real network devices, driven by Debian's tools.
+//!
+//! Each test has namespaces, a database and a daemon of its own, so that all may run at once.
+
+mod bad_input;
+mod bond;
+mod compat;
+mod failback;
+mod lacp;
+mod outages;
+mod status;
+mod tcp;
+mod vlan;

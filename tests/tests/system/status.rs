@@ -1,0 +1,138 @@
+//! What goes back to the database, and when `ovs-vsctl` returns.
+
+use std::path::Path;
+
+use braid_tests::Rig;
+use braid_tests::rig::nic_mac;
+
+#[test]
+fn vsctl_returns_when_the_change_is_in_force() {
+    let Some(rig) = Rig::new(2) else { return };
+    for i in 0..10 {
+        rig.vsctl("add-port br0 nic0");
+        // Nobody waits here: ofport, the port itself and its device must be there already.
+        let ofport: i32 = rig.get("interface", "nic0", "ofport").parse().expect("a number");
+        assert!(ofport > 0, "round {i}");
+        assert!(rig.appctl("dpif/show").contains("nic0 "), "round {i}");
+        rig.vsctl("del-port br0 nic0");
+        assert!(!rig.appctl("dpif/show").contains("nic0 "), "round {i}");
+    }
+    let next = rig.get("open_vswitch", ".", "next_cfg");
+    assert_eq!(rig.get("open_vswitch", ".", "cur_cfg"), next);
+}
+
+#[test]
+fn an_interface_says_what_its_device_is_like() {
+    let Some(rig) = Rig::new(2) else { return };
+    rig.hv.rtnl().set_mtu("nic0", 1400).unwrap();
+    rig.tor.rtnl().set_mtu("tor0", 1400).unwrap();
+    rig.bond("");
+    let get = |column: &str| rig.get("interface", "nic0", column);
+    assert_eq!(get("admin_state"), "up");
+    assert_eq!(get("link_state"), "up");
+    assert_eq!(get("mac_in_use"), nic_mac(0).to_string());
+    assert_eq!(get("mtu"), "1400");
+    assert_eq!(get("error"), "[]");
+    assert_eq!(get("link_speed"), "10000000000");
+    assert_eq!(get("duplex"), "full");
+    let index = rig.hv.rtnl().link("nic0").unwrap().index.to_string();
+    assert_eq!(get("ifindex"), index);
+    assert!(get("status").contains("driver_name=veth"), "{}", get("status"));
+    assert!(get("statistics").contains("rx_packets="));
+    assert_eq!(rig.get("bridge", "br0", "datapath_id"), "000002000000b000");
+    let types = rig.get("open_vswitch", ".", "iface_types");
+    for t in ["system", "internal", "patch"] {
+        assert!(types.contains(t), "{types}");
+    }
+    assert!(rig.get("open_vswitch", ".", "datapath_types").contains("netdev"));
+
+    // Links change; so does what is said of them.
+    let resets: u64 = get("link_resets").parse().unwrap();
+    rig.link(0, false);
+    rig.wait("a link that is down", || get("link_state") == "down");
+    rig.link(0, true);
+    rig.wait("a link that is up", || get("link_state") == "up");
+    rig.wait("counted resets", || get("link_resets").parse::<u64>().is_ok_and(|n| n > resets));
+    rig.wait("counted packets", || !get("statistics").contains("tx_packets=0"));
+}
+
+#[test]
+fn internal_ports_come_and_go() {
+    let Some(rig) = Rig::new(1) else { return };
+    rig.vsctl("add-port br0 int0 -- set interface int0 type=internal mtu_request=1300");
+    let link = rig.hv.rtnl().link("int0").expect("a device");
+    assert_eq!(link.mtu, 1300);
+    assert_eq!(rig.get("interface", "int0", "mac_in_use"), link.mac.to_string());
+    assert_eq!(rig.hv.rtnl().link("br0").unwrap().mac, "02:00:00:00:b0:00".parse().unwrap());
+    rig.vsctl("del-port br0 int0");
+    assert!(rig.hv.rtnl().link("int0").is_err(), "the device is still there");
+    rig.vsctl("del-br br0");
+    assert!(rig.hv.rtnl().link("br0").is_err(), "the device is still there");
+}
+
+#[test]
+fn patch_ports_join_two_bridges() {
+    let Some(rig) = Rig::new(1) else { return };
+    rig.vsctl("add-port br0 vnet0");
+    rig.vsctl(
+        "add-br br2 -- set bridge br2 datapath_type=netdev -- add-port br2 nic0 \
+         -- add-port br2 p2 -- set interface p2 type=patch options:peer=p0 \
+         -- add-port br0 p0 -- set interface p0 type=patch options:peer=p2",
+    );
+    let (vm, tor) = (rig.vm_socket(), rig.tor_socket(0));
+    vm.send(&braid_tests::rig::hello(1)).unwrap();
+    let second = std::time::Duration::from_secs(2);
+    assert!(tor.recv_matching(second, |f| f[6..12] == [2, 0, 0, 0, 0x55, 1]).is_some());
+}
+
+#[test]
+fn the_daemon_detaches_when_it_is_ready_and_exits_when_told() {
+    let Some(mut rig) = Rig::new(1) else { return };
+    rig.switch.stop_vswitchd();
+    let pidfile = rig.switch.path("ovs-vswitchd.pid");
+    assert!(!pidfile.exists(), "the pidfile outlived the daemon");
+    let mut c = rig.switch.command(&rig.switch.daemon().path().display().to_string());
+    c.args(["--detach", "--no-chdir", "--pidfile", "-vconsole:off", "--log-file"]);
+    c.arg(format!("unix:{}", rig.switch.path("db.sock").display()));
+    let status = c.status().unwrap();
+    assert!(status.success());
+    let pid = std::fs::read_to_string(&pidfile).unwrap().trim().to_owned();
+    let appctl = |words: &[&str]| {
+        let mut c = rig.switch.command("ovs-appctl");
+        c.args(words).output().unwrap()
+    };
+    assert!(appctl(&["version"]).status.success());
+    // A second one with the same pidfile is refused.
+    let mut second = rig.switch.command(&rig.switch.daemon().path().display().to_string());
+    second.args(["--detach", "--no-chdir", "--pidfile", "-vconsole:off"]);
+    second.arg(format!("unix:{}", rig.switch.path("db.sock").display()));
+    assert!(!second.output().unwrap().status.success());
+
+    assert!(appctl(&["exit"]).status.success());
+    let gone = format!("/proc/{pid}");
+    // The init of a container may not reap it: what counts is the pidfile.
+    rig.wait("end of the daemon", || !pidfile.exists() || !Path::new(&gone).exists());
+}
+
+#[test]
+fn a_switch_with_nothing_to_do_does_nothing_and_is_small() {
+    let Some(rig) = Rig::new(2) else { return };
+    rig.bond("");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let pid = rig.switch.vswitchd_pid();
+    let ticks = || -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let before = ticks();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    // A tick is 10 ms of processor time: 3 % at most, also in a debug build.
+    assert!(ticks() - before <= 9, "{} ticks in 3 s", ticks() - before);
+    if rig.switch.daemon().is_ours() {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let rss = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let kb: u64 = rss.split_whitespace().nth(1).unwrap().parse().unwrap();
+        assert!(kb < 20 * 1024, "{rss}");
+    }
+}
