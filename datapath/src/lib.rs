@@ -17,8 +17,7 @@ pub mod userspace;
 
 use std::sync::Arc;
 
-pub use netdev::Packet;
-use netdev::{IoCounters, PacketIo};
+pub use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use wire::Time;
 
 pub use action::{Action, PortNo, UserspaceReason};

@@ -51,7 +51,7 @@ struct State {
     delays: u64,
 }
 
-/// See the module.
+/// See the module. `D` points to a datapath: a reference, a `Box` or an `Arc`.
 pub struct Chaos<D> {
     inner: D,
     faults: Faults,
@@ -72,7 +72,7 @@ impl State {
     }
 }
 
-impl<D: Datapath> Chaos<D> {
+impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
     /// The same seed and the same calls give the same faults.
     pub fn new(inner: D, seed: u64, faults: Faults) -> Chaos<D> {
         let state = State { dice: seed, later: VecDeque::new(), failures: 0, delays: 0 };
@@ -153,7 +153,10 @@ impl<D: Datapath> Chaos<D> {
     }
 }
 
-impl<D: Datapath> Datapath for Chaos<D> {
+impl<D> Datapath for Chaos<D>
+where
+    D: std::ops::Deref<Target: Datapath> + Send + Sync,
+{
     fn port_add(
         &self,
         name: &str,
@@ -238,7 +241,8 @@ mod tests {
     use crate::fake::{Fake, memory};
 
     fn story(seed: u64) -> (Vec<bool>, (u64, u64), u32) {
-        let chaos = Chaos::new(Fake::new(), seed, Faults { fail: 300, delay: 500, longest: 3 });
+        let chaos =
+            Chaos::new(Box::new(Fake::new()), seed, Faults { fail: 300, delay: 500, longest: 3 });
         let ran = Arc::new(AtomicU32::new(0));
         let mut added = Vec::new();
         for _ in 0..40 {

@@ -212,9 +212,10 @@ impl Fake {
                         packet.pop_vlan();
                     }
                 }
-                Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&now_key, basis)),
+                // Hashes are of the packet as it was looked up.
+                Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&key, basis)),
                 Action::LbOutput { table, .. } => {
-                    let h = dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(&now_key, 0));
+                    let h = dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(&key, 0));
                     self.bucket(table, h as u8, &packet);
                 }
                 Action::Recirc(id) if depth == MAX_RECIRC => {

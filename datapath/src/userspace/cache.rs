@@ -65,7 +65,7 @@ impl SignatureCache {
             return;
         }
         self.turn = self.turn.wrapping_add(1);
-        if self.turn % INSERT_INV_PROB == 0 {
+        if self.turn.is_multiple_of(INSERT_INV_PROB) {
             set[(self.turn / INSERT_INV_PROB) as usize % WAYS] = new;
         }
     }

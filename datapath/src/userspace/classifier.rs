@@ -246,3 +246,104 @@ impl Classifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wire::Time;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert {
+            mask: usize,
+            key: u16,
+        },
+        Remove(usize),
+        /// As the control side marks a flow before the packet thread takes it out.
+        Kill(usize),
+        Look(u16),
+    }
+
+    /// Few bits, so that things collide.
+    fn key(bits: u16) -> FlowKey {
+        FlowKey {
+            in_port: u32::from(bits & 3),
+            tp_src: bits >> 2 & 7,
+            tp_dst: bits >> 5 & 7,
+            recirc_id: u32::from(bits >> 8 & 1),
+            ..FlowKey::default()
+        }
+    }
+
+    fn masks() -> [FlowMask; 5] {
+        let none = FlowMask::default();
+        [
+            none,
+            FlowMask { in_port: 3, ..none },
+            FlowMask { in_port: 3, tp_src: 7, ..none },
+            FlowMask { tp_dst: 5, recirc_id: 1, ..none },
+            FlowMask::exact_mask(),
+        ]
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            3 => (0..5usize, any::<u16>()).prop_map(|(mask, key)| Op::Insert { mask, key }),
+            1 => any::<usize>().prop_map(Op::Remove),
+            1 => any::<usize>().prop_map(Op::Kill),
+            4 => any::<u16>().prop_map(Op::Look),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn finds_what_a_list_finds(ops in prop::collection::vec(op(), 1..300)) {
+            let mut c = Classifier::new(KeyHasher::new(3));
+            c.until_rank = 7;
+            let mut list: Vec<Arc<FlowHandle>> = Vec::new();
+            for op in ops {
+                match op {
+                    Op::Insert { mask, key: k } => {
+                        let mask = masks()[mask];
+                        let f = Arc::new(FlowHandle::new(key(k), mask, vec![], None, Time::ZERO));
+                        // Translation is asked only when nothing matches.
+                        if c.lookup(&key(k)).is_none() {
+                            c.insert(f.clone());
+                            list.push(f);
+                        }
+                    }
+                    Op::Remove(i) if !list.is_empty() => {
+                        let f = list.remove(i % list.len());
+                        prop_assert!(c.remove(&f));
+                        prop_assert!(!c.remove(&f));
+                    }
+                    Op::Kill(i) if !list.is_empty() => {
+                        let f = list.remove(i % list.len());
+                        f.dead.store(true, std::sync::atomic::Ordering::Relaxed);
+                    }
+                    Op::Remove(_) | Op::Kill(_) => {}
+                    Op::Look(k) => {
+                        let k = key(k);
+                        let any = list.iter().any(|f| k.masked(&f.mask) == f.key);
+                        let found = c.lookup(&k);
+                        prop_assert_eq!(found.is_some(), any);
+                        if let Some(n) = found {
+                            prop_assert!(c.verify(n, &k));
+                            let f = c.flow(n);
+                            prop_assert!(list.iter().any(|g| Arc::ptr_eq(f, g)));
+                            prop_assert_eq!(k.masked(&f.mask), f.key);
+                        }
+                    }
+                }
+                // Dead flows stay until somebody meets them.
+                prop_assert!(c.len() >= list.len());
+                prop_assert_eq!(c.masks(), c.subtables.iter().flatten().count());
+            }
+            for f in list {
+                prop_assert!(c.remove(&f));
+            }
+        }
+    }
+}

@@ -22,6 +22,8 @@ mod poller;
 mod ports;
 mod shared;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};

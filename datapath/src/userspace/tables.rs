@@ -70,6 +70,12 @@ impl Tables {
         }
     }
 
+    /// Holds up whoever wants to make or remove a table.
+    #[cfg(test)]
+    pub(crate) fn hold_changes(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.changing.lock()
+    }
+
     pub(crate) fn get(&self, id: TableId) -> Option<Arc<BucketTable>> {
         self.slots.load().get(&id).map(|s| s.table.load_full())
     }

@@ -1,0 +1,76 @@
+//! The packet path waits for nobody: not for a lock that the control side holds, whichever.
+
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use netdev::Packet;
+use wire::{FlowKey, FlowMask, Time};
+
+use super::Userspace;
+use crate::action::{Action, PortNo};
+use crate::fake::memory;
+use crate::table::{Bucket, BucketTable, TableId};
+use crate::upcall::{SlowPath, Translation, Upcall};
+use crate::{Datapath, Execute};
+
+struct EachItsOwn;
+
+impl Upcall for EachItsOwn {
+    fn miss(&self, _: Time, _: &Packet, key: &FlowKey) -> Translation {
+        let bucket = key.eth_src.0[5];
+        let actions = [Action::OutputBucket { table: TableId(1), bucket }].into();
+        let mask =
+            FlowMask { in_port: !0, eth_src: wire::EthAddr([0xff; 6]), ..FlowMask::default() };
+        Translation { actions, mask, install: true, notes: None }
+    }
+    fn slow_path(&self, _: Time, _: SlowPath<'_>) {}
+}
+
+fn all_to(port: u32) -> Arc<BucketTable> {
+    let buckets = [Some(PortNo(port)); Bucket::MAX as usize + 1];
+    Arc::new(BucketTable { generation: 1, buckets, ingress: vec![] })
+}
+
+#[test]
+fn packets_flow_while_every_lock_of_the_control_side_is_held() {
+    let clock = || Time::from_millis(1);
+    let (dp, worker) =
+        Userspace::new(Arc::new(EachItsOwn), Arc::new(clock), 1).expect("descriptors");
+    let thread = std::thread::spawn(|| worker.run());
+    let (io, one) = memory().expect("an eventfd");
+    dp.port_add("one", Box::new(io), None).expect("room");
+    let (io, two) = memory().expect("an eventfd");
+    dp.port_add("two", Box::new(io), None).expect("room");
+    dp.table_publish(TableId(1), all_to(2));
+    let frame = |n: u8| [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, n, 8, 0, 0, 0];
+    one.push(&frame(0));
+
+    let list = dp.shared.list.lock();
+    let ports = dp.shared.ports.lock();
+    let tables = dp.shared.tables.hold_changes();
+    // Hits, misses, installations, a failover and the control side's own packets.
+    for n in 1..=200u8 {
+        one.push(&frame(n % 100));
+        if n == 100 {
+            dp.table_publish(TableId(1), all_to(2));
+        }
+        let packet = Packet::new(&frame(n));
+        dp.execute(Execute {
+            packet,
+            in_port: PortNo(1),
+            actions: vec![Action::Output(PortNo(2))],
+        });
+    }
+    let (tell, told) = mpsc::channel();
+    dp.run(Box::new(move || tell.send(()).expect("the test waits")));
+    assert!(told.recv_timeout(Duration::from_secs(10)).is_ok(), "jobs run");
+    let start = Instant::now();
+    while two.sent_len() < 401 {
+        assert!(start.elapsed() < Duration::from_secs(10), "{} of 401", two.sent_len());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop((list, ports, tables));
+    assert_eq!(dp.flows().len(), 100);
+    drop(dp);
+    thread.join().expect("the packet thread ends in order");
+}

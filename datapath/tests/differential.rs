@@ -1,0 +1,140 @@
+//! The packet thread against the plain one of `fake`: any frames, any actions, the same results.
+
+mod support;
+
+use std::sync::Arc;
+
+use datapath::fake::{Fake, memory};
+use datapath::{Action, Datapath, PortNo, TableId, Upcall, UserspaceReason};
+use proptest::prelude::*;
+use support::*;
+use wire::{EthAddr, FlowKey, FlowMask};
+
+const PORTS: u32 = 4;
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        4 => (1..=PORTS + 1).prop_map(out),
+        2 => any::<u8>().prop_map(|bucket| Action::OutputBucket { table: TABLE, bucket }),
+        1 => Just(Action::Gate { table: TABLE }),
+        1 => Just(Action::Gate { table: TableId(99) }),
+        2 => (prop_oneof![Just(0x8100), Just(0x88a8)], any::<u16>())
+            .prop_map(|(tpid, tci)| Action::PushVlan { tpid, tci }),
+        2 => Just(Action::PopVlan),
+        1 => any::<u32>().prop_map(|basis| Action::HashL4 { basis }),
+        1 => (1..4u32).prop_map(Action::Recirc),
+        1 => Just(Action::LbOutput { table: TABLE, id: 1 }),
+        1 => Just(Action::Userspace(UserspaceReason::Action)),
+    ]
+}
+
+/// Frames: some well formed, some cut, some with octets changed, some random.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let whole = (0..6u32, 0..40usize, any::<[bool; 4]>()).prop_map(|(n, payload, [a, b, c, d])| {
+        let mut f = udp(n, payload);
+        if a {
+            f = tagged(&f, 0x8100, 0x2005);
+        }
+        if a && b {
+            f = tagged(&f, 0x88a8, 7);
+        }
+        if c {
+            f[0] |= 1;
+        }
+        if d && !a {
+            f[23] = 6;
+        }
+        f
+    });
+    let mangled = (whole.clone(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>())
+        .prop_map(|(mut f, at, octet, cut)| {
+            let at = at.index(f.len());
+            if cut {
+                f.truncate(at);
+            } else {
+                f[at] = octet;
+            }
+            f
+        });
+    prop_oneof![3 => whole, 2 => mangled, 1 => prop::collection::vec(any::<u8>(), 0..80)]
+}
+
+/// Masks that depend only on what all of them look at, so that flows agree where they overlap.
+fn mask(key: &FlowKey) -> FlowMask {
+    let all = EthAddr([0xff; 6]);
+    match (key.recirc_id, key.in_port) {
+        (0, 1) => exact(),
+        (0, 2) => FlowMask { eth_src: all, eth_dst: all, ..base() },
+        (0, _) => FlowMask { nw_proto: !0, tp_src: !0, ..base() },
+        (1, _) => FlowMask { dp_hash: 0xff, ..base() },
+        _ => base(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn same_as_the_plain_one(
+        lists in prop::collection::vec(prop::collection::vec(action(), 0..6), 1..8),
+        frames in prop::collection::vec((1..=PORTS as usize, frame()), 1..150),
+        buckets in prop::collection::vec(prop::option::of(1..=PORTS + 1), 256),
+        closed in 1..=PORTS,
+    ) {
+        let translate = move |key: &FlowKey| {
+            let mask = mask(key);
+            // What a flow does follows from what it matches.
+            let sum = key.masked(&mask).words().iter().fold(0u64, |a, w| {
+                (a ^ w).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23)
+            });
+            // A way through recirculation that grows with every copy would never end.
+            let mut actions = lists[(sum % lists.len() as u64) as usize].clone();
+            let mut seen = false;
+            actions.retain(|a| !matches!(a, Action::Recirc(_)) || !std::mem::replace(&mut seen, true));
+            translation(&actions, mask)
+        };
+        let s = Switch::new(PORTS, translate);
+        let fake = Fake::new();
+        let upcall: Arc<dyn Upcall> = Arc::new(Closure {
+            translate: Box::new({
+                let real = s.upcall.clone();
+                move |key| (real.translate)(key)
+            }),
+            misses: Default::default(),
+            up: Default::default(),
+        });
+        fake.set_upcall(upcall);
+        for n in 1..=PORTS {
+            let (io, _) = memory().expect("an eventfd");
+            prop_assert_eq!(fake.port_add("p", Box::new(io), None), Ok(PortNo(n)));
+        }
+        let mut t = (*table(1, 1)).clone();
+        t.buckets = std::array::from_fn(|i| buckets[i].map(PortNo));
+        t.ingress = (1..=PORTS)
+            .filter(|p| *p != closed)
+            .map(|p| (PortNo(p), if p == 2 { datapath::Ingress::Unicast } else { datapath::Ingress::Open }))
+            .collect();
+        let t = Arc::new(t);
+        s.table_publish(TABLE, t.clone());
+        fake.table_publish(TABLE, t);
+
+        for (port, f) in &frames {
+            fake.receive(PortNo(*port as u32), f);
+            s.inject(*port, f);
+        }
+        let mut expected = vec![Vec::new(); PORTS as usize];
+        for (port, f) in fake.sent() {
+            expected[port.0 as usize - 1].push(f);
+        }
+        for n in 1..=PORTS as usize {
+            prop_assert_eq!(&s.sent(n), &expected[n - 1], "port {}", n);
+        }
+        prop_assert_eq!(s.table_bytes(TABLE), fake.table_bytes(TABLE));
+        let told = |f: &datapath::FlowHandle| (f.key, f.stats().packets, f.stats().bytes, f.stats().tcp_flags);
+        let ours: Vec<_> = s.flows().iter().map(|f| told(f)).collect();
+        let theirs: Vec<_> = fake.flows().iter().map(|f| told(f)).collect();
+        prop_assert_eq!(ours, theirs);
+        // Counters are told every few rounds, and always before sleep.
+        wait("counters", || s.stats() == fake.stats());
+    }
+}
