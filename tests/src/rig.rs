@@ -90,11 +90,9 @@ impl Rig {
 
     /// As `bond`, without waiting for the members.
     pub fn bond_down(&self, settings: &str) {
-        let set = if settings.is_empty() {
-            String::new()
-        } else {
-            format!("-- set port bond0 {settings}")
-        };
+        // Open vSwitch warns of a bond whose mode nobody chose.
+        let mode = if settings.contains("bond_mode=") { "" } else { "bond_mode=active-backup" };
+        let set = format!("-- set port bond0 {mode} {settings}");
         let members = members(self.nics);
         self.vsctl(&format!("add-bond br0 bond0{members} {set} -- add-port br0 vnet0"));
     }

@@ -98,14 +98,14 @@ fn a_device_in_two_ports_is_refused_once() {
     let Some(rig) = Rig::new(3) else { return };
     rig.vsctl("add-bond br0 bond0 nic0 nic1 -- add-port br0 vnet0 -- add-port br0 nic2");
     rig.vsctl("add-br br2 -- set bridge br2 datapath_type=netdev");
-    // ovs-vsctl refuses; another client of the database does not.
-    rig.vsctl(
-        "--id=@i create interface name=nic2 -- --id=@p create port name=second interfaces=@i \
-         -- add bridge br2 ports @p",
-    );
+    // ovs-vsctl add-port refuses; another client of the database does not.
+    let uuid = rig.get("interface", "nic2", "_uuid");
+    let twice =
+        format!("--id=@p create port name=second interfaces={uuid} -- add bridge br2 ports @p");
+    let _ = rig.switch.vsctl(&twice);
     rig.wait("an active member", || rig.active().is_some());
     forwards(&rig);
-    rig.vsctl("del-port br2 second");
+    let _ = rig.switch.vsctl("--if-exists del-port br2 second");
     forwards(&rig);
 }
 

@@ -110,7 +110,7 @@ fn a_backup_lets_nothing_in() {
 #[test]
 fn a_bond_of_eight_works_down_to_its_last_link() {
     let Some(rig) = Rig::new(8) else { return };
-    rig.bond("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
+    rig.bond_down("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
     let talks = (0..128).map(|p| talk(1, 40_000 + p)).collect();
     let (fabric, traffic) = rig.traffic(talks, 2000, true);
     rig.wait("agreement on eight links", || fabric.live().len() == 8);

@@ -55,10 +55,7 @@ fn carries_both_ways(ours: &str, theirs: &str) {
     rig.bond_down(&format!("bond_mode=balance-tcp {ours}"));
     rig.wait("negotiation", || {
         let show = rig.appctl("bond/show bond0");
-        let lacp = rig.appctl("lacp/show bond0");
-        show.contains("lacp_status: negotiated")
-            && show.matches(": enabled").count() == 2
-            && lacp.matches("collecting distributing").count() == 4
+        show.contains("lacp_status: negotiated") && show.matches(": enabled").count() == 2
     });
     rig.wait("their negotiation", || {
         let show = other.switch.appctl("bond/show bond1").unwrap();

@@ -9,6 +9,10 @@ const MS: Duration = Duration::from_millis(1);
 
 #[test]
 fn the_active_member_survives_a_restart() {
+    // Open vSwitch 3.1 loses it; later ones keep it.
+    if !braid_tests::able() || !braid_tests::ours_only("an active member that is always kept") {
+        return;
+    }
     let Some(mut rig) = Rig::new(3) else { return };
     rig.bond("");
     // Not the one that would be chosen anyway.

@@ -53,6 +53,9 @@ fn an_interface_says_what_its_device_is_like() {
     rig.link(0, true);
     rig.wait("a link that is up", || get("link_state") == "up");
     rig.wait("counted resets", || get("link_resets").parse::<u64>().is_ok_and(|n| n > resets));
+    rig.vm_socket().send(&braid_tests::rig::hello(1)).unwrap();
+    let active = rig.active().unwrap();
+    let get = |column: &str| rig.get("interface", &format!("nic{active}"), column);
     rig.wait("counted packets", || !get("statistics").contains("tx_packets=0"));
 }
 

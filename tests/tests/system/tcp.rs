@@ -29,6 +29,7 @@ fn transfer(client: &Netns, server: &Netns, ip: Ipv4Addr, size: usize) -> f64 {
         s.spawn(move || {
             let data: Vec<u8> = (0..size).map(pattern).collect();
             for chunk in data.chunks(256 * 1024) {
+                assert!(start.elapsed() < LIMIT, "the stream crawls");
                 out.write_all(chunk).expect("the stream stalled");
             }
         });
@@ -43,6 +44,7 @@ fn transfer(client: &Netns, server: &Netns, ip: Ipv4Addr, size: usize) -> f64 {
                 assert_eq!(*b, pattern(got + i), "octet {} is damaged", got + i);
             }
             got += n;
+            assert!(start.elapsed() < LIMIT, "the stream crawls: {got} octets so far");
         }
         assert_eq!(got, size);
     });

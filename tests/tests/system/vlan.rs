@@ -73,8 +73,8 @@ fn frames_keep_to_their_vlan() {
         (4, None,         [PLAIN, NO,    T0,  T0,  NO,    T0]),
         (4, Some(20),     [NO,    PLAIN, NO,  T2,  NO,    T2]),
         (4, Some(30),     [NO,    NO,    NO,  NO,  NO,    NO]),
-        // A port with no setting trunks all VLANs; untagged is VLAN 0.
-        (5, None,         [NO,    NO,    NO,  PLAIN, NO,  NO]),
+        // A port with no setting trunks all VLANs; untagged is VLAN 0, which a native port lacks.
+        (5, None,         [NO,    NO,    NO,  NO,  NO,    NO]),
         (5, Some(20),     [NO,    PLAIN, NO,  T2,  T2,    NO]),
     ];
     for (n, (from, vlan, want)) in cases.into_iter().enumerate() {
