@@ -82,6 +82,9 @@ pub struct Learn {
     pub gratuitous: bool,
     /// The port is a bond.
     pub bond: bool,
+    /// Told of after the fact, from a flow's statistics: does not move an address that has been
+    /// heard of elsewhere since.
+    pub late: bool,
 }
 
 const NONE: u32 = u32::MAX;
@@ -239,9 +242,12 @@ impl MacTable {
         if slot.fixed {
             return None;
         }
+        let here = slot.bundle == l.bundle;
+        if l.late && !here && now <= slot.entry.used() {
+            return None;
+        }
         slot.entry.touch(now);
         let entry = slot.entry.clone();
-        let here = slot.bundle == l.bundle;
         if l.gratuitous {
             if !l.bond {
                 slot.locked_until = now + GRATUITOUS_ARP_LOCK;

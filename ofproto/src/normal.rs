@@ -6,7 +6,7 @@ use wire::EtherType;
 use crate::mac_table::Learn;
 use crate::mask;
 use crate::snapshot::{Bundle, Place};
-use crate::translate::Translator;
+use crate::translate::{Learning, Translator};
 use crate::vlan::Tags;
 
 /// What a bond says of a packet that came in by it.
@@ -46,8 +46,11 @@ impl Translator<'_> {
         let vlan = inside.outer().vid;
         let gratuitous = mask::is_gratuitous_arp(key, &mut self.mask);
         let admitted = self.admission(input, place);
-        if !admitted.open && !self.is_gated() {
-            return;
+        if !admitted.open {
+            if !self.is_gated() {
+                return;
+            }
+            self.shut_out = true;
         }
 
         let id = input.state.id;
@@ -61,19 +64,21 @@ impl Translator<'_> {
             }
             // Behind a closed gate nothing is learned, but the actions are those of a packet that
             // was let in: should the bond open the gate, this flow is already right.
-            if admitted.open {
-                let entry = match self.learn {
-                    Some(at) => {
-                        let bond = input.bond.is_some();
-                        let mac = key.eth_src;
-                        macs.learn(at, Learn { mac, vlan, bundle: id, gratuitous, bond })
-                    }
-                    None => {
-                        let entry = macs.entry(key.eth_src, vlan, id);
-                        self.basis.unlearned |= entry.is_none() && macs.wants(key.eth_src, vlan);
-                        entry
-                    }
+            if !self.shut_out {
+                let heard = match self.learning {
+                    Learning::No => None,
+                    Learning::Packet => Some((self.now, false)),
+                    Learning::Flow(used) => Some((used, true)),
                 };
+                let (mac, bundle) = (key.eth_src, id);
+                let entry = match heard {
+                    Some((at, late)) => {
+                        let bond = input.bond.is_some();
+                        macs.learn(at, Learn { mac, vlan, bundle, gratuitous, bond, late })
+                    }
+                    None => macs.entry(mac, vlan, bundle),
+                };
+                self.basis.unlearned |= entry.is_none() && macs.wants(mac, vlan);
                 self.basis.learned.extend(entry);
             }
             macs.lookup(key.eth_dst, vlan)

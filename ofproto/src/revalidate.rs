@@ -14,6 +14,7 @@ use wire::Time;
 
 use crate::notes::Notes;
 use crate::switch::Switch;
+use crate::translate::Learning;
 
 /// A flow unused for so long goes (Open vSwitch's `max-idle`).
 const MAX_IDLE: Duration = Duration::from_secs(10);
@@ -25,8 +26,6 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const MIN_INTERVAL: Duration = Duration::from_millis(5);
 /// Rounds may take one part of time in so many, if they are called for without end.
 const DUTY: u32 = 10;
-/// Flows between two looks at whether there are far too many.
-const SLICE: usize = 512;
 /// MAC addresses removed while their table is locked.
 const EXPIRE_SLICE: usize = 64;
 
@@ -119,16 +118,14 @@ impl Revalidator {
         self.status.avg_flows = (self.status.avg_flows + flows.len()) / 2;
         let limit = self.status.flow_limit;
         let mut left = flows.len();
-        for slice in flows.chunks(SLICE) {
-            // An emergency: look again after each slice, so that not all flows are lost.
-            let far_too_many = left > limit.saturating_mul(2);
+        for flow in flows.iter().filter(|f| !f.is_dead()) {
             let max_idle = if left > limit { MAX_IDLE_FULL } else { MAX_IDLE };
-            for flow in slice.iter().filter(|f| !f.is_dead()) {
-                if !self.flow(now, flow, max_idle) || far_too_many {
-                    self.datapath.flow_remove(flow);
-                    self.status.removed += 1;
-                    left -= 1;
-                }
+            // An emergency.
+            let far_too_many = left > limit.saturating_mul(2);
+            if !self.flow(now, flow, max_idle) || far_too_many {
+                self.datapath.flow_remove(flow);
+                self.status.removed += 1;
+                left -= 1;
             }
         }
         self.expire(now);
@@ -176,8 +173,11 @@ impl Revalidator {
         packets: u64,
     ) -> bool {
         self.status.translated += 1;
-        let learn = stats.used.filter(|_| packets > 0);
-        let answer = self.switch.translate(now, &flow.key, learn);
+        let learning = match stats.used {
+            Some(used) if packets > 0 => Learning::Flow(used),
+            _ => Learning::No,
+        };
+        let answer = self.switch.translate(now, &flow.key, learning);
         let looked = answer.mask.words().iter().zip(flow.mask.words());
         if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
             return false;

@@ -145,8 +145,10 @@ impl Snapshot {
         for bundle in bridges.iter_mut().flat_map(|b| &mut b.bundles) {
             let Some(first) = bundle.ifaces.first() else { continue };
             if let (IfaceKind::Patch { peer }, Some(patch)) = (&first.kind, &mut bundle.patch) {
-                patch.peer =
-                    patches.get(peer).filter(|(_, back)| *back == first.name).map(|(p, _)| *p);
+                patch.peer = patches
+                    .get(peer)
+                    .filter(|(_, back)| *back == first.name && *peer != first.name)
+                    .map(|(p, _)| *p);
             }
         }
         let vlan_limit = if vlan_limit == 0 { 2 } else { usize::from(vlan_limit.min(2)) };

@@ -26,7 +26,7 @@ use crate::slow_path::SlowPathSink;
 use crate::snapshot::{
     Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
 };
-use crate::translate::{Answer, Request, translate};
+use crate::translate::{Answer, Learning, Request, translate};
 use crate::vlan::PortVlan;
 
 /// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
@@ -263,11 +263,11 @@ impl Switch {
         }
     }
 
-    /// Translates for a flow or a packet; `learn` as in [`Request`].
-    pub(crate) fn translate(&self, now: Time, key: &FlowKey, learn: Option<Time>) -> Answer {
+    /// Translates for a flow or a packet.
+    pub(crate) fn translate(&self, now: Time, key: &FlowKey, learning: Learning) -> Answer {
         let macs = self.mac_changes.load(Ordering::Acquire);
         let snapshot = self.snapshot.load();
-        let mut answer = translate(&Request { snapshot: &snapshot, key, now, learn, macs });
+        let mut answer = translate(&Request { snapshot: &snapshot, key, now, learning, macs });
         if !self.megaflows.load(Ordering::Acquire) {
             answer.mask = mask::exact(key);
         }
@@ -345,7 +345,7 @@ fn new_state(id: BundleId, created: Time, b: &BundleConfig) -> Arc<BundleState> 
 
 impl Upcall for Switch {
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
-        let answer = self.translate(now, key, Some(now));
+        let answer = self.translate(now, key, Learning::Packet);
         if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
             self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
             self.call_revalidator();

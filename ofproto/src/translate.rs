@@ -19,13 +19,23 @@ const MAX_DEPTH: usize = 64;
 /// Patch ports that a packet may pass altogether, over all its copies.
 const MAX_HOPS: usize = 4096;
 
+/// What is learned from a translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Learning {
+    /// Nothing: no packet has passed.
+    No,
+    /// This packet is here now.
+    Packet,
+    /// A flow was last used then.
+    Flow(Time),
+}
+
 /// What is asked.
 pub(crate) struct Request<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) key: &'a FlowKey,
     pub(crate) now: Time,
-    /// When the packet passed, if it did: then addresses are learned. `None` has no effects.
-    pub(crate) learn: Option<Time>,
+    pub(crate) learning: Learning,
     /// The MAC tables' count of changes, read before this.
     pub(crate) macs: u64,
 }
@@ -47,12 +57,13 @@ pub(crate) fn translate(r: &Request<'_>) -> Answer {
         snap: r.snapshot,
         key: r.key,
         now: r.now,
-        learn: r.learn,
+        learning: r.learning,
         mask: mask::base(r.key),
         actions: Vec::new(),
         have: Tags::of_key(r.key, r.snapshot.vlan_limit),
         recircs: Vec::new(),
         gate: None,
+        shut_out: false,
         depth: 0,
         hops: 0,
         looped: false,
@@ -66,7 +77,7 @@ pub(crate) struct Translator<'a> {
     pub(crate) snap: &'a Snapshot,
     pub(crate) key: &'a FlowKey,
     pub(crate) now: Time,
-    pub(crate) learn: Option<Time>,
+    pub(crate) learning: Learning,
     pub(crate) mask: FlowMask,
     actions: Vec<Action>,
     /// The tags of the packet after `actions`.
@@ -75,6 +86,8 @@ pub(crate) struct Translator<'a> {
     recircs: Vec<(Tags, u32, u32)>,
     /// The bond that the packet came in by.
     gate: Option<Arc<BondHandle>>,
+    /// That bond does not let this packet in now: nobody learns from it, in no bridge.
+    pub(crate) shut_out: bool,
     depth: usize,
     hops: usize,
     looped: bool,

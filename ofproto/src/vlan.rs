@@ -25,6 +25,12 @@ impl VlanSet {
         VlanSet(Some(bits(vids)))
     }
 
+    fn set(&mut self, vid: u16, on: bool) {
+        let b = self.0.get_or_insert_with(|| Box::new([u64::MAX; 64]));
+        let (word, bit) = (usize::from(vid >> 6) & 63, 1 << (vid & 63));
+        if on { b[word] |= bit } else { b[word] &= !bit }
+    }
+
     pub(crate) fn contains(&self, vid: u16) -> bool {
         match &self.0 {
             None => true,
@@ -129,17 +135,16 @@ pub(crate) struct PortVlan {
 
 impl PortVlan {
     pub(crate) fn new(c: &BundleConfig) -> PortVlan {
-        let mut trunks = c.trunks.clone();
-        if matches!(c.vlan_mode, VlanMode::NativeTagged | VlanMode::NativeUntagged)
-            && !trunks.is_empty()
-        {
-            // A port always carries its native VLAN.
-            trunks.insert(c.vlan);
+        let mut trunks = VlanSet::all_if_empty(&c.trunks);
+        if matches!(c.vlan_mode, VlanMode::NativeTagged | VlanMode::NativeUntagged) && c.vlan != 0 {
+            // A port always carries its native VLAN, and untagged packets are in no other.
+            trunks.set(c.vlan, true);
+            trunks.set(0, false);
         }
         PortVlan {
             mode: c.vlan_mode,
             vlan: c.vlan,
-            trunks: VlanSet::all_if_empty(&trunks),
+            trunks,
             cvlans: VlanSet::all_if_empty(&c.cvlans),
             priority_tags: c.priority_tags,
         }
@@ -209,11 +214,14 @@ impl PortVlan {
         if self.priority_tags != PriorityTags::No {
             t.v[0].pcp = received_pcp;
         }
-        // A tag that says nothing (VID 0, priority 0) is not sent, unless asked for.
+        // A tag that says nothing (VID 0, priority 0) is not sent, unless asked for, or unless the
+        // tag under it would then be taken for the packet's VLAN.
         let mut out = Tags::default();
         let mut n = 0;
-        for tag in t.v {
-            let keep_empty = self.priority_tags == PriorityTags::Always && tag.tpid != 0;
+        for (i, tag) in t.v.into_iter().enumerate() {
+            let covers = t.v.get(i + 1).is_some_and(|under| under.tpid != 0);
+            let asked = self.priority_tags == PriorityTags::Always;
+            let keep_empty = tag.tpid != 0 && (asked || covers);
             if tag.vid != 0 || tag.pcp != 0 || keep_empty {
                 out.v[n] = Tag { tpid: tpid_or_default(tag.tpid), ..tag };
                 n += 1;

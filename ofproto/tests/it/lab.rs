@@ -1,0 +1,256 @@
+//! A switch built from a few lines:
+//!
+//! ```text
+//! br0: forward-bpdu flood-vlans=30
+//!   p1 = 1 access=10
+//!   p2 = 2 trunks=10,20 protected
+//!   bond0 = 3+4 native-untagged=10 lacp
+//!   pa = patch:pb
+//!   br0 = local:9
+//! ```
+//!
+//! Interface numbers are datapath and OpenFlow ports alike, and the members' names in a bond.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bond::{Admission, Forwarding, MemberId, OutputRule};
+use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId};
+use ofproto::{
+    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, Next, OfPort,
+    PriorityTags, Revalidator, Switch, SwitchConfig, VlanMode,
+};
+use wire::{EthAddr, Time};
+
+use crate::frame::{Frame, tags_of};
+use crate::recorder::{Out, Recorder, Sink};
+
+pub(crate) struct Lab {
+    pub(crate) switch: Arc<Switch>,
+    pub(crate) dp: Arc<Recorder>,
+    pub(crate) sink: Arc<Sink>,
+    pub(crate) revalidator: Revalidator,
+    pub(crate) config: SwitchConfig,
+    bonds: BTreeMap<String, Arc<BondHandle>>,
+}
+
+impl Lab {
+    pub(crate) fn new(topology: &str) -> Lab {
+        let (switch, dp, sink) = (Switch::new(), Arc::new(Recorder::default()), Arc::default());
+        dp.set_now(Time::from_millis(1_000_000));
+        switch.attach(dp.clone());
+        let sink: Arc<Sink> = sink;
+        switch.set_slow_path(sink.clone());
+        let revalidator = Revalidator::new(switch.clone(), dp.clone());
+        let config = SwitchConfig::default();
+        let mut lab = Lab { switch, dp, sink, revalidator, config, bonds: BTreeMap::new() };
+        lab.configure(topology);
+        lab
+    }
+
+    /// Takes over another topology. Bonds keep what they were told.
+    pub(crate) fn configure(&mut self, topology: &str) {
+        let bridges = parse(topology, &mut self.bonds);
+        self.config = SwitchConfig { vlan_limit: self.config.vlan_limit, bridges };
+        self.apply();
+    }
+
+    pub(crate) fn apply(&mut self) -> ofproto::Change {
+        self.switch.configure(self.dp.now(), self.config.clone())
+    }
+
+    /// Sends a frame in; where it went: `2:10 3:-`, in order.
+    pub(crate) fn send(&self, in_port: u32, frame: &Frame) -> String {
+        let outs = self.dp.receive(&*self.switch, in_port, &frame.bytes());
+        show(&outs)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.dp.set_now(self.dp.now() + by);
+    }
+
+    pub(crate) fn revalidate(&mut self) -> Next {
+        self.revalidator.run(self.dp.now(), &[])
+    }
+
+    /// The addresses that a bridge knows, without ages: `1@2/10` is station 1 at port 2, VLAN 10.
+    pub(crate) fn fdb(&self, bridge: &str) -> String {
+        let shown = self.switch.fdb_show(self.dp.now(), &[bridge]).unwrap();
+        let mut rows: Vec<String> = shown.0[0]
+            .rows
+            .iter()
+            .map(|r| format!("{:x}@{}/{}", r.mac.to_u64(), r.port, r.vlan))
+            .collect();
+        rows.sort();
+        rows.join(" ")
+    }
+
+    /// Tells a bond what to do, as the links thread would.
+    pub(crate) fn bond(
+        &self,
+        name: &str,
+        output: OutputRule,
+        admission: &[(u32, Admission)],
+        bucket: impl Fn(usize) -> Option<u32>,
+    ) {
+        let handle = &self.bonds[name];
+        let generation = handle.forwarding.load().generation + 1;
+        let buckets: [Option<u32>; 256] = std::array::from_fn(bucket);
+        let admission: Vec<_> = admission.iter().map(|(m, a)| (MemberId(*m), *a)).collect();
+        let ingress = admission.iter().map(|(m, a)| {
+            let i = match a {
+                Admission::Closed => Ingress::Closed,
+                Admission::Unicast => Ingress::Unicast,
+                Admission::UnlessMoved | Admission::Open => Ingress::Open,
+            };
+            (PortNo(m.0), i)
+        });
+        let table = BucketTable {
+            generation,
+            buckets: buckets.map(|b| b.map(PortNo)),
+            ingress: ingress.collect(),
+        };
+        let buckets = buckets.map(|b| b.map(MemberId));
+        let forwarding = Forwarding { generation, output, buckets, admission };
+        handle.forwarding.store(Arc::new(forwarding));
+        self.dp.table_publish(handle.table, Arc::new(table));
+    }
+
+    /// Active-backup: `active` of `members`.
+    pub(crate) fn active(&self, name: &str, active: u32, members: &[u32]) {
+        let admission: Vec<_> = members
+            .iter()
+            .map(|m| (*m, if *m == active { Admission::Open } else { Admission::Closed }))
+            .collect();
+        self.bond(name, OutputRule::Active, &admission, |_| Some(active));
+    }
+
+    /// Balance-slb: even buckets to the first member, which is active, odd to the second.
+    pub(crate) fn slb(&self, name: &str, members: [u32; 2]) {
+        let admission = [(members[0], Admission::UnlessMoved), (members[1], Admission::Unicast)];
+        self.bond(name, OutputRule::Slb { basis: 0 }, &admission, |b| Some(members[b % 2]));
+    }
+
+    /// Balance-tcp, the same way.
+    pub(crate) fn tcp(&self, name: &str, members: [u32; 2], output: OutputRule) {
+        let admission = members.map(|m| (m, Admission::Open));
+        self.bond(name, output, &admission, |b| Some(members[b % 2]));
+    }
+
+    pub(crate) fn bond_id(&self, name: &str) -> u32 {
+        self.bonds[name].recirc_id
+    }
+}
+
+pub(crate) fn show(outs: &[Out]) -> String {
+    let outs: Vec<String> = outs
+        .iter()
+        .map(|o| match o {
+            Out::Port(p, bytes) => format!("{p}:{}", tags_of(bytes)),
+            Out::Up(reason) => format!("{reason:?}"),
+        })
+        .collect();
+    outs.join(" ")
+}
+
+fn parse(topology: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>) -> Vec<BridgeConfig> {
+    let mut bridges: Vec<BridgeConfig> = Vec::new();
+    for line in topology.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        if let Some((name, port)) = line.split_once(" = ") {
+            let bundle = bundle(name.trim(), port, bonds);
+            bridges.last_mut().expect("a bridge comes first").bundles.push(bundle);
+            continue;
+        }
+        let (name, options) =
+            line.split_once(':').expect("BRIDGE: OPTIONS or PORT = WHERE OPTIONS");
+        let mut b = BridgeConfig::new(name, EthAddr::from_u64(0xb0 + bridges.len() as u64));
+        for o in options.split_whitespace() {
+            match o.split_once('=').unwrap_or((o, "")) {
+                ("secure", _) => b.fail_mode = FailMode::Secure,
+                ("forward-bpdu", _) => b.forward_bpdu = true,
+                ("flood-vlans", v) => b.flood_vlans = vids(v),
+                ("macs", v) => b.mac_table_size = v.parse().unwrap(),
+                ("aging", v) => b.mac_aging = Duration::from_secs(v.parse().unwrap()),
+                _ => panic!("unknown bridge option {o}"),
+            }
+        }
+        bridges.push(b);
+    }
+    bridges
+}
+
+fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>) -> BundleConfig {
+    let mut words = port.split_whitespace();
+    let place = words.next().expect("where the port is");
+    let number = |n: &str| n.parse::<u32>().expect("a port number");
+    let iface =
+        |name: &str, n: u32, of: OfPort| IfaceConfig::new(name, of, IfaceKind::Datapath(PortNo(n)));
+    let ifaces = if let Some(peer) = place.strip_prefix("patch:") {
+        let n = 200 + bonds.len() as u32;
+        vec![IfaceConfig::new(name, OfPort(n), IfaceKind::Patch { peer: peer.to_owned() })]
+    } else if let Some(n) = place.strip_prefix("local:") {
+        vec![iface(name, number(n), OfPort::LOCAL)]
+    } else if place.contains('+') {
+        let members = place.split('+').map(|m| {
+            let n = number(m);
+            let mut i = iface(&format!("{name}-{n}"), n, OfPort(n));
+            i.member = Some(MemberId(n));
+            i
+        });
+        members.collect()
+    } else {
+        vec![iface(name, number(place), OfPort(number(place)))]
+    };
+    let mut c = BundleConfig::new(name, ifaces[0].clone());
+    if ifaces.len() > 1 {
+        let id = bonds.len() as u32 + 1;
+        let handle = bonds.entry(name.to_owned()).or_insert_with(|| {
+            Arc::new(BondHandle {
+                table: TableId(id),
+                recirc_id: id,
+                forwarding: ArcSwap::from_pointee(Forwarding {
+                    generation: 0,
+                    output: OutputRule::Drop,
+                    buckets: [None; 256],
+                    admission: Vec::new(),
+                }),
+            })
+        });
+        c.bond = Some(handle.clone());
+    }
+    c.ifaces = ifaces;
+    for o in words {
+        let (key, v) = o.split_once('=').unwrap_or((o, ""));
+        let vid = || v.split(':').next().unwrap().parse::<u16>().expect("a VLAN ID");
+        match key {
+            "access" => (c.vlan_mode, c.vlan) = (VlanMode::Access, vid()),
+            "native-tagged" => (c.vlan_mode, c.vlan) = (VlanMode::NativeTagged, vid()),
+            "native-untagged" => (c.vlan_mode, c.vlan) = (VlanMode::NativeUntagged, vid()),
+            "tunnel" => {
+                let tpid = if v.ends_with(":ad") { 0x88a8 } else { 0x8100 };
+                (c.vlan_mode, c.vlan) = (VlanMode::Dot1qTunnel { tpid }, vid());
+            }
+            "trunks" => c.trunks = vids(v),
+            "cvlans" => c.cvlans = vids(v),
+            "priority-tags" => {
+                c.priority_tags = match v {
+                    "if-nonzero" => PriorityTags::IfNonzero,
+                    "always" => PriorityTags::Always,
+                    _ => panic!("unknown priority-tags {v}"),
+                }
+            }
+            "protected" => c.protected = true,
+            "lacp" => c.lacp = true,
+            "bfd" => c.ifaces.iter_mut().for_each(|i| i.bfd = true),
+            "cfm" => c.ifaces.iter_mut().for_each(|i| i.cfm = true),
+            _ => panic!("unknown port option {o}"),
+        }
+    }
+    c
+}
+
+fn vids(list: &str) -> BTreeSet<u16> {
+    list.split(',').map(|v| v.parse().expect("a VLAN ID")).collect()
+}

@@ -1,0 +1,13 @@
+//! Whole-switch tests of ofproto against a datapath that records what it is told.
+
+mod bonding;
+mod frame;
+mod lab;
+mod learning;
+mod masks;
+mod patch;
+mod properties;
+mod recorder;
+mod revalidation;
+mod show;
+mod vlans;
