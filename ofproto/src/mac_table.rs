@@ -248,21 +248,22 @@ impl MacTable {
         }
         slot.entry.touch(now);
         let entry = slot.entry.clone();
+        let mut moves = !here;
         if l.gratuitous {
             if !l.bond {
                 slot.locked_until = now + GRATUITOUS_ARP_LOCK;
             } else if now < slot.locked_until {
-                return here.then_some(entry);
+                moves = false;
             }
         }
         self.unlink(i);
-        if !here {
+        if moves {
             self.at_mut(i).bundle = l.bundle;
             self.stats.moved += 1;
             self.changed();
         }
         self.link_last(i);
-        Some(entry)
+        (here || moves).then_some(entry)
     }
 
     /// The entry of an address that was learned on `bundle`, if it is.

@@ -1,7 +1,7 @@
 //! Megaflow masks: exactly what translation looked at.
 
 use wire::key::FRAG_LATER;
-use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag};
+use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag, arp};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -131,26 +131,19 @@ pub(crate) fn is_cfm(key: &FlowKey, m: &mut FlowMask) -> bool {
     matches!(key.eth_dst.0, [0x01, 0x80, 0xc2, 0, 0, 0x30] | [0x01, 0x23, 0x20, 0, 0, 0x30])
 }
 
-/// A broadcast ARP reply, or a request for the sender's own address: how a station says that it
-/// has moved.
+/// A gratuitous ARP: how a station says that it has moved.
 pub(crate) fn is_gratuitous_arp(key: &FlowKey, m: &mut FlowMask) -> bool {
-    if key.eth_type != EtherType::ARP {
-        return false;
-    }
-    m.eth_dst = MAC;
-    if key.eth_dst != EthAddr::BROADCAST {
-        return false;
-    }
-    m.nw_proto = u8::MAX;
-    match key.nw_proto {
-        2 => true,
-        1 => {
-            m.nw_src = [u8::MAX; 16];
-            m.nw_dst = [u8::MAX; 16];
-            key.nw_src == key.nw_dst
+    if key.eth_type == EtherType::ARP {
+        m.eth_dst = MAC;
+        if key.eth_dst == EthAddr::BROADCAST {
+            m.nw_proto = u8::MAX;
+            if key.nw_proto == arp::op::REQUEST {
+                m.nw_src = [u8::MAX; 16];
+                m.nw_dst = [u8::MAX; 16];
+            }
         }
-        _ => false,
     }
+    arp::is_gratuitous(key)
 }
 
 /// Group addresses that no bridge forwards: IEEE 802.1D's sixteen, and those of Extreme's and

@@ -4,6 +4,7 @@ mod bonding;
 mod frame;
 mod lab;
 mod learning;
+mod mac_model;
 mod masks;
 mod patch;
 mod properties;
