@@ -219,10 +219,15 @@ fn command(dirs: &Dirs) -> Command {
         ])
         .next_help_heading("Logging options")
         .args([
-            optional("verbose", "SPEC", "set logging levels (no SPEC: maximum verbosity)")
+            Arg::new("verbose")
                 .short('v')
+                .long("verbose")
+                .value_name("SPEC")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("")
                 .action(ArgAction::Append)
-                .overrides_with_all(Vec::<&str>::new()),
+                .help("set logging levels (no SPEC: maximum verbosity)"),
             optional("log-file", "FILE", format!("log to FILE (default: {log}/{PROGRAM}.log)")),
             value("syslog-method", "METHOD", "libc, null, unix:FILE or udp:IP:PORT"),
             value("syslog-target", "HOST:PORT", "also send syslog msgs to HOST:PORT via UDP"),

@@ -13,7 +13,7 @@ use super::sink::{self, Lines};
 use super::{control, pattern, syslog};
 
 /// Messages of other code whose tag is no module's name.
-static OTHER: Module = Module::new("util");
+pub(super) static OTHER: Module = Module::new("util");
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 

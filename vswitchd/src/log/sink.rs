@@ -55,7 +55,7 @@ static PROGRAM: OnceLock<String> = OnceLock::new();
 /// The name that lines to syslog carry, and the first thing to call.
 pub fn init(program: &str) {
     let _ = PROGRAM.set(program.to_owned());
-    module::register(&[&VLOG]);
+    module::register(&[&VLOG, &super::drain::OTHER]);
 }
 
 pub(super) fn program() -> &'static str {

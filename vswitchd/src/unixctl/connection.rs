@@ -113,9 +113,9 @@ impl Connection {
     pub(super) fn reply(&mut self, reply: Reply) {
         let (success, body) = match reply {
             Reply::Later(_) => return,
-            Reply::Error(text) => (false, Value::String(text)),
+            Reply::Error(text) => (false, Value::String(line(text))),
             Reply::Text(text) => match self.format {
-                Format::Text => (true, Value::String(text)),
+                Format::Text => (true, Value::String(line(text))),
                 Format::Json => (true, json!({ "reply-format": "plain", "reply": text })),
             },
             Reply::Json(value) => match self.format {
@@ -128,6 +128,14 @@ impl Connection {
             push(&mut self.out, &id, &body.to_string());
         }
     }
+}
+
+/// Text for a terminal ends its last line; `ovs-appctl` prints it as it comes.
+fn line(mut text: String) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 fn parse(message: &[u8]) -> Result<Incoming, Closed> {

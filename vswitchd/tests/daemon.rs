@@ -1,0 +1,323 @@
+//! Becoming a daemon, seen from outside. This program is both the tests and, called with a name
+//! and options, the daemon: forking needs a process without the test harness's threads.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Output};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use vswitchd::daemon::{self, Signal, Signals};
+use vswitchd::log::{self, Module};
+use vswitchd::options::{Dirs, Options, PROGRAM, Parsed};
+
+static LOG: Module = Module::new("test");
+
+/// Says to this program that it is to be the daemon, and how it behaves.
+const ROLE: &str = "BRAID_TEST_DAEMON";
+
+type Test = (&'static str, fn(&Scratch));
+
+fn main() -> ExitCode {
+    if let Ok(role) = std::env::var(ROLE) {
+        return be_daemon(&role);
+    }
+    let tests: [Test; 7] = [
+        ("foreground", foreground),
+        ("detach", detach),
+        ("a second daemon", second),
+        ("death before readiness", early_death),
+        ("monitor", monitor),
+        ("user", user),
+        ("log file", log_file),
+    ];
+    for (name, test) in tests {
+        let t = Instant::now();
+        let scratch = Scratch::new();
+        test(&scratch);
+        println!("test {name} ... ok ({} ms)", t.elapsed().as_millis());
+    }
+    ExitCode::SUCCESS
+}
+
+/// The daemon: starts up, says so, waits for a signal.
+fn be_daemon(role: &str) -> ExitCode {
+    log::init(PROGRAM);
+    log::register(&[&LOG]);
+    let dirs = Dirs::from_env();
+    let options = match Options::parse(std::env::args_os(), &dirs) {
+        Ok(Parsed::Run(o)) => o,
+        other => panic!("{other:?}"),
+    };
+    if let Some(f) = &options.log.file {
+        log::set_file(f).unwrap();
+    }
+    let ready = match daemon::start(&options.daemon) {
+        Ok(r) => r,
+        Err(e) => {
+            eprintln!("{PROGRAM}: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    log::install_panic_hook();
+    log::start_writer().unwrap();
+    match role {
+        "fail" => return ExitCode::from(7),
+        "abort" => std::process::abort(),
+        _ => {}
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    let mut poll = Poll::new().unwrap();
+    let mut signals = Signals::new(poll.registry(), Token(0)).unwrap();
+    let mut pidfile = ready.ready();
+    vswitchd::info!(LOG, "ready");
+    if role == "panic" {
+        let _ = std::thread::Builder::new()
+            .name("links".into())
+            .spawn(|| panic!("on purpose"))
+            .unwrap()
+            .join();
+    }
+    let mut events = Events::with_capacity(4);
+    loop {
+        match poll.poll(&mut events, None) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            other => other.unwrap(),
+        }
+        for s in signals.take() {
+            match s {
+                Signal::ReopenLog => log::reopen_file().unwrap().unwrap(),
+                Signal::Exit(signal) => {
+                    vswitchd::info!(LOG, "leaving");
+                    drop(pidfile.take());
+                    log::flush();
+                    Signals::die_of(signal);
+                }
+            }
+        }
+    }
+}
+
+struct Scratch {
+    dir: PathBuf,
+}
+
+impl Scratch {
+    fn new() -> Scratch {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("braid-daemon-{}-{n}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        Scratch { dir }
+    }
+
+    fn command(&self, role: &str, args: &[&str]) -> Command {
+        let mut c = Command::new(std::env::current_exe().unwrap());
+        c.args(args).env(ROLE, role).env("OVS_RUNDIR", &self.dir).env("OVS_LOGDIR", &self.dir);
+        c.current_dir(&self.dir);
+        c
+    }
+
+    fn run(&self, role: &str, args: &[&str]) -> Output {
+        self.command(role, args).output().unwrap()
+    }
+
+    fn pidfile(&self) -> PathBuf {
+        self.dir.join("ovs-vswitchd.pid")
+    }
+
+    fn pid(&self) -> Option<i32> {
+        fs::read_to_string(self.pidfile()).ok()?.trim().parse().ok()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("ovs-vswitchd.log")).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A failed test leaves no daemon behind.
+        if let Some(pid) = self.pid().filter(|&p| p > 1) {
+            kill(pid, libc::SIGKILL);
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn kill(pid: i32, signal: i32) {
+    // SAFETY: sends a signal to a process that we started.
+    unsafe { libc::kill(pid, signal) };
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let t = Instant::now();
+    while !done() {
+        assert!(t.elapsed() < Duration::from_secs(20), "waited too long for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn alive(pid: i32) -> bool {
+    // A zombie (nobody may reap it in a container) is not alive.
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|s| !s.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+fn stderr(o: &Output) -> String {
+    String::from_utf8_lossy(&o.stderr).into_owned()
+}
+
+fn foreground(s: &Scratch) {
+    let mut child = s.command("run", &["--pidfile"]).spawn().unwrap();
+    until("pidfile", || s.pid() == Some(child.id() as i32));
+    // The signal handlers come after the pidfile.
+    std::thread::sleep(Duration::from_millis(300));
+    kill(child.id() as i32, libc::SIGTERM);
+    let status: ExitStatus = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(libc::SIGTERM));
+    assert!(!s.pidfile().exists());
+}
+
+fn detach(s: &Scratch) {
+    let t = Instant::now();
+    let o = s.run("run", &["--detach", "--pidfile", "--log-file"]);
+    // The parent waited for readiness, which takes the daemon 100 ms; its output is closed.
+    assert!(o.status.success(), "{o:?}");
+    assert!(t.elapsed() >= Duration::from_millis(100));
+    let pid = s.pid().expect("the pidfile is there when the parent exits");
+    assert!(alive(pid));
+    assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
+    assert_eq!(fs::read_link(format!("/proc/{pid}/fd/2")).unwrap(), Path::new("/dev/null"));
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    assert_eq!(fields[3], pid.to_string(), "a session of its own: {stat}");
+    kill(pid, libc::SIGTERM);
+    until("the daemon to leave", || !alive(pid));
+    assert!(!s.pidfile().exists());
+    assert!(s.log().contains("|test|INFO|leaving"), "{}", s.log());
+
+    let o = s.run("run", &["--detach", "--no-chdir", "--pidfile=other.pid"]);
+    assert!(o.status.success(), "{o:?}");
+    let pid: i32 = fs::read_to_string(s.dir.join("other.pid")).unwrap().trim().parse().unwrap();
+    assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), s.dir.canonicalize().unwrap());
+    kill(pid, libc::SIGKILL);
+    until("the daemon to die", || !alive(pid));
+}
+
+fn second(s: &Scratch) {
+    assert!(s.run("run", &["--detach", "--pidfile"]).status.success());
+    let first = s.pid().unwrap();
+    let o = s.run("run", &["--detach", "--pidfile"]);
+    assert_eq!(o.status.code(), Some(1));
+    let want = format!("ovs-vswitchd.pid: already running as pid {first}, aborting");
+    assert!(stderr(&o).contains(&want), "{}", stderr(&o));
+    assert!(alive(first) && s.pid() == Some(first));
+    assert!(!s.dir.join("ovs-vswitchd.pid.tmp").exists());
+    // By force.
+    assert!(s.run("run", &["--detach", "--pidfile", "--overwrite-pidfile"]).status.success());
+    let other = s.pid().unwrap();
+    assert!(other != first && alive(first) && alive(other));
+    kill(first, libc::SIGKILL);
+    kill(other, libc::SIGKILL);
+    until("both to die", || !alive(first) && !alive(other));
+    // A stale file is no obstacle.
+    assert_eq!(s.pid(), Some(other));
+    assert!(s.run("run", &["--detach", "--pidfile"]).status.success());
+    let third = s.pid().unwrap();
+    assert!(third != other && alive(third));
+    // A directory that is not there.
+    let o = s.run("run", &["--pidfile=/nonexistent/x.pid"]);
+    assert_eq!(o.status.code(), Some(1));
+    assert!(stderr(&o).contains("/nonexistent/x.pid.tmp: create failed"), "{}", stderr(&o));
+}
+
+fn early_death(s: &Scratch) {
+    for extra in [&["--detach"][..], &["--detach", "--monitor"], &["--monitor"]] {
+        let o = s.run("fail", extra);
+        assert_eq!(o.status.code(), Some(7), "{extra:?}: {o:?}");
+        let o = s.run("abort", extra);
+        assert_eq!(o.status.code(), Some(1), "{extra:?}: {o:?}");
+        assert!(stderr(&o).contains("SIGABRT"), "{}", stderr(&o));
+    }
+}
+
+fn monitor(s: &Scratch) {
+    let o = s.run("run", &["--detach", "--monitor", "--pidfile", "--log-file"]);
+    assert!(o.status.success(), "{o:?}");
+    let first = s.pid().unwrap();
+    let parent = |pid: i32| -> i32 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap()
+    };
+    let monitor = parent(first);
+    until("readiness", || s.log().contains("|test|INFO|ready"));
+    // A crash is followed by a restart, at once the first time.
+    kill(first, libc::SIGABRT);
+    until("a restart", || s.pid().is_some_and(|p| p != first && alive(p)));
+    let second = s.pid().unwrap();
+    assert_eq!(parent(second), monitor);
+    let log = s.log();
+    let want = format!("|daemon_unix(monitor)|ERR|1 crashes: pid {first} died, killed (SIGABRT)");
+    assert!(log.contains(&want), "{log}");
+    // A stop is not.
+    until("readiness", || s.log().matches("|test|INFO|ready").count() == 2);
+    kill(second, libc::SIGTERM);
+    until("the monitor to leave", || !alive(monitor));
+    assert!(!alive(second));
+    let want = format!("|daemon_unix(monitor)|INFO|pid {second} died, killed (SIGTERM), exiting");
+    assert!(s.log().contains(&want), "{}", s.log());
+}
+
+fn user(s: &Scratch) {
+    // SAFETY: asks for a number.
+    if unsafe { libc::getuid() } != 0 {
+        println!("*** SKIPPED: --user needs root ***");
+        return;
+    }
+    let o = s.run("run", &["--user=nosuchuser"]);
+    assert_eq!(o.status.code(), Some(1));
+    assert!(stderr(&o).contains("--user=nosuchuser: no user \"nosuchuser\""), "{}", stderr(&o));
+    let mut open = fs::metadata(&s.dir).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut open, 0o777);
+    fs::set_permissions(&s.dir, open).unwrap();
+    let o = s.run("run", &["--detach", "--pidfile", "--user=nobody"]);
+    if !o.status.success() && stderr(&o).contains("failed (") {
+        println!("*** SKIPPED: this container does not let us change the user: {} ***", stderr(&o));
+        return;
+    }
+    let status = fs::read_to_string(format!("/proc/{}/status", s.pid().unwrap())).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|l| l.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_ne!(field("Uid:"), "0");
+    // NET_BIND_SERVICE, NET_BROADCAST, NET_ADMIN, NET_RAW, IPC_LOCK.
+    assert_eq!(field("CapEff:"), "0000000000007c00");
+    assert_eq!(field("CapBnd:"), "0000000000007c00");
+}
+
+fn log_file(s: &Scratch) {
+    assert!(s.run("panic", &["--detach", "--pidfile", "--log-file"]).status.success());
+    let pid = s.pid().unwrap();
+    let file = s.dir.join("ovs-vswitchd.log");
+    until("the panic's line", || s.log().contains("|panic(links)|EMER|"));
+    let log = s.log();
+    assert!(log.contains("on purpose"), "{log}");
+    let first = log.lines().next().unwrap();
+    let (stamp, rest) = first.split_once('|').unwrap();
+    assert_eq!((stamp.len(), stamp.as_bytes()[23]), (24, b'Z'), "{first}");
+    assert_eq!(rest, format!("00001|vlog|INFO|opened log file {}", file.display()));
+    // Rotation.
+    fs::rename(&file, s.dir.join("old.log")).unwrap();
+    kill(pid, libc::SIGHUP);
+    until("a new file", || file.exists() && s.log().contains("|vlog|INFO|opened log file"));
+    let mut old = String::new();
+    fs::File::open(s.dir.join("old.log")).unwrap().read_to_string(&mut old).unwrap();
+    assert!(old.ends_with("|vlog|INFO|closing log file\n"), "{old}");
+    kill(pid, libc::SIGTERM);
+    until("the daemon to leave", || !alive(pid));
+    assert!(s.log().contains("|test|INFO|leaving"));
+}
