@@ -1,6 +1,11 @@
 //! The engine itself: events in, effects out.
 
-use std::collections::{BTreeSet, VecDeque};
+mod active;
+mod command;
+mod configure;
+mod table;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use wire::{EthAddr, Time};
@@ -9,15 +14,15 @@ use crate::buckets::Buckets;
 use crate::config::{BondConfig, MemberId, Mode};
 use crate::effect::{Effect, RevalidateReason};
 use crate::event::{Command, CommandError, Event};
-use crate::failback::{Failbacks, Policy, Reason, Verdict};
-use crate::forwarding::{Admission, BUCKETS, Forwarding, OutputRule};
+use crate::failback::{Failbacks, Reason, Speed};
+use crate::forwarding::{BUCKETS, Forwarding};
 use crate::lacp::{self, Lacp};
 use crate::link::{self, Link};
 use crate::member::Member;
 use crate::notice::Level;
 use crate::rebalance;
-use crate::select::{self, Candidate, Choice};
-use crate::status::{LacpState, whole_ms};
+use crate::select::Candidate;
+use crate::status::LacpState;
 use crate::turn::Turn;
 
 /// A bond.
@@ -89,7 +94,7 @@ impl Bond {
             Event::Carrier { member, up } => self.carrier(now, member, up, &mut turn),
             Event::LinkParams { member, speed_mbps, full_duplex } => {
                 if let Some(m) = self.member_mut(member) {
-                    m.speed = crate::failback::Speed { mbps: speed_mbps, full_duplex };
+                    m.speed = Speed { mbps: speed_mbps, full_duplex };
                 }
             }
             Event::Monitor { member, monitor, up } => {
@@ -159,112 +164,6 @@ impl Bond {
 
     // Events.
 
-    fn configure(&mut self, now: Time, config: BondConfig, turn: &mut Turn) {
-        let first = !self.configured;
-        let old = std::mem::replace(&mut self.config, config);
-        self.configured = true;
-        if first {
-            self.active_mac = self.config.active_member_mac.unwrap_or(EthAddr::ZERO);
-            self.restore = self.config.active_member_mac.filter(|mac| !mac.is_zero());
-        }
-        self.configure_members(first, turn);
-        self.configure_lacp(now, turn);
-
-        let new = &self.config;
-        if first
-            || old.mode != new.mode
-            || old.hash_basis != new.hash_basis
-            || old.rebalance_interval.is_zero() != new.rebalance_interval.is_zero()
-        {
-            // What falls into a bucket is new; who owns it need not be.
-            self.buckets.clear_loads();
-            self.next_rebalance = now + new.rebalance_interval;
-        } else if old.rebalance_interval != new.rebalance_interval {
-            let started = self.next_rebalance - old.rebalance_interval;
-            self.next_rebalance = started + new.rebalance_interval;
-        }
-        // Members are compared on their own; delays and failback change no flow.
-        let seen_by_flows = |c: &BondConfig| {
-            let id = (c.recirc_id, c.hash_basis, c.lb_output, c.rebalance_interval.is_zero());
-            (c.mode, c.lacp_fallback_ab, c.all_members_active, id, c.primary.clone())
-        };
-        if first || seen_by_flows(&old) != seen_by_flows(new) {
-            turn.revalidate(RevalidateReason::Reconfigured);
-        }
-    }
-
-    fn configure_members(&mut self, first: bool, turn: &mut Turn) {
-        let mut wanted = std::mem::take(&mut self.config.members);
-        let mut seen = BTreeSet::new();
-        wanted.retain(|m| seen.insert(m.id));
-
-        let mut old = std::mem::take(&mut self.members);
-        for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
-            if gone.enabled() {
-                turn.say(Level::Info, format!("member {}: disabled", gone.config.name));
-            }
-            turn.learning |= gone.enabled() || self.active == Some(gone.config.id);
-            turn.revalidate(RevalidateReason::MemberSet);
-        }
-        for config in wanted {
-            match old.iter().position(|m| m.config.id == config.id) {
-                Some(i) => {
-                    let mut member = old.remove(i);
-                    let mac = config.mac;
-                    let known = MacOf { old: member.config.mac, new: mac };
-                    member.config = config;
-                    self.follow_mac(member.config.id, known, turn);
-                    self.members.push(member);
-                }
-                None => {
-                    turn.revalidate(RevalidateReason::MemberSet);
-                    self.members.push(Member::new(config, !first));
-                }
-            }
-        }
-    }
-
-    fn configure_lacp(&mut self, now: Time, turn: &mut Turn) {
-        let settings = self.config.lacp.as_ref().map(|config| lacp::Settings {
-            name: self.config.name.clone(),
-            config: config.clone(),
-            fallback_ab: self.config.lacp_fallback_ab,
-            members: self
-                .members
-                .iter()
-                .map(|m| lacp::MemberSettings {
-                    id: m.config.id,
-                    name: m.config.name.clone(),
-                    config: m.config.lacp,
-                })
-                .collect(),
-        });
-        match (&mut self.lacp, settings) {
-            (None, None) => {}
-            (Some(lacp), Some(settings)) => {
-                lacp.handle(now, lacp::Event::Configure(Box::new(settings)));
-            }
-            (None, Some(settings)) => {
-                let mut lacp = Lacp::new(now, settings);
-                for m in &self.members {
-                    if let Some(up) = m.carrier {
-                        lacp.handle(now, lacp::Event::Carrier { member: m.config.id, up });
-                    }
-                }
-                self.lacp = Some(lacp);
-                turn.revalidate(RevalidateReason::LacpStatus);
-            }
-            (Some(_), None) => {
-                self.lacp = None;
-                for m in &self.members {
-                    let member = m.config.id;
-                    turn.lacp(Effect::LacpCurrent { member, current: None });
-                }
-                turn.revalidate(RevalidateReason::LacpStatus);
-            }
-        }
-    }
-
     fn carrier(&mut self, now: Time, member: MemberId, up: bool, turn: &mut Turn) {
         if let Some(lacp) = &mut self.lacp {
             lacp.handle(now, lacp::Event::Carrier { member, up });
@@ -283,21 +182,6 @@ impl Bond {
         }
     }
 
-    fn mac(&mut self, member: MemberId, mac: EthAddr, turn: &mut Turn) {
-        let Some(m) = self.member_mut(member) else { return };
-        let known = MacOf { old: m.config.mac, new: mac };
-        m.config.mac = mac;
-        self.follow_mac(member, known, turn);
-    }
-
-    /// Keeps the active member's address true.
-    fn follow_mac(&mut self, member: MemberId, mac: MacOf, turn: &mut Turn) {
-        if mac.old != mac.new && self.active == Some(member) {
-            self.active_mac = mac.new;
-            turn.persist = Some(mac.new);
-        }
-    }
-
     fn load(&mut self, bytes: &[u64; BUCKETS]) {
         let balanced = self.is_balanced();
         for (bucket, (&now, seen)) in bytes.iter().zip(self.counters.iter_mut()).enumerate() {
@@ -306,65 +190,6 @@ impl Bond {
             *seen = now;
             if balanced {
                 self.buckets.add_load(bucket, sent);
-            }
-        }
-    }
-
-    fn obey(
-        &mut self,
-        now: Time,
-        command: Command,
-        turn: &mut Turn,
-    ) -> Result<&'static str, CommandError> {
-        match command {
-            Command::SetActiveMember { member } => {
-                let id = self.by_name(&member)?;
-                if !self.is_enabled(id) {
-                    return Err(CommandError::ActivateDisabled);
-                }
-                if self.active == Some(id) {
-                    return Ok("no change");
-                }
-                self.activate(id, turn);
-                Ok("done")
-            }
-            Command::EnableMember { member } => {
-                let id = self.by_name(&member)?;
-                self.move_link(now, id, link::Input::Enable, turn);
-                Ok("enabled")
-            }
-            Command::DisableMember { member } => {
-                let id = self.by_name(&member)?;
-                self.move_link(now, id, link::Input::Disable, turn);
-                Ok("disabled")
-            }
-            Command::Migrate { bucket, member } => {
-                if self.config.mode != Mode::BalanceSlb || !self.has_buckets() {
-                    return Err(CommandError::NotSlb);
-                }
-                let id = self.by_name(&member)?;
-                if !self.is_enabled(id) {
-                    return Err(CommandError::MigrateToDisabled);
-                }
-                self.buckets.give(usize::from(bucket), id);
-                turn.revalidate(RevalidateReason::Rebalanced);
-                Ok("migrated")
-            }
-            Command::Failback => {
-                if self.config.mode != Mode::ActiveBackup {
-                    return Err(CommandError::NotActiveBackup);
-                }
-                let members = self.candidates();
-                if let Some(to) = self.active.and_then(|a| select::preferred(&members, a)) {
-                    self.activate(to, turn);
-                    return Ok("done");
-                }
-                let active = members.iter().find(|m| Some(m.id) == self.active);
-                let lowest = members.iter().map(|m| m.priority).min();
-                match active {
-                    Some(a) if a.primary || Some(a.priority) > lowest => Ok("no change"),
-                    Some(_) | None => Err(CommandError::NoPreferredMember),
-                }
             }
         }
     }
@@ -473,33 +298,36 @@ impl Bond {
         m.link = before.next(now, input);
         let name = &m.config.name;
         let mut say = |text: String| turn.say(Level::Info, format!("member {name}: {text}"));
-        let delayed = |verb: &str, noun: &str, until: Time| {
-            let ms = whole_ms(now, until);
-            (ms > 0).then(|| format!("will be {verb} if it stays {noun} for {ms} ms"))
-        };
-        match (before, m.link) {
-            (Link::Down, Link::ComingUp { until }) => {
+        match (before, input) {
+            (Link::Down, link::Input::LinkUp { updelay }) => {
                 say("link state up".to_owned());
-                delayed("enabled", "up", until).map(&mut say);
+                if !updelay.is_zero() {
+                    let ms = updelay.as_millis();
+                    say(format!("will be enabled if it stays up for {ms} ms"));
+                }
             }
-            (Link::Up { .. }, Link::GoingDown { until }) => {
+            (Link::Up { .. }, link::Input::LinkDown { downdelay }) => {
                 m.returning = true;
                 say("link state down".to_owned());
-                delayed("disabled", "down", until).map(&mut say);
+                if !downdelay.is_zero() {
+                    let ms = downdelay.as_millis();
+                    say(format!("will be disabled if it stays down for {ms} ms"));
+                }
             }
-            (Link::ComingUp { .. }, Link::Down)
-                if matches!(input, link::Input::LinkDown { .. }) =>
-            {
+            (Link::ComingUp { .. }, link::Input::LinkDown { .. }) => {
                 say("link state down".to_owned());
                 say("will not be enabled".to_owned());
             }
-            (Link::GoingDown { .. }, Link::Up { .. })
-                if matches!(input, link::Input::LinkUp { .. }) =>
-            {
+            (Link::GoingDown { .. }, link::Input::LinkUp { .. }) => {
                 say("link state up".to_owned());
                 say("will not be disabled".to_owned());
             }
-            (_, _) => {}
+            (Link::ComingUp { .. } | Link::Up { .. }, link::Input::LinkUp { .. })
+            | (Link::Down | Link::GoingDown { .. }, link::Input::LinkDown { .. })
+            | (
+                Link::Down | Link::ComingUp { .. } | Link::Up { .. } | Link::GoingDown { .. },
+                link::Input::Timeout | link::Input::Enable | link::Input::Disable,
+            ) => {}
         }
         if before.enabled() != m.link.enabled() {
             say(if m.link.enabled() { "enabled" } else { "disabled" }.to_owned());
@@ -508,113 +336,6 @@ impl Bond {
                 turn.learning = true;
             }
             turn.revalidate(RevalidateReason::MemberState);
-        }
-    }
-
-    fn run_active(&mut self, now: Time, turn: &mut Turn) {
-        self.waiting = None;
-        let Some(active) = self.active.filter(|&id| self.is_enabled(id)) else {
-            self.choose_active(now, turn);
-            self.restore_active(turn);
-            return;
-        };
-        if self.restore_active(turn) {
-            return;
-        }
-        if self.config.mode != Mode::ActiveBackup {
-            return;
-        }
-        let Some(id) = select::preferred(&self.candidates(), active) else { return };
-        let (Some(from), Some(to)) = (self.member(active), self.member(id)) else { return };
-        let better = to.speed.better_than(from.speed);
-        match self.failbacks.judge(now, &self.failback_policy(), to.stable_since(), better) {
-            Verdict::TakeOver => {
-                self.failbacks.record(now);
-                self.activate(id, turn);
-            }
-            Verdict::Wait { reason, until } => {
-                self.waiting = Some(Waiting { member: id, reason, until });
-            }
-        }
-    }
-
-    pub(crate) fn failback_policy(&self) -> Policy {
-        Policy {
-            reselect: self.config.primary_reselect,
-            delay: self.config.failback_delay,
-            limit: self.config.failback_limit,
-        }
-    }
-
-    /// Fails over: the active member is gone, or there was none.
-    fn choose_active(&mut self, now: Time, turn: &mut Turn) {
-        match select::choose(&self.candidates(), self.active_mac) {
-            Choice::Enabled(id) => self.activate(id, turn),
-            Choice::SkipDelay { id, until } => {
-                let name = self.member(id).map_or("", |m| &m.config.name);
-                turn.say(
-                    Level::Info,
-                    format!(
-                        "bond {}: active member is now {name}, skipping remaining {} ms updelay \
-                         (since no member was enabled)",
-                        self.config.name,
-                        whole_ms(now, until),
-                    ),
-                );
-                self.move_link(now, id, link::Input::Enable, turn);
-                self.set_active(Some(id), turn);
-                turn.learning = true;
-            }
-            Choice::Nobody => {
-                if self.active.is_some() {
-                    self.set_active(None, turn);
-                    turn.say(
-                        Level::Info,
-                        format!("bond {}: all members disabled", self.config.name),
-                    );
-                }
-            }
-        }
-    }
-
-    /// Gives the member that was active in the last run its place back, if its link is up when
-    /// it is first heard of. Its siblings may have been heard of a moment sooner.
-    fn restore_active(&mut self, turn: &mut Turn) -> bool {
-        let Some(mac) = self.restore else { return false };
-        let Some(m) = self.members.iter().find(|m| m.config.mac == mac && m.carrier.is_some())
-        else {
-            // It is gone, or comes too late, once all that are there have reported.
-            self.restore =
-                self.restore.filter(|_| self.members.iter().any(|m| m.carrier.is_none()));
-            return false;
-        };
-        self.restore = None;
-        let (id, enabled) = (m.config.id, m.enabled());
-        let primary = self.candidates().iter().any(|c| c.primary && c.link.enabled());
-        let restore = enabled && !primary && self.active != Some(id);
-        if restore {
-            self.activate(id, turn);
-        }
-        restore
-    }
-
-    /// Makes an enabled member the active one.
-    fn activate(&mut self, id: MemberId, turn: &mut Turn) {
-        let name = self.member(id).map_or("", |m| &m.config.name);
-        turn.say(Level::Info, format!("bond {}: active member is now {name}", self.config.name));
-        self.set_active(Some(id), turn);
-        turn.learning = true;
-    }
-
-    fn set_active(&mut self, id: Option<MemberId>, turn: &mut Turn) {
-        if self.active == id {
-            return;
-        }
-        self.active = id;
-        self.active_mac = id.and_then(|id| self.member(id)).map_or(EthAddr::ZERO, |m| m.config.mac);
-        turn.persist = Some(self.active_mac);
-        if !self.is_balanced() {
-            turn.revalidate(RevalidateReason::ActiveMember);
         }
     }
 
@@ -668,88 +389,4 @@ impl Bond {
             );
         }
     }
-
-    fn publish(&mut self, turn: &mut Turn) {
-        let mut table = self.table();
-        match &self.published {
-            Some(last) => {
-                table.generation = last.generation;
-                if table == **last {
-                    return;
-                }
-                table.generation += 1;
-            }
-            None => table.generation = 1,
-        }
-        let table = Arc::new(table);
-        self.published = Some(Arc::clone(&table));
-        turn.publish = Some(table);
-    }
-
-    fn output_rule(&self) -> OutputRule {
-        let (basis, recirc_id) = (self.config.hash_basis, self.config.recirc_id);
-        match (self.lacp_state(), self.config.mode) {
-            (LacpState::Configured, _) if !self.config.lacp_fallback_ab => OutputRule::Drop,
-            (LacpState::Configured, _) | (_, Mode::ActiveBackup) => OutputRule::Active,
-            (LacpState::Off | LacpState::Negotiated, Mode::BalanceSlb) => OutputRule::Slb { basis },
-            (LacpState::Off, Mode::BalanceTcp) => OutputRule::Drop,
-            (LacpState::Negotiated, Mode::BalanceTcp) if self.config.lb_output => {
-                OutputRule::LbOutput { basis, recirc_id }
-            }
-            (LacpState::Negotiated, Mode::BalanceTcp) => OutputRule::Recirc { basis, recirc_id },
-        }
-    }
-
-    fn admission(&self, m: &Member) -> Admission {
-        let active = self.active == Some(m.config.id);
-        let if_active = if active { Admission::Open } else { Admission::Closed };
-        match (self.lacp_state(), self.config.mode) {
-            // The partner knows of the bond and does the right thing. It may do so a moment
-            // before the member is enabled.
-            (LacpState::Negotiated, _) if m.enabled() || m.may_enable() => Admission::Open,
-            (LacpState::Negotiated, _) => Admission::Closed,
-            (LacpState::Configured, _) if !self.config.lacp_fallback_ab => Admission::Closed,
-            (LacpState::Off, Mode::BalanceTcp) => Admission::Closed,
-            (LacpState::Configured, Mode::BalanceTcp) | (_, Mode::ActiveBackup) => if_active,
-            (LacpState::Configured | LacpState::Off, Mode::BalanceSlb) => {
-                if active || self.config.all_members_active {
-                    Admission::UnlessMoved
-                } else {
-                    Admission::Unicast
-                }
-            }
-        }
-    }
-
-    /// What packets should do, but for the generation.
-    fn table(&self) -> Forwarding {
-        let output = self.output_rule();
-        let buckets = match output {
-            OutputRule::Drop => [None; BUCKETS],
-            OutputRule::Active => [self.active.filter(|&id| self.is_enabled(id)); BUCKETS],
-            OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {
-                *self.buckets.owners()
-            }
-        };
-        let mut admission: Vec<_> =
-            self.members.iter().map(|m| (m.config.id, self.admission(m))).collect();
-        admission.sort_unstable_by_key(|a| a.0);
-        Forwarding { generation: 0, output, buckets, admission }
-    }
-
-    /// Learning packets help where the other end does not know of the bond.
-    fn may_send_learning_packets(&self) -> bool {
-        let unaware = match self.lacp_state() {
-            LacpState::Off => self.config.mode != Mode::BalanceTcp,
-            LacpState::Configured => self.config.lacp_fallback_ab,
-            LacpState::Negotiated => false,
-        };
-        unaware && self.active.is_some()
-    }
-}
-
-/// A member's address, before and after.
-struct MacOf {
-    old: EthAddr,
-    new: EthAddr,
 }

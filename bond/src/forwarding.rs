@@ -29,16 +29,23 @@ pub enum OutputRule {
 }
 
 /// Which packets that arrive on a member are let in.
+///
+/// "Unless moved": a packet whose source address and VLAN were learned on another port is dropped
+/// by translation, and nothing is learned from it: we sent it on one member, and the network gave
+/// it back on another. (A gratuitous ARP is the exception: the host has moved. The exception to
+/// that is an entry that is locked against reflections.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Admission {
-    /// None.
+    /// None: a backup of active-backup, or a member whose LACP does not agree.
     Closed,
-    /// Unicast only: an SLB bond's member that is not active. Unicast whose source was learned
-    /// on another port is dropped by translation.
+    /// Unicast unless moved, and no multicast: balance-slb without LACP, a member that is not
+    /// active.
     Unicast,
-    /// As `Unicast`, and multicast too.
+    /// Unicast and multicast unless moved: balance-slb without LACP, the active member, or any
+    /// with `all-members-active`.
     UnlessMoved,
-    /// All.
+    /// All: the active member of active-backup, or a member whose LACP agrees, if it is enabled
+    /// or about to be.
     Open,
 }
 

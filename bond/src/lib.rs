@@ -3,10 +3,41 @@
 //! The engine does no input or output. Its driver feeds it events with the time they happened,
 //! drains its effects, and calls again at its deadline:
 //!
-//! ```ignore
-//! bond.handle(now, Event::Carrier { member, up });
-//! while let Some(effect) = bond.poll_effect() { /* apply; drain before the next event */ }
-//! let wake = bond.next_deadline();
+//! ```
+//! use bond::{Bond, BondConfig, Effect, Event, LacpMemberConfig, MemberConfig, MemberId};
+//! use wire::{EthAddr, Time};
+//!
+//! let member = |n: u32, name: &str| MemberConfig {
+//!     id: MemberId(n),
+//!     name: name.to_owned(),
+//!     mac: EthAddr::from_u64(u64::from(n)),
+//!     priority: 0,
+//!     lacp: LacpMemberConfig { port_id: 0, port_priority: 65535, key: 0 },
+//! };
+//! let config = BondConfig {
+//!     name: "bond0".to_owned(),
+//!     members: vec![member(1, "eth0"), member(2, "eth1")],
+//!     ..BondConfig::default()
+//! };
+//! let mut bond = Bond::new("bond0");
+//! let events = [
+//!     Event::Configure(Box::new(config)),
+//!     Event::Carrier { member: MemberId(1), up: true },
+//!     Event::Carrier { member: MemberId(2), up: true },
+//!     Event::Carrier { member: MemberId(1), up: false },
+//! ];
+//! let mut carries = None;
+//! for (second, event) in (0..).zip(events) {
+//!     bond.handle(Time::from_millis(second * 1000), event);
+//!     // Drain before the next event.
+//!     while let Some(effect) = bond.poll_effect() {
+//!         if let Effect::Publish(table) = effect {
+//!             carries = table.buckets[0];
+//!         }
+//!     }
+//!     let _wake_me_at = bond.next_deadline();
+//! }
+//! assert_eq!(carries, Some(MemberId(2)));
 //! ```
 //!
 //! It reads no clock, draws no random number, logs nothing itself and starts no thread: the same

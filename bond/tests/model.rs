@@ -5,12 +5,83 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use bond::{BondConfig, Command, Event, MemberId, Mode};
-use common::{Rig, config, ms};
+use bond::{
+    Bond, BondConfig, Command, Effect, Event, LacpMemberConfig, LacpTime, MemberConfig, MemberId,
+    Mode, Monitor,
+};
+use common::{Rig, config, lacp, member, ms};
 use proptest::prelude::*;
+use wire::{EthAddr, Time};
 
 const MEMBERS: u32 = 4;
+
+fn any_duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::ZERO),
+        Just(Duration::MAX),
+        any::<u64>().prop_map(Duration::from_nanos),
+        (0..5000u64).prop_map(ms),
+    ]
+}
+
+fn any_config() -> impl Strategy<Value = BondConfig> {
+    let delays = [any_duration(), any_duration(), any_duration(), any_duration()];
+    let members = prop::collection::vec((0..6u32, any::<i32>(), any::<[u16; 3]>()), 0..6);
+    (delays, members, any::<[u8; 8]>()).prop_map(|(delays, members, random)| BondConfig {
+        mode: [Mode::ActiveBackup, Mode::BalanceSlb, Mode::BalanceTcp][usize::from(random[0] % 3)],
+        updelay: delays[0],
+        downdelay: delays[1],
+        failback_delay: delays[2],
+        rebalance_interval: delays[3],
+        failback_limit: u32::from(random[1] % 3),
+        lacp: (random[2] & 1 == 0).then(|| lacp(random[2] & 2 == 0, LacpTime::Fast)),
+        lacp_fallback_ab: random[3] & 1 == 0,
+        primary: (random[4] & 1 == 0).then(|| "p3".to_owned()),
+        recirc_id: u32::from(random[5] % 2),
+        members: members
+            .into_iter()
+            .map(|(n, priority, [port_id, port_priority, key])| MemberConfig {
+                priority,
+                lacp: LacpMemberConfig { port_id, port_priority, key },
+                ..member(n)
+            })
+            .collect(),
+        ..config(Mode::ActiveBackup, 0)
+    })
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let id = (0..6u32).prop_map(MemberId);
+    let pdu = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..130),
+        // One that parses, with anything in it.
+        prop::collection::vec(any::<u8>(), 110).prop_map(|mut pdu| {
+            (pdu[0], pdu[2], pdu[3], pdu[22], pdu[23]) = (1, 1, 20, 2, 20);
+            pdu
+        }),
+    ];
+    prop_oneof![
+        any_config().prop_map(|c| Event::Configure(Box::new(c))),
+        (id.clone(), any::<bool>()).prop_map(|(member, up)| Event::Carrier { member, up }),
+        (id.clone(), any::<u64>(), any::<bool>()).prop_map(|(member, speed_mbps, full_duplex)| {
+            Event::LinkParams { member, speed_mbps, full_duplex }
+        }),
+        (id.clone(), any::<Option<bool>>()).prop_map(|(member, up)| Event::Monitor {
+            member,
+            monitor: Monitor::Cfm,
+            up
+        }),
+        (id.clone(), pdu).prop_map(|(member, pdu)| Event::Lacpdu { member, pdu }),
+        (id, any::<u64>()).prop_map(|(member, n)| Event::Mac { member, mac: EthAddr::from_u64(n) }),
+        any::<u64>().prop_map(|n| {
+            let bytes = std::array::from_fn(|i| n.rotate_left(i as u32));
+            Event::Load { bytes: Box::new(bytes) }
+        }),
+        Just(Event::Deadline),
+    ]
+}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -111,6 +182,33 @@ impl Model {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_makes_it_panic_or_spin(
+        events in prop::collection::vec((any_event(), any_duration()), 1..40),
+    ) {
+        let mut bond = Bond::new("bond0");
+        let mut now = Time::ZERO;
+        for (event, pause) in events {
+            bond.handle(now, event);
+            let mut tables = 0;
+            while let Some(effect) = bond.poll_effect() {
+                tables += usize::from(matches!(effect, Effect::Publish(_)));
+            }
+            prop_assert!(tables <= 1);
+            if now < Time::from_nanos(u64::MAX) {
+                prop_assert!(bond.next_deadline().is_none_or(|t| t > now));
+            }
+            prop_assert!(bond.status(now).render_show().ends_with("\n\n"));
+            if let Some(lacp) = bond.lacp_status() {
+                prop_assert!(lacp.render_show().len() + lacp.render_stats().len() > 20);
+            }
+            let name = "p3".to_owned();
+            let _ = bond.command(now, Command::EnableMember { member: name });
+            while bond.poll_effect().is_some() {}
+            now = now + pause;
+        }
+    }
 
     #[test]
     fn the_engine_agrees_with_the_model(

@@ -248,12 +248,8 @@ fn run(world: &mut World, rng: &mut Rng) -> u64 {
         let up = !rng.one_in(4);
         plug(rng, world, id, up);
     }
-    let slow = |w: &World| {
-        let time = |s| w.ends.get(&s)?.config.lacp.as_ref().map(|l| l.time);
-        [Side::Near, Side::Far].into_iter().any(|s| time(s) == Some(LacpTime::Slow))
-    };
     world.tell("calm".to_owned());
-    world.advance(ms(if slow(world) { 230_000 } else { 50_000 }));
+    world.advance(ms(if world.ever_slow { 230_000 } else { 50_000 }));
     checks::after_it_calmed_down(world);
 
     if !world.is_active_backup(Side::Near) {

@@ -120,6 +120,8 @@ pub(crate) struct World {
     pub(crate) links: BTreeMap<u32, Link>,
     queue: BTreeMap<(Time, u64), Message>,
     sent: u64,
+    /// Some end asked, at some time, for a PDU each 30 s only: timers of 90 s may run.
+    pub(crate) ever_slow: bool,
     /// Of all effects so far.
     pub(crate) digest: DefaultHasher,
     pub(crate) calls: u64,
@@ -138,6 +140,7 @@ impl World {
             links,
             queue: BTreeMap::new(),
             sent: 0,
+            ever_slow: false,
             digest: DefaultHasher::new(),
             calls: 0,
             story: Vec::new(),
@@ -189,6 +192,8 @@ impl World {
         change(&mut end.config);
         end.downdelay = end.downdelay.max(end.config.downdelay);
         let config = end.config.clone();
+        let time = config.lacp.as_ref().map(|l| l.time);
+        self.ever_slow |= time == Some(LacpTime::Slow);
         let known = end.generation > 0;
         let unchanged = known && config == before;
         let effects = self.handle(side, Event::Configure(Box::new(config.clone())));

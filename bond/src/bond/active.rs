@@ -1,0 +1,122 @@
+//! The active member: failing over at once, failing back when it is time.
+
+use wire::{EthAddr, Time};
+
+use super::{Bond, Waiting};
+use crate::config::{MemberId, Mode};
+use crate::effect::RevalidateReason;
+use crate::failback::{Policy, Verdict};
+use crate::link;
+use crate::notice::Level;
+use crate::select::{self, Choice};
+use crate::status::whole_ms;
+use crate::turn::Turn;
+
+impl Bond {
+    pub(super) fn run_active(&mut self, now: Time, turn: &mut Turn) {
+        self.waiting = None;
+        let Some(active) = self.active.filter(|&id| self.is_enabled(id)) else {
+            self.choose_active(now, turn);
+            self.restore_active(turn);
+            return;
+        };
+        if self.restore_active(turn) {
+            return;
+        }
+        if self.config.mode != Mode::ActiveBackup {
+            return;
+        }
+        let Some(id) = select::preferred(&self.candidates(), active) else { return };
+        let (Some(from), Some(to)) = (self.member(active), self.member(id)) else { return };
+        let better = to.speed.better_than(from.speed);
+        match self.failbacks.judge(now, &self.failback_policy(), to.stable_since(), better) {
+            Verdict::TakeOver => {
+                self.failbacks.record(now);
+                self.activate(id, turn);
+            }
+            Verdict::Wait { reason, until } => {
+                self.waiting = Some(Waiting { member: id, reason, until });
+            }
+        }
+    }
+
+    pub(crate) fn failback_policy(&self) -> Policy {
+        Policy {
+            reselect: self.config.primary_reselect,
+            delay: self.config.failback_delay,
+            limit: self.config.failback_limit,
+        }
+    }
+
+    /// Fails over: the active member is gone, or there was none.
+    fn choose_active(&mut self, now: Time, turn: &mut Turn) {
+        match select::choose(&self.candidates(), self.active_mac) {
+            Choice::Enabled(id) => self.activate(id, turn),
+            Choice::SkipDelay { id, until } => {
+                let name = self.member(id).map_or("", |m| &m.config.name);
+                turn.say(
+                    Level::Info,
+                    format!(
+                        "bond {}: active member is now {name}, skipping remaining {} ms updelay \
+                         (since no member was enabled)",
+                        self.config.name,
+                        whole_ms(now, until),
+                    ),
+                );
+                self.move_link(now, id, link::Input::Enable, turn);
+                self.set_active(Some(id), turn);
+                turn.learning = true;
+            }
+            Choice::Nobody => {
+                if self.active.is_some() {
+                    self.set_active(None, turn);
+                    turn.say(
+                        Level::Info,
+                        format!("bond {}: all members disabled", self.config.name),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Gives the member that was active in the last run its place back, if its link is up when
+    /// it is first heard of. Its siblings may have been heard of a moment sooner.
+    fn restore_active(&mut self, turn: &mut Turn) -> bool {
+        let Some(mac) = self.restore else { return false };
+        let Some(m) = self.members.iter().find(|m| m.config.mac == mac && m.carrier.is_some())
+        else {
+            // It is gone, or comes too late, once all that are there have reported.
+            self.restore =
+                self.restore.filter(|_| self.members.iter().any(|m| m.carrier.is_none()));
+            return false;
+        };
+        self.restore = None;
+        let (id, enabled) = (m.config.id, m.enabled());
+        let primary = self.candidates().iter().any(|c| c.primary && c.link.enabled());
+        let restore = enabled && !primary && self.active != Some(id);
+        if restore {
+            self.activate(id, turn);
+        }
+        restore
+    }
+
+    /// Makes an enabled member the active one.
+    pub(super) fn activate(&mut self, id: MemberId, turn: &mut Turn) {
+        let name = self.member(id).map_or("", |m| &m.config.name);
+        turn.say(Level::Info, format!("bond {}: active member is now {name}", self.config.name));
+        self.set_active(Some(id), turn);
+        turn.learning = true;
+    }
+
+    fn set_active(&mut self, id: Option<MemberId>, turn: &mut Turn) {
+        if self.active == id {
+            return;
+        }
+        self.active = id;
+        self.active_mac = id.and_then(|id| self.member(id)).map_or(EthAddr::ZERO, |m| m.config.mac);
+        turn.persist = Some(self.active_mac);
+        if !self.is_balanced() {
+            turn.revalidate(RevalidateReason::ActiveMember);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What an operator asks of a running bond.
+
+use wire::Time;
+
+use super::Bond;
+use crate::config::Mode;
+use crate::effect::RevalidateReason;
+use crate::event::{Command, CommandError};
+use crate::link;
+use crate::select;
+use crate::turn::Turn;
+
+impl Bond {
+    pub(super) fn obey(
+        &mut self,
+        now: Time,
+        command: Command,
+        turn: &mut Turn,
+    ) -> Result<&'static str, CommandError> {
+        match command {
+            Command::SetActiveMember { member } => {
+                let id = self.by_name(&member)?;
+                if !self.is_enabled(id) {
+                    return Err(CommandError::ActivateDisabled);
+                }
+                if self.active == Some(id) {
+                    return Ok("no change");
+                }
+                self.activate(id, turn);
+                Ok("done")
+            }
+            Command::EnableMember { member } => {
+                let id = self.by_name(&member)?;
+                self.move_link(now, id, link::Input::Enable, turn);
+                Ok("enabled")
+            }
+            Command::DisableMember { member } => {
+                let id = self.by_name(&member)?;
+                self.move_link(now, id, link::Input::Disable, turn);
+                Ok("disabled")
+            }
+            Command::Migrate { bucket, member } => {
+                if self.config.mode != Mode::BalanceSlb || !self.has_buckets() {
+                    return Err(CommandError::NotSlb);
+                }
+                let id = self.by_name(&member)?;
+                if !self.is_enabled(id) {
+                    return Err(CommandError::MigrateToDisabled);
+                }
+                self.buckets.give(usize::from(bucket), id);
+                turn.revalidate(RevalidateReason::Rebalanced);
+                Ok("migrated")
+            }
+            Command::Failback => {
+                if self.config.mode != Mode::ActiveBackup {
+                    return Err(CommandError::NotActiveBackup);
+                }
+                let members = self.candidates();
+                if let Some(to) = self.active.and_then(|a| select::preferred(&members, a)) {
+                    self.activate(to, turn);
+                    return Ok("done");
+                }
+                let active = members.iter().find(|m| Some(m.id) == self.active);
+                let lowest = members.iter().map(|m| m.priority).min();
+                match active {
+                    Some(a) if a.primary || Some(a.priority) > lowest => Ok("no change"),
+                    Some(_) | None => Err(CommandError::NoPreferredMember),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A new configuration: only what differs is touched.
+
+use std::collections::BTreeSet;
+
+use wire::{EthAddr, Time};
+
+use super::Bond;
+use crate::config::{BondConfig, MemberId};
+use crate::effect::{Effect, RevalidateReason};
+use crate::lacp::{self, Lacp};
+use crate::member::Member;
+use crate::notice::Level;
+use crate::turn::Turn;
+
+impl Bond {
+    pub(super) fn configure(&mut self, now: Time, config: BondConfig, turn: &mut Turn) {
+        let first = !self.configured;
+        let old = std::mem::replace(&mut self.config, config);
+        self.configured = true;
+        if first {
+            self.active_mac = self.config.active_member_mac.unwrap_or(EthAddr::ZERO);
+            self.restore = self.config.active_member_mac.filter(|mac| !mac.is_zero());
+        }
+        self.configure_members(first, turn);
+        self.configure_lacp(now, turn);
+
+        let new = &self.config;
+        if first
+            || old.mode != new.mode
+            || old.hash_basis != new.hash_basis
+            || old.rebalance_interval.is_zero() != new.rebalance_interval.is_zero()
+        {
+            // What falls into a bucket is new; who owns it need not be.
+            self.buckets.clear_loads();
+            self.next_rebalance = now + new.rebalance_interval;
+        } else if old.rebalance_interval != new.rebalance_interval {
+            let started = self.next_rebalance - old.rebalance_interval;
+            self.next_rebalance = started + new.rebalance_interval;
+        }
+        // Members are compared on their own; delays and failback change no flow.
+        let seen_by_flows = |c: &BondConfig| {
+            let id = (c.recirc_id, c.hash_basis, c.lb_output, c.rebalance_interval.is_zero());
+            (c.mode, c.lacp_fallback_ab, c.all_members_active, id, c.primary.clone())
+        };
+        if first || seen_by_flows(&old) != seen_by_flows(new) {
+            turn.revalidate(RevalidateReason::Reconfigured);
+        }
+    }
+
+    fn configure_members(&mut self, first: bool, turn: &mut Turn) {
+        let mut wanted = std::mem::take(&mut self.config.members);
+        let mut seen = BTreeSet::new();
+        wanted.retain(|m| seen.insert(m.id));
+
+        let mut old = std::mem::take(&mut self.members);
+        for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
+            if gone.enabled() {
+                turn.say(Level::Info, format!("member {}: disabled", gone.config.name));
+            }
+            turn.learning |= gone.enabled() || self.active == Some(gone.config.id);
+            turn.revalidate(RevalidateReason::MemberSet);
+        }
+        for config in wanted {
+            match old.iter().position(|m| m.config.id == config.id) {
+                Some(i) => {
+                    let mut member = old.remove(i);
+                    let mac = config.mac;
+                    let known = MacOf { old: member.config.mac, new: mac };
+                    member.config = config;
+                    self.follow_mac(member.config.id, known, turn);
+                    self.members.push(member);
+                }
+                None => {
+                    turn.revalidate(RevalidateReason::MemberSet);
+                    self.members.push(Member::new(config, !first));
+                }
+            }
+        }
+    }
+
+    fn configure_lacp(&mut self, now: Time, turn: &mut Turn) {
+        let settings = self.config.lacp.as_ref().map(|config| lacp::Settings {
+            name: self.config.name.clone(),
+            config: config.clone(),
+            fallback_ab: self.config.lacp_fallback_ab,
+            members: self
+                .members
+                .iter()
+                .map(|m| lacp::MemberSettings {
+                    id: m.config.id,
+                    name: m.config.name.clone(),
+                    config: m.config.lacp,
+                })
+                .collect(),
+        });
+        match (&mut self.lacp, settings) {
+            (None, None) => {}
+            (Some(lacp), Some(settings)) => {
+                lacp.handle(now, lacp::Event::Configure(Box::new(settings)));
+            }
+            (None, Some(settings)) => {
+                let mut lacp = Lacp::new(now, settings);
+                for m in &self.members {
+                    if let Some(up) = m.carrier {
+                        lacp.handle(now, lacp::Event::Carrier { member: m.config.id, up });
+                    }
+                }
+                self.lacp = Some(lacp);
+                turn.revalidate(RevalidateReason::LacpStatus);
+            }
+            (Some(_), None) => {
+                self.lacp = None;
+                for m in &self.members {
+                    let member = m.config.id;
+                    turn.lacp(Effect::LacpCurrent { member, current: None });
+                }
+                turn.revalidate(RevalidateReason::LacpStatus);
+            }
+        }
+    }
+
+    pub(super) fn mac(&mut self, member: MemberId, mac: EthAddr, turn: &mut Turn) {
+        let Some(m) = self.member_mut(member) else { return };
+        let known = MacOf { old: m.config.mac, new: mac };
+        m.config.mac = mac;
+        self.follow_mac(member, known, turn);
+    }
+
+    /// Keeps the active member's address true.
+    fn follow_mac(&mut self, member: MemberId, mac: MacOf, turn: &mut Turn) {
+        if mac.old != mac.new && self.active == Some(member) {
+            self.active_mac = mac.new;
+            turn.persist = Some(mac.new);
+        }
+    }
+}
+
+/// A member's address, before and after.
+struct MacOf {
+    old: EthAddr,
+    new: EthAddr,
+}
