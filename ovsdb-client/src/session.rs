@@ -158,6 +158,7 @@ pub struct Session {
     db: Db,
     has_data: bool,
     plan: Plan,
+    schema_version: Option<String>,
     /// The last transaction in the replica, if the server counts them; else zero.
     last_txn: Uuid,
     events: VecDeque<SessionEvent>,
@@ -176,6 +177,7 @@ impl Session {
             db: Db::default(),
             has_data: false,
             plan: Plan::default(),
+            schema_version: None,
             last_txn: Uuid::ZERO,
             events: VecDeque::new(),
             next_id: 1,
@@ -206,6 +208,11 @@ impl Session {
     /// The replica. It is kept while there is no connection.
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// The version of the schema that the server had last, such as `8.3.1`.
+    pub fn schema_version(&self) -> Option<&str> {
+        self.schema_version.as_deref()
     }
 
     /// True once the replica has held the whole contents.
@@ -517,6 +524,7 @@ impl Session {
         let schema = DatabaseSchema::parse(text.get())
             .map_err(|error| LinkError::Protocol(error.to_string()))?;
         let (plan, gaps) = Plan::new(&schema, &self.options.tables);
+        self.schema_version = Some(schema.version);
         if plan != self.plan {
             // What newly followed columns hold is not among the changes since then.
             self.last_txn = Uuid::ZERO;

@@ -22,6 +22,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use datapath::Datapath;
@@ -95,17 +96,12 @@ pub struct Daemon {
     retry_at: Option<Time>,
     next_stats: Option<Time>,
     stats_in_flight: Option<TxnId>,
-    threads: Threads,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Flight {
     id: TxnId,
     first: bool,
-}
-
-struct Threads {
-    datapath: Option<Arc<Userspace>>,
-    handles: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -120,19 +116,17 @@ impl Daemon {
         let time = clock.clone();
         let (userspace, worker) =
             Userspace::new(ofproto.clone(), Arc::new(move || time.now()), random_seed())?;
-        let userspace = Arc::new(userspace);
-        let datapath: Arc<dyn Datapath> = userspace.clone();
+        let datapath: Arc<dyn Datapath> = Arc::new(userspace);
         ofproto.attach(datapath.clone());
-        let mut handles = vec![
-            std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?,
-        ];
+        // Ends with the process: the switch forwards until the last moment.
+        std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?;
         let queue = Queue::default();
-        handles.push(revalidator::spawn(
+        let revalidator = revalidator::spawn(
             queue.clone(),
             ofproto.clone(),
             datapath.clone(),
             clock.clone(),
-        )?);
+        )?;
         let (links, handle) = links::spawn(links::Setup {
             clock: clock.clone(),
             datapath: datapath.clone(),
@@ -140,7 +134,6 @@ impl Daemon {
             revalidator: queue.clone(),
             main: waker,
         })?;
-        handles.push(handle);
         let options = Options { lock: Some(LOCK.to_owned()), ..Options::default() };
         let mut session = Session::new(setup.remote, options);
         session.register(poll.registry(), SESSION)?;
@@ -164,7 +157,7 @@ impl Daemon {
             retry_at: None,
             next_stats: None,
             stats_in_flight: None,
-            threads: Threads { datapath: Some(userspace), handles },
+            threads: vec![handle, revalidator],
         })
     }
 
@@ -258,7 +251,8 @@ impl Daemon {
             // With the connection the lock is gone too, but nobody else has asked for it.
             SessionEvent::LockLost if !self.session.is_following() => {}
             SessionEvent::LockLost => self.stand_aside(),
-            SessionEvent::SchemaGap(gap) => crate::warn!(OVSDB, "{gap}"),
+            // An older server; what it lacks keeps its default.
+            SessionEvent::SchemaGap(gap) => crate::info!(OVSDB, "{gap}"),
             SessionEvent::BadValue(bad) => crate::warn!(OVSDB, "{bad}"),
             SessionEvent::TxnReply(id, result) => self.reply(id, result.map(drop)),
         }
@@ -372,7 +366,7 @@ impl Daemon {
         let db = self.session.db();
         self.status.write(&mut txn, db, &self.desired, &self.switch);
         if self.applied {
-            status::write_root(&mut txn, db, &self.version);
+            status::write_root(&mut txn, db, &self.version, self.session.schema_version());
         }
         self.dirty = false;
         self.applied = false;
@@ -417,7 +411,10 @@ impl Daemon {
         }
         self.context.links.stop();
         self.context.revalidator.stop();
-        self.threads.datapath = None;
+        for thread in self.threads.drain(..) {
+            // One that panicked has said so.
+            let _ = thread.join();
+        }
         if let Some(answer) = self.exit.take().and_then(|e| e.answer) {
             answer.complete(crate::unixctl::Reply::Text(String::new()));
         }

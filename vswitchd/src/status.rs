@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bond::MemberId;
 use datapath::Datapath;
 use netdev::link::ethtool::{self, DriverInfo};
 use netdev::link::{self, LinkSettings};
@@ -13,9 +14,6 @@ use crate::apply::{Attached, Switch};
 use crate::config::{Desired, Detect, DeviceKind};
 use crate::links::{Letters, LinkNews, MemberLink, Source};
 
-/// The version of `vswitch.ovsschema` that the rows were written for.
-const SCHEMA: &str = "8.8.0";
-
 /// `Interface.type`s that this switch has, sorted.
 const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
 
@@ -23,6 +21,8 @@ const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
 #[derive(Default)]
 pub struct Status {
     resets: BTreeMap<String, u64>,
+    /// What `resets` was when the interface was attached, by name with the member that it is.
+    since: BTreeMap<String, (MemberId, u64)>,
     members: BTreeMap<String, MemberLink>,
     active: BTreeMap<String, EthAddr>,
     lacp_current: BTreeMap<String, Option<bool>>,
@@ -91,6 +91,7 @@ impl Status {
 
     /// Drops what belongs to interfaces and ports that are no more.
     fn forget(&mut self, desired: &Desired, switch: &Switch) {
+        self.since.retain(|name, _| switch.attached.contains_key(name));
         self.facts.retain(|name, _| switch.attached.contains_key(name));
         self.lacp_current.retain(|name, _| switch.attached.contains_key(name));
         self.members.retain(|name, _| switch.attached.contains_key(name));
@@ -129,7 +130,7 @@ impl Status {
             error: patch_error(name, a, switch, datapath_type),
             admin_state: Some(up_down(a.link.admin_up)),
             link_state: Some(up_down(up)),
-            link_resets: Some(self.resets.get(name).copied().unwrap_or(0) as i64),
+            link_resets: Some(self.link_resets(name, a)),
             link_speed: (settings.speed_mbps != 0).then(|| settings.speed_mbps as i64 * 1_000_000),
             duplex: settings.full_duplex.map(|full| if full { "full" } else { "half" }.to_owned()),
             mtu: (a.link.mtu != 0).then_some(i64::from(a.link.mtu)),
@@ -139,6 +140,16 @@ impl Status {
             status,
             ..old.clone()
         }
+    }
+
+    /// Changes of the carrier since the interface was attached.
+    fn link_resets(&mut self, name: &str, a: &Attached) -> i64 {
+        let all = self.resets.get(name).copied().unwrap_or(0);
+        let since = self.since.entry(name.to_owned()).or_insert((a.member, all));
+        if since.0 != a.member || since.1 > all {
+            *since = (a.member, all);
+        }
+        (all - since.1) as i64
     }
 
     fn facts(&mut self, a: &Attached) -> Facts {
@@ -160,7 +171,7 @@ impl Status {
 }
 
 /// The root row: what is in force and what this switch can do.
-pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str) {
+pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str, schema: Option<&str>) {
     let Some((uuid, old)) = tables.open_vswitch.iter().next() else { return };
     let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
     let (system, system_version) = os_release();
@@ -173,7 +184,7 @@ pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str) {
         dpdk_initialized: false,
         dpdk_version: Some("none".to_owned()),
         ovs_version: or(&old.ovs_version, Some(version.to_owned())),
-        db_version: or(&old.db_version, Some(SCHEMA.to_owned())),
+        db_version: or(&old.db_version, schema.map(str::to_owned)),
         system_type: or(&old.system_type, system),
         system_version: or(&old.system_version, system_version),
         ..old.clone()

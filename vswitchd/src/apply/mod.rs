@@ -113,8 +113,8 @@ impl Switch {
         for want in asked.into_iter().chain(rest) {
             self.attach(&want, parts, &mut doomed);
         }
-        self.addresses(desired, parts);
-        self.mtus(desired, parts);
+        self.addresses(desired);
+        self.mtus(desired);
         self.make_bonds(desired);
         if !parts.links.configure(self.link_ports(desired)) {
             crate::err!(BRIDGE, "the links thread does not answer");
@@ -301,7 +301,7 @@ impl Switch {
     }
 
     /// Addresses: of the bridges, of their own ports, and of internal ports that ask for one.
-    fn addresses(&mut self, desired: &Desired, parts: &Parts<'_>) {
+    fn addresses(&mut self, desired: &Desired) {
         let mut bridges = BTreeMap::new();
         for bridge in &desired.bridges {
             let own = |name: &str| {
@@ -352,7 +352,7 @@ impl Switch {
     }
 
     /// `mtu_request`; internal ports without one take the smallest MTU of the bridge's others.
-    fn mtus(&mut self, desired: &Desired, parts: &Parts<'_>) {
+    fn mtus(&mut self, desired: &Desired) {
         for bridge in &desired.bridges {
             let ifaces: Vec<&WantIface> = bridge.ports.iter().flat_map(|p| &p.ifaces).collect();
             for iface in ifaces.iter().filter(|i| i.mtu.is_some()) {

@@ -266,10 +266,6 @@ impl Running {
         }
     }
 
-    pub(super) fn last_move(&self) -> Option<Duration> {
-        self.last_move
-    }
-
     pub(super) fn bond_view(&self, now: Time) -> Option<BondView> {
         let Engine::Bond { bond, handle } = &self.engine else { return None };
         let us = |d: Option<Duration>| d.map(|d| d.as_micros() as u64);

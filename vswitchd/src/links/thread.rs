@@ -1,6 +1,6 @@
 //! The thread's loop: wait, take in what happened, publish, then do the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -77,6 +77,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         next_token: FIRST_SOCKET,
         next_load: None,
         later: Vec::new(),
+        refresh: BTreeSet::new(),
         stop: false,
         slow,
         setup,
@@ -107,6 +108,8 @@ struct Thread {
     next_token: usize,
     next_load: Option<Time>,
     later: Vec<(String, Effect)>,
+    /// Ports whose members' speed and duplex are to be asked for, because a link came up.
+    refresh: BTreeSet<String>,
     stop: bool,
     /// Frames of devices without a socket of their own; filled on datapath threads.
     slow: Arc<SlowPathQueue>,
@@ -157,7 +160,6 @@ impl Thread {
 
     /// How long to sleep: derived from the parts each time, stored nowhere.
     fn timeout(&self) -> Option<Duration> {
-        let now = self.now();
         let devices = self.ports.values().flat_map(|p| &p.devices).filter_map(|d| d.deadline());
         let engines = self.ports.values().filter_map(Running::deadline);
         let next = devices.chain(engines).chain(self.next_load).min()?;
@@ -192,6 +194,9 @@ impl Thread {
                     }
                 }
                 if let Some((member, up)) = told {
+                    if up {
+                        self.refresh.insert(port.name.clone());
+                    }
                     port.carrier(now, member, up);
                     port.drain(&*self.setup.datapath, since, &mut self.later);
                     crate::dbg!(
@@ -335,6 +340,14 @@ impl Thread {
 
     /// What can wait until traffic has moved.
     fn finish(&mut self) {
+        for name in std::mem::take(&mut self.refresh) {
+            let now = self.now();
+            let Some(port) = self.ports.get_mut(&name) else { continue };
+            for (id, speed, full) in settings(port) {
+                port.params(now, id, speed, full);
+                port.drain(&*self.setup.datapath, Instant::now(), &mut self.later);
+            }
+        }
         while !self.later.is_empty() {
             let mut active = BTreeMap::new();
             let mut current = BTreeMap::new();
