@@ -40,7 +40,7 @@ impl Switch {
     pub fn send_learning_packets(&self, bridge: &str, bundle: &str) -> Result<(), QueryError> {
         let snap = self.snapshot.load();
         let Some(datapath) = self.datapath() else { return Err(QueryError::Busy) };
-        let round = round(&snap, datapath, bridge, bundle).ok_or(QueryError::NoSuchBridge)?;
+        let round = round(&snap, &datapath, bridge, bundle).ok_or(QueryError::NoSuchBridge)?;
         datapath.run(Box::new(move || round.go_on(0)));
         Ok(())
     }

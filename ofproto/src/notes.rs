@@ -61,10 +61,8 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// The notes of a flow made for a packet of `octets`, which has been put down already and
-    /// which the datapath counts in the new flow.
-    pub(crate) fn new(basis: Basis, octets: u64) -> Notes {
-        Notes { basis, packets: AtomicU64::new(1), bytes: AtomicU64::new(octets) }
+    pub(crate) fn new(basis: Basis) -> Notes {
+        Notes { basis, packets: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
     /// The notes of the same flow after it was translated again.

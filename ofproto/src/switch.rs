@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -74,7 +74,8 @@ pub struct SwitchStats {
 
 /// All bridges. Made first, then the datapath that calls it, then [`Switch::attach`].
 pub struct Switch {
-    datapath: OnceLock<Arc<dyn Datapath>>,
+    /// Weak, because the datapath holds the switch.
+    datapath: OnceLock<Weak<dyn Datapath>>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Changes of all MAC tables.
     pub(crate) mac_changes: Arc<AtomicU64>,
@@ -125,9 +126,10 @@ impl Switch {
     }
 
     /// Names the datapath, once; a second call is ignored. Until then jobs run in place.
-    pub fn attach(&self, datapath: Arc<dyn Datapath>) {
+    /// The caller keeps the datapath alive; once it is dropped, questions have no answer.
+    pub fn attach(&self, datapath: &Arc<dyn Datapath>) {
         // The first one stays.
-        let _ = self.datapath.set(datapath);
+        let _ = self.datapath.set(Arc::downgrade(datapath));
     }
 
     /// Says who takes LACP, BFD and CFM frames, once; a second call is ignored. Without one they
@@ -141,8 +143,8 @@ impl Switch {
         let _ = self.waker.set(waker);
     }
 
-    pub(crate) fn datapath(&self) -> Option<&Arc<dyn Datapath>> {
-        self.datapath.get()
+    pub(crate) fn datapath(&self) -> Option<Arc<dyn Datapath>> {
+        self.datapath.get()?.upgrade()
     }
 
     /// Calls the revalidator unless it has been called already.
@@ -160,8 +162,10 @@ impl Switch {
 
     /// Runs `job` where MAC tables may be locked.
     pub(crate) fn run(&self, job: Job) {
-        match self.datapath.get() {
-            Some(d) => d.run(job),
+        match self.datapath.get().map(Weak::upgrade) {
+            Some(Some(d)) => d.run(job),
+            // The datapath has stopped; whoever waits for the job learns by its being dropped.
+            Some(None) => drop(job),
             None => job(),
         }
     }
@@ -240,7 +244,7 @@ impl Switch {
     /// reply. Existing flows go.
     pub fn enable_megaflows(&self, on: bool) -> &'static str {
         self.megaflows.store(on, Ordering::Release);
-        if let Some(d) = self.datapath.get() {
+        if let Some(d) = self.datapath() {
             d.flow_flush();
         }
         if on { "megaflows enabled" } else { "megaflows disabled" }
@@ -350,6 +354,7 @@ impl Upcall for Switch {
             self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
             self.call_revalidator();
         }
+        // The datapath does not count the packet that missed in the flow that it installs.
         let octets = packet.len() as u64;
         for c in &answer.basis.credits {
             c.add(1, octets);
@@ -358,7 +363,7 @@ impl Upcall for Switch {
             actions: answer.actions.into(),
             mask: answer.mask,
             install: answer.install,
-            notes: Some(Arc::new(Notes::new(answer.basis, octets))),
+            notes: Some(Arc::new(Notes::new(answer.basis))),
         }
     }
 

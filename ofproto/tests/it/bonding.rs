@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use bond::{Admission, OutputRule};
-use datapath::{Action, UserspaceReason};
+use datapath::{Action, Datapath, UserspaceReason};
 use wire::EthAddr;
 use wire::hash::hash_mac;
 
 use crate::frame::{BROADCAST, arp, gratuitous, other, tags_of, udp, udp_ports};
 use crate::lab::{Lab, show};
-use crate::recorder::Out;
 
 const BOND: &str = "br0:\n p1 = 1\n p2 = 2\n b = 3+4";
 
@@ -20,7 +19,7 @@ fn slb_member(mac: u64, vlan: u16) -> u32 {
 
 /// The only flow's actions.
 fn actions(lab: &Lab) -> Vec<Action> {
-    let flows = lab.dp.flows.lock();
+    let flows = lab.flows();
     assert_eq!(flows.len(), 1);
     (**flows[0].actions.load()).clone()
 }
@@ -43,12 +42,12 @@ fn failover_needs_no_flow_change() {
     lab.send(4, &udp(0xb, 0xa));
     lab.send(1, &udp(0xa, 0xb));
     assert_eq!(lab.send(1, &udp(0xa, 0xb)), "3:-");
-    let missed = lab.dp.missed.load(std::sync::atomic::Ordering::Relaxed);
+    let missed = lab.missed();
     lab.active("b", 4, &[3, 4]);
     assert_eq!(lab.send(1, &udp(0xa, 0xb)), "4:-");
     assert_eq!(lab.send(4, &udp(0xb, 0xa)), "1:- 2:-", "as if it had been let in before");
     assert_eq!(lab.send(3, &udp(0xb, 0xa)), "");
-    assert_eq!(lab.dp.missed.load(std::sync::atomic::Ordering::Relaxed), missed);
+    assert_eq!(lab.missed(), missed);
 }
 
 #[test]
@@ -162,7 +161,7 @@ fn gratuitous_arp_of_our_own_is_locked_for_five_seconds() {
     assert_eq!(lab.send(3, &gratuitous(0xa)), "", "our own, reflected");
     assert_eq!(lab.fdb("br0"), "a@1/0");
     lab.advance(Duration::from_millis(1));
-    lab.dp.flows.lock().clear();
+    lab.dp.flow_flush();
     assert_eq!(lab.send(3, &gratuitous(0xa)), "1:- 2:-");
     assert_eq!(lab.fdb("br0"), "a@3/0");
     lab.revalidate();
@@ -181,7 +180,7 @@ fn tcp_recirculates() {
         assert!(out == "3:-" || out == "4:-", "{out}");
     }
     assert!(seen.iter().all(|n| *n > 8), "{seen:?}");
-    let flows = lab.dp.flows.lock();
+    let flows = lab.flows();
     let first: Vec<_> = flows.iter().filter(|f| f.key.recirc_id == 0).collect();
     assert_eq!(first.len(), 2, "one flow for each direction");
     assert_eq!(**first[1].actions.load(), [Action::HashL4 { basis: 7 }, Action::Recirc(recirc_id)]);
@@ -241,10 +240,10 @@ fn removed_bond_leaves_no_recirculation() {
     let recirc_id = lab.bond_id("b");
     lab.tcp("b", [3, 4], OutputRule::Recirc { basis: 0, recirc_id });
     lab.send(1, &udp(0xa, 0xb));
-    assert_eq!(lab.dp.flows.lock().len(), 2);
+    assert_eq!(lab.flows().len(), 2);
     lab.configure("br0:\n p1 = 1\n p2 = 2");
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 1);
+    assert_eq!(lab.flows().len(), 1);
     assert_eq!(lab.send(1, &udp(0xa, 0xb)), "2:-");
 }
 
@@ -261,7 +260,7 @@ fn lacp_bfd_and_cfm_are_consumed() {
     let sent_up = lab.sink.0.lock();
     use UserspaceReason::{Bfd, Cfm, Lacp};
     assert_eq!(*sent_up, [(Lacp, 3), (Bfd, 1), (Cfm, 2)]);
-    let flows = lab.dp.flows.lock();
+    let flows = lab.flows();
     let m = flows[0].mask;
     assert_eq!((m.eth_type, m.in_port, m.eth_dst), (u16::MAX, u32::MAX, EthAddr::ZERO));
 }
@@ -278,11 +277,10 @@ fn learning_packets_follow_the_table() {
     lab.send(2, &udp(0xc, BROADCAST));
     lab.send(3, &udp(0xd, BROADCAST));
     lab.switch.send_learning_packets("br0", "b").unwrap();
-    let sent = lab.dp.take_executed();
+    let sent = lab.dp.sent();
     let rows: Vec<String> = sent
         .iter()
-        .map(|o| {
-            let Out::Port(p, bytes) = o else { panic!("{o:?}") };
+        .map(|(p, bytes)| {
             let key = wire::extract::extract(bytes, 0);
             assert_eq!((key.eth_type, key.eth_dst), (0x8035, EthAddr::BROADCAST));
             assert_eq!((key.arp_sha, key.nw_proto), (key.eth_src, 3));
@@ -296,7 +294,7 @@ fn learning_packets_follow_the_table() {
         "not VLAN 30, which the bond does not carry, nor its own station"
     );
     lab.switch.send_learning_packets("br0", "c").unwrap();
-    let sent = lab.dp.take_executed();
+    let sent = lab.dp.sent();
     assert_eq!(show(&sent), "5:10 5:30 5:20 5:10");
     assert!(lab.switch.send_learning_packets("br0", "p1").is_err());
     assert!(lab.switch.send_learning_packets("br9", "b").is_err());
@@ -308,12 +306,12 @@ fn learning_packets_of_a_large_table_go_in_slices() {
     lab.active("b", 3, &[3, 4]);
     for mac in 0..1000 {
         lab.send(1, &udp(0x1000 + mac, BROADCAST));
-        lab.dp.flows.lock().clear();
+        lab.dp.flow_flush();
     }
-    let before = lab.dp.jobs.load(std::sync::atomic::Ordering::Relaxed);
+    lab.jobs();
     lab.switch.send_learning_packets("br0", "b").unwrap();
-    assert_eq!(lab.dp.take_executed().len(), 1000);
-    let jobs = lab.dp.jobs.load(std::sync::atomic::Ordering::Relaxed) - before;
+    assert_eq!(lab.dp.sent().len(), 1000);
+    let jobs = lab.jobs();
     assert!(jobs >= 10, "{jobs} jobs");
 }
 

@@ -17,19 +17,59 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bond::{Admission, Forwarding, MemberId, OutputRule};
-use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId};
+use datapath::fake::{Call, Fake};
+use datapath::{
+    BucketTable, Datapath, FlowHandle, Ingress, Packet, PortNo, SlowPath, TableId, UserspaceReason,
+};
+use netdev::{IoCounters, PacketIo};
 use ofproto::{
     BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, Next, OfPort,
     PriorityTags, Revalidator, Switch, SwitchConfig, VlanMode,
 };
+use parking_lot::Mutex;
 use wire::{EthAddr, Time};
 
 use crate::frame::{Frame, tags_of};
-use crate::recorder::{Out, Recorder, Sink};
+
+/// A device that keeps nothing: the datapath itself records what is sent.
+struct NoDevice;
+
+impl PacketIo for NoDevice {
+    fn fd(&self) -> Option<std::os::fd::RawFd> {
+        None
+    }
+
+    fn recv(&mut self, _: &mut Vec<Packet>, _: usize) -> usize {
+        0
+    }
+
+    unsafe fn release(&mut self) {}
+
+    unsafe fn send(&mut self, _: &Packet) {}
+
+    fn flush(&mut self) {}
+
+    fn counters(&self) -> IoCounters {
+        IoCounters::default()
+    }
+}
+
+/// Keeps what was sent up.
+#[derive(Default)]
+pub(crate) struct Sink(pub(crate) Mutex<Vec<(UserspaceReason, u32)>>);
+
+impl ofproto::SlowPathSink for Sink {
+    fn frame(&self, _: Time, what: SlowPath<'_>) {
+        self.0.lock().push((what.reason, what.in_port.0));
+    }
+}
+
+/// Ports of the datapath, used or not.
+const PORTS: u32 = 16;
 
 pub(crate) struct Lab {
     pub(crate) switch: Arc<Switch>,
-    pub(crate) dp: Arc<Recorder>,
+    pub(crate) dp: Arc<Fake>,
     pub(crate) sink: Arc<Sink>,
     pub(crate) revalidator: Revalidator,
     pub(crate) config: SwitchConfig,
@@ -38,12 +78,16 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new(topology: &str) -> Lab {
-        let (switch, dp, sink) = (Switch::new(), Arc::new(Recorder::default()), Arc::default());
+        let (switch, dp, sink) = (Switch::new(), Arc::new(Fake::new()), Arc::new(Sink::default()));
         dp.set_now(Time::from_millis(1_000_000));
-        switch.attach(dp.clone());
-        let sink: Arc<Sink> = sink;
+        for n in 1..=PORTS {
+            dp.port_add(&n.to_string(), Box::new(NoDevice), Some(PortNo(n))).unwrap();
+        }
+        let datapath: Arc<dyn Datapath> = dp.clone();
+        switch.attach(&datapath);
+        dp.set_upcall(switch.clone());
         switch.set_slow_path(sink.clone());
-        let revalidator = Revalidator::new(switch.clone(), dp.clone());
+        let revalidator = Revalidator::new(switch.clone(), datapath);
         let config = SwitchConfig::default();
         let mut lab = Lab { switch, dp, sink, revalidator, config, bonds: BTreeMap::new() };
         lab.configure(topology);
@@ -61,10 +105,33 @@ impl Lab {
         self.switch.configure(self.dp.now(), self.config.clone())
     }
 
-    /// Sends a frame in; where it went: `2:10 3:-`, in order.
+    /// Sends a frame in; where it went: `2:10 3:-`, in order, and last why it was sent up.
     pub(crate) fn send(&self, in_port: u32, frame: &Frame) -> String {
-        let outs = self.dp.receive(&*self.switch, in_port, &frame.bytes());
-        show(&outs)
+        let before = self.sink.0.lock().len();
+        let sent = self.outs(in_port, frame);
+        let mut words = vec![show(&sent)];
+        words.extend(self.sink.0.lock()[before..].iter().map(|(reason, _)| format!("{reason:?}")));
+        words.retain(|w| !w.is_empty());
+        words.join(" ")
+    }
+
+    /// Sends a frame in; what went out.
+    pub(crate) fn outs(&self, in_port: u32, frame: &Frame) -> Vec<(PortNo, Vec<u8>)> {
+        self.dp.receive(PortNo(in_port), &frame.bytes());
+        self.dp.sent()
+    }
+
+    pub(crate) fn flows(&self) -> Vec<Arc<FlowHandle>> {
+        self.dp.flows()
+    }
+
+    pub(crate) fn missed(&self) -> u64 {
+        self.dp.stats().missed
+    }
+
+    /// Jobs that the switch had run since this was last asked.
+    pub(crate) fn jobs(&self) -> usize {
+        self.dp.calls().iter().filter(|c| **c == Call::Run).count()
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -144,14 +211,8 @@ impl Lab {
     }
 }
 
-pub(crate) fn show(outs: &[Out]) -> String {
-    let outs: Vec<String> = outs
-        .iter()
-        .map(|o| match o {
-            Out::Port(p, bytes) => format!("{p}:{}", tags_of(bytes)),
-            Out::Up(reason) => format!("{reason:?}"),
-        })
-        .collect();
+pub(crate) fn show(sent: &[(PortNo, Vec<u8>)]) -> String {
+    let outs: Vec<String> = sent.iter().map(|(p, b)| format!("{p}:{}", tags_of(b))).collect();
     outs.join(" ")
 }
 

@@ -82,7 +82,7 @@ fn used_flows_keep_addresses_young() {
         lab.advance(Duration::from_secs(5));
         lab.revalidate();
     }
-    assert_eq!(lab.dp.missed.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(lab.missed(), 1);
     assert_eq!(lab.fdb("br0"), "a@1/0");
 }
 

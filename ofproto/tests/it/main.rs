@@ -8,7 +8,7 @@ mod mac_model;
 mod masks;
 mod patch;
 mod properties;
-mod recorder;
+mod real;
 mod revalidation;
 mod show;
 mod vlans;

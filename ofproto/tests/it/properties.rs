@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use datapath::{Datapath, PortNo};
 use proptest::prelude::*;
 
 use crate::frame::{BROADCAST, Frame, arp, tags_of, udp_ports};
 use crate::lab::Lab;
-use crate::recorder::Out;
 
 const TOPOLOGY: &str = "
 br0:
@@ -107,12 +107,11 @@ proptest! {
     fn copies_stay_in_their_domain(frames in prop::collection::vec(traffic(), 1..50)) {
         let mut lab = lab();
         for (port, f) in &frames {
-            let outs = lab.dp.receive(&*lab.switch, *port, &f.bytes());
+            let outs = lab.outs(*port, f);
             let from = domain(*port, &tags_of(&f.bytes()));
             prop_assert!(from.is_some() || outs.is_empty(), "let in by {port}: {f:?}");
             let mut seen = Vec::new();
-            for o in &outs {
-                let Out::Port(p, bytes) = o else { panic!("{o:?}") };
+            for (PortNo(p), bytes) in &outs {
                 prop_assert_ne!(bundle(*p), bundle(*port), "back to where it came from");
                 prop_assert!(!seen.contains(&bundle(*p)), "twice to {}", p);
                 seen.push(bundle(*p));
@@ -135,13 +134,13 @@ proptest! {
                 cached.advance(Duration::from_millis(1));
                 fresh.advance(Duration::from_millis(1));
                 cached.send(*port, f);
-                fresh.dp.flows.lock().clear();
+                fresh.dp.flow_flush();
                 fresh.send(*port, f);
                 cached.revalidate();
                 fresh.revalidate();
                 prop_assert_eq!(cached.fdb("br0"), fresh.fdb("br0"), "after {}: {:?}", n, f);
             }
-            fresh.dp.flows.lock().clear();
+            fresh.dp.flow_flush();
             prop_assert_eq!(cached.send(*port, f), fresh.send(*port, f), "frame {}: {:?}", n, f);
         }
     }

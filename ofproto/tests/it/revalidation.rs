@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bond::RevalidateReason;
+use datapath::fake::Call;
 use datapath::{Action, Datapath, PortNo};
 
 use crate::frame::{BROADCAST, udp, udp_ports};
@@ -33,10 +34,10 @@ fn idle_flows_go_after_ten_seconds() {
     lab.send(2, &udp(0xb, 0xc));
     lab.advance(Duration::from_secs(4));
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 2);
+    assert_eq!(lab.flows().len(), 2);
     lab.advance(Duration::from_millis(1));
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 1);
+    assert_eq!(lab.flows().len(), 1);
     assert_eq!(lab.revalidator.status().removed, 1);
 }
 
@@ -44,11 +45,13 @@ fn idle_flows_go_after_ten_seconds() {
 fn configuration_changes_actions_in_place() {
     let mut lab = Lab::new(THREE);
     lab.send(1, &udp(0xa, 0xb));
-    let flow = lab.dp.flows.lock()[0].clone();
+    let flow = lab.flows()[0].clone();
     lab.configure("br0:\n p1 = 1\n p2 = 2");
     lab.revalidate();
     assert_eq!(**flow.actions.load(), [Action::Output(PortNo(2))]);
-    assert!(Arc::ptr_eq(&lab.dp.flows.lock()[0], &flow), "the same flow");
+    assert!(Arc::ptr_eq(&lab.flows()[0], &flow), "the same flow");
+    assert_eq!(flow.stats().packets, 0);
+    lab.send(1, &udp(0xa, 0xb));
     assert_eq!(flow.stats().packets, 1);
 }
 
@@ -62,7 +65,7 @@ fn flow_that_is_too_wide_goes() {
     let topology = "br0:\n p1 = 1\n p2 = 2\n p3 = 3 access=10";
     lab.configure(topology);
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 0);
+    assert_eq!(lab.flows().len(), 0);
     assert_eq!(lab.send(1, &udp(0xa, 0xb).tag(10)), "2:10 3:-");
 }
 
@@ -72,7 +75,7 @@ fn flows_of_a_removed_port_go() {
     lab.send(1, &udp(0xa, 0xb));
     lab.configure("br0:\n p2 = 2\n p3 = 3");
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 0);
+    assert_eq!(lab.flows().len(), 0);
 }
 
 #[test]
@@ -116,19 +119,20 @@ fn too_many_flows() {
     let mut lab = Lab::new("br0:\n p1 = 1\n p2 = 2");
     lab.switch.enable_megaflows(false);
     assert_eq!(lab.revalidator.set_flow_limit(40), "set flow_limit to 40\n");
-    assert_eq!(lab.dp.limit.load(Relaxed), 40);
+    assert!(lab.dp.calls().contains(&Call::SetFlowLimit(40)));
+    lab.dp.set_flow_limit(10_000);
     for port in 0..60 {
         lab.send(1, &udp_ports(1, BROADCAST, port, 80));
     }
     lab.advance(Duration::from_millis(101));
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 40, "idle ones, down to the limit");
-    lab.revalidator.set_flow_limit(40);
+    assert_eq!(lab.flows().len(), 40, "idle ones, down to the limit");
     for port in 0..2000 {
         lab.send(1, &udp_ports(1, BROADCAST, 1000 + port, 80));
     }
+    lab.revalidator.set_flow_limit(40);
     lab.revalidate();
-    assert_eq!(lab.dp.flows.lock().len(), 80, "all but twice the limit, in an emergency");
+    assert_eq!(lab.flows().len(), 80, "all but twice the limit, in an emergency");
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn statistics_are_put_down_once() {
     assert_eq!((rules.0[0].count.packets, rules.0[0].count.bytes), (10, 10 * octets));
     lab.send(1, &f);
     lab.revalidator.purge();
-    assert_eq!(lab.dp.flows.lock().len(), 0);
+    assert_eq!(lab.flows().len(), 0);
     let rules = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
     assert_eq!(rules.0[0].count.packets, 11);
 }
@@ -190,6 +194,6 @@ fn mode_change_changes_flows() {
     lab.tcp("b", [3, 4], bond::OutputRule::Recirc { basis: 1, recirc_id });
     assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "3:-", "still right in between");
     lab.revalidate();
-    let flow = lab.dp.flows.lock()[0].clone();
+    let flow = lab.flows()[0].clone();
     assert_eq!(**flow.actions.load(), [Action::HashL4 { basis: 1 }, Action::Recirc(recirc_id)]);
 }

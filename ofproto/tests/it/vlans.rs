@@ -191,7 +191,7 @@ fn secure_bridge_without_flows_drops() {
     let lab = Lab::new("br0: secure\n a = 1\n b = 2");
     assert_eq!(lab.send(1, &other(1, 2, 0xabcd)), "");
     assert_eq!(lab.fdb("br0"), "");
-    assert_eq!(lab.dp.flows.lock().len(), 1, "the drop is remembered");
+    assert_eq!(lab.flows().len(), 1, "the drop is remembered");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn bridges_are_apart() {
     let lab = Lab::new("br0:\n a = 1\n b = 2\nbr1:\n c = 3\n d = 4");
     assert_eq!(lab.send(1, &frame("-")), "2:-");
     assert_eq!(lab.send(3, &frame("-")), "4:-");
-    assert_eq!(lab.send(77, &frame("-")), "", "a port of nobody");
-    assert_eq!(lab.dp.flows.lock().len(), 2, "nothing is remembered of a port of nobody");
+    assert_eq!(lab.send(12, &frame("-")), "", "a port of nobody");
+    assert_eq!(lab.flows().len(), 2, "nothing is remembered of a port of nobody");
     assert_eq!(lab.switch.stats().unknown, 1);
 }
