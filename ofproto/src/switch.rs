@@ -127,9 +127,9 @@ impl Switch {
 
     /// Names the datapath, once; a second call is ignored. Until then jobs run in place.
     /// The caller keeps the datapath alive; once it is dropped, questions have no answer.
-    pub fn attach(&self, datapath: &Arc<dyn Datapath>) {
+    pub fn attach(&self, datapath: Arc<dyn Datapath>) {
         // The first one stays.
-        let _ = self.datapath.set(Arc::downgrade(datapath));
+        let _ = self.datapath.set(Arc::downgrade(&datapath));
     }
 
     /// Says who takes LACP, BFD and CFM frames, once; a second call is ignored. Without one they

@@ -84,7 +84,7 @@ impl Lab {
             dp.port_add(&n.to_string(), Box::new(NoDevice), Some(PortNo(n))).unwrap();
         }
         let datapath: Arc<dyn Datapath> = dp.clone();
-        switch.attach(&datapath);
+        switch.attach(datapath.clone());
         dp.set_upcall(switch.clone());
         switch.set_slow_path(sink.clone());
         let revalidator = Revalidator::new(switch.clone(), datapath);

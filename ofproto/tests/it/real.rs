@@ -32,7 +32,7 @@ fn real() -> Real {
     let (userspace, worker) = Userspace::new(switch.clone(), Arc::new(clock), 7).unwrap();
     std::thread::spawn(move || worker.run());
     let dp: Arc<dyn Datapath> = Arc::new(userspace);
-    switch.attach(&dp);
+    switch.attach(dp.clone());
     let mut ports = Vec::new();
     for n in 1..=4 {
         let (io, port) = memory().unwrap();
