@@ -121,6 +121,11 @@ impl Rig {
         self.wait(&line, || self.appctl("bond/show bond0").lines().any(|l| l == line));
     }
 
+    /// How many members `bond/show` calls enabled.
+    pub fn enabled(&self) -> usize {
+        enabled(&self.appctl("bond/show bond0"))
+    }
+
     /// Waits for `bond/show` to call a member active.
     pub fn await_active(&self, nic: usize) {
         self.wait(&format!("active member nic{nic}"), || self.active() == Some(nic));
@@ -213,4 +218,9 @@ pub fn talk(mac: u8, port: u16) -> Udp {
 pub fn hello(mac: u8) -> Vec<u8> {
     let t = talk(mac, 0);
     frame::gratuitous_arp(t.src_mac, t.src_ip, None)
+}
+
+/// How many members a bond's `bond/show` calls enabled.
+pub fn enabled(show: &str) -> usize {
+    show.lines().filter(|l| l.starts_with("member ") && l.ends_with(": enabled")).count()
 }

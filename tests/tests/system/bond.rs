@@ -23,9 +23,9 @@ fn active_backup_fails_over_within_moments() {
         fabric.set_link(active, false).unwrap();
         rig.await_calm(&traffic);
         assert_eq!(rig.active(), Some(1 - active));
-        for l in [&traffic.up, &traffic.down] {
+        for (way, l) in [("out", &traffic.up), ("in", &traffic.down)] {
             let s = l.stretch(at - 50 * MS, traffic.now() - 150 * MS);
-            assert!(s.gap.unwrap_or_default() < FAILOVER, "{s:?}");
+            assert!(s.gap.unwrap_or_default() < FAILOVER, "{way}: {s:?}\n{}", rig.switch.log());
         }
         fabric.set_link(active, true).unwrap();
         rig.await_member(active, true);

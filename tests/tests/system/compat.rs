@@ -100,7 +100,8 @@ fn an_active_backup_bond() {
 fn a_balanced_bond_and_what_it_learned() {
     let set_up = |rig: &Rig| {
         rig.bond("bond_mode=balance-slb bond_downdelay=20");
-        rig.vsctl("set port vnet0 tag=5");
+        // Numbers of ports come out of a hash table there.
+        rig.vsctl("set interface vnet0 ofport_request=7 -- set port vnet0 tag=5");
         rig.appctl("bond/set-active-member bond0 nic1");
         rig.vm_socket().send(&hello(1)).unwrap();
         rig.wait("a learned address", || rig.appctl("fdb/show br0").contains("02:00:00:00:55:01"));
@@ -160,7 +161,7 @@ fn what_xapi_and_friends_type() {
     let Some(rig) = Rig::new(2) else { return };
     rig.vsctl(
         "-- --may-exist add-bond br0 bond0 nic0 nic1 lacp=active bond_mode=balance-slb \
-         bond_updelay=31000 bond_downdelay=200 other-config:bond-miimon-interval=100 \
+         bond_updelay=310 bond_downdelay=200 other-config:bond-miimon-interval=100 \
          other-config:bond-detect-mode=carrier other-config:bond-rebalance-interval=1800000 \
          other-config:lacp-time=slow other-config:lacp-fallback-ab=true \
          -- set interface nic0 other-config:lacp-aggregation-key=1",

@@ -38,7 +38,7 @@ fn an_interface_says_what_its_device_is_like() {
     let index = rig.hv.rtnl().link("nic0").unwrap().index.to_string();
     assert_eq!(get("ifindex"), index);
     assert!(get("status").contains("driver_name=veth"), "{}", get("status"));
-    assert!(get("statistics").contains("rx_packets="));
+    rig.wait("statistics", || get("statistics").contains("rx_packets="));
     assert_eq!(rig.get("bridge", "br0", "datapath_id"), "000002000000b000");
     let types = rig.get("open_vswitch", ".", "iface_types");
     for t in ["system", "internal", "patch"] {

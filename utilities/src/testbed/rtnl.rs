@@ -3,6 +3,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -54,9 +55,16 @@ impl Rtnl {
 
     /// Makes a veth pair, both ends down, the other end in the namespace of `other`.
     pub fn add_veth(&mut self, name: &str, other: RawFd, other_name: &str) -> Result<(), Error> {
+        // Where both ends have the same index, each in its namespace, the kernel takes a change
+        // of carrier for one that may wait up to a second (linkwatch_urgent_event). A real NIC's
+        // does not wait.
+        static INDEX: AtomicU32 = AtomicU32::new(1000);
+        let index = INDEX.fetch_add(2, Ordering::Relaxed);
         let mut peer = named(other_name);
+        peer.header.index = index + 1;
         peer.attributes.push(LinkAttribute::NetNsFd(other));
         let mut link = named(name);
+        link.header.index = index;
         link.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
