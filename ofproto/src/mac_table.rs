@@ -321,11 +321,17 @@ impl MacTable {
     /// Forgets what was learned on one port, static addresses included: the port is gone or has
     /// other VLANs.
     pub fn flush_bundle(&mut self, bundle: BundleId) {
-        let gone: Vec<u32> = (0..self.slots.len() as u32)
-            .filter(|&i| self.slots[i as usize].as_ref().is_some_and(|s| s.bundle == bundle))
-            .collect();
-        for i in gone {
-            self.remove(i);
+        while let Some(ring) = self.rings.get(&bundle) {
+            let head = ring.head;
+            self.remove(head);
+        }
+        if self.fixed > 0 {
+            let here = |s: &Option<Slot>| s.as_ref().is_some_and(|s| s.bundle == bundle);
+            let gone: Vec<u32> =
+                (0..).zip(&self.slots).filter(|(_, s)| here(s)).map(|(i, _)| i).collect();
+            for i in gone {
+                self.remove(i);
+            }
         }
     }
 
