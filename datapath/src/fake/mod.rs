@@ -94,7 +94,7 @@ impl Fake {
             counters.rx_bytes += frame.len() as u64;
         }
         let key = wire::extract(frame, port.0);
-        self.forward(Packet::new(frame), key, 0);
+        self.forward(Packet::new(frame), key, None, 0);
     }
 
     /// Takes what was sent since the last call, in order.
@@ -114,7 +114,7 @@ impl Fake {
         flow
     }
 
-    fn forward(&self, packet: Packet, key: FlowKey, depth: u32) {
+    fn forward(&self, packet: Packet, key: FlowKey, dp_hash: Option<u32>, depth: u32) {
         let now = self.now();
         let found = {
             let mut s = self.state.lock();
@@ -127,7 +127,7 @@ impl Fake {
         };
         if let Some(flow) = found {
             let actions = flow.actions.load_full();
-            self.apply(packet, key, &actions, depth);
+            self.apply(packet, key, &actions, dp_hash, depth);
             return;
         }
         let Some(upcall) = self.upcall.get() else {
@@ -146,7 +146,7 @@ impl Fake {
                 s.stats.over_limit += 1;
             }
         }
-        self.apply(packet, key, &t.actions, depth);
+        self.apply(packet, key, &t.actions, dp_hash, depth);
     }
 
     fn output(&self, port: PortNo, packet: &Packet) {
@@ -182,8 +182,14 @@ impl Fake {
         }
     }
 
-    fn apply(&self, mut packet: Packet, key: FlowKey, actions: &[Action], depth: u32) {
-        let mut dp_hash = None;
+    fn apply(
+        &self,
+        mut packet: Packet,
+        key: FlowKey,
+        actions: &[Action],
+        mut dp_hash: Option<u32>,
+        depth: u32,
+    ) {
         let in_port = PortNo(key.in_port);
         for action in actions {
             // The plain way: look at the packet again before every action.
@@ -223,9 +229,9 @@ impl Fake {
                     self.state.lock().stats.lost += 1;
                 }
                 Action::Recirc(id) => {
-                    let dp_hash = dp_hash.unwrap_or(key.dp_hash);
-                    let key = FlowKey { recirc_id: id, dp_hash, ..now_key };
-                    self.forward(packet.to_owned_packet(), key, depth + 1);
+                    let left = dp_hash.unwrap_or(key.dp_hash);
+                    let key = FlowKey { recirc_id: id, dp_hash: left, ..now_key };
+                    self.forward(packet.to_owned_packet(), key, dp_hash, depth + 1);
                 }
                 Action::Userspace(reason) => {
                     if let Some(upcall) = self.upcall.get() {
@@ -314,7 +320,7 @@ impl Datapath for Fake {
         let frame = packet.data().to_vec();
         let key = wire::extract(&frame, in_port.0);
         self.state.lock().calls.push(Call::Execute { in_port, frame, actions: actions.clone() });
-        self.apply(packet, key, &actions, 0);
+        self.apply(packet, key, &actions, None, 0);
     }
 
     fn run(&self, job: Job) {

@@ -29,10 +29,16 @@ impl std::ops::Deref for FlowRef {
 }
 
 /// A flow as its thread knows it.
+#[repr(C, align(64))]
 struct Entry {
     flow: Arc<FlowHandle>,
     /// The actions as last seen: a load and a comparison tell whether they were replaced.
     actions: Cache<FlowRef, Arc<Vec<Action>>>,
+    /// A copy of short lists, next to the rest: with many flows every step into other memory is
+    /// a cache miss.
+    copy: SmallVec<[Action; 3]>,
+    /// Address of what `copy` is a copy of. `actions` holds it, so it is no other list's.
+    copied: usize,
     /// Masked hash; what the table of its mask grows by.
     hash: u64,
     subtable: u32,
@@ -100,14 +106,26 @@ impl Classifier {
     #[inline]
     pub(crate) fn actions(&mut self, n: u32) -> (&[Action], &FlowHandle) {
         let e = self.entries[n as usize].as_mut().expect("a flow that lookup returned");
-        (e.actions.load(), &e.flow)
+        let current = e.actions.load();
+        let address = Arc::as_ptr(current).addr();
+        if address != e.copied {
+            e.copied = address;
+            e.copy = if current.len() <= 3 {
+                current.iter().cloned().collect()
+            } else {
+                SmallVec::new()
+            };
+        }
+        (if e.copy.is_empty() { current } else { &e.copy }, &e.flow)
     }
 
     /// Asks for the entry's memory; `prefetch_flow` may follow a little later.
     #[inline]
     pub(crate) fn prefetch_entry(&self, n: u32) {
         if let Some(e) = self.entries.get(n as usize) {
-            super::prefetch(e);
+            let p: *const Option<Entry> = e;
+            super::prefetch(p);
+            super::prefetch(p.cast::<u8>().wrapping_add(64));
         }
     }
 
@@ -171,7 +189,9 @@ impl Classifier {
         let s = subtables[subtable].as_mut().expect("found or made above");
         let hash = hasher.masked(&flow.key, &s.words);
         let actions = Cache::new(FlowRef(flow.clone()));
-        let entry = Some(Entry { flow, actions, hash, subtable: subtable as u32 });
+        let subtable = subtable as u32;
+        let (copy, copied) = (SmallVec::new(), 0);
+        let entry = Some(Entry { flow, actions, copy, copied, hash, subtable });
         let n = match free.pop() {
             Some(n) => {
                 entries[n as usize] = entry;

@@ -45,13 +45,23 @@ pub(crate) struct Path {
     pub(crate) ports: Ports,
     pub(crate) view: View,
     pub(crate) counts: Counts,
-    keys: Box<[FlowKey; STAGE]>,
+    /// Keys of the stage at hand; lent out while it is worked on.
+    keys: Vec<FlowKey>,
+}
+
+/// What is known of a packet before a lookup.
+#[derive(Clone, Copy, Default)]
+struct Before {
+    hash: u64,
+    candidate: Option<u32>,
+    dp_hash: Option<u32>,
+    sent: bool,
 }
 
 /// A packet on its way through one or more lists of actions.
 struct Journey<'a> {
     packet: &'a mut Packet,
-    key: FlowKey,
+    key: &'a mut FlowKey,
     /// What the last `hash` left; `None` before one.
     dp_hash: Option<u32>,
     /// Some device may still read the bytes: change a copy.
@@ -79,7 +89,7 @@ impl Path {
             cache: SignatureCache::new(),
             ports: Ports::default(),
             counts: Counts::default(),
-            keys: Box::new([FlowKey::default(); STAGE]),
+            keys: vec![FlowKey::default(); STAGE],
             hasher,
             shared,
         }
@@ -103,40 +113,76 @@ impl Path {
     }
 
     fn stage(&mut self, now: Time, in_port: u32, packets: &mut [Packet]) {
-        let mut hashes = [0u64; STAGE];
-        let mut candidates = [None; STAGE];
+        let mut keys = std::mem::take(&mut self.keys);
+        let mut state = [Before::default(); STAGE];
         for p in packets.iter() {
             super::prefetch(p.data().as_ptr());
         }
-        for (i, p) in packets.iter().enumerate() {
-            self.keys[i] = wire::extract(p.data(), in_port);
-            hashes[i] = self.hasher.full(&self.keys[i]);
-            self.cache.prefetch(hashes[i]);
+        for ((p, key), s) in packets.iter().zip(&mut keys).zip(&mut state) {
+            *key = wire::extract(p.data(), in_port);
+            s.hash = self.hasher.full(key);
+            self.cache.prefetch(s.hash);
         }
-        for i in 0..packets.len() {
-            candidates[i] = self.cache.get(hashes[i]);
-            if let Some(n) = candidates[i] {
-                self.classifier.prefetch_entry(n);
+        // Places of packets to look up, in order; then of those that recirculate, and so on.
+        let mut places: SmallVec<[u8; STAGE]> = (0..packets.len() as u8).collect();
+        for depth in 0..=MAX_RECIRC {
+            for &i in &places {
+                let s = &mut state[usize::from(i)];
+                s.candidate = self.cache.get(s.hash);
+                if let Some(n) = s.candidate {
+                    self.classifier.prefetch_entry(n);
+                }
+            }
+            for &i in &places {
+                if let Some(n) = state[usize::from(i)].candidate {
+                    self.classifier.prefetch_flow(n);
+                }
+            }
+            places.retain(|i| {
+                let i = usize::from(*i);
+                let (s, key) = (&mut state[i], &mut keys[i]);
+                let mut j = Journey {
+                    packet: &mut packets[i],
+                    key,
+                    dp_hash: s.dp_hash,
+                    sent: s.sent,
+                    stale: false,
+                };
+                match self.forward(now, &mut j, s.hash, s.candidate) {
+                    End::Done => false,
+                    End::Recirc { id, rest } if rest.is_empty() && depth < MAX_RECIRC => {
+                        j.look_again(id);
+                        (s.dp_hash, s.sent) = (j.dp_hash, j.sent);
+                        s.hash = self.hasher.full(key);
+                        self.cache.prefetch(s.hash);
+                        true
+                    }
+                    end => {
+                        self.go_on(now, j, end, depth);
+                        false
+                    }
+                }
+            });
+            if places.is_empty() {
+                break;
             }
         }
-        for n in candidates[..packets.len()].iter().flatten() {
-            self.classifier.prefetch_flow(*n);
-        }
-        for (i, packet) in packets.iter_mut().enumerate() {
-            let key = self.keys[i];
-            let journey = Journey { packet, key, dp_hash: None, sent: false, stale: false };
-            self.forward(now, journey, hashes[i], candidates[i], 0);
-        }
+        self.keys = keys;
     }
 
     /// Sends a packet of the control side's own.
     pub(crate) fn execute(&mut self, now: Time, what: Execute) {
         let Execute { mut packet, in_port, actions } = what;
-        let key = wire::extract(packet.data(), in_port.0);
-        let mut journey =
-            Journey { packet: &mut packet, key, dp_hash: None, sent: false, stale: false };
-        let end = apply(&mut self.ports, &mut self.view, &self.shared, now, &mut journey, &actions);
-        self.go_on(now, journey, end, 0);
+        let mut key = wire::extract(packet.data(), in_port.0);
+        let mut j = Journey {
+            packet: &mut packet,
+            key: &mut key,
+            dp_hash: None,
+            sent: false,
+            stale: false,
+        };
+        let end = apply(&mut self.ports, &mut self.view, &self.shared, now, &mut j, &actions);
+        self.go_on(now, j, end, 0);
         self.ports.hold(packet);
     }
 
@@ -145,22 +191,18 @@ impl Path {
     fn forward(
         &mut self,
         now: Time,
-        mut j: Journey<'_>,
+        j: &mut Journey<'_>,
         hash: u64,
         candidate: Option<u32>,
-        depth: u32,
-    ) {
-        let end = match self.find(&j.key, hash, candidate) {
+    ) -> End {
+        match self.find(j.key, hash, candidate) {
             Some(n) => {
                 self.counts.hit += 1;
                 let (actions, flow) = self.classifier.actions(n);
                 flow.count(j.packet.len() as u64, now, j.key.tcp_flags);
-                apply(&mut self.ports, &mut self.view, &self.shared, now, &mut j, actions)
+                apply(&mut self.ports, &mut self.view, &self.shared, now, j, actions)
             }
-            None => self.miss(now, &mut j, hash),
-        };
-        if let End::Recirc { .. } = end {
-            self.go_on(now, j, end, depth);
+            None => self.miss(now, j, hash),
         }
     }
 
@@ -180,13 +222,13 @@ impl Path {
     #[cold]
     fn miss(&mut self, now: Time, j: &mut Journey<'_>, hash: u64) -> End {
         self.counts.missed += 1;
-        let t = self.shared.upcall.miss(now, j.packet, &j.key);
+        let t = self.shared.upcall.miss(now, j.packet, j.key);
         if t.install {
             let s = &self.shared;
             if s.flow_count.load(Relaxed) < s.flow_limit.load(Relaxed) {
                 s.flow_count.fetch_add(1, Relaxed);
                 // The packet that missed is not counted, as Open vSwitch does not count it.
-                let flow = FlowHandle::new(j.key, t.mask, t.actions.to_vec(), t.notes, now);
+                let flow = FlowHandle::new(*j.key, t.mask, t.actions.to_vec(), t.notes, now);
                 let flow = Arc::new(flow);
                 let n = self.classifier.insert(flow.clone());
                 self.cache.put(hash, n);
@@ -198,7 +240,7 @@ impl Path {
         apply(&mut self.ports, &mut self.view, &self.shared, now, j, &t.actions)
     }
 
-    /// Recirculates as long as lists of actions end with it.
+    /// Recirculates one packet as long as lists of actions end with it.
     fn go_on(&mut self, now: Time, mut j: Journey<'_>, end: End, depth: u32) {
         let End::Recirc { id, rest } = end else { return };
         if rest.is_empty() {
@@ -207,9 +249,10 @@ impl Path {
         }
         // The rest works on the packet as it is now, so the second look gets a copy.
         let mut copy = j.packet.to_owned_packet();
+        let mut key = *j.key;
         let other = Journey {
             packet: &mut copy,
-            key: j.key,
+            key: &mut key,
             dp_hash: j.dp_hash,
             sent: false,
             stale: j.stale,
@@ -225,29 +268,39 @@ impl Path {
             self.counts.lost += 1;
             return;
         }
-        j.refresh();
-        j.key.recirc_id = id;
-        j.key.dp_hash = j.dp_hash.unwrap_or(j.key.dp_hash);
-        let hash = self.hasher.full(&j.key);
+        j.look_again(id);
+        let hash = self.hasher.full(j.key);
         let candidate = self.cache.get(hash);
-        self.forward(now, j, hash, candidate, depth + 1);
+        let end = self.forward(now, &mut j, hash, candidate);
+        self.go_on(now, j, end, depth + 1);
     }
 }
 
 impl Journey<'_> {
-    /// Makes the key tell what the bytes are.
-    fn refresh(&mut self) {
+    /// The key of the bytes as they are now. The journey's own key stays what the flow was found
+    /// by: hashes are of that.
+    fn fresh_key(&self) -> FlowKey {
+        if !self.stale {
+            return *self.key;
+        }
+        FlowKey {
+            recirc_id: self.key.recirc_id,
+            dp_hash: self.key.dp_hash,
+            pkt_mark: self.key.pkt_mark,
+            skb_priority: self.key.skb_priority,
+            ..wire::extract(self.packet.data(), self.key.in_port)
+        }
+    }
+
+    /// Makes the key what the second look looks at.
+    #[inline]
+    fn look_again(&mut self, recirc_id: u32) {
         if self.stale {
-            let new = wire::extract(self.packet.data(), self.key.in_port);
-            self.key = FlowKey {
-                recirc_id: self.key.recirc_id,
-                dp_hash: self.key.dp_hash,
-                pkt_mark: self.key.pkt_mark,
-                skb_priority: self.key.skb_priority,
-                ..new
-            };
+            *self.key = self.fresh_key();
             self.stale = false;
         }
+        self.key.recirc_id = recirc_id;
+        self.key.dp_hash = self.dp_hash.unwrap_or(self.key.dp_hash);
     }
 
     /// The packet, to change. Bytes that were sent stay as they are until the flush.
@@ -292,10 +345,10 @@ fn apply(
                     j.change(ports).pop_vlan();
                 }
             }
-            Action::HashL4 { basis } => j.dp_hash = Some(hash::dp_hash_l4(&j.key, basis)),
+            Action::HashL4 { basis } => j.dp_hash = Some(hash::dp_hash_l4(j.key, basis)),
             Action::LbOutput { table, .. } => {
                 // In one pass there is no `hash` action; Open vSwitch takes the packet's own.
-                let h = j.dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(&j.key, 0));
+                let h = j.dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(j.key, 0));
                 if let Some(port) = view.resolve(table, h as u8, j.packet.len() as u64) {
                     j.sent |= ports.output(port, j.packet);
                 }
@@ -305,9 +358,9 @@ fn apply(
                 return End::Recirc { id, rest };
             }
             Action::Userspace(reason) => {
-                j.refresh();
-                let in_port = PortNo(j.key.in_port);
-                let what = SlowPath { reason, in_port, packet: j.packet, key: &j.key };
+                let key = &j.fresh_key();
+                let in_port = PortNo(key.in_port);
+                let what = SlowPath { reason, in_port, packet: j.packet, key };
                 shared.upcall.slow_path(now, what);
             }
         }

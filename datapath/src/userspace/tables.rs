@@ -91,10 +91,14 @@ impl Tables {
 pub(crate) struct View {
     all: Arc<Tables>,
     slots: Arc<Slots>,
-    seen: HashMap<TableId, Seen, foldhash::fast::FixedState>,
+    seen: Vec<Seen>,
+    places: HashMap<TableId, usize, foldhash::fast::FixedState>,
+    /// The last look's place in `seen`: packets of one bond come together.
+    last: usize,
 }
 
 struct Seen {
+    id: TableId,
     slot: Arc<Slot>,
     table: Cache<SlotRef, Arc<BucketTable>>,
 }
@@ -102,7 +106,7 @@ struct Seen {
 impl View {
     pub(crate) fn new(all: Arc<Tables>) -> View {
         let slots = all.slots.load_full();
-        View { all, slots, seen: HashMap::default() }
+        View { all, slots, seen: Vec::new(), places: HashMap::default(), last: 0 }
     }
 
     /// Takes note of tables made and removed. To be called between batches.
@@ -117,27 +121,32 @@ impl View {
     fn take_slots(&mut self) {
         self.slots = self.all.slots.load_full();
         let slots = &self.slots;
-        self.seen.retain(|id, s| slots.get(id).is_some_and(|slot| Arc::ptr_eq(slot, &s.slot)));
+        self.seen.retain(|s| slots.get(&s.id).is_some_and(|slot| Arc::ptr_eq(slot, &s.slot)));
+        self.places = self.seen.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
     }
 
     #[inline]
     fn seen(&mut self, id: TableId) -> Option<&mut Seen> {
-        if !self.seen.contains_key(&id) {
-            self.first_look(id)?;
+        if self.seen.get(self.last).is_none_or(|s| s.id != id) {
+            self.last = match self.places.get(&id) {
+                Some(&i) => i,
+                None => self.first_look(id)?,
+            };
         }
-        self.seen.get_mut(&id)
+        self.seen.get_mut(self.last)
     }
 
     #[cold]
-    fn first_look(&mut self, id: TableId) -> Option<()> {
+    fn first_look(&mut self, id: TableId) -> Option<usize> {
         if !self.slots.contains_key(&id) {
             // A table made during this batch.
             self.take_slots();
         }
         let slot = self.slots.get(&id)?.clone();
         let table = Cache::new(SlotRef(slot.clone()));
-        self.seen.insert(id, Seen { slot, table });
-        Some(())
+        self.places.insert(id, self.seen.len());
+        self.seen.push(Seen { id, slot, table });
+        Some(self.seen.len() - 1)
     }
 
     /// Where `bucket` goes now; counts `bytes` for it if it goes anywhere.
