@@ -53,6 +53,7 @@ pub mod forwarding;
 pub mod lacp;
 pub mod link;
 mod member;
+pub mod monitor;
 pub mod notice;
 pub mod rebalance;
 pub mod select;

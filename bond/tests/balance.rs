@@ -219,3 +219,50 @@ fn two_members_with_one_id_are_one() {
     assert_eq!(rig.status().members.len(), 1);
     assert_eq!(rig.counts(1), [256]);
 }
+
+/// Plans for two or more members with these bucket loads each.
+fn plan_of(members: &[&[u64]]) -> (Vec<(u8, u32, u32)>, Vec<u64>) {
+    let mut loads = [0; BUCKETS];
+    let mut owners = [None; BUCKETS];
+    let mut bucket = 0;
+    for (i, buckets) in members.iter().enumerate() {
+        for &bytes in *buckets {
+            loads[bucket] = bytes;
+            owners[bucket] = Some(MemberId(i as u32 + 1));
+            bucket += 1;
+        }
+    }
+    let enabled: Vec<MemberId> = (1..=members.len() as u32).map(MemberId).collect();
+    let plan = bond::rebalance::plan(&loads, &owners, &enabled);
+    let moves = plan.moves.iter().map(|m| (m.bucket, m.from.0, m.to.0)).collect();
+    (moves, plan.carries.iter().map(|c| c.1).collect())
+}
+
+#[test]
+fn plans() {
+    const M: u64 = 1_000_000;
+    // Exactly the ideal amount is taken, from the busiest bucket on.
+    assert_eq!(plan_of(&[&[M, M], &[]]), (vec![(0, 1, 2)], vec![M, M]));
+    assert_eq!(
+        plan_of(&[&[4 * M, 3 * M, 2 * M, M], &[]]),
+        (vec![(0, 1, 2), (3, 1, 2)], vec![5 * M, 5 * M])
+    );
+    // What is too much for the ideal is passed over.
+    assert_eq!(
+        plan_of(&[&[6 * M, 2 * M, M], &[]]),
+        (vec![(1, 1, 2), (2, 1, 2)], vec![6 * M, 3 * M])
+    );
+    // If all are, the lightest goes, where that brings both nearer to their mean.
+    assert_eq!(plan_of(&[&[5 * M, 4 * M], &[2 * M]]), (vec![(1, 1, 2)], vec![5 * M, 6 * M]));
+    assert_eq!(plan_of(&[&[5 * M, 4 * M], &[6 * M]]).0, vec![]);
+    // Less than 3 %, or less than 100 kB, is left alone.
+    assert_eq!(plan_of(&[&[52 * M, 50 * M], &[100 * M]]).0, vec![]);
+    assert_eq!(plan_of(&[&[50_000, 49_999], &[]]).0, vec![]);
+    assert_eq!(plan_of(&[&[50_000, 50_000], &[]]).0, vec![(0, 1, 2)]);
+    // A member with one busy bucket cannot be helped; the next busiest can.
+    assert_eq!(
+        plan_of(&[&[90 * M], &[2 * M, 2 * M], &[]]),
+        (vec![(1, 2, 3)], vec![90 * M, 2 * M, 2 * M])
+    );
+    assert_eq!(plan_of(&[&[7 * M]]).0, vec![]);
+}

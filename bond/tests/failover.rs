@@ -226,3 +226,41 @@ fn commands() {
     rig.wait(1000);
     assert!(rig.status().members[0].enabled);
 }
+
+#[test]
+fn the_order_of_choice() {
+    use bond::link::Link;
+    use bond::select::{Candidate, Choice, choose, preferred};
+    use wire::Time;
+
+    let (soon, later) = (Time::from_millis(10), Time::from_millis(20));
+    let up = Link::Up { since: Time::ZERO };
+    let one = |n: u32, link| Candidate {
+        id: MemberId(n),
+        mac: mac(n),
+        link,
+        may_enable: true,
+        primary: false,
+        priority: 0,
+    };
+    let nobody = EthAddr::ZERO;
+    let chosen = |n| Choice::Enabled(MemberId(n));
+
+    let mut members = [one(1, Link::Down), one(2, up), one(3, up), one(4, up)];
+    assert_eq!(choose(&members, nobody), chosen(2), "the first that is enabled");
+    members[2].priority = 7;
+    assert_eq!(choose(&members, nobody), chosen(3), "the highest priority");
+    assert_eq!(choose(&members, mac(4)), chosen(4), "the last active one");
+    assert_eq!(choose(&members, mac(1)), chosen(3), "unless it is down");
+    members[1].primary = true;
+    assert_eq!(choose(&members, mac(4)), chosen(2), "the primary");
+    assert_eq!(preferred(&members, MemberId(4)), Some(MemberId(2)));
+    assert_eq!(preferred(&members, MemberId(2)), None);
+
+    let coming = |until| Link::ComingUp { until };
+    let mut members = [one(1, coming(later)), one(2, coming(soon)), one(3, Link::Down)];
+    assert_eq!(choose(&members, nobody), Choice::SkipDelay { id: MemberId(2), until: soon });
+    members[1].may_enable = false;
+    assert_eq!(choose(&members, nobody), Choice::SkipDelay { id: MemberId(1), until: later });
+    assert_eq!(choose(&[one(1, Link::Down)], nobody), Choice::Nobody);
+}

@@ -478,3 +478,22 @@ fn settings_change_at_run_time() {
         _ => true,
     }));
 }
+
+#[test]
+fn a_new_member_does_not_end_a_fallback() {
+    let fallback = |n| BondConfig {
+        lacp_fallback_ab: true,
+        members: config(Mode::BalanceTcp, n).members,
+        ..tcp(LacpTime::Fast)
+    };
+    let mut rig = Rig::up(fallback(2));
+    rig.wait(10_000);
+    assert_eq!(rig.counts(3), [256, 0, 0]);
+    rig.configure(fallback(3));
+    rig.carrier(3, true);
+    assert_eq!(rig.counts(3), [256, 0, 0]);
+    assert_eq!(rig.table().output, OutputRule::Active);
+    rig.wait(10_000);
+    assert_eq!(rig.counts(3), [256, 0, 0]);
+    assert!(rig.status().members.iter().all(|m| m.enabled));
+}

@@ -1,0 +1,374 @@
+//! BFD in asynchronous mode (RFC 5880, RFC 5881), as Open vSwitch's `Interface.bfd` configures it.
+//!
+//! One [`Session`] watches one link. The contract is that of [`crate::Bond`]: handle an event,
+//! drain the effects, come back at the deadline. The driver wraps what is to be sent into UDP to
+//! port 3784 with a time to live of 255, and hands over what arrives only if it had that.
+
+pub mod packet;
+mod status;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use wire::Time;
+
+use crate::notice::{Level, Notice};
+use packet::{Diag, Packet, State};
+pub use status::BfdStatus;
+
+/// While a session is not up it sends no more often (RFC 5880 section 6.8.3).
+const MIN_TX_DOWN: u64 = 1000;
+
+/// `Interface.bfd`, checked and with defaults filled in. Intervals are in milliseconds, at least 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `Interface.name`.
+    pub name: String,
+    /// `min_tx`, by default 100.
+    pub min_tx: u64,
+    /// `min_rx`, by default 1000.
+    pub min_rx: u64,
+    /// `mult`, 1 to 255, by default 3.
+    pub mult: u8,
+    /// `cpath_down`: tell the other end not to use the path.
+    pub cpath_down: bool,
+}
+
+/// Something that happened outside.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// New configuration.
+    Configure(Box<Config>),
+    /// The payload of a datagram to port 3784.
+    Packet { payload: Vec<u8> },
+    /// `next_deadline` has come.
+    Deadline,
+}
+
+/// What the session asks of its driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send this payload.
+    Send(Vec<u8>),
+    /// Whether the link may carry traffic: a bond's [`crate::Event::Monitor`].
+    Forwarding(bool),
+    /// Something worth a line in the log.
+    Notice(Notice),
+}
+
+/// What a packet or the lack of one does to the state (RFC 5880 section 6.2).
+///
+/// ```text
+///                              +--+
+///                              |  | remote up
+///                              |  V
+///                      remote +------+  remote init
+///                 +-----------| Down |-------------+
+///                 |      down +------+             |
+///                 V            ^    ^              V
+///             +------+  silence|    |silence,  +------+
+///        +----| Init |---------+    +----------|  Up  |----+
+///  remote|    +------+ remote       remote     +------+    |remote
+///    down+---> |       admin down    (admin) down   ^ <----+ init, up
+///              +------------------------------------+
+///                        remote init, up
+/// ```
+pub fn next_state(state: State, remote: State) -> (State, Option<Diag>) {
+    match (state, remote) {
+        (State::AdminDown, State::AdminDown | State::Down | State::Init | State::Up) => {
+            (State::AdminDown, None)
+        }
+        (State::Down, State::Down) => (State::Init, None),
+        (State::Down, State::Init) => (State::Up, None),
+        (State::Down, State::Up | State::AdminDown) => (State::Down, None),
+        (State::Init, State::Init | State::Up) => (State::Up, None),
+        (State::Init, State::Down) => (State::Init, None),
+        (State::Up, State::Init | State::Up) => (State::Up, None),
+        (State::Init, State::AdminDown) | (State::Up, State::Down | State::AdminDown) => {
+            (State::Down, Some(Diag::REMOTE_DOWN))
+        }
+    }
+}
+
+/// What the other end said last.
+#[derive(Clone, Copy, Debug)]
+struct Remote {
+    state: State,
+    diag: Diag,
+    flags: u8,
+    discriminator: u32,
+    min_tx: u64,
+    min_rx: u64,
+}
+
+impl Remote {
+    const UNKNOWN: Remote = Remote {
+        state: State::Down,
+        diag: Diag::NONE,
+        flags: 0,
+        discriminator: 0,
+        min_tx: 0,
+        min_rx: 1,
+    };
+}
+
+/// One BFD session.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    /// bfd.LocalDiscr.
+    discriminator: u32,
+    state: State,
+    diag: Diag,
+    remote: Remote,
+    /// Kept while the session is down.
+    remote_mult: u8,
+    /// Intervals in force, in milliseconds.
+    min_tx: u64,
+    min_rx: u64,
+    /// A poll sequence runs, for these intervals (min_tx, min_rx).
+    poll: Option<(u64, u64)>,
+    last_tx: Option<Time>,
+    next_tx: Time,
+    /// When silence will have lasted too long; looked at in states Init and Up.
+    detect: Option<Time>,
+    forwarding: bool,
+    flaps: u64,
+    jitter: u64,
+    effects: VecDeque<Effect>,
+}
+
+impl Session {
+    /// A session that is down and sends its first packet at once.
+    ///
+    /// `discriminator` is unique in the system and not 0; `jitter` is any number, another one
+    /// for each session, so that they do not send in step.
+    pub fn new(now: Time, config: Config, discriminator: u32, jitter: u64) -> Session {
+        let mut session = Session {
+            state: State::Down,
+            diag: if config.cpath_down { Diag::CPATH_DOWN } else { Diag::NONE },
+            remote: Remote::UNKNOWN,
+            remote_mult: 0,
+            min_tx: config.min_tx.max(1),
+            min_rx: config.min_rx.max(1),
+            poll: None,
+            last_tx: None,
+            next_tx: now,
+            detect: None,
+            forwarding: false,
+            flaps: 0,
+            jitter,
+            discriminator,
+            config,
+            effects: VecDeque::new(),
+        };
+        session.run(now, false);
+        session
+    }
+
+    /// Takes in an event that happened at `now`, and everything that has become due.
+    pub fn handle(&mut self, now: Time, event: Event) {
+        let answer = match event {
+            Event::Configure(config) => {
+                self.configure(now, *config);
+                false
+            }
+            Event::Packet { payload } => self.receive(now, &payload),
+            Event::Deadline => false,
+        };
+        self.run(now, answer);
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call with [`Event::Deadline`] at the latest.
+    pub fn next_deadline(&self) -> Time {
+        match (self.state, self.detect) {
+            (State::Init | State::Up, Some(detect)) => self.next_tx.min(detect),
+            (State::Init | State::Up, None) | (State::AdminDown | State::Down, _) => self.next_tx,
+        }
+    }
+
+    /// The link may carry traffic.
+    pub fn forwarding(&self) -> bool {
+        self.forwarding
+    }
+
+    fn configure(&mut self, now: Time, config: Config) {
+        let old = std::mem::replace(&mut self.config, config);
+        let (tx, rx) = (self.config.min_tx.max(1), self.config.min_rx.max(1));
+        // While the session is up the other end has to agree first, unless the change does it no
+        // harm (RFC 5880 section 6.8.3).
+        let free = self.state != State::Up;
+        if free || (self.poll.is_none() && tx < self.min_tx) {
+            self.min_tx = tx;
+        }
+        if free || (self.poll.is_none() && rx > self.min_rx) {
+            self.min_rx = rx;
+        }
+        if old.cpath_down != self.config.cpath_down {
+            self.set_state(self.state, Diag::NONE);
+        }
+        if old != self.config {
+            self.start_poll(now);
+        }
+    }
+
+    fn start_poll(&mut self, now: Time) {
+        if self.state > State::Down && self.poll.is_none() {
+            self.poll = Some((self.config.min_tx.max(1), self.config.min_rx.max(1)));
+            self.next_tx = now;
+            self.say(Level::Info, format!("{}: Initiating poll sequence", self.config.name));
+        }
+    }
+
+    /// True if the packet asks for an answer at once.
+    fn receive(&mut self, now: Time, payload: &[u8]) -> bool {
+        let packet = match Packet::parse(payload) {
+            Ok(packet) => packet,
+            Err(error) => {
+                let name = &self.config.name;
+                self.say(Level::Warn, format!("{name}: BFD control message discarded: {error}"));
+                return false;
+            }
+        };
+        if packet.your_discriminator != 0 && packet.your_discriminator != self.discriminator {
+            self.say(Level::Warn, format!("{}: Incorrect your_disc", self.config.name));
+            return false;
+        }
+        let ms = |us: u32| u64::from(us / 1000).max(1);
+        let slower = ms(packet.min_rx) != self.remote.min_rx;
+        self.remote = Remote {
+            state: packet.state,
+            diag: packet.diag,
+            flags: packet.flags,
+            discriminator: packet.my_discriminator,
+            min_tx: ms(packet.min_tx),
+            min_rx: ms(packet.min_rx),
+        };
+        self.remote_mult = packet.mult;
+        if packet.fin
+            && let Some((tx, rx)) = self.poll.take()
+        {
+            (self.min_tx, self.min_rx) = (tx, rx);
+        }
+        if packet.poll {
+            // Both bits in one packet are forbidden: ours is asked again later.
+            self.poll = None;
+        }
+        if slower && let Some(last) = self.last_tx {
+            self.next_tx = last + self.jittered();
+        }
+        let silence = self.rx_interval().saturating_mul(u64::from(self.remote_mult));
+        self.detect = Some(now + Duration::from_millis(silence));
+        let (state, diag) = next_state(self.state, packet.state);
+        self.set_state(state, diag.unwrap_or(self.diag));
+        packet.poll
+    }
+
+    /// Lets time run out where it has, then sends what is due.
+    fn run(&mut self, now: Time, answer: bool) {
+        if self.state > State::Down && self.detect.is_some_and(|t| t <= now) {
+            self.set_state(State::Down, Diag::EXPIRED);
+        }
+        let agreed =
+            (self.min_tx, self.min_rx) == (self.config.min_tx.max(1), self.config.min_rx.max(1));
+        if !agreed && !answer {
+            self.start_poll(now);
+        }
+        let forwarding = self.state == State::Up && !self.remote.diag.path_is_down();
+        if forwarding != self.forwarding {
+            self.forwarding = forwarding;
+            self.flaps += 1;
+            self.effects.push_front(Effect::Forwarding(forwarding));
+        }
+        if answer || self.next_tx <= now {
+            self.send(now, answer);
+        }
+    }
+
+    fn send(&mut self, now: Time, fin: bool) {
+        let (tx, rx) = self.poll.unwrap_or((self.effective_min_tx(), self.min_rx));
+        let us = |ms: u64| u32::try_from(ms.saturating_mul(1000)).unwrap_or(u32::MAX);
+        let poll = self.poll.is_some();
+        let packet = Packet {
+            state: self.state,
+            diag: self.diag,
+            poll,
+            fin,
+            flags: packet::flags_of(poll, fin),
+            mult: self.config.mult.max(1),
+            my_discriminator: self.discriminator,
+            your_discriminator: self.remote.discriminator,
+            min_tx: us(tx),
+            min_rx: us(rx),
+        };
+        self.effects.push_back(Effect::Send(packet.emit()));
+        self.last_tx = Some(now);
+        self.next_tx = now + self.jittered();
+    }
+
+    fn effective_min_tx(&self) -> u64 {
+        match self.state {
+            State::Up => self.min_tx,
+            State::AdminDown | State::Down | State::Init => self.min_tx.max(MIN_TX_DOWN),
+        }
+    }
+
+    /// Milliseconds between what we send.
+    fn tx_interval(&self) -> u64 {
+        self.effective_min_tx().max(self.remote.min_rx)
+    }
+
+    /// Milliseconds between what we may expect.
+    fn rx_interval(&self) -> u64 {
+        self.min_rx.max(self.remote.min_tx)
+    }
+
+    /// The interval less up to a quarter; with a multiplier of 1 less 10 to 25 %
+    /// (RFC 5880 section 6.8.7).
+    fn jittered(&mut self) -> Duration {
+        self.jitter =
+            self.jitter.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let random = self.jitter >> 33;
+        let percent = if self.config.mult <= 1 { 10 + random % 16 } else { random % 26 };
+        let micros = self.tx_interval().saturating_mul(10).saturating_mul(100 - percent);
+        Duration::from_micros(micros)
+    }
+
+    fn set_state(&mut self, state: State, diag: Diag) {
+        let diag = if self.config.cpath_down { Diag::CPATH_DOWN } else { diag };
+        if (state, diag) == (self.state, self.diag) {
+            return;
+        }
+        self.say(
+            Level::Info,
+            format!(
+                "{}: BFD state change: (bfd.SessionState: {}, bfd.LocalDiag: \"{}\") -> \
+                 (bfd.SessionState: {}, bfd.LocalDiag: \"{}\")",
+                self.config.name,
+                self.state.as_str(),
+                self.diag.as_str(),
+                state.as_str(),
+                diag.as_str()
+            ),
+        );
+        (self.state, self.diag) = (state, diag);
+        match state {
+            State::AdminDown | State::Down => {
+                self.remote = Remote::UNKNOWN;
+                self.poll = None;
+                self.min_tx = self.config.min_tx.max(1);
+                self.min_rx = self.config.min_rx.max(1);
+            }
+            State::Init | State::Up => {}
+        }
+    }
+
+    fn say(&mut self, level: Level, text: String) {
+        self.effects.push_back(Effect::Notice(Notice { module: "bfd", level, text }));
+    }
+}
