@@ -10,7 +10,12 @@ pub static OFPROTO: Module = Module::new("ofproto_dpif");
 pub static RECONNECT: Module = Module::new("reconnect");
 pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
+pub static UNIXCTL: Module = Module::new("unixctl");
+pub static JSONRPC: Module = Module::new("jsonrpc");
+pub static DAEMON: Module = Module::new("daemon_unix");
 
 /// All of them, for `log::register`.
-pub static ALL: &[&Module] =
-    &[&BRIDGE, &BOND, &LACP, &DPIF, &OFPROTO, &RECONNECT, &OVSDB, &VSWITCHD];
+pub static ALL: &[&Module] = &[
+    &BRIDGE, &BOND, &LACP, &DPIF, &OFPROTO, &RECONNECT, &OVSDB, &VSWITCHD, &UNIXCTL, &JSONRPC,
+    &DAEMON,
+];

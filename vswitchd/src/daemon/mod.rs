@@ -29,12 +29,11 @@ mod user;
 use std::io;
 use std::path::PathBuf;
 
-use crate::log::{self, Module};
+use crate::log;
+use crate::modules::DAEMON as LOG;
 
 pub use pidfile::Pidfile;
 pub use signals::{Signal, Signals};
-
-static LOG: Module = Module::new("daemon_unix");
 
 /// How to run in the background.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +82,6 @@ pub struct Ready {
 /// Changes the user, forks as asked, and takes the pidfile, in this order. Returns in the daemon
 /// only.
 pub fn start(o: &Daemonize) -> Result<Ready, DaemonError> {
-    log::register(&[&LOG]);
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads > 1 {
         return Err(DaemonError::Threads(threads));

@@ -19,10 +19,9 @@ use serde_json::Value;
 use super::connection::{Closed, Connection, Incoming};
 use super::{Commands, Completions, Format, Reply, Request};
 use crate::coverage::Counter;
-use crate::log::{Module, RateLimit};
+use crate::log::RateLimit;
+use crate::modules::{JSONRPC, UNIXCTL as LOG};
 
-static LOG: Module = Module::new("unixctl");
-static JSONRPC: Module = Module::new("jsonrpc");
 static RL: RateLimit = RateLimit::new(5, 5);
 
 static RECEIVED: Counter = Counter::new("unixctl_received");
@@ -70,7 +69,6 @@ impl<C> Server<C> {
         if tokens.len() < 2 {
             return Err(UnixctlError::Tokens);
         }
-        crate::log::register(&[&LOG, &JSONRPC]);
         crate::coverage::register(&[&RECEIVED, &REPLIED]);
         let failed = |error| UnixctlError::Bind { path: path.to_owned(), error };
         let mut listener = listen(path).map_err(failed)?;
