@@ -1,6 +1,7 @@
 //! Whole-switch tests of ofproto against a datapath that records what it is told.
 
 mod bonding;
+mod dumps;
 mod frame;
 mod lab;
 mod learning;
@@ -11,4 +12,5 @@ mod properties;
 mod real;
 mod revalidation;
 mod show;
+mod slow;
 mod vlans;
