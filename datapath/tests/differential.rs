@@ -93,7 +93,9 @@ proptest! {
             actions.retain(|a| !matches!(a, Action::Recirc(_)) || !std::mem::replace(&mut seen, true));
             translation(&actions, mask)
         };
-        let s = Switch::new(PORTS, translate);
+        let s = Switch::new(PORTS, translate.clone());
+        // The same frames all at once: then packets of different flows may change places.
+        let bulk = Switch::new(PORTS, translate);
         let fake = Fake::new();
         let upcall: Arc<dyn Upcall> = Arc::new(Closure {
             translate: Box::new({
@@ -116,20 +118,32 @@ proptest! {
             .collect();
         let t = Arc::new(t);
         s.table_publish(TABLE, t.clone());
+        bulk.table_publish(TABLE, t.clone());
         fake.table_publish(TABLE, t);
 
         for (port, f) in &frames {
             fake.receive(PortNo(*port as u32), f);
             s.inject(*port, f);
         }
+        for n in 1..=PORTS as usize {
+            let mine = frames.iter().filter(|(p, _)| *p == n).map(|(_, f)| f.as_slice());
+            bulk.port(n).push_all(mine);
+        }
+        bulk.settle();
         let mut expected = vec![Vec::new(); PORTS as usize];
         for (port, f) in fake.sent() {
             expected[port.0 as usize - 1].push(f);
         }
         for n in 1..=PORTS as usize {
-            prop_assert_eq!(&s.sent(n), &expected[n - 1], "port {}", n);
+            let expected = &mut expected[n - 1];
+            prop_assert_eq!(&s.sent(n), &*expected, "port {}", n);
+            let mut at_once = bulk.sent(n);
+            at_once.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(&at_once, &*expected, "port {}, all at once", n);
         }
         prop_assert_eq!(s.table_bytes(TABLE), fake.table_bytes(TABLE));
+        prop_assert_eq!(bulk.table_bytes(TABLE), fake.table_bytes(TABLE));
         let told = |f: &datapath::FlowHandle| (f.key, f.stats().packets, f.stats().bytes, f.stats().tcp_flags);
         let ours: Vec<_> = s.flows().iter().map(|f| told(f)).collect();
         let theirs: Vec<_> = fake.flows().iter().map(|f| told(f)).collect();

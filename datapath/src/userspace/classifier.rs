@@ -28,29 +28,32 @@ impl std::ops::Deref for FlowRef {
     }
 }
 
-/// A flow as its thread knows it.
-#[repr(C, align(64))]
+/// Actions kept in the entry itself; longer lists stay where they are.
+const COPIED: usize = 2;
+
+/// A flow as its thread knows it: one cache line.
+#[repr(align(64))]
 struct Entry {
     flow: Arc<FlowHandle>,
     /// The actions as last seen: a load and a comparison tell whether they were replaced.
     actions: Cache<FlowRef, Arc<Vec<Action>>>,
-    /// A copy of short lists, next to the rest: with many flows every step into other memory is
-    /// a cache miss.
-    copy: SmallVec<[Action; 3]>,
     /// Address of what `copy` is a copy of. `actions` holds it, so it is no other list's.
     copied: usize,
-    /// Masked hash; what the table of its mask grows by.
-    hash: u64,
     subtable: u32,
+    /// How many of `copy` count; more than there are: the list is too long.
+    copy_len: u8,
+    copy: [Action; COPIED],
 }
+
+const _: () = assert!(size_of::<Option<Entry>>() == 64);
 
 /// The flows of one mask.
 struct Subtable {
     mask: FlowMask,
     /// The words of the mask that are not zero.
     words: SmallVec<[(u8, u64); FlowKey::WORDS]>,
-    /// Numbers of entries.
-    table: HashTable<u32>,
+    /// Masked hashes, which the table grows by, and numbers of entries.
+    table: HashTable<(u64, u32)>,
     /// Since the last ranking; halved then, so that old fame fades.
     hits: u64,
 }
@@ -110,22 +113,19 @@ impl Classifier {
         let address = Arc::as_ptr(current).addr();
         if address != e.copied {
             e.copied = address;
-            e.copy = if current.len() <= 3 {
-                current.iter().cloned().collect()
-            } else {
-                SmallVec::new()
-            };
+            e.copy_len = u8::try_from(current.len()).unwrap_or(u8::MAX);
+            for (to, from) in e.copy.iter_mut().zip(current.iter()) {
+                *to = from.clone();
+            }
         }
-        (if e.copy.is_empty() { current } else { &e.copy }, &e.flow)
+        (e.copy.get(..usize::from(e.copy_len)).unwrap_or(current), &e.flow)
     }
 
     /// Asks for the entry's memory; `prefetch_flow` may follow a little later.
     #[inline]
     pub(crate) fn prefetch_entry(&self, n: u32) {
         if let Some(e) = self.entries.get(n as usize) {
-            let p: *const Option<Entry> = e;
-            super::prefetch(p);
-            super::prefetch(p.cast::<u8>().wrapping_add(64));
+            super::prefetch(e);
         }
     }
 
@@ -159,12 +159,11 @@ impl Classifier {
             let Some(s) = &mut self.subtables[id as usize] else { continue };
             let hash = self.hasher.masked(key, &s.words);
             let entries = &self.entries;
-            let found = s.table.find(hash, |&n| {
-                entries[n as usize]
-                    .as_ref()
-                    .is_some_and(|e| e.hash == hash && matches(&s.words, &e.flow.key, key))
+            let found = s.table.find(hash, |&(h, n)| {
+                let entry = || entries[n as usize].as_ref();
+                h == hash && entry().is_some_and(|e| matches(&s.words, &e.flow.key, key))
             });
-            let Some(&n) = found else { continue };
+            let Some(&(_, n)) = found else { continue };
             if !self.flow(n).is_dead() {
                 if let Some(s) = &mut self.subtables[id as usize] {
                     s.hits += 1;
@@ -190,8 +189,8 @@ impl Classifier {
         let hash = hasher.masked(&flow.key, &s.words);
         let actions = Cache::new(FlowRef(flow.clone()));
         let subtable = subtable as u32;
-        let (copy, copied) = (SmallVec::new(), 0);
-        let entry = Some(Entry { flow, actions, copy, copied, hash, subtable });
+        let copy = [const { Action::PopVlan }; COPIED];
+        let entry = Some(Entry { flow, actions, copied: 0, subtable, copy_len: 0, copy });
         let n = match free.pop() {
             Some(n) => {
                 entries[n as usize] = entry;
@@ -202,8 +201,7 @@ impl Classifier {
                 (entries.len() - 1) as u32
             }
         };
-        let rehash = |&n: &u32| entries[n as usize].as_ref().map_or(0, |e| e.hash);
-        s.table.insert_unique(hash, n, rehash);
+        s.table.insert_unique(hash, (hash, n), |&(h, _)| h);
         n
     }
 
@@ -211,10 +209,10 @@ impl Classifier {
     pub(crate) fn remove(&mut self, flow: &Arc<FlowHandle>) -> bool {
         let found = self.subtables.iter().flatten().find(|s| s.mask == flow.mask).and_then(|s| {
             let hash = self.hasher.masked(&flow.key, &s.words);
-            let is_it = |&n: &u32| {
+            let is_it = |&(_, n): &(u64, u32)| {
                 self.entries[n as usize].as_ref().is_some_and(|e| Arc::ptr_eq(&e.flow, flow))
             };
-            s.table.find(hash, is_it).copied()
+            s.table.find(hash, is_it).map(|&(_, n)| n)
         });
         if let Some(n) = found {
             self.take(n);
@@ -245,7 +243,8 @@ impl Classifier {
         self.free.push(n);
         let slot = &mut self.subtables[e.subtable as usize];
         let Some(s) = slot else { return };
-        if let Ok(o) = s.table.find_entry(e.hash, |&m| m == n) {
+        let hash = self.hasher.masked(&e.flow.key, &s.words);
+        if let Ok(o) = s.table.find_entry(hash, |&(_, m)| m == n) {
             o.remove();
         }
         if s.table.is_empty() {
