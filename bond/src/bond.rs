@@ -269,6 +269,12 @@ impl Bond {
         }
         self.run_links(now, &mut turn);
         self.run_active(now, &mut turn);
+        if self.members.iter().all(|m| m.carrier.is_some()) {
+            // All have been heard of: the start is over.
+            for m in &mut self.members {
+                m.returning = true;
+            }
+        }
         self.run_buckets(now, &mut turn);
         self.publish(&mut turn);
         turn.learning &= self.may_send_learning_packets();

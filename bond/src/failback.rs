@@ -71,15 +71,8 @@ pub struct Failbacks {
 impl Failbacks {
     /// Whether a member may take over now.
     ///
-    /// `stable_since`: the start of the time without a flap; `None` = the member does not return,
-    /// it was up from the bond's start.
-    pub fn judge(
-        &self,
-        now: Time,
-        policy: &Policy,
-        stable_since: Option<Time>,
-        better: bool,
-    ) -> Verdict {
+    /// `stable_since`: the start of the time without a flap.
+    pub fn judge(&self, now: Time, policy: &Policy, stable_since: Time, better: bool) -> Verdict {
         match policy.reselect {
             PrimaryReselect::Failure => {
                 return Verdict::Wait { reason: Reason::OnlyOnFailure, until: None };
@@ -89,10 +82,8 @@ impl Failbacks {
             }
             PrimaryReselect::Better | PrimaryReselect::Always => {}
         }
-        if let Some(until) = stable_since.map(|since| since + policy.delay)
-            && !policy.delay.is_zero()
-            && until > now
-        {
+        let until = stable_since + policy.delay;
+        if !policy.delay.is_zero() && until > now {
             return Verdict::Wait { reason: Reason::HoldDown, until: Some(until) };
         }
         let limit = policy.limit as usize;

@@ -21,8 +21,8 @@ pub(crate) struct Member {
     /// LACP agrees, or is not configured.
     pub(crate) lacp_agrees: bool,
     pub(crate) link: Link,
-    /// It was away, or was added later: to take over from a working member it has to be stable
-    /// first. Not so for what was up from the bond's start.
+    /// It was away, or was added later, or the bond's start is over: to take over from a working
+    /// member it is subject to the failback options.
     pub(crate) returning: bool,
 }
 
@@ -51,7 +51,7 @@ impl Member {
         self.link.enabled()
     }
 
-    /// From when on a hold-down counts; `None` = it does not apply.
+    /// From when on a hold-down counts; `None` = the failback options do not apply.
     pub(crate) fn stable_since(&self) -> Option<Time> {
         match self.link {
             Link::Up { since } if self.returning => Some(since),

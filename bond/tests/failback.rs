@@ -176,3 +176,25 @@ fn a_primary_that_is_set_later_takes_over_once_it_is_a_member() {
     rig.carrier(3, true);
     assert_eq!(rig.active().as_deref(), Some("p3"));
 }
+
+#[test]
+fn at_the_start_the_primary_is_active_whoever_is_heard_of_first() {
+    for reselect in [PrimaryReselect::Always, PrimaryReselect::Better, PrimaryReselect::Failure] {
+        let mut rig = Rig::new(BondConfig {
+            primary_reselect: reselect,
+            failback_delay: ms(2000),
+            failback_limit: 1,
+            ..with_primary()
+        });
+        rig.carrier(2, true);
+        rig.carrier(1, true);
+        assert_eq!(rig.active().as_deref(), Some("p1"), "{reselect:?}");
+        assert_eq!(rig.status().failback.used, 0);
+    }
+    // Later an operator's choice holds, where the policy lets it.
+    let failure = PrimaryReselect::Failure;
+    let mut rig = Rig::up(BondConfig { primary_reselect: failure, ..with_primary() });
+    assert_eq!(rig.command(Command::SetActiveMember { member: "p2".to_owned() }), Ok("done"));
+    rig.wait(60_000);
+    assert_eq!(rig.active().as_deref(), Some("p2"));
+}

@@ -28,8 +28,13 @@ impl Bond {
         }
         let Some(id) = select::preferred(&self.candidates(), active) else { return };
         let (Some(from), Some(to)) = (self.member(active), self.member(id)) else { return };
+        let Some(stable_since) = to.stable_since() else {
+            // The bond starts, and the primary is heard of a moment later than its siblings.
+            self.activate(id, turn);
+            return;
+        };
         let better = to.speed.better_than(from.speed);
-        match self.failbacks.judge(now, &self.failback_policy(), to.stable_since(), better) {
+        match self.failbacks.judge(now, &self.failback_policy(), stable_since, better) {
             Verdict::TakeOver => {
                 self.failbacks.record(now);
                 self.activate(id, turn);
