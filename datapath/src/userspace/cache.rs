@@ -17,15 +17,14 @@ const SETS: usize = 1 << 16;
 const INSERT_INV_PROB: u32 = 16;
 
 pub(crate) struct SignatureCache {
-    /// Signature in the high half; flow number plus one in the low half, 0 = empty.
-    sets: Box<[Set]>,
+    /// `WAYS` entries for each set: signature in the high half; flow number plus one in the low
+    /// half, 0 = empty. Zeroed by the kernel: pages that hold no entry take no memory.
+    entries: Box<[u64]>,
+    /// Where the first set is, so that no set crosses a cache line.
+    start: usize,
     /// Counts insertions into full sets: the deterministic dice.
     turn: u32,
 }
-
-#[derive(Clone, Copy)]
-#[repr(align(32))]
-struct Set([u64; WAYS]);
 
 #[inline]
 fn place(hash: u64) -> (usize, u64) {
@@ -35,20 +34,36 @@ fn place(hash: u64) -> (usize, u64) {
 
 impl SignatureCache {
     pub(crate) fn new() -> SignatureCache {
-        SignatureCache { sets: vec![Set([0; WAYS]); SETS].into_boxed_slice(), turn: 0 }
+        const LINE: usize = 64;
+        let entries = vec![0; SETS * WAYS + LINE / size_of::<u64>()].into_boxed_slice();
+        // At most one line: what the vector has to spare.
+        let start = entries.as_ptr().align_offset(LINE).min(LINE / size_of::<u64>());
+        SignatureCache { entries, start, turn: 0 }
+    }
+
+    #[inline]
+    fn set(&self, set: usize) -> &[u64] {
+        let at = self.start + set * WAYS;
+        &self.entries[at..at + WAYS]
+    }
+
+    #[inline]
+    fn set_mut(&mut self, set: usize) -> &mut [u64] {
+        let at = self.start + set * WAYS;
+        &mut self.entries[at..at + WAYS]
     }
 
     /// Asks for the memory that `get` will read.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        super::prefetch(&self.sets[place(hash).0]);
+        super::prefetch(self.set(place(hash).0).as_ptr());
     }
 
     /// The flow that a packet with this hash hit last, perhaps.
     #[inline]
     pub(crate) fn get(&self, hash: u64) -> Option<u32> {
         let (set, sig) = place(hash);
-        self.sets[set].0.iter().find_map(|&e| {
+        self.set(set).iter().find_map(|&e| {
             (e & 0xffff_ffff_0000_0000 == sig).then_some(e as u32).and_then(|n| n.checked_sub(1))
         })
     }
@@ -58,15 +73,15 @@ impl SignatureCache {
     pub(crate) fn put(&mut self, hash: u64, flow: u32) {
         let (set, sig) = place(hash);
         let new = sig | u64::from(flow + 1);
-        let set = &mut self.sets[set].0;
         let same = |e: u64| e as u32 == 0 || e & 0xffff_ffff_0000_0000 == sig;
-        if let Some(e) = set.iter_mut().find(|e| same(**e)) {
+        if let Some(e) = self.set_mut(set).iter_mut().find(|e| same(**e)) {
             *e = new;
             return;
         }
         self.turn = self.turn.wrapping_add(1);
         if self.turn.is_multiple_of(INSERT_INV_PROB) {
-            set[(self.turn / INSERT_INV_PROB) as usize % WAYS] = new;
+            let way = (self.turn / INSERT_INV_PROB) as usize % WAYS;
+            self.set_mut(set)[way] = new;
         }
     }
 
@@ -75,7 +90,7 @@ impl SignatureCache {
     pub(crate) fn forget(&mut self, hash: u64, flow: u32) {
         let (set, sig) = place(hash);
         let old = sig | u64::from(flow + 1);
-        if let Some(e) = self.sets[set].0.iter_mut().find(|e| **e == old) {
+        if let Some(e) = self.set_mut(set).iter_mut().find(|e| **e == old) {
             *e = 0;
         }
     }
