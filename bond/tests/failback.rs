@@ -198,3 +198,34 @@ fn at_the_start_the_primary_is_active_whoever_is_heard_of_first() {
     rig.wait(60_000);
     assert_eq!(rig.active().as_deref(), Some("p2"));
 }
+
+#[test]
+fn a_restart_is_no_reason_to_fail_back() {
+    let restarted = |reselect, delay| BondConfig {
+        primary_reselect: reselect,
+        failback_delay: ms(delay),
+        active_member_mac: Some(common::mac(2)),
+        ..with_primary()
+    };
+    for order in [[1, 2], [2, 1]] {
+        let start = |config| {
+            let mut rig = Rig::new(config);
+            for id in order {
+                rig.carrier(id, true);
+            }
+            rig
+        };
+        let mut rig = start(restarted(PrimaryReselect::Failure, 0));
+        rig.wait(60_000);
+        assert_eq!(rig.active().as_deref(), Some("p2"), "{order:?}");
+
+        let mut rig = start(restarted(PrimaryReselect::Always, 2000));
+        assert_eq!(rig.active().as_deref(), Some("p2"), "{order:?}");
+        rig.wait(2000);
+        assert_eq!(rig.active().as_deref(), Some("p1"), "{order:?}");
+
+        // As Open vSwitch.
+        let rig = start(restarted(PrimaryReselect::Always, 0));
+        assert_eq!(rig.active().as_deref(), Some("p1"), "{order:?}");
+    }
+}

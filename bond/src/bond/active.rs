@@ -3,7 +3,7 @@
 use wire::{EthAddr, Time};
 
 use super::{Bond, Waiting};
-use crate::config::{MemberId, Mode};
+use crate::config::{MemberId, Mode, PrimaryReselect};
 use crate::effect::RevalidateReason;
 use crate::failback::{Policy, Verdict};
 use crate::link;
@@ -14,18 +14,19 @@ use crate::turn::Turn;
 
 impl Bond {
     pub(super) fn run_active(&mut self, now: Time, turn: &mut Turn) {
-        self.waiting = None;
-        let Some(active) = self.active.filter(|&id| self.is_enabled(id)) else {
+        if !self.active.is_some_and(|id| self.is_enabled(id)) {
             self.choose_active(now, turn);
-            self.restore_active(turn);
-            return;
-        };
-        if self.restore_active(turn) {
-            return;
         }
-        if self.config.mode != Mode::ActiveBackup {
-            return;
+        self.restore_active(turn);
+        self.waiting = None;
+        if self.config.mode == Mode::ActiveBackup {
+            self.fail_back(now, turn);
         }
+    }
+
+    /// Lets a preferred member take over from the active one, or notes what it waits for.
+    fn fail_back(&mut self, now: Time, turn: &mut Turn) {
+        let Some(active) = self.active else { return };
         let Some(id) = select::preferred(&self.candidates(), active) else { return };
         let (Some(from), Some(to)) = (self.member(active), self.member(id)) else { return };
         let Some(stable_since) = to.stable_since() else {
@@ -86,23 +87,24 @@ impl Bond {
 
     /// Gives the member that was active in the last run its place back, if its link is up when
     /// it is first heard of. Its siblings may have been heard of a moment sooner.
-    fn restore_active(&mut self, turn: &mut Turn) -> bool {
-        let Some(mac) = self.restore else { return false };
+    fn restore_active(&mut self, turn: &mut Turn) {
+        let Some(mac) = self.restore else { return };
         let Some(m) = self.members.iter().find(|m| m.config.mac == mac && m.carrier.is_some())
         else {
             // It is gone, or comes too late, once all that are there have reported.
             self.restore =
                 self.restore.filter(|_| self.members.iter().any(|m| m.carrier.is_none()));
-            return false;
+            return;
         };
         self.restore = None;
         let (id, enabled) = (m.config.id, m.enabled());
-        let primary = self.candidates().iter().any(|c| c.primary && c.link.enabled());
-        let restore = enabled && !primary && self.active != Some(id);
-        if restore {
+        // A primary that would return at once anyway keeps what it has.
+        let policy = self.failback_policy();
+        let at_once = policy.reselect == PrimaryReselect::Always && policy.delay.is_zero();
+        let primary = at_once && self.candidates().iter().any(|c| c.primary && c.link.enabled());
+        if enabled && !primary && self.active != Some(id) {
             self.activate(id, turn);
         }
-        restore
     }
 
     /// Makes an enabled member the active one.

@@ -52,6 +52,8 @@ impl Bond {
         let mut seen = BTreeSet::new();
         wanted.retain(|m| seen.insert(m.id));
 
+        // Not so after a restart: what was active then is as good as active now.
+        let fresh = first && self.restore.is_none();
         let mut old = std::mem::take(&mut self.members);
         for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
             if gone.enabled() {
@@ -72,7 +74,7 @@ impl Bond {
                 }
                 None => {
                     turn.revalidate(RevalidateReason::MemberSet);
-                    self.members.push(Member::new(config, !first));
+                    self.members.push(Member::new(config, !fresh));
                 }
             }
         }
