@@ -2,7 +2,7 @@
 //!
 //! One packet thread owns every port's queues, the caches and the classifier: it takes no lock at
 //! all. The control side ([`Userspace`]) talks to it by a queue of commands between two rounds,
-//! and both share what [`shared`] holds. A second thread would be a second [`Worker`] with ports
+//! and both share what `shared` holds. A second thread would be a second [`Worker`] with ports
 //! and caches of its own.
 //!
 //! | module | what |
