@@ -205,6 +205,7 @@ fn ovs_appctl() {
         eprintln!("\n*** SKIPPED: no ovs-appctl here; apt-get install openvswitch-common ***\n");
         return;
     }
+    vswitchd::log::register(vswitchd::modules::ALL);
     let mut d = Daemon::start();
     let good = |args: &[&str], want: &str| {
         let o = d.appctl(args);
