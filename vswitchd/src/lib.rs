@@ -1,3 +1,5 @@
+//! The daemon `ovs-vswitchd`: the one crate that reads a clock, starts threads and opens sockets.
+
 pub mod apply;
 pub mod clock;
 pub mod commands;

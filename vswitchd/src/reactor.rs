@@ -121,12 +121,8 @@ impl Daemon {
         // Ends with the process: the switch forwards until the last moment.
         std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?;
         let queue = Queue::default();
-        let revalidator = revalidator::spawn(
-            queue.clone(),
-            ofproto.clone(),
-            datapath.clone(),
-            clock.clone(),
-        )?;
+        let revalidator =
+            revalidator::spawn(queue.clone(), ofproto.clone(), datapath.clone(), clock.clone())?;
         let (links, handle) = links::spawn(links::Setup {
             clock: clock.clone(),
             datapath: datapath.clone(),
@@ -205,8 +201,10 @@ impl Daemon {
     /// How long main may sleep.
     pub fn timeout(&self) -> Option<Duration> {
         let session = self.session.next_deadline().map(|d| Time::ZERO + d);
-        let retry = self.retry_at.filter(|_| self.dirty || self.applied);
-        let stats = self.next_stats.filter(|_| self.stats_in_flight.is_none());
+        // Without a connection there is nothing to try again.
+        let writable = self.session.is_following() && self.session.is_locked();
+        let retry = self.retry_at.filter(|_| writable && (self.dirty || self.applied));
+        let stats = self.next_stats.filter(|_| self.stats_in_flight.is_none() && writable);
         let next = [session, retry, stats].into_iter().flatten().min();
         self.context.clock.timeout(next)
     }

@@ -90,8 +90,8 @@ impl Switch {
                 true
             }
             (Some(_), LinkNews::Changed(_) | LinkNews::Gone { .. }) => false,
-            (None, LinkNews::Changed(_)) => self.errors.contains_key(name),
-            (None, LinkNews::Gone { .. }) => false,
+            // It has appeared, or has made room for the one that the switch is to make.
+            (None, LinkNews::Changed(_) | LinkNews::Gone { .. }) => self.errors.contains_key(name),
         };
         self.stale |= stale;
         stale
@@ -104,14 +104,14 @@ impl Switch {
         }
         self.stale = false;
         let wanted = wanted(desired);
-        let mut doomed = self.detach(&wanted, parts);
+        let doomed = self.detach(&wanted, parts);
         self.renumber(&wanted);
         self.errors.retain(|name, _| wanted.contains_key(name.as_str()));
         // Numbers asked for are given out first.
         let (asked, rest): (Vec<_>, Vec<_>) =
             ordered(desired).into_iter().partition(|w| w.iface.ofport_request.is_some());
         for want in asked.into_iter().chain(rest) {
-            self.attach(&want, parts, &mut doomed);
+            self.attach(&want, parts, &doomed);
         }
         self.addresses(desired);
         self.mtus(desired);
@@ -231,7 +231,7 @@ impl Switch {
             .collect()
     }
 
-    fn attach(&mut self, want: &Want<'_>, parts: &Parts<'_>, doomed: &mut Vec<(String, PortNo)>) {
+    fn attach(&mut self, want: &Want<'_>, parts: &Parts<'_>, doomed: &[(String, PortNo)]) {
         let Want { bridge, port, iface, fake } = *want;
         let name = &iface.name;
         if let Some(a) = self.attached.get_mut(name) {

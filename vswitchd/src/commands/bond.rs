@@ -144,8 +144,6 @@ pub fn lacp_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn buckets() {
         for (text, bucket) in [

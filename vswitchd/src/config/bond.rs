@@ -7,7 +7,7 @@ use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
 use super::iface::WantIface;
-use super::warning::{Section, Warning};
+use super::warning::{Section, Unusable, Warning};
 use super::{millis, options};
 
 /// How a member's link state is found out.
@@ -170,7 +170,7 @@ pub(super) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Op
             return None;
         }
         Ok(mac) => mac,
-        Err(()) => return None,
+        Err(Unusable) => return None,
     };
     let given = s.map.contains_key(options::LACP_SYSTEM_PRIORITY.name);
     let priority = s.number(&options::LACP_SYSTEM_PRIORITY) as u16;

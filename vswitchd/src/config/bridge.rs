@@ -10,7 +10,7 @@ use wire::EthAddr;
 
 use super::iface::DummyPolicy;
 use super::port::{self, WantPort};
-use super::warning::{Section, Warning};
+use super::warning::{Section, Unusable, Warning};
 use super::{Used, options};
 
 /// A bridge as wanted.
@@ -51,7 +51,7 @@ pub(super) fn want(
             None
         }
         Ok(mac) => mac,
-        Err(()) => None,
+        Err(Unusable) => None,
     };
     let datapath_id = s.text(&options::DATAPATH_ID).and_then(|text| {
         let id = parse_datapath_id(&text);
@@ -63,8 +63,8 @@ pub(super) fn want(
         }
         id
     });
-    let mac_aging = aging(s.number_raised(&options::MAC_AGING_TIME));
-    let table_size = match s.number_raised(&options::MAC_TABLE_SIZE) {
+    let mac_aging = aging(s.number_clamped(&options::MAC_AGING_TIME));
+    let table_size = match s.number_clamped(&options::MAC_TABLE_SIZE) {
         0 => 8192,
         n => n as usize,
     };

@@ -32,6 +32,10 @@ impl fmt::Display for Warning {
     }
 }
 
+/// The value cannot be used; a warning says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unusable;
+
 /// Reads one `other_config` column by its table of options and collects what is wrong with it.
 pub struct Section<'a> {
     pub table: &'static str,
@@ -68,18 +72,22 @@ impl Section<'_> {
         is
     }
 
-    /// The number, or the default where it is absent or out of range. A `raise` option takes
-    /// the smallest accepted value when the given one is positive and too small.
+    /// The number, or the default where it is absent or out of range.
     pub fn number(&mut self, opt: &Opt) -> i64 {
-        self.number_with(opt, false)
+        self.number_with(opt, false, false)
     }
 
     /// As [`Section::number`], but a value below the range becomes the range's lower end.
     pub fn number_raised(&mut self, opt: &Opt) -> i64 {
-        self.number_with(opt, true)
+        self.number_with(opt, true, false)
     }
 
-    fn number_with(&mut self, opt: &Opt, raise: bool) -> i64 {
+    /// As [`Section::number`], but the nearer end of the range is used instead of the default.
+    pub fn number_clamped(&mut self, opt: &Opt) -> i64 {
+        self.number_with(opt, true, true)
+    }
+
+    fn number_with(&mut self, opt: &Opt, raise: bool, lower: bool) -> i64 {
         let Form::Number { min, max, default, zero } = opt.form else { return 0 };
         let Some(text) = self.get(opt) else { return default };
         let unit = if opt.unit.is_empty() { String::new() } else { format!(" ({})", opt.unit) };
@@ -87,6 +95,7 @@ impl Section<'_> {
         let used = match parse_number(text) {
             Some(n) if (min..=max).contains(&n) || (zero && n == 0) => return n,
             Some(n) if raise && n < min => min,
+            Some(n) if lower && n > max => max,
             _ => default,
         };
         self.warn(opt.name, format!("accepted is a number, {range}{unit}; using {used}"));
@@ -112,13 +121,13 @@ impl Section<'_> {
     }
 
     /// An address; `Err` when there is one that cannot be used (a warning has been made).
-    pub fn mac(&mut self, opt: &Opt) -> Result<Option<EthAddr>, ()> {
+    pub fn mac(&mut self, opt: &Opt) -> Result<Option<EthAddr>, Unusable> {
         match self.get(opt).map(str::parse) {
             None => Ok(None),
             Some(Ok(mac)) => Ok(Some(mac)),
             Some(Err(_)) => {
                 self.warn(opt.name, "accepted is an address, xx:xx:xx:xx:xx:xx".to_owned());
-                Err(())
+                Err(Unusable)
             }
         }
     }

@@ -165,7 +165,7 @@ impl Running {
 
     /// `next_deadline` has come.
     pub(super) fn tick(&mut self, now: Time) {
-        if !self.deadline().is_some_and(|t| t <= now) {
+        if self.deadline().is_none_or(|t| t > now) {
             return;
         }
         match &mut self.engine {

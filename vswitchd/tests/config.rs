@@ -1,0 +1,450 @@
+//! Rows in, wanted state and warnings out: a table of cases.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bond::{LacpTime, Mode, PrimaryReselect};
+use ofproto::config::PriorityTags;
+use ofproto::{FailMode, VlanMode};
+use ovsdb_client::Uuid;
+use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
+use vswitchd::config::{Desired, Detect, DeviceKind, DummyPolicy, WantPort, desired, mac, options};
+use wire::EthAddr;
+
+fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+/// A database of one bridge, br0, built up row by row.
+struct Rows {
+    tables: Tables,
+    last: u128,
+}
+
+impl Rows {
+    fn new() -> Rows {
+        let mut tables = Tables::default();
+        let bridge = Uuid::from_u128(2);
+        let root = OpenVSwitch { bridges: vec![bridge], ..OpenVSwitch::default() };
+        tables.open_vswitch.insert(Uuid::from_u128(1), root);
+        tables.bridges.insert(bridge, Bridge { name: "br0".to_owned(), ..Bridge::default() });
+        let mut rows = Rows { tables, last: 10 };
+        rows.port(Port { name: "br0".to_owned(), ..Port::default() }, &["br0"]);
+        rows
+    }
+
+    fn next(&mut self) -> Uuid {
+        self.last += 1;
+        Uuid::from_u128(self.last)
+    }
+
+    fn bridge(&mut self) -> &mut Bridge {
+        self.tables.bridges.get_mut(&Uuid::from_u128(2)).unwrap()
+    }
+
+    fn iface(&mut self, row: Interface) -> Uuid {
+        let uuid = self.next();
+        self.tables.interfaces.insert(uuid, row);
+        uuid
+    }
+
+    fn port_of(&mut self, row: Port, interfaces: Vec<Uuid>) {
+        let uuid = self.next();
+        self.tables.ports.insert(uuid, Port { interfaces, ..row });
+        self.bridge().ports.push(uuid);
+    }
+
+    fn port(&mut self, row: Port, names: &[&str]) {
+        let interfaces = names
+            .iter()
+            .map(|n| self.iface(Interface { name: (*n).to_owned(), ..Interface::default() }))
+            .collect();
+        self.port_of(row, interfaces);
+    }
+
+    fn wanted(&self) -> Desired {
+        desired(&self.tables, DummyPolicy::Off)
+    }
+}
+
+fn bond_row(other_config: &[(&str, &str)]) -> Port {
+    Port { name: "bond0".to_owned(), other_config: map(other_config), ..Port::default() }
+}
+
+fn one(row: Port, names: &[&str]) -> (WantPort, Vec<String>) {
+    let mut rows = Rows::new();
+    let name = row.name.clone();
+    rows.port(row, names);
+    let wanted = rows.wanted();
+    let port = wanted.bridges[0].ports.iter().find(|p| p.name == name).unwrap().clone();
+    (port, wanted.warnings.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn a_bond_with_nothing_said_has_upstreams_defaults() {
+    let (port, warnings) = one(bond_row(&[]), &["e1", "e0"]);
+    assert_eq!(warnings, [""; 0]);
+    let names: Vec<&str> = port.ifaces.iter().map(|i| i.name.as_str()).collect();
+    assert_eq!(names, ["e0", "e1"]);
+    let bond = port.bond.unwrap();
+    assert_eq!(bond.mode, Mode::ActiveBackup);
+    assert_eq!((bond.updelay, bond.downdelay), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(bond.rebalance_interval, Duration::from_secs(10));
+    assert_eq!(bond.detect, Detect::Carrier);
+    assert_eq!(bond.primary_reselect, PrimaryReselect::Always);
+    assert_eq!((bond.failback_delay, bond.failback_limit), (Duration::ZERO, 0));
+    assert!(!bond.all_members_active && !bond.lb_output && !bond.lacp_fallback_ab);
+    assert_eq!((bond.primary, bond.hash_basis, bond.active_member_mac), (None, 0, None));
+    assert_eq!(port.lacp, None);
+}
+
+#[test]
+fn one_interface_is_no_bond() {
+    let (port, warnings) =
+        one(Port { bond_mode: Some("balance-slb".to_owned()), ..bond_row(&[]) }, &["e0"]);
+    assert_eq!((port.bond, warnings.len()), (None, 0));
+}
+
+/// Each option: accepted values, and what becomes of others. (key, value, reading, warned)
+#[test]
+fn options_of_bonds() {
+    type Read = fn(&WantPort) -> String;
+    let bond = |read: Read| read;
+    let rebalance = bond(|p| p.bond.as_ref().unwrap().rebalance_interval.as_millis().to_string());
+    let detect = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().detect));
+    let basis = bond(|p| p.bond.as_ref().unwrap().hash_basis.to_string());
+    let primary = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().primary));
+    let reselect = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().primary_reselect));
+    let delay = bond(|p| p.bond.as_ref().unwrap().failback_delay.as_millis().to_string());
+    let limit = bond(|p| p.bond.as_ref().unwrap().failback_limit.to_string());
+    let all = bond(|p| p.bond.as_ref().unwrap().all_members_active.to_string());
+    let cases: &[(&str, &str, Read, &str, bool)] = &[
+        ("bond-rebalance-interval", "0", rebalance, "0", false),
+        ("bond-rebalance-interval", "1000", rebalance, "1000", false),
+        ("bond-rebalance-interval", "999", rebalance, "1000", true),
+        ("bond-rebalance-interval", "-1", rebalance, "1000", true),
+        ("bond-rebalance-interval", "soon", rebalance, "10000", true),
+        ("bond-rebalance-interval", "99999999999", rebalance, "10000", true),
+        ("bond-detect-mode", "miimon", detect, "Miimon(200ms)", false),
+        ("bond-detect-mode", "carrier", detect, "Carrier", false),
+        ("bond-detect-mode", "arp", detect, "Carrier", true),
+        ("bond-hash-basis", "4294967295", basis, "4294967295", false),
+        ("bond-hash-basis", "-1", basis, "4294967295", false),
+        ("bond-hash-basis", "0x10", basis, "16", false),
+        ("bond-hash-basis", "", basis, "0", true),
+        ("bond-primary", "e1", primary, "Some(\"e1\")", false),
+        ("bond-primary", "e7", primary, "Some(\"e7\")", true),
+        ("bond-primary-reselect", "failure", reselect, "Failure", false),
+        ("bond-primary-reselect", "never", reselect, "Always", true),
+        ("bond-failback-delay", "2000", delay, "2000", false),
+        ("bond-failback-delay", "-2000", delay, "0", true),
+        ("bond-failback-limit", "3", limit, "3", false),
+        ("bond-failback-limit", "3.5", limit, "0", true),
+        ("all-members-active", "TRUE", all, "true", false),
+        ("all-members-active", "false", all, "false", false),
+        ("all-members-active", "yes", all, "false", true),
+    ];
+    for (key, value, read, expected, warned) in cases {
+        let (port, warnings) = one(bond_row(&[(key, value)]), &["e0", "e1"]);
+        assert_eq!(read(&port), *expected, "{key}={value}");
+        assert_eq!(warnings.len(), usize::from(*warned), "{key}={value}: {warnings:?}");
+        if *warned {
+            let text = &warnings[0];
+            let head = format!("port bond0: other_config:{key}={value}: ");
+            assert!(text.starts_with(&head), "{text}");
+        }
+    }
+    let (port, _) = one(
+        bond_row(&[("bond-detect-mode", "miimon"), ("bond-miimon-interval", "50")]),
+        &["e0", "e1"],
+    );
+    assert_eq!(port.bond.unwrap().detect, Detect::Miimon(Duration::from_millis(50)));
+}
+
+#[test]
+fn modes() {
+    for (given, mode, warned) in [
+        ("active-backup", Mode::ActiveBackup, false),
+        ("balance-slb", Mode::BalanceSlb, false),
+        ("balance-tcp", Mode::BalanceTcp, false),
+        ("802.3ad", Mode::ActiveBackup, true),
+    ] {
+        let row = Port { bond_mode: Some(given.to_owned()), ..bond_row(&[]) };
+        let (port, warnings) = one(row, &["e0", "e1"]);
+        assert_eq!(port.bond.unwrap().mode, mode, "{given}");
+        assert_eq!(warnings.len(), usize::from(warned), "{warnings:?}");
+    }
+    // The primary counts in active-backup and with lacp-fallback-ab only; one pass in balance-tcp.
+    let row = Port {
+        bond_mode: Some("balance-slb".to_owned()),
+        ..bond_row(&[("bond-primary", "e0"), ("lb-output-action", "true")])
+    };
+    let bond = one(row, &["e0", "e1"]).0.bond.unwrap();
+    assert_eq!((bond.primary, bond.lb_output), (None, false));
+}
+
+#[test]
+fn delays_and_the_member_of_the_last_run() {
+    let row = Port {
+        bond_updelay: 5000,
+        bond_downdelay: -3,
+        bond_active_slave: Some("00:11:22:33:44:55".to_owned()),
+        ..bond_row(&[])
+    };
+    let (port, warnings) = one(row, &["e0", "e1"]);
+    let bond = port.bond.unwrap();
+    assert_eq!(bond.updelay, Duration::from_secs(5));
+    assert_eq!(bond.downdelay, Duration::ZERO);
+    assert_eq!(bond.active_member_mac, Some("00:11:22:33:44:55".parse().unwrap()));
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].starts_with("port bond0: bond_downdelay=-3: "), "{warnings:?}");
+}
+
+#[test]
+fn lacp_of_ports() {
+    let row =
+        |lacp: &str, oc: &[(&str, &str)]| Port { lacp: Some(lacp.to_owned()), ..bond_row(oc) };
+    let (port, warnings) = one(row("active", &[("lacp-time", "FAST")]), &["e0", "e1"]);
+    let lacp = port.lacp.unwrap();
+    assert_eq!((lacp.active, lacp.time, lacp.system_priority), (true, LacpTime::Fast, 65_534));
+    assert_eq!((lacp.system_id, warnings.len()), (None, 0));
+    // A port that cannot be aggregated yields.
+    assert_eq!(one(row("passive", &[]), &["e0"]).0.lacp.unwrap().system_priority, 65_535);
+    let given = row("active", &[("lacp-system-priority", "7")]);
+    assert_eq!(one(given, &["e0"]).0.lacp.unwrap().system_priority, 7);
+    assert_eq!(one(row("off", &[]), &["e0", "e1"]).0.lacp, None);
+    for (key, value, on) in [
+        ("lacp-system-id", "aa:bb:cc:dd:ee:ff", true),
+        ("lacp-system-id", "me", false),
+        ("lacp-system-id", "00:00:00:00:00:00", false),
+        ("lacp-system-priority", "70000", true),
+        ("lacp-time", "sometimes", true),
+    ] {
+        let (port, warnings) = one(row("active", &[(key, value)]), &["e0", "e1"]);
+        assert_eq!(port.lacp.is_some(), on, "{key}={value}");
+        let warned = !(key == "lacp-system-id" && on);
+        assert_eq!(warnings.len(), usize::from(warned), "{key}={value}: {warnings:?}");
+    }
+}
+
+#[test]
+fn vlans_of_ports() {
+    type Case<'a> = (Option<i64>, &'a [i64], Option<&'a str>, VlanMode, u16, &'a [u16], usize);
+    let qinq = VlanMode::Dot1qTunnel { tpid: 0x88a8 };
+    let cases: &[Case<'_>] = &[
+        (None, &[], None, VlanMode::Trunk, 0, &[], 0),
+        (None, &[5, 7], None, VlanMode::Trunk, 0, &[5, 7], 0),
+        (Some(9), &[], None, VlanMode::Access, 9, &[], 0),
+        (Some(9), &[5], None, VlanMode::Access, 9, &[], 1),
+        (Some(9), &[5], Some("trunk"), VlanMode::Trunk, 9, &[5], 0),
+        (Some(9), &[5], Some("native-tagged"), VlanMode::NativeTagged, 9, &[5], 0),
+        (Some(9), &[], Some("native-untagged"), VlanMode::NativeUntagged, 9, &[], 0),
+        (Some(9), &[], Some("dot1q-tunnel"), qinq, 9, &[], 0),
+        (Some(9), &[], Some("hybrid"), VlanMode::Trunk, 9, &[], 1),
+        (Some(4096), &[-1, 5000], None, VlanMode::Trunk, 0, &[], 3),
+    ];
+    for (tag, trunks, mode, want_mode, want_vlan, want_trunks, warned) in cases {
+        let row = Port {
+            name: "p".to_owned(),
+            tag: *tag,
+            trunks: trunks.to_vec(),
+            vlan_mode: mode.map(str::to_owned),
+            ..Port::default()
+        };
+        let (port, warnings) = one(row, &["p"]);
+        let got: Vec<u16> = port.trunks.iter().copied().collect();
+        assert_eq!((port.vlan_mode, port.vlan), (*want_mode, *want_vlan), "{tag:?} {mode:?}");
+        assert_eq!(got, *want_trunks);
+        assert_eq!(warnings.len(), *warned, "{warnings:?}");
+    }
+}
+
+#[test]
+fn priority_tags() {
+    for (value, tags) in [
+        ("if-nonzero", PriorityTags::IfNonzero),
+        ("true", PriorityTags::IfNonzero),
+        ("always", PriorityTags::Always),
+        ("false", PriorityTags::No),
+    ] {
+        let (port, warnings) = one(bond_row(&[("priority-tags", value)]), &["e0", "e1"]);
+        assert_eq!((port.priority_tags, warnings.len()), (tags, 0), "{value}");
+    }
+}
+
+#[test]
+fn kinds_of_devices() {
+    let kind = |name: &str, r#type: &str, options: &[(&str, &str)], dummy| {
+        let mut rows = Rows::new();
+        let iface = rows.iface(Interface {
+            name: name.to_owned(),
+            r#type: r#type.to_owned(),
+            options: map(options),
+            ..Interface::default()
+        });
+        rows.port_of(Port { name: name.to_owned(), ..Port::default() }, vec![iface]);
+        let wanted = desired(&rows.tables, dummy);
+        let port = wanted.bridges[0].ports.iter().find(|p| p.name == name).unwrap();
+        port.ifaces[0].kind.clone()
+    };
+    let off = DummyPolicy::Off;
+    assert_eq!(kind("p", "", &[], off), DeviceKind::System);
+    assert_eq!(kind("p", "system", &[], off), DeviceKind::System);
+    assert_eq!(kind("p", "internal", &[], off), DeviceKind::Internal);
+    assert_eq!(kind("p", "tap", &[], off), DeviceKind::Tap);
+    let patch = DeviceKind::Patch { peer: "q".to_owned() };
+    assert_eq!(kind("p", "patch", &[("peer", "q")], off), patch);
+    assert_eq!(kind("p", "dummy", &[], off), DeviceKind::Unknown("dummy".to_owned()));
+    assert_eq!(kind("p", "dummy", &[], DummyPolicy::On), DeviceKind::Dummy);
+    assert_eq!(kind("p", "", &[], DummyPolicy::On), DeviceKind::System);
+    assert_eq!(kind("p", "", &[], DummyPolicy::OverrideSystem), DeviceKind::Dummy);
+    assert_eq!(kind("p", "internal", &[], DummyPolicy::Override), DeviceKind::Dummy);
+    assert_eq!(kind("p", "vxlan", &[], off), DeviceKind::Unknown("vxlan".to_owned()));
+}
+
+#[test]
+fn the_bridges_own_port_is_internal_whatever_the_row_says() {
+    let wanted = Rows::new().wanted();
+    let own = &wanted.bridges[0].ports[0].ifaces[0];
+    assert_eq!((own.local, &own.kind), (true, &DeviceKind::Internal));
+}
+
+#[test]
+fn bad_values_of_interfaces() {
+    let mut rows = Rows::new();
+    let iface = rows.iface(Interface {
+        name: "p".to_owned(),
+        mac: Some("ff:ff:ff:ff:ff:ff".to_owned()),
+        mtu_request: Some(10),
+        ofport_request: Some(65_280),
+        ofport: Some(-1),
+        other_config: map(&[("lacp-port-id", "65536"), ("lacp-agregation-key", "3")]),
+        ..Interface::default()
+    });
+    rows.port_of(Port { name: "p".to_owned(), ..Port::default() }, vec![iface]);
+    let wanted = rows.wanted();
+    let iface = &wanted.bridges[0].ports[1].ifaces[0];
+    assert_eq!(
+        (iface.mac, iface.mtu, iface.ofport_request, iface.ofport),
+        (None, None, None, None)
+    );
+    assert_eq!((iface.lacp_port_id, iface.lacp_key, iface.lacp_port_priority), (0, 0, 65_535));
+    let columns: Vec<&str> = wanted.warnings.iter().map(|w| w.column.as_str()).collect();
+    assert_eq!(columns, ["mac", "mtu_request", "ofport_request", "other_config", "other_config"]);
+    let all: String = wanted.warnings.iter().map(|w| format!("{w}\n")).collect();
+    assert!(all.contains("did you mean lacp-aggregation-key?"), "{all}");
+}
+
+#[test]
+fn an_interface_in_two_ports_stays_in_the_first() {
+    let mut rows = Rows::new();
+    let iface = rows.iface(Interface { name: "e0".to_owned(), ..Interface::default() });
+    for name in ["p1", "p2"] {
+        rows.port_of(Port { name: name.to_owned(), ..Port::default() }, vec![iface]);
+    }
+    let wanted = rows.wanted();
+    let count: Vec<usize> = wanted.bridges[0].ports.iter().map(|p| p.ifaces.len()).collect();
+    assert_eq!(count, [1, 1, 0]);
+    assert_eq!(wanted.warnings.len(), 1);
+    assert_eq!((wanted.warnings[0].row.as_str(), wanted.warnings[0].value.as_str()), ("p2", "e0"));
+}
+
+#[test]
+fn a_bonds_own_device() {
+    let row = Port { bond_fake_iface: true, ..bond_row(&[]) };
+    let (port, _) = one(row.clone(), &["e0", "e1"]);
+    let fake = port.fake_iface.unwrap();
+    assert_eq!((fake.name.as_str(), fake.kind), ("bond0", DeviceKind::Internal));
+    assert_eq!(one(row, &["e0"]).0.fake_iface, None);
+}
+
+#[test]
+fn bridges() {
+    let mut rows = Rows::new();
+    let b = rows.bridge();
+    b.fail_mode = Some("secure".to_owned());
+    b.flood_vlans = vec![3, 4096];
+    b.other_config = map(&[
+        ("hwaddr", "00:00:00:00:00:00"),
+        ("datapath-id", "0xff"),
+        ("mac-aging-time", "5"),
+        ("mac-table-size", "0"),
+        ("forward-bpdu", "true"),
+        ("forward_bpdus", "true"),
+        ("owner", "me"),
+    ]);
+    let wanted = rows.wanted();
+    let b = &wanted.bridges[0];
+    assert_eq!((b.fail_mode, b.hwaddr, b.datapath_id), (FailMode::Secure, None, Some(255)));
+    assert_eq!((b.mac_aging, b.mac_table_size), (Duration::from_secs(15), 8192));
+    assert!(b.forward_bpdu);
+    let keys: Vec<&str> =
+        wanted.warnings.iter().map(|w| w.key.as_deref().unwrap_or(&w.column)).collect();
+    assert_eq!(keys, ["flood_vlans", "forward_bpdus", "hwaddr", "mac-aging-time"]);
+}
+
+#[test]
+fn names_of_bridges_that_could_leave_a_directory_are_ignored() {
+    let mut rows = Rows::new();
+    rows.bridge().name = "../../etc".to_owned();
+    let wanted = rows.wanted();
+    assert_eq!((wanted.bridges.len(), wanted.warnings.len()), (0, 1));
+}
+
+#[test]
+fn nothing_in_the_database_wants_nothing() {
+    assert_eq!(desired(&Tables::default(), DummyPolicy::Off), Desired::default());
+}
+
+#[test]
+fn the_bridges_address() {
+    let mut rows = Rows::new();
+    rows.port(bond_row(&[]), &["e0", "e1"]);
+    rows.port(Port { name: "v".to_owned(), ..Port::default() }, &["v"]);
+    let wanted = rows.wanted();
+    let bridge = &wanted.bridges[0];
+    let of = |list: &'static [(&'static str, &'static str)]| {
+        move |name: &str| -> Option<EthAddr> {
+            list.iter().find(|(n, _)| *n == name).map(|(_, m)| m.parse().unwrap())
+        }
+    };
+    let pick = |list| mac::bridge_mac(bridge, of(list)).to_string();
+    // The lowest global address; of a bond only its first member's counts, never its own.
+    assert_eq!(
+        pick(&[
+            ("e0", "00:11:22:00:00:09"),
+            ("e1", "00:11:22:00:00:01"),
+            ("v", "00:11:22:00:00:0a")
+        ]),
+        "00:11:22:00:00:09"
+    );
+    assert_eq!(
+        pick(&[("br0", "00:00:00:00:00:01"), ("v", "00:11:22:00:00:0a")]),
+        "00:11:22:00:00:0a"
+    );
+    // Local and reserved ones do not: the one made of the UUID.
+    let own = bridge.default_mac.to_string();
+    assert_eq!(pick(&[("v", "02:11:22:00:00:0a")]), own);
+    assert_eq!(pick(&[("v", "00:e0:2b:00:00:00")]), own);
+    assert_eq!(pick(&[]), own);
+    let mut fixed = bridge.clone();
+    fixed.hwaddr = Some("02:00:00:00:00:77".parse().unwrap());
+    assert_eq!(
+        mac::bridge_mac(&fixed, of(&[("v", "00:11:22:00:00:0a")])).to_string(),
+        "02:00:00:00:00:77"
+    );
+}
+
+/// Every key of the tables is listed once, and its default is within its own range.
+#[test]
+fn the_tables_of_options_are_sound() {
+    for table in [options::PORT, options::INTERFACE, options::BRIDGE] {
+        for (n, opt) in table.iter().enumerate() {
+            assert!(table[..n].iter().all(|o| o.name != opt.name), "{} twice", opt.name);
+            assert_eq!(options::nearest(table, opt.name), Some(opt.name));
+            if let options::Form::Number { min, max, default, zero } = opt.form {
+                assert!((min..=max).contains(&default) || (zero && default == 0), "{}", opt.name);
+            }
+        }
+    }
+}
