@@ -1,1 +1,50 @@
-fn main() {}
+//! `cargo xtask COMMAND`: chores of the repository.
+
+use std::process::{Command, ExitCode};
+
+use xtask::house;
+
+const USAGE: &str = "usage: cargo xtask house            check the house rules
+       cargo xtask bench [OPTIONS]  packets per second and failover gap (--help for options)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("house") if args.len() == 1 => check_house(),
+        Some("bench") => bench(&args[1..]),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn check_house() -> ExitCode {
+    match house::check(&xtask::root()) {
+        Ok(found) if found.is_empty() => ExitCode::SUCCESS,
+        Ok(found) => {
+            for f in &found {
+                eprintln!("{f}");
+            }
+            eprintln!("{} against the house rules", found.len());
+            ExitCode::FAILURE
+        }
+        Err(e) => {
+            eprintln!("cargo xtask house: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn bench(args: &[String]) -> ExitCode {
+    let mut c = Command::new(xtask::cargo());
+    c.args(["run", "--release", "--quiet", "-p", "braid-utilities", "--bin", "braid-bench", "--"]);
+    match c.args(args).current_dir(xtask::root()).status() {
+        Ok(s) if s.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("cargo xtask bench: cannot run cargo: {e}");
+            ExitCode::from(2)
+        }
+    }
+}

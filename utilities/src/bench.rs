@@ -1,0 +1,201 @@
+//! The project's own benchmark: packets per second through a bond, and the gap of a failover, by
+//! number of flows. Not a test: it judges nothing, and depends on the machine.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use wire::EthAddr;
+
+use crate::lab::Mode;
+use crate::testbed::error::wait_for;
+use crate::testbed::fabric::Fabric;
+use crate::testbed::frame::{self, Udp};
+use crate::testbed::traffic::Traffic;
+use crate::testbed::{Daemon, Error, Netns, PacketSocket, Switch, privileges};
+
+const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
+const VM_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0x55, 0x01]);
+const LINKS: usize = 2;
+
+/// Sends minimum-size UDP from a "VM" (veth) through a bond of two (veth) and prints, for each
+/// number of flows, how many packets per second arrive, and how long traffic stops when the link
+/// that carries it is cut.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "braid-bench", version)]
+pub struct Options {
+    /// How the bond shares its links.
+    #[arg(long, value_enum, default_value_t = Mode::ActiveBackup)]
+    pub mode: Mode,
+    /// Numbers of flows to measure with.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 100_000],
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub flows: Vec<u32>,
+    /// Seconds for each throughput measurement.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// Packets per second while the link is cut.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..))]
+    pub rate: u32,
+    /// Gives each flow a datapath flow of its own instead of one for all.
+    #[arg(long)]
+    pub no_megaflows: bool,
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let options = Options::parse();
+    match privileges::enter().and_then(|_| run(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("braid-bench: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(o: &Options) -> Result<(), Error> {
+    let daemon = Daemon::find()?;
+    println!("{} in {} with two links, 60-octet frames", daemon.path().display(), o.mode);
+    println!("{:>8} {:>12} {:>12} {:>10} {:>10}", "flows", "sent/s", "received/s", "lost", "gap");
+    for &flows in &o.flows {
+        let bench = Bench::new(o, daemon.clone(), flows)?;
+        let (sent, received) = bench.throughput(Duration::from_secs(o.seconds))?;
+        let (lost, gap) = bench.failover(o)?;
+        println!(
+            "{flows:>8} {sent:>12.0} {received:>12.0} {lost:>10} {:>7.2} ms",
+            gap.as_secs_f64() * 1e3
+        );
+    }
+    println!("lost, gap: at {} packets/s, when the busier link loses its carrier", o.rate);
+    Ok(())
+}
+
+struct Bench {
+    _switch: Switch,
+    tor: Arc<Netns>,
+    vm: Arc<Netns>,
+    fabric: Arc<Fabric>,
+    talks: Vec<Udp>,
+}
+
+/// The `n`-th flow: addresses and ports differ; so does the MAC, where the mode looks at it.
+fn talk(mode: Mode, n: u32) -> Udp {
+    let [_, a, b, c] = n.to_be_bytes();
+    let src_mac = match mode {
+        Mode::ActiveBackup | Mode::BalanceTcp => VM_MAC,
+        Mode::BalanceSlb => EthAddr([0x02, 0, 0, 0, 0x56, c % 32]),
+    };
+    Udp {
+        src_mac,
+        dst_mac: HOST_MAC,
+        vlan: None,
+        src_ip: [10, a, b, c].into(),
+        dst_ip: [11, 0, 0, 1].into(),
+        src_port: 1024 + (n % 60_000) as u16,
+        dst_port: 5000,
+    }
+}
+
+impl Bench {
+    fn new(o: &Options, daemon: Daemon, flows: u32) -> Result<Bench, Error> {
+        let ns = || Netns::new().map(Arc::new);
+        let (hv, tor, vm) = (ns()?, ns()?, ns()?);
+        for i in 0..LINKS {
+            hv.veth(&format!("nic{i}"), &tor, &format!("tor{i}"))?;
+        }
+        vm.veth("eth0", &hv, "vnet0")?;
+        let switch = Switch::start(hv, daemon, "braid-bench")?;
+        let lacp = o.mode == Mode::BalanceTcp;
+        let more = if lacp { "lacp=active other_config:lacp-time=fast" } else { "" };
+        switch.vsctl(&format!(
+            "add-br br0 -- set bridge br0 datapath_type=netdev \
+             -- add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode={} {more} \
+             -- add-port br0 vnet0",
+            o.mode
+        ))?;
+        if o.no_megaflows {
+            switch.appctl("upcall/disable-megaflows")?;
+        }
+        let fabric = Arc::new(Fabric::new(tor.clone(), LINKS, HOST_MAC, lacp)?);
+        let talks = (0..flows).map(|n| talk(o.mode, n)).collect();
+        Ok(Bench { _switch: switch, tor, vm, fabric, talks })
+    }
+
+    fn received(&self) -> Result<u64, Error> {
+        let mut n = 0;
+        for i in 0..LINKS {
+            n += self.tor.rtnl().link(&format!("tor{i}"))?.rx_packets;
+        }
+        Ok(n)
+    }
+
+    /// Packets per second sent and received when the sender does what it can.
+    fn throughput(&self, time: Duration) -> Result<(f64, f64), Error> {
+        let stop = AtomicBool::new(false);
+        let sent = AtomicU64::new(0);
+        let socket = PacketSocket::open(&self.vm, "eth0")?;
+        let frames: Vec<Vec<u8>> = self.talks.iter().map(|t| t.frame(&[0; 18])).collect();
+        std::thread::scope(|s| {
+            // LACP needs an answer; what it delivers is counted by the kernel.
+            s.spawn(|| self.fabric.run(&stop, |_, _| {}));
+            s.spawn(|| {
+                for f in frames.iter().cycle() {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    if socket.send(f).is_ok() {
+                        sent.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+            let measured = (|| {
+                let begin = self.received()?;
+                let limit = Duration::from_secs(15);
+                wait_for("packets", limit, Duration::from_millis(50), || {
+                    self.received().is_ok_and(|n| n > begin + 1000)
+                })?;
+                // Flows are being installed: that is not what is measured.
+                std::thread::sleep(Duration::from_secs(2));
+                let (s0, r0, t0) = (sent.load(Ordering::Relaxed), self.received()?, Instant::now());
+                std::thread::sleep(time);
+                let (s1, r1, t1) = (sent.load(Ordering::Relaxed), self.received()?, t0.elapsed());
+                let rate = |a: u64, b: u64| (b - a) as f64 / t1.as_secs_f64();
+                Ok((rate(s0, s1), rate(r0, r1)))
+            })();
+            stop.store(true, Ordering::Relaxed);
+            measured
+        })
+    }
+
+    /// Packets lost, and the gap, when the link that carries most is cut.
+    fn failover(&self, o: &Options) -> Result<(u64, Duration), Error> {
+        let socket = PacketSocket::open(&self.vm, "eth0")?;
+        for t in self.talks.iter().take(32) {
+            let _ = socket.send(&frame::gratuitous_arp(t.src_mac, t.src_ip, None));
+        }
+        let start = Instant::now();
+        let traffic = Traffic::start(&self.fabric, socket, self.talks.clone(), o.rate, start);
+        let tail = Duration::from_millis(300);
+        // Every flow once at least, and calm.
+        let round = Duration::from_secs_f64(self.talks.len() as f64 / f64::from(o.rate));
+        std::thread::sleep(round + Duration::from_secs(1));
+        wait_for("traffic without loss", Duration::from_secs(20), tail, || {
+            let to = traffic.now() - tail;
+            let s = traffic.up.stretch(to - tail, to);
+            s.sent > 0 && s.lost == 0
+        })?;
+        let now = traffic.now();
+        let n = traffic.up.spread(now - tail, now, LINKS);
+        let busier = if n[1] > n[0] { 1 } else { 0 };
+        let at = traffic.now();
+        self.fabric.set_link(busier, false)?;
+        std::thread::sleep(Duration::from_secs(2));
+        let s = traffic.up.stretch(at, traffic.now() - tail);
+        drop(traffic);
+        self.fabric.set_link(busier, true)?;
+        Ok((s.lost, s.gap.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,5 @@
+//! `braid-bench`: see [`utilities::bench`].
+
+fn main() -> std::process::ExitCode {
+    utilities::bench::main()
+}
