@@ -407,6 +407,8 @@ impl Daemon {
             let context = self.context.clone();
             self.switch.clear(&parts(&context));
         }
+        // The next daemon needs their names at once; other ports forward until the end.
+        self.switch.close_own_devices(&*self.context.datapath);
         self.context.links.stop();
         self.context.revalidator.stop();
         for thread in self.threads.drain(..) {

@@ -133,6 +133,16 @@ impl Switch {
         self.apply(&Desired::default(), parts);
     }
 
+    /// Closes the devices that the switch itself has made, which ends them.
+    pub fn close_own_devices(&mut self, datapath: &dyn Datapath) {
+        for a in self.attached.values() {
+            if let (DeviceKind::Internal | DeviceKind::Tap, Some(port_no)) = (&a.kind, a.port_no) {
+                // It has gone already.
+                let _ = datapath.port_del(port_no);
+            }
+        }
+    }
+
     /// Takes out what is not wanted any more, or not like that. The datapath ports are closed
     /// later, except where the name is needed at once.
     fn detach(
