@@ -2,6 +2,8 @@
 
 use crate::log::Module;
 
+pub use runtime::modules::{DAEMON, JSONRPC, UNIXCTL};
+
 pub static BRIDGE: Module = Module::new("bridge");
 pub static BOND: Module = Module::new("bond");
 pub static LACP: Module = Module::new("lacp");
@@ -10,9 +12,6 @@ pub static OFPROTO: Module = Module::new("ofproto_dpif");
 pub static RECONNECT: Module = Module::new("reconnect");
 pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
-pub static UNIXCTL: Module = Module::new("unixctl");
-pub static JSONRPC: Module = Module::new("jsonrpc");
-pub static DAEMON: Module = Module::new("daemon_unix");
 
 /// All of them, for `log::register`.
 pub static ALL: &[&Module] = &[

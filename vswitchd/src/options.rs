@@ -6,16 +6,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
+use runtime::cli::{self, flag, optional, value};
 
 use crate::daemon::Daemonize;
 
+pub use runtime::cli::{Dirs, LogOptions, OVS_VERSION, TlsOptions, UsageError};
+
 /// What the program is called in logs, pidfiles and control sockets.
 pub const PROGRAM: &str = "ovs-vswitchd";
-
-/// The release of Open vSwitch that we answer for. Hypervisors' and distributions' scripts take
-/// the last word of the line with "Open vSwitch" in it.
-pub const OVS_VERSION: &str = "3.1.0";
 
 /// What the command line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,80 +51,8 @@ pub enum Dummy {
     System,
 }
 
-/// Where logs go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogOptions {
-    /// `-v`, `--verbose`, in order; `None` = without a value.
-    pub verbose: Vec<Option<String>>,
-    pub file: Option<PathBuf>,
-    pub syslog_method: Option<String>,
-    pub syslog_target: Option<String>,
-}
-
-/// `--private-key` and the like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsOptions {
-    pub private_key: Option<PathBuf>,
-    pub certificate: Option<PathBuf>,
-    pub ca_cert: Option<PathBuf>,
-    pub peer_ca_cert: Option<PathBuf>,
-    pub bootstrap_ca_cert: Option<PathBuf>,
-}
-
-/// Directories, from the environment or Debian's defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dirs {
-    /// `OVS_RUNDIR`: sockets and pidfiles.
-    pub run: PathBuf,
-    /// `OVS_LOGDIR`.
-    pub log: PathBuf,
-    /// `OVS_DBDIR`.
-    pub db: PathBuf,
-    /// `OVS_SYSCONFDIR`.
-    pub sysconf: PathBuf,
-}
-
-impl Dirs {
-    pub fn from_env() -> Dirs {
-        Dirs::from_lookup(|name| std::env::var_os(name))
-    }
-
-    /// An empty value counts as none.
-    fn from_lookup(get: impl Fn(&str) -> Option<OsString>) -> Dirs {
-        let set = |name: &str| get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let sysconf = set("OVS_SYSCONFDIR");
-        Dirs {
-            run: set("OVS_RUNDIR").unwrap_or_else(|| "/var/run/openvswitch".into()),
-            log: set("OVS_LOGDIR").unwrap_or_else(|| "/var/log/openvswitch".into()),
-            db: set("OVS_DBDIR").unwrap_or_else(|| match &sysconf {
-                Some(d) => d.join("openvswitch"),
-                None => "/etc/openvswitch".into(),
-            }),
-            sysconf: sysconf.unwrap_or_else(|| "/etc".into()),
-        }
-    }
-}
-
 /// What the command line asks for.
-#[derive(Debug)]
-pub enum Parsed {
-    Run(Box<Options>),
-    /// `--help`, `--version`: print this and exit with status 0.
-    Print(String),
-}
-
-/// The command line is wrong; the text names the option. Print it and exit with status 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(String);
-
-/// The text of `--version`. No later line contains "Open vSwitch": scripts look for that.
-pub fn version_text() -> String {
-    format!(
-        "{PROGRAM} (Open vSwitch) {OVS_VERSION}\nBraid {} (a replacement in Rust)\n",
-        env!("CARGO_PKG_VERSION")
-    )
-}
+pub type Parsed = cli::Parsed<Options>;
 
 impl Options {
     /// Parses a command line, the program's name first.
@@ -134,132 +61,40 @@ impl Options {
         I: IntoIterator<Item = T>,
         T: Into<OsString>,
     {
-        let matches = match command(dirs).try_get_matches_from(getopt_style(args)) {
-            Ok(m) => m,
-            Err(e) if e.exit_code() == 0 => return Ok(Parsed::Print(e.to_string())),
-            Err(e) => {
-                let text = e.to_string();
-                let text = text.strip_prefix("error: ").unwrap_or(&text);
-                return Err(UsageError(text.trim_end().to_owned()));
-            }
-        };
-        if matches.get_flag("version") {
-            return Ok(Parsed::Print(version_text()));
+        match cli::parse(command(dirs), args)? {
+            cli::Parsed::Run(m) => options(&m, dirs).map(|o| Parsed::Run(Box::new(o))),
+            cli::Parsed::Print(text) => Ok(Parsed::Print(text)),
         }
-        options(&matches, dirs).map(|o| Parsed::Run(Box::new(o)))
     }
 
     /// Where the control socket is to be, `None` for `--unixctl=none`. Ask after the last fork:
     /// the default has the process's number in it.
     pub fn unixctl_path(&self, dirs: &Dirs) -> Option<PathBuf> {
-        match self.unixctl.as_deref() {
-            Some("none") => None,
-            Some(path) => Some(dirs.run.join(path)),
-            None => Some(dirs.run.join(format!("{PROGRAM}.{}.ctl", std::process::id()))),
-        }
+        dirs.unixctl(PROGRAM, self.unixctl.as_deref())
     }
 }
 
-/// getopt_long(3) takes `-vSPEC`; clap would want `-v=SPEC` of an optional value.
-fn getopt_style<I, T>(args: I) -> Vec<OsString>
-where
-    I: IntoIterator<Item = T>,
-    T: Into<OsString>,
-{
-    let mut plain = false;
-    let rewrite = |arg: T| {
-        let arg: OsString = arg.into();
-        plain |= arg == "--";
-        match arg.to_str().and_then(|a| a.strip_prefix("-v")) {
-            Some(spec) if !plain && !spec.is_empty() => format!("--verbose={spec}").into(),
-            _ => arg,
-        }
-    };
-    args.into_iter().map(rewrite).collect()
-}
-
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    // Given twice is as good as once, as with getopt.
-    Arg::new(name).long(name).action(ArgAction::SetTrue).overrides_with(name).help(help)
-}
-
-fn value(name: &'static str, what: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).value_name(what).overrides_with(name).help(help)
-}
-
-/// `--name` or `--name=VALUE`; without a value it reads as empty.
-fn optional(name: &'static str, what: &'static str, help: impl Into<String>) -> Arg {
-    value(name, what, "")
-        .num_args(0..=1)
-        .require_equals(true)
-        .default_missing_value("")
-        .help(help.into())
-}
-
 fn command(dirs: &Dirs) -> Command {
-    let (run, log) = (dirs.run.display(), dirs.log.display());
-    Command::new(PROGRAM)
+    let command = Command::new(PROGRAM)
         .about(format!(
             "{PROGRAM}: Open vSwitch daemon\nDATABASE is a socket on which ovsdb-server is \
-             listening (default: \"unix:{run}/db.sock\")"
+             listening (default: \"unix:{}/db.sock\")",
+            dirs.run.display()
         ))
-        .infer_long_args(true)
-        .disable_version_flag(true)
-        .next_line_help(false)
-        .arg(Arg::new("database").value_name("DATABASE").num_args(0..))
-        .next_help_heading("Daemon options")
-        .args([
-            flag("detach", "run in background as daemon"),
-            flag("monitor", "creates a process to monitor this daemon"),
-            value("user", "USER[:GROUP]", "changes the effective daemon user:group"),
-            flag("no-chdir", "do not chdir to '/'"),
-            optional("pidfile", "FILE", format!("create pidfile (default: {run}/{PROGRAM}.pid)")),
-            flag("overwrite-pidfile", "with --pidfile, start even if already running"),
-            flag("no-self-confinement", "accepted; there is no such confinement here"),
-        ])
-        .next_help_heading("Logging options")
-        .args([
-            Arg::new("verbose")
-                .short('v')
-                .long("verbose")
-                .value_name("SPEC")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("")
-                .action(ArgAction::Append)
-                .help("set logging levels (no SPEC: maximum verbosity)"),
-            optional("log-file", "FILE", format!("log to FILE (default: {log}/{PROGRAM}.log)")),
-            value("syslog-method", "METHOD", "libc, null, unix:FILE or udp:IP:PORT"),
-            value("syslog-target", "HOST:PORT", "also send syslog msgs to HOST:PORT via UDP"),
-        ])
-        .next_help_heading("PKI configuration (to use SSL)")
-        .args([
-            value("private-key", "FILE", "file with private key").short('p'),
-            value("certificate", "FILE", "file with certificate for private key").short('c'),
-            value("ca-cert", "FILE", "file with peer CA certificate").short('C'),
-            value("peer-ca-cert", "FILE", "file with CA certificate to send to peers"),
-            value("bootstrap-ca-cert", "FILE", "file with peer CA certificate to read or create"),
-            value("ssl-protocols", "PROTOS", "list of SSL protocols to enable"),
-            value("ssl-ciphers", "CIPHERS", "list of SSL ciphers to enable"),
-            value("ssl-ciphersuites", "SUITES", "list of TLS 1.3 ciphersuites to enable"),
-        ])
-        .next_help_heading("Other options")
-        .args([
-            value("unixctl", "SOCKET", "override default control socket name"),
-            flag("mlockall", "keep all memory resident"),
-            optional("enable-dummy", "ARG", "dummy devices: for tests").hide(true),
-            flag("disable-system", "use no existing devices").hide(true),
-            flag("disable-system-route", "follow no routes of the system").hide(true),
-            optional("dpdk", "ARG", "refused").hide(true),
-            value("dummy-numa", "CONFIG", "accepted").hide(true),
-            flag("hw-rawio-access", "accepted").hide(true),
-            flag("version", "display version information").short('V'),
-        ])
+        .arg(Arg::new("database").value_name("DATABASE").num_args(0..));
+    cli::add_common(command, dirs).args([
+        flag("mlockall", "keep all memory resident"),
+        optional("enable-dummy", "ARG", "dummy devices: for tests").hide(true),
+        flag("disable-system", "use no existing devices").hide(true),
+        flag("disable-system-route", "follow no routes of the system").hide(true),
+        optional("dpdk", "ARG", "refused").hide(true),
+        value("dummy-numa", "CONFIG", "accepted").hide(true),
+        flag("hw-rawio-access", "accepted").hide(true),
+    ])
 }
 
 fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     let text = |name: &str| m.get_one::<String>(name).cloned();
-    let path = |name: &str| text(name).map(PathBuf::from);
     if m.contains_id("dpdk") {
         return Err(UsageError(
             "--dpdk: DPDK is not supported; devices are used through the kernel".into(),
@@ -286,62 +121,24 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
             )));
         }
     };
-    let or_default = |name: &str, dir: &std::path::Path, suffix: &str| {
-        text(name).map(|f| match f.as_str() {
-            "" => dir.join(format!("{PROGRAM}.{suffix}")),
-            f => dir.join(f),
-        })
-    };
-    let mut ignored = Vec::new();
-    for (name, why) in [
-        ("ssl-protocols", "TLS 1.2 and 1.3 are always enabled, older ones never"),
-        ("ssl-ciphers", "the TLS library's own list is used"),
-        ("ssl-ciphersuites", "the TLS library's own list is used"),
-        ("dummy-numa", "there are no NUMA nodes to pretend"),
-    ] {
-        if m.contains_id(name) {
-            ignored.push(format!("--{name} has no effect: {why}"));
-        }
+    let mut ignored = cli::without_effect(m);
+    if m.contains_id("dummy-numa") {
+        ignored.push("--dummy-numa has no effect: there are no NUMA nodes to pretend".into());
     }
     if m.get_flag("hw-rawio-access") {
         ignored.push("--hw-rawio-access has no effect: no driver requires CAP_SYS_RAWIO".into());
     }
     Ok(Options {
         database,
-        daemon: Daemonize {
-            detach: m.get_flag("detach"),
-            no_chdir: m.get_flag("no-chdir"),
-            monitor: m.get_flag("monitor"),
-            pidfile: or_default("pidfile", &dirs.run, "pid"),
-            overwrite_pidfile: m.get_flag("overwrite-pidfile"),
-            user: text("user"),
-        },
+        daemon: cli::daemonize(m, PROGRAM, dirs),
         unixctl: text("unixctl"),
         dummy,
         disable_system: m.get_flag("disable-system"),
         disable_system_route: m.get_flag("disable-system-route"),
         mlockall: m.get_flag("mlockall"),
-        log: LogOptions {
-            verbose: m
-                .get_many::<String>("verbose")
-                .map(|all| all.map(|v| Some(v.clone()).filter(|v| !v.is_empty())).collect())
-                .unwrap_or_default(),
-            // Relative names are the current directory's, as upstream.
-            file: text("log-file").map(|f| match f.as_str() {
-                "" => dirs.log.join(format!("{PROGRAM}.log")),
-                f => std::env::current_dir().unwrap_or_default().join(f),
-            }),
-            syslog_method: text("syslog-method"),
-            syslog_target: text("syslog-target"),
-        },
+        log: cli::log_options(m, PROGRAM, dirs),
         ignored,
-        tls: TlsOptions {
-            private_key: path("private-key"),
-            certificate: path("certificate"),
-            ca_cert: path("ca-cert"),
-            peer_ca_cert: path("peer-ca-cert"),
-            bootstrap_ca_cert: path("bootstrap-ca-cert"),
-        },
+        tls: cli::tls_options(m),
     })
 }
 

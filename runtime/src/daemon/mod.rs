@@ -1,7 +1,7 @@
 //! Becoming a daemon: user, background, supervisor, pidfile, signals.
 //!
 //! ```no_run
-//! # use vswitchd::daemon::{self, Daemonize};
+//! # use runtime::daemon::{self, Daemonize};
 //! # fn main() -> Result<(), daemon::DaemonError> {
 //! # let options = Daemonize::default();
 //! // Before any thread exists. With --detach the caller's process stays behind and exits when

@@ -58,7 +58,8 @@ pub fn init(program: &str) {
     module::register(&[&VLOG, &super::drain::OTHER]);
 }
 
-pub(super) fn program() -> &'static str {
+/// What [`init`] was told.
+pub fn program() -> &'static str {
     PROGRAM.get().map_or("braid", String::as_str)
 }
 

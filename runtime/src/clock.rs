@@ -8,7 +8,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use vswitchd::clock::Clock;
+//! # use runtime::clock::Clock;
 //! # let clock = Clock::new();
 //! # let next_deadline = || None;
 //! # let sleep_at_most = |_: Option<std::time::Duration>| {};

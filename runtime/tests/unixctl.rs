@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 use proptest::prelude::*;
+use runtime::clock::Clock;
+use runtime::unixctl::builtin::{self, Hooks};
+use runtime::unixctl::{Commands, Pending, Reply, Server};
 use serde::Serialize;
 use serde_json::{Value, json};
-use vswitchd::clock::Clock;
-use vswitchd::unixctl::builtin::{self, Hooks};
-use vswitchd::unixctl::{Commands, Pending, Reply, Server};
 
 /// What handlers work on.
 #[derive(Default)]
@@ -205,7 +205,8 @@ fn ovs_appctl() {
         eprintln!("\n*** SKIPPED: no ovs-appctl here; apt-get install openvswitch-common ***\n");
         return;
     }
-    vswitchd::log::register(vswitchd::modules::ALL);
+    runtime::log::init("ovs-vswitchd");
+    runtime::log::register(runtime::modules::ALL);
     let mut d = Daemon::start();
     let good = |args: &[&str], want: &str| {
         let o = d.appctl(args);

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
+use clap::Command as Cli;
 use mio::{Events, Poll, Token};
-use vswitchd::daemon::{self, Signal, Signals};
-use vswitchd::log::{self, Module};
-use vswitchd::options::{Dirs, Options, PROGRAM, Parsed};
+use runtime::cli::{self, Dirs, Parsed};
+use runtime::daemon::{self, Signal, Signals};
+use runtime::log::{self, Module};
+
+/// What the daemon is called.
+const PROGRAM: &str = "ovs-vswitchd";
 
 static LOG: Module = Module::new("test");
 
@@ -47,14 +51,12 @@ fn be_daemon(role: &str) -> ExitCode {
     log::init(PROGRAM);
     log::register(&[&LOG]);
     let dirs = Dirs::from_env();
-    let options = match Options::parse(std::env::args_os(), &dirs) {
+    let options = match cli::parse(cli::add_common(Cli::new(PROGRAM), &dirs), std::env::args_os()) {
         Ok(Parsed::Run(o)) => o,
         other => panic!("{other:?}"),
     };
-    if let Some(f) = &options.log.file {
-        log::set_file(f).unwrap();
-    }
-    let ready = match daemon::start(&options.daemon) {
+    cli::log_options(&options, PROGRAM, &dirs).apply().unwrap();
+    let ready = match daemon::start(&cli::daemonize(&options, PROGRAM, &dirs)) {
         Ok(r) => r,
         Err(e) => {
             eprintln!("{PROGRAM}: {e}");
@@ -72,7 +74,7 @@ fn be_daemon(role: &str) -> ExitCode {
     let mut poll = Poll::new().unwrap();
     let mut signals = Signals::new(poll.registry(), Token(0)).unwrap();
     let mut pidfile = ready.ready();
-    vswitchd::info!(LOG, "ready");
+    runtime::info!(LOG, "ready");
     if role == "panic" {
         let _ = std::thread::Builder::new()
             .name("links".into())
@@ -90,7 +92,7 @@ fn be_daemon(role: &str) -> ExitCode {
             match s {
                 Signal::ReopenLog => log::reopen_file().unwrap().unwrap(),
                 Signal::Exit(signal) => {
-                    vswitchd::info!(LOG, "leaving");
+                    runtime::info!(LOG, "leaving");
                     drop(pidfile.take());
                     log::flush();
                     Signals::die_of(signal);

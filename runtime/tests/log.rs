@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use vswitchd::log::{self, Destination, Level, Module, RateLimit};
+use runtime::log::{self, Destination, Level, Module, RateLimit};
 
 static BOND: Module = Module::new("bond");
 static LACP: Module = Module::new("lacp");
@@ -52,12 +52,12 @@ fn everything() {
     log::set_file(&file).unwrap();
     assert!(BOND.enabled(Level::Info) && !BOND.enabled(Level::Dbg));
     log::set_from_spec("PATTERN:file:%c%T|%p|%m").unwrap();
-    vswitchd::info!(BOND, "one {}", 1);
-    vswitchd::dbg!(BOND, "not shown {}", not_evaluated());
+    runtime::info!(BOND, "one {}", 1);
+    runtime::dbg!(BOND, "not shown {}", not_evaluated());
     // Words in any order and case; only that module.
     log::set_from_spec("Dbg,FILE bond").unwrap();
-    vswitchd::dbg!(BOND, "two");
-    vswitchd::dbg!(LACP, "not shown");
+    runtime::dbg!(BOND, "two");
+    runtime::dbg!(LACP, "not shown");
     assert_eq!(
         (BOND.level(Destination::File), BOND.level(Destination::Console)),
         (Level::Dbg, Level::Off)
@@ -79,19 +79,19 @@ fn everything() {
     log::start_writer().unwrap();
     std::thread::Builder::new()
         .name("links3".into())
-        .spawn(|| vswitchd::warn!(LACP, "three\n"))
+        .spawn(|| runtime::warn!(LACP, "three\n"))
         .unwrap()
         .join()
         .unwrap();
     for i in 0..4 {
-        vswitchd::warn_rl!(LACP, RL, "limited {i}");
+        runtime::warn_rl!(LACP, RL, "limited {i}");
     }
     log::set_rate_limits(&["lacp".into()], false).unwrap();
     assert!(
         log::levels()
             .contains("lacp               OFF        OFF       INFO    (rate limiting disabled)\n")
     );
-    vswitchd::warn_rl!(LACP, RL, "unlimited");
+    runtime::warn_rl!(LACP, RL, "unlimited");
     assert_eq!(log::set_rate_limits(&["nosuch".into()], true), Err("unknown module"));
     slog::warn!(log::slog_root(), # "bond", "from slog"; "key" => 5);
     slog::warn!(log::slog_root(), "no tag");
@@ -114,7 +114,7 @@ fn everything() {
     log::close_file();
     assert!(!BOND.enabled(Level::Info));
     assert_eq!(log::file_name().as_deref(), Some(file.as_path()));
-    vswitchd::info!(BOND, "lost");
+    runtime::info!(BOND, "lost");
     log::reopen_file().unwrap().unwrap();
     log::flush();
     assert!(text().ends_with(&format!("vlog|INFO|opened log file {}\n", file.display())));
@@ -129,7 +129,7 @@ fn everything() {
     let t = Instant::now();
     let long = "x".repeat(200);
     for i in 0..20_000 {
-        vswitchd::info!(BOND, "{i} {long}");
+        runtime::info!(BOND, "{i} {long}");
     }
     assert!(t.elapsed() < Duration::from_secs(4), "{:?}", t.elapsed());
     assert!(log::dropped() > 0);
@@ -148,7 +148,7 @@ fn everything() {
     });
     log::flush();
     // One more line lets the writer see that there is room again.
-    vswitchd::info!(BOND, "after");
+    runtime::info!(BOND, "after");
     t.join().unwrap();
     fs::remove_dir_all(&dir).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Named counters of events, and their rates.
 //!
 //! ```
-//! use vswitchd::coverage::{self, Counter};
+//! use runtime::coverage::{self, Counter};
 //! static RECONFIGURED: Counter = Counter::new("bridge_reconfigure");
 //! coverage::register(&[&RECONFIGURED]);
 //! RECONFIGURED.add(1); // Any thread; one relaxed addition.

@@ -1,15 +1,15 @@
 //! Logging, in the shape and with the controls of Open vSwitch's `vlog`.
 //!
 //! ```no_run
-//! use vswitchd::log::{self, Module, RateLimit};
+//! use runtime::log::{self, Module, RateLimit};
 //!
 //! static LOG: Module = Module::new("bond");
 //! static RL: RateLimit = RateLimit::new(5, 1); // 5 a minute, bursts of 1.
 //!
 //! log::register(&[&LOG]); // Early in main, so that `vlog/list` and `-v` know the name.
 //! let (name, why) = ("bond0", "carrier lost");
-//! vswitchd::info!(LOG, "{name}: link state down");
-//! vswitchd::warn_rl!(LOG, RL, "{name}: {why}");
+//! runtime::info!(LOG, "{name}: link state down");
+//! runtime::warn_rl!(LOG, RL, "{name}: {why}");
 //! ```
 //!
 //! Macros: `emer!`, `err!`, `warn!`, `info!`, `dbg!`, and with `_rl` the rate-limited ones. A
@@ -46,7 +46,7 @@ pub use level::{Destination, Level};
 pub use limit::RateLimit;
 pub use module::{Module, register};
 pub use sink::{
-    close_file, dropped, file_name, flush, init, reopen_file, set_file, set_syslog_method,
+    close_file, dropped, file_name, flush, init, program, reopen_file, set_file, set_syslog_method,
     set_syslog_target, start_writer,
 };
 pub use syslog::SyslogError;

@@ -67,8 +67,8 @@ pub struct Version {
 impl Default for Version {
     fn default() -> Version {
         Version {
-            program: crate::options::PROGRAM,
-            open_vswitch: crate::options::OVS_VERSION,
+            program: crate::log::program(),
+            open_vswitch: crate::cli::OVS_VERSION,
             braid: env!("CARGO_PKG_VERSION"),
         }
     }

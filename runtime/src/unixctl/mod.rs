@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use vswitchd::unixctl::{Commands, Reply, Server};
+//! # use runtime::unixctl::{Commands, Reply, Server};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! struct Daemon; // What handlers work on: the main thread's state.
 //! # let poll = mio::Poll::new()?;

@@ -1,0 +1,13 @@
+//! What every daemon of ours needs: command line, daemonizing, log, clock, control socket.
+//!
+//! Below the daemons (`ovs-vswitchd`, `ovsdb-server`) and above `wire`, whose `Time` the clock
+//! hands out, and `ovsdb`, whose JSON-RPC framing the control socket speaks. Nothing in here knows
+//! what a switch is or what a database holds.
+
+pub mod cli;
+pub mod clock;
+pub mod coverage;
+pub mod daemon;
+pub mod log;
+pub mod modules;
+pub mod unixctl;
