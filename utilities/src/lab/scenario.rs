@@ -6,7 +6,7 @@ use super::bed::{Bed, LINKS};
 use super::log::Tail;
 use super::options::{Mode, Options};
 use super::pause;
-use super::report::{Report, Step};
+use super::report::{Loss, Report, Step};
 use super::timeline::{Timeline, Who};
 use crate::testbed::Error;
 
@@ -86,8 +86,12 @@ impl Scenario<'_> {
     /// Closes a step that began at `from`: what was lost, what was said.
     fn close(&mut self, name: &'static str, from: Duration, failure: Option<String>) {
         let to = self.now().saturating_sub(IN_FLIGHT);
-        let up = self.bed.traffic.up.stretch(from, to).into();
-        let down = self.bed.traffic.down.stretch(from, to).into();
+        let up: Loss = self.bed.traffic.up.stretch(from, to).into();
+        let down: Loss = self.bed.traffic.down.stretch(from, to).into();
+        let much = |l: Loss| l.lost * 20 > l.sent;
+        let failure = failure.or_else(|| {
+            (much(up) || much(down)).then(|| "more than a twentieth of the packets was lost".into())
+        });
         if let Some(f) = &failure {
             self.line.say(Who::Lab, format!("NOT AS IT SHOULD BE: {f}"));
         }
