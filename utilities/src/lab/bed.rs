@@ -14,6 +14,7 @@ use wire::EthAddr;
 
 use super::options::{Mode, Options, Vm};
 use super::timeline::{Timeline, Who};
+use crate::testbed::carrier::Watch;
 use crate::testbed::fabric::Fabric;
 use crate::testbed::frame::Udp;
 use crate::testbed::traffic::Traffic;
@@ -27,6 +28,7 @@ const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
 pub(super) struct Bed {
     pub(super) traffic: Traffic,
+    pub(super) carrier: Watch,
     pub(super) fabric: Arc<Fabric>,
     pub(super) switch: Switch,
     _vm: Arc<Netns>,
@@ -122,7 +124,8 @@ impl Bed {
         };
         let talks = conversations(o.mode);
         let traffic = Traffic::start(&fabric, vm_socket, talks, o.rate, line.start());
-        Ok(Bed { traffic, fabric, switch, _vm: vm })
+        let carrier = Watch::new(switch.namespace(), line.start())?;
+        Ok(Bed { traffic, carrier, fabric, switch, _vm: vm })
     }
 }
 

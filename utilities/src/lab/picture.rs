@@ -16,7 +16,9 @@ pub(super) fn print(o: &Options, daemon: &Daemon, privileges: Privileges, wanted
         Privileges::Root => "as root",
         Privileges::UserNamespace => "in a user namespace of its own",
     };
-    anstream::println!("{bold}braid-lab{bold:#}, {as_whom}, with {}", daemon.path().display());
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = daemon.path().strip_prefix(&here).unwrap_or(daemon.path());
+    anstream::println!("{bold}braid-lab{bold:#}, {as_whom}, with {}", path.display());
     let vm = match o.vm {
         Vm::Veth => "vm ─ eth0 ──── vnet0 ─ br0",
         Vm::Internal => "vm ─────────── vm0 ─── br0",

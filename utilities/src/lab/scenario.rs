@@ -96,6 +96,12 @@ impl Scenario<'_> {
             self.line.say(Who::Lab, format!("NOT AS IT SHOULD BE: {f}"));
         }
         self.steps.push(Step { name, up, down, failure });
+        for c in self.bed.carrier.news() {
+            if c.link.starts_with("nic") {
+                let what = if c.up { "has carrier" } else { "has lost its carrier" };
+                self.line.at(c.at, Who::Kernel, format!("{} {what}", c.link));
+            }
+        }
         self.line.logged(from, self.tail.news());
         self.line.flush();
     }
@@ -141,11 +147,7 @@ impl Scenario<'_> {
         self.line.heading("Failover");
         let at = self.now();
         self.bed.fabric.set_link(link, false)?;
-        self.line.at(
-            at,
-            Who::Lab,
-            format!("link {link} cut at the far end: nic{link} loses its carrier"),
-        );
+        self.line.at(at, Who::Lab, format!("link {link} cut at the far end"));
         let well = self.wait(LIMIT, |s| s.calm(at))?;
         let failure =
             if !well { Some(format!("traffic did not move to nic{other}")) } else { None };

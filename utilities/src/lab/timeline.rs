@@ -12,6 +12,8 @@ use super::log::Line;
 pub enum Who {
     /// The lab did it.
     Lab,
+    /// The kernel told of it, to us as to the daemon.
+    Kernel,
     /// The daemon logged it.
     Daemon,
     /// The stream showed it.
@@ -22,6 +24,7 @@ impl Who {
     fn name(self) -> &'static str {
         match self {
             Who::Lab => "lab",
+            Who::Kernel => "kernel",
             Who::Daemon => "daemon",
             Who::Traffic => "traffic",
         }
@@ -30,6 +33,7 @@ impl Who {
     fn style(self) -> Style {
         match self {
             Who::Lab => AnsiColor::Yellow.on_default(),
+            Who::Kernel => AnsiColor::Magenta.on_default(),
             Who::Daemon => AnsiColor::Cyan.on_default(),
             Who::Traffic => AnsiColor::Green.on_default().bold(),
         }

@@ -5,6 +5,7 @@
 //! descriptor; children get `SIGKILL` when this process ends, however it ends; and a watcher
 //! removes the folder that their files were in.
 
+pub mod carrier;
 pub mod daemon;
 pub mod error;
 pub mod fabric;
