@@ -79,8 +79,8 @@ impl Bed {
         line.say(
             Who::Lab,
             format!(
-                "ovs-vswitchd runs ({}), {:.0} ms after its start with ovsdb-server",
-                version.lines().next().unwrap_or_default().trim(),
+                "the daemon runs ({}), {:.0} ms after its start with ovsdb-server",
+                version.trim().lines().collect::<Vec<_>>().join(", "),
                 started.elapsed().as_secs_f64() * 1e3
             ),
         );

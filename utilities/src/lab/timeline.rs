@@ -100,7 +100,11 @@ impl Timeline {
                 }
                 text += &format!(" and {} shifts more", shifts - 1);
             }
-            self.at(l.at.saturating_sub(self.wall).max(from), Who::Daemon, text);
+            let at = l.at.saturating_sub(self.wall).max(from);
+            let cause = self.waiting.iter().find(|e| {
+                e.who == Who::Kernel && e.at >= at && e.at - at < Duration::from_millis(1)
+            });
+            self.at(cause.map_or(at, |e| e.at), Who::Daemon, text);
         }
     }
 
