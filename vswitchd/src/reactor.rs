@@ -428,7 +428,7 @@ impl Daemon {
 
 fn parts(context: &Context) -> Parts<'_> {
     Parts {
-        datapath: &*context.datapath,
+        datapath: &context.datapath,
         links: &context.links,
         ofproto: &context.ofproto,
         now: context.clock.now(),

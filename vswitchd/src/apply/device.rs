@@ -1,5 +1,7 @@
 //! Opening one device.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bond::MemberId;
 use datapath::PortNo;
 use netdev::PacketIo;
@@ -56,6 +58,43 @@ pub(super) struct Opened {
     pub(super) io: Option<Box<dyn PacketIo>>,
     pub(super) link: LinkInfo,
     pub(super) dummy: Option<DummyPort>,
+}
+
+/// Threads that open devices at the same time.
+const OPENERS: usize = 16;
+
+/// Opens devices, by name. The kernel takes milliseconds over each, most of them waiting, so that
+/// many are opened side by side.
+pub(super) fn open_all<'a>(
+    wanted: Vec<&'a WantIface>,
+) -> BTreeMap<&'a str, Result<Opened, String>> {
+    let mut seen = BTreeSet::new();
+    let wanted: Vec<&WantIface> =
+        wanted.into_iter().filter(|w| seen.insert(w.name.as_str())).collect();
+    let one = |w: &&'a WantIface| (w.name.as_str(), open(w));
+    let share = wanted.len() / OPENERS + 1;
+    if wanted.len() < 4 {
+        return wanted.iter().map(one).collect();
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = wanted
+            .chunks(share)
+            .map(|part| {
+                let work = move || part.iter().map(one).collect::<Vec<_>>();
+                let thread = std::thread::Builder::new().name("opener".to_owned());
+                thread.spawn_scoped(scope, work).map_err(|_| part)
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| match thread.map(|t| t.join()) {
+                Ok(Ok(opened)) => opened,
+                // No thread to be had, or one that failed: here, then.
+                Err(part) => part.iter().map(one).collect(),
+                Ok(Err(_)) => Vec::new(),
+            })
+            .collect()
+    })
 }
 
 /// Opens the device. The error is what `Interface.error` shows.

@@ -36,7 +36,7 @@ use crate::modules::BRIDGE;
 
 /// The parts that a configuration is applied to.
 pub struct Parts<'a> {
-    pub datapath: &'a dyn Datapath,
+    pub datapath: &'a Arc<dyn Datapath>,
     pub links: &'a Links,
     pub ofproto: &'a ofproto::Switch,
     pub now: Time,
@@ -110,8 +110,12 @@ impl Switch {
         // Numbers asked for are given out first.
         let (asked, rest): (Vec<_>, Vec<_>) =
             ordered(desired).into_iter().partition(|w| w.iface.ofport_request.is_some());
-        for want in asked.into_iter().chain(rest) {
-            self.attach(&want, parts, &doomed);
+        let all = || asked.iter().chain(&rest);
+        let new = all().filter(|w| !self.attached.contains_key(&w.iface.name));
+        let mut opened = device::open_all(new.map(|w| w.iface).collect());
+        for want in all() {
+            let opened = opened.remove(want.iface.name.as_str());
+            self.attach(want, opened, parts, &doomed);
         }
         self.addresses(desired);
         self.mtus(desired);
@@ -120,9 +124,7 @@ impl Switch {
             crate::err!(BRIDGE, "the links thread does not answer");
         }
         parts.ofproto.configure(parts.now, self.switch_config(desired));
-        for (name, port_no) in doomed {
-            self.close(&name, port_no, parts);
-        }
+        self.close_all(doomed, parts);
         self.forget_bonds(desired, parts);
         self.applied = Some(desired.clone());
     }
@@ -145,11 +147,7 @@ impl Switch {
 
     /// Takes out what is not wanted any more, or not like that. The datapath ports are closed
     /// later, except where the name is needed at once.
-    fn detach(
-        &mut self,
-        wanted: &BTreeMap<&str, Want<'_>>,
-        parts: &Parts<'_>,
-    ) -> Vec<(String, PortNo)> {
+    fn detach(&mut self, wanted: &BTreeMap<&str, Want<'_>>, parts: &Parts<'_>) -> Vec<Doomed> {
         let mut doomed = Vec::new();
         let gone: Vec<String> = self
             .attached
@@ -172,7 +170,7 @@ impl Switch {
                 if wanted.contains_key(name.as_str()) {
                     self.close(&name, port_no, parts);
                 } else {
-                    doomed.push((name, port_no));
+                    doomed.push(Doomed { name, port_no, own: a.kind != DeviceKind::System });
                 }
             }
         }
@@ -184,6 +182,36 @@ impl Switch {
             crate::warn!(BRIDGE, "interface {name}: cannot remove datapath port ({e})");
         }
         self.quarantine.insert(port_no, parts.now);
+    }
+
+    /// Closes what is not wanted any more. The kernel takes tens of milliseconds to close a packet
+    /// socket: nobody needs to wait for those of devices that stay, so a thread of their own does.
+    fn close_all(&mut self, doomed: Vec<Doomed>, parts: &Parts<'_>) {
+        let mut later = Vec::new();
+        for d in doomed {
+            if d.own {
+                self.close(&d.name, d.port_no, parts);
+            } else {
+                self.quarantine.insert(d.port_no, parts.now);
+                later.push(d.port_no);
+            }
+        }
+        if later.is_empty() {
+            return;
+        }
+        let datapath = parts.datapath.clone();
+        let ports = later.clone();
+        let close = move || {
+            for port_no in ports {
+                // It has gone already.
+                let _ = datapath.port_del(port_no);
+            }
+        };
+        if std::thread::Builder::new().name("closer".to_owned()).spawn(close).is_err() {
+            for port_no in later {
+                let _ = parts.datapath.port_del(port_no);
+            }
+        }
     }
 
     /// Interfaces whose number was asked for otherwise, or that moved to another bridge, lose it.
@@ -241,7 +269,13 @@ impl Switch {
             .collect()
     }
 
-    fn attach(&mut self, want: &Want<'_>, parts: &Parts<'_>, doomed: &[(String, PortNo)]) {
+    fn attach(
+        &mut self,
+        want: &Want<'_>,
+        opened: Option<Result<Opened, String>>,
+        parts: &Parts<'_>,
+        doomed: &[Doomed],
+    ) {
         let Want { bridge, port, iface, fake } = *want;
         let name = &iface.name;
         if let Some(a) = self.attached.get_mut(name) {
@@ -253,9 +287,11 @@ impl Switch {
             self.errors.remove(name);
             return;
         }
-        let opened = match device::open(iface) {
-            Ok(opened) => opened,
-            Err(text) => {
+        let opened = match opened {
+            // One that is wanted twice was given to the first.
+            None => return,
+            Some(Ok(opened)) => opened,
+            Some(Err(text)) => {
                 if self.errors.insert(name.clone(), text.clone()).as_ref() != Some(&text) {
                     crate::warn!(BRIDGE, "{text}");
                 }
@@ -266,7 +302,7 @@ impl Switch {
         let port_no = match io {
             None => None,
             Some(io) => {
-                let avoid: BTreeSet<PortNo> = doomed.iter().map(|d| d.1).collect();
+                let avoid: BTreeSet<PortNo> = doomed.iter().map(|d| d.port_no).collect();
                 match number::add(parts, name, io, &self.attached, &avoid, &mut self.quarantine) {
                     Ok(port_no) => Some(port_no),
                     Err(e) => {
@@ -431,6 +467,14 @@ impl Switch {
     pub fn bond_handle(&self, port: &str) -> Option<&Arc<BondHandle>> {
         self.bonds.get(port)
     }
+}
+
+/// A datapath port that is to be closed.
+struct Doomed {
+    name: String,
+    port_no: PortNo,
+    /// The switch has made the device, which ends with the port.
+    own: bool,
 }
 
 /// An interface and where it belongs.

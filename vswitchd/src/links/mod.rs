@@ -22,6 +22,7 @@
 mod device;
 mod outbox;
 mod port;
+mod slow;
 mod thread;
 
 use std::sync::Arc;

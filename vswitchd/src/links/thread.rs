@@ -15,11 +15,11 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use netdev::Packet;
 use netdev::link::{LinkEvent, LinkInfo, LinkMonitor};
 use ofproto::SlowPathQueue;
-use wire::lacp::LACPDU_LEN;
-use wire::{EthAddr, EtherType, Time};
+use wire::{EthAddr, Time};
 
 use super::outbox::{LinkNews, MemberLink, Outbox};
 use super::port::Running;
+use super::slow::{slow_frame, slow_payload};
 use super::{LinkDevice, LinkPort, Links, Request};
 use crate::clock::Clock;
 use crate::modules::{BOND, LACP};
@@ -492,6 +492,7 @@ impl Thread {
             port.configure(want, now);
             port.drain(&*self.setup.datapath, since, &mut self.later);
             let preferred = port.preferred(want);
+            let fresh = port.devices.iter().any(|d| d.up.is_none());
             let mut first: Vec<(bool, MemberId, bool)> = Vec::new();
             for device in &mut port.devices {
                 if let LinkDevice::Kernel { ifindex } = device.member.device
@@ -515,9 +516,8 @@ impl Thread {
                 port.carrier(now, member, up);
                 port.drain(&*self.setup.datapath, since, &mut self.later);
             }
-            for (id, speed, full) in settings(&port) {
-                port.params(now, id, speed, full);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+            if fresh {
+                self.refresh.insert(want.name.clone());
             }
             self.ports.insert(want.name.clone(), port);
         }
@@ -585,33 +585,4 @@ fn settings(port: &Running) -> Vec<(MemberId, u64, bool)> {
             Some((d.member.id, s.speed_mbps, s.full_duplex == Some(true)))
         })
         .collect()
-}
-
-/// The payload of an untagged slow-protocol frame (IEEE 802.3 annex 57A).
-fn slow_payload(frame: &[u8]) -> Option<&[u8]> {
-    let ethertype = frame.get(12..14)?;
-    (ethertype == EtherType::SLOW.to_be_bytes()).then(|| &frame[14..])
-}
-
-fn slow_frame(source: EthAddr, pdu: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(14 + LACPDU_LEN);
-    frame.extend_from_slice(&EthAddr::SLOW_PROTOCOLS.0);
-    frame.extend_from_slice(&source.0);
-    frame.extend_from_slice(&EtherType::SLOW.to_be_bytes());
-    frame.extend_from_slice(pdu);
-    frame
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_of_slow_protocols() {
-        let frame = slow_frame(EthAddr([2, 0, 0, 0, 0, 1]), &[1; LACPDU_LEN]);
-        assert_eq!(slow_payload(&frame), Some(&[1; LACPDU_LEN][..]));
-        assert_eq!(slow_payload(&frame[..13]), None);
-        assert_eq!(slow_payload(&[0; 60]), None);
-        assert_eq!(slow_payload(&[]), None);
-    }
 }
