@@ -1,0 +1,129 @@
+//! The lab as a user runs it: it succeeds, and it leaves nothing behind however it ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use utilities::testbed::{Daemon, switch};
+
+const LAB: &str = env!("CARGO_BIN_EXE_braid-lab");
+
+/// Why the lab cannot run here, said past the test harness.
+fn able() -> bool {
+    // Asked of the lab itself in a process of its own: a test's has too many threads.
+    if let Err(e) = switch::check_tools() {
+        eprintln_loudly(&format!("THE LAB'S TESTS DO NOT RUN HERE: {e}"));
+        return false;
+    }
+    true
+}
+
+fn eprintln_loudly(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(format!("\n*** {text}\n\n").as_bytes());
+}
+
+/// The lab with arguments, and the daemon built already.
+fn lab(args: &[&str]) -> Command {
+    let daemon = Daemon::find().unwrap_or_else(|e| panic!("{e}"));
+    let mut c = Command::new(LAB);
+    // Otherwise each lab would ask cargo for itself.
+    c.args(args).env("BRAID_VSWITCHD", daemon.path()).stdin(Stdio::null());
+    c
+}
+
+/// Whether the kernel forbids us what the lab needs; it has said so.
+fn forbidden(out: &Output) -> bool {
+    let said = String::from_utf8_lossy(&out.stderr);
+    let forbidden = said.contains("namespace");
+    if forbidden {
+        eprintln_loudly(&format!("THE LAB'S TESTS DO NOT RUN HERE: {said}"));
+    }
+    forbidden
+}
+
+fn succeeds(args: &[&str]) {
+    if !able() {
+        return;
+    }
+    let out = lab(args).args(["--json", "--rate", "1000"]).output().unwrap();
+    if forbidden(&out) {
+        return;
+    }
+    let text = String::from_utf8_lossy(&out.stdout);
+    let report: Value = serde_json::from_str(&text).expect("one JSON document");
+    assert_eq!(report["success"], true, "{text}");
+    assert!(out.status.success());
+    let steps: Vec<&str> =
+        report["steps"].as_array().unwrap().iter().filter_map(|s| s["name"].as_str()).collect();
+    assert_eq!(steps[..2], ["baseline", "failover"], "{text}");
+    assert!(report["up"]["received"].as_u64().unwrap() > 1000, "{text}");
+}
+
+#[test]
+fn active_backup_stays_without_a_primary() {
+    succeeds(&["--primary", "none"]);
+}
+
+#[test]
+fn balance_tcp_with_the_built_in_partner() {
+    succeeds(&["--mode", "balance-tcp"]);
+}
+
+/// A lab whose daemon runs: the lab, its folder and the daemon's pid.
+fn started() -> Option<(Child, PathBuf, String)> {
+    if !able() {
+        return None;
+    }
+    let mut child = lab(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let folder = std::env::temp_dir().join(format!("braid-lab-{}-0", child.id()));
+    let pidfile = folder.join("ovs-vswitchd.pid");
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok(pid) = std::fs::read_to_string(&pidfile)
+            && !pid.trim().is_empty()
+        {
+            return Some((child, folder, pid.trim().to_owned()));
+        }
+        if child.try_wait().unwrap().is_some() {
+            // It could not run here; the tests above say why.
+            return None;
+        }
+        assert!(Instant::now() < end, "the lab does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Nothing is left within moments.
+fn gone(folder: &Path, pid: &str) {
+    let process = PathBuf::from(format!("/proc/{pid}/exe"));
+    let end = Instant::now() + Duration::from_secs(5);
+    while folder.exists() || process.exists() {
+        assert!(Instant::now() < end, "left behind: {} or process {pid}", folder.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn kill(child: &Child, signal: libc::c_int) {
+    // SAFETY: the child has not been waited for, so that the pid is its own.
+    unsafe { libc::kill(child.id() as libc::pid_t, signal) };
+}
+
+#[test]
+fn a_killed_lab_leaves_nothing_behind() {
+    let Some((mut child, folder, pid)) = started() else { return };
+    kill(&child, libc::SIGKILL);
+    child.wait().unwrap();
+    gone(&folder, &pid);
+}
+
+#[test]
+fn an_interrupted_lab_cleans_up_and_says_so_in_its_status() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let Some((mut child, folder, pid)) = started() else { return };
+        kill(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(128 + signal));
+        gone(&folder, &pid);
+    }
+}
