@@ -2,14 +2,14 @@
 
 mod common;
 
-use bond::monitor::bfd::packet::{Packet, PacketError, State};
 use bond::monitor::bfd::{Config, Effect, Event, Session, next_state};
 use common::ms;
 use proptest::prelude::*;
 use wire::Time;
+use wire::bfd::{Packet, PacketError, State};
 
 fn config(min_tx: u64, min_rx: u64) -> Config {
-    Config { name: "p0".to_owned(), min_tx, min_rx, mult: 3, cpath_down: false }
+    Config { min_tx, min_rx, ..Config::new("p0") }
 }
 
 /// Two sessions, and a link that can be cut in each direction.
@@ -36,7 +36,7 @@ impl Pair {
                     let Effect::Send(payload) = effect else { continue };
                     self.sent[from].push((self.now, Packet::parse(&payload).unwrap()));
                     if !self.deaf[1 - from] {
-                        self.ends[1 - from].handle(self.now, Event::Packet { payload });
+                        self.ends[1 - from].handle(self.now, Event::Packet { payload, ttl: 255 });
                     }
                 }
             }
@@ -199,7 +199,7 @@ fn show() {
         )
     );
     assert!((740..=990).contains(&next));
-    assert_eq!(status.column()[5], ("state", "down".to_owned()));
+    assert_eq!(session.column().pairs()[5], ("state", "down".to_owned()));
 }
 
 #[test]
@@ -224,8 +224,126 @@ fn bad_packets_are_discarded() {
     // For somebody else.
     let mut other = good.clone();
     other[11] = 9;
-    session.handle(now, Event::Packet { payload: other });
+    session.handle(now, Event::Packet { payload: other, ttl: 255 });
     assert_eq!(session.status(now).remote_discriminator, 0);
+}
+
+/// A session that is up, and whose other end may fall silent.
+fn up(config: Config) -> Pair {
+    let mut pair = Pair::new(config, Config { min_tx: 300, min_rx: 300, ..Config::new("p1") });
+    pair.wait(5000);
+    assert_eq!(pair.forwarding(), [true, true]);
+    pair
+}
+
+#[test]
+fn received_traffic_keeps_a_silent_link_usable_for_a_while() {
+    let config = Config { forwarding_if_rx: true, ..config(300, 300) };
+    let mut pair = up(config);
+    assert!(pair.ends[0].wants_traffic());
+    pair.deaf[0] = true;
+    let mut packets = 1000;
+    for _ in 0..40 {
+        packets += 1;
+        pair.ends[0].handle(pair.now, Event::Traffic { rx_packets: packets });
+        pair.wait(250);
+    }
+    assert_eq!(pair.states()[0], State::Down);
+    assert_eq!(pair.forwarding(), [true, false], "the traffic is heard");
+    // Traffic stops: two seconds after the last packet.
+    pair.wait(1749);
+    assert!(pair.ends[0].forwarding());
+    pair.wait(1);
+    assert!(!pair.ends[0].forwarding(), "now for 2000 ms nothing was heard");
+    // And no traffic helps for longer than 100 min_rx without a control packet.
+    for _ in 0..100 {
+        packets += 1;
+        pair.ends[0].handle(pair.now, Event::Traffic { rx_packets: packets });
+        pair.wait(250);
+    }
+    assert!(!pair.ends[0].forwarding(), "30 s are over");
+    // Not configured any more.
+    pair.deaf[0] = false;
+    pair.wait(5000);
+    assert!(pair.ends[0].forwarding());
+    pair.ends[0].handle(pair.now, Event::Configure(Box::new(self::config(300, 300))));
+    pair.deaf[0] = true;
+    for _ in 0..10 {
+        packets += 1;
+        pair.ends[0].handle(pair.now, Event::Traffic { rx_packets: packets });
+        pair.wait(250);
+    }
+    assert!(!pair.ends[0].forwarding());
+}
+
+#[test]
+fn an_idle_link_is_checked_less_often() {
+    let config = Config { decay_min_rx: 3000, ..config(300, 300) };
+    let mut pair = Pair::new(config.clone(), Config { min_tx: 500, ..Config::new("p1") });
+    let min_rx = |pair: &Pair| pair.ends[0].status(pair.now).min_rx_ms;
+    // Only control packets come: the counter grows with them.
+    for _ in 0..40 {
+        let rx_packets = pair.sent[1].len() as u64;
+        pair.ends[0].handle(pair.now, Event::Traffic { rx_packets });
+        pair.wait(500);
+    }
+    let mut packets = pair.sent[1].len() as u64;
+    assert_eq!(pair.forwarding(), [true, true]);
+    assert_eq!(min_rx(&pair), 3000);
+    assert!(pair.ends[1].status(pair.now).tx_interval_ms >= 3000);
+    // Traffic.
+    for _ in 0..20 {
+        packets += 50;
+        pair.ends[0].handle(pair.now, Event::Traffic { rx_packets: packets });
+        pair.wait(500);
+    }
+    assert_eq!(min_rx(&pair), 300);
+    // Idle again, then not configured.
+    pair.wait(10_000);
+    assert_eq!(min_rx(&pair), 3000);
+    let off = Config { decay_min_rx: 0, ..config.clone() };
+    pair.ends[0].handle(pair.now, Event::Configure(Box::new(off)));
+    pair.wait(10_000);
+    assert_eq!((min_rx(&pair), pair.forwarding()), (300, [true, true]));
+    // Less than min_rx is none at all.
+    let less = Config { decay_min_rx: 299, ..config };
+    pair.ends[0].handle(pair.now, Event::Configure(Box::new(less)));
+    pair.wait(20_000);
+    assert_eq!((min_rx(&pair), pair.ends[0].wants_traffic()), (300, false));
+}
+
+#[test]
+fn the_operator_overrides_what_was_found() {
+    let mut pair = up(config(300, 300));
+    let flaps = pair.ends[0].status(pair.now).flap_count;
+    for forced in [false, true] {
+        pair.ends[0].handle(pair.now, Event::Override(Some(forced)));
+        let mut told = Vec::new();
+        while let Some(effect) = pair.ends[0].poll_effect() {
+            told.push(effect);
+        }
+        assert_eq!(told, [Effect::Forwarding(forced)]);
+        let status = pair.ends[0].status(pair.now);
+        assert_eq!((status.forwarding, status.forced, status.flap_count), (forced, true, flaps));
+    }
+    // The link dies meanwhile; that counts only afterwards.
+    pair.deaf = [true, true];
+    pair.wait(5000);
+    assert!(pair.ends[0].forwarding());
+    pair.ends[0].handle(pair.now, Event::Override(None));
+    assert_eq!(pair.ends[0].poll_effect(), Some(Effect::Forwarding(false)));
+    assert_eq!(pair.ends[0].status(pair.now).flap_count, flaps + 1);
+}
+
+#[test]
+fn packets_from_afar_are_counted_and_dropped() {
+    let now = Time::from_millis(5000);
+    let mut session = Session::new(now, config(100, 100), 1, 7);
+    let Some(Effect::Send(good)) = session.poll_effect() else { panic!("sends at once") };
+    session.handle(now, Event::Packet { payload: good.clone(), ttl: 254 });
+    assert_eq!((session.status(now).state, session.status(now).discarded), (State::Down, 1));
+    session.handle(now, Event::Packet { payload: good, ttl: 255 });
+    assert_eq!((session.status(now).state, session.status(now).discarded), (State::Init, 1));
 }
 
 proptest! {
@@ -237,10 +355,11 @@ proptest! {
             (prop::collection::vec(any::<u8>(), 0..30), any::<bool>(), 0..5_000_000u64),
             1..40,
         ),
-        tx in any::<u64>(), rx in any::<u64>(),
+        tx in any::<u64>(), rx in any::<u64>(), decay_min_rx in any::<u64>(), if_rx in any::<bool>(),
     ) {
         let mut now = Time::ZERO;
-        let mut session = Session::new(now, config(tx, rx), 1, 7);
+        let config = Config { decay_min_rx, forwarding_if_rx: if_rx, ..config(tx, rx) };
+        let mut session = Session::new(now, config, 1, 7);
         for (mut payload, plausible, pause) in packets {
             if plausible && payload.len() >= 24 {
                 payload[0] = 0x20;
@@ -248,7 +367,9 @@ proptest! {
                 payload[3] = 24;
                 payload[8..12].copy_from_slice(&1u32.to_be_bytes());
             }
-            session.handle(now, Event::Packet { payload });
+            session.handle(now, Event::Packet { payload, ttl: 255 });
+            session.handle(now, Event::Traffic { rx_packets: pause });
+            session.handle(now, Event::Override((pause % 3 == 0).then_some(plausible)));
             session.handle(now, Event::Deadline);
             prop_assert!(session.next_deadline() > now);
             prop_assert!(session.status(now).render_show().len() > 100);

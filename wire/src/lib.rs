@@ -3,6 +3,8 @@
 //! Nothing here touches a device, a clock or a socket: bytes in, values out.
 
 pub mod arp;
+pub mod bfd;
+pub mod ccm;
 pub mod checksum;
 pub mod eth;
 pub mod extract;

@@ -2,3 +2,4 @@
 //! [`Event::Monitor`](crate::Event::Monitor).
 
 pub mod bfd;
+pub mod cfm;

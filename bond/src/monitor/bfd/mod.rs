@@ -1,11 +1,11 @@
 //! BFD in asynchronous mode (RFC 5880, RFC 5881), as Open vSwitch's `Interface.bfd` configures it.
 //!
 //! One [`Session`] watches one link. The contract is that of [`crate::Bond`]: handle an event,
-//! drain the effects, come back at the deadline. The driver wraps what is to be sent into UDP to
-//! port 3784 with a time to live of 255, and hands over what arrives only if it had that.
+//! drain the effects, come back at the deadline. The driver wraps what is to be sent into a frame
+//! ([`wire::bfd::Path`]), and takes the frames that arrive out of it ([`wire::bfd::receive`]).
 
-pub mod packet;
 mod status;
+mod traffic;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,8 +13,10 @@ use std::time::Duration;
 use wire::Time;
 
 use crate::notice::{Level, Notice};
-use packet::{Diag, Packet, State};
-pub use status::BfdStatus;
+use traffic::Traffic;
+use wire::bfd::{self as packet, Diag, Packet, State};
+
+pub use status::{BfdColumn, BfdStatus};
 
 /// While a session is not up it sends no more often (RFC 5880 section 6.8.3).
 const MIN_TX_DOWN: u64 = 1000;
@@ -32,6 +34,31 @@ pub struct Config {
     pub mult: u8,
     /// `cpath_down`: tell the other end not to use the path.
     pub cpath_down: bool,
+    /// `forwarding_if_rx`: received traffic keeps the link usable while control packets are
+    /// missing, but for 100 `min_rx` at the most.
+    pub forwarding_if_rx: bool,
+    /// `decay_min_rx`: what `min_rx` becomes while there is no traffic; 0, or less than `min_rx`,
+    /// = it stays.
+    pub decay_min_rx: u64,
+}
+
+impl Config {
+    /// Open vSwitch's defaults.
+    pub fn new(name: &str) -> Config {
+        Config {
+            name: name.to_owned(),
+            min_tx: 100,
+            min_rx: 1000,
+            mult: 3,
+            cpath_down: false,
+            forwarding_if_rx: false,
+            decay_min_rx: 0,
+        }
+    }
+
+    fn decays(&self) -> bool {
+        self.decay_min_rx != 0 && self.decay_min_rx >= self.min_rx
+    }
 }
 
 /// Something that happened outside.
@@ -39,8 +66,13 @@ pub struct Config {
 pub enum Event {
     /// New configuration.
     Configure(Box<Config>),
-    /// The payload of a datagram to port 3784.
-    Packet { payload: Vec<u8> },
+    /// The payload of a datagram to port 3784, and its time to live.
+    Packet { payload: Vec<u8>, ttl: u8 },
+    /// How many packets the link has received since it was made. Wanted before
+    /// [`Event::Deadline`] and [`Event::Configure`] while [`Session::wants_traffic`].
+    Traffic { rx_packets: u64 },
+    /// `bfd/set-forwarding`: whatever the session finds out; `None` = what it finds out.
+    Override(Option<bool>),
     /// `next_deadline` has come.
     Deadline,
 }
@@ -132,8 +164,15 @@ pub struct Session {
     next_tx: Time,
     /// When silence will have lasted too long; looked at in states Init and Up.
     detect: Option<Time>,
+    /// What the session has found out.
     forwarding: bool,
+    forced: Option<bool>,
+    /// What the driver was told last.
+    told: bool,
     flaps: u64,
+    /// Control packets that were no good.
+    discarded: u64,
+    traffic: Traffic,
     jitter: u64,
     effects: VecDeque<Effect>,
 }
@@ -156,7 +195,11 @@ impl Session {
             next_tx: now,
             detect: None,
             forwarding: false,
+            forced: None,
+            told: false,
             flaps: 0,
+            discarded: 0,
+            traffic: Traffic::new(now),
             jitter,
             discriminator,
             config,
@@ -173,7 +216,30 @@ impl Session {
                 self.configure(now, *config);
                 false
             }
-            Event::Packet { payload } => self.receive(now, &payload),
+            Event::Packet { payload, ttl } => {
+                self.traffic.control_packet();
+                // As it was before, if time has changed it.
+                self.update_forwarding(now);
+                if ttl == packet::TTL {
+                    self.receive(now, &payload)
+                } else {
+                    // It may come from farther away than the link (RFC 5881 section 5).
+                    self.discarded += 1;
+                    false
+                }
+            }
+            Event::Traffic { rx_packets } => {
+                let more = self.traffic.count(now, rx_packets);
+                if more && self.config.forwarding_if_rx {
+                    self.update_forwarding(now);
+                    self.heard(now);
+                }
+                false
+            }
+            Event::Override(forced) => {
+                self.forced = forced;
+                false
+            }
             Event::Deadline => false,
         };
         self.run(now, answer);
@@ -186,20 +252,60 @@ impl Session {
 
     /// When to call with [`Event::Deadline`] at the latest.
     pub fn next_deadline(&self) -> Time {
-        match (self.state, self.detect) {
-            (State::Init | State::Up, Some(detect)) => self.next_tx.min(detect),
-            (State::Init | State::Up, None) | (State::AdminDown | State::Down, _) => self.next_tx,
-        }
+        let session = match self.state {
+            State::Init | State::Up => self.detect,
+            State::AdminDown | State::Down => None,
+        };
+        let decay = self.traffic.decay_check().filter(|_| self.decaying());
+        let sample = self.wants_traffic().then_some(self.traffic.next_sample);
+        // Only received traffic keeps the link usable: until it has been missing for too long.
+        let expiry = match self.state {
+            State::AdminDown | State::Down | State::Init
+                if self.forwarding && self.forced.is_none() =>
+            {
+                self.traffic.usable_until()
+            }
+            State::AdminDown | State::Down | State::Init | State::Up => None,
+        };
+        let others = [session, decay, sample, expiry];
+        others.into_iter().flatten().fold(self.next_tx, Time::min)
     }
 
     /// The link may carry traffic.
     pub fn forwarding(&self) -> bool {
-        self.forwarding
+        self.forced.unwrap_or(self.forwarding)
+    }
+
+    /// Whether [`Event::Traffic`] makes a difference.
+    pub fn wants_traffic(&self) -> bool {
+        self.config.forwarding_if_rx || self.config.decays()
+    }
+
+    fn decaying(&self) -> bool {
+        self.state == State::Up && self.config.decays()
+    }
+
+    /// The interval that should be in force now.
+    fn wanted_min_rx(&self) -> u64 {
+        if self.traffic.decayed { self.config.decay_min_rx } else { self.config.min_rx.max(1) }
+    }
+
+    /// Traffic was received: the link is usable for a while.
+    fn heard(&mut self, now: Time) {
+        let silence = self.rx_interval().saturating_mul(u64::from(self.config.mult));
+        self.traffic.heard(now, silence);
     }
 
     fn configure(&mut self, now: Time, config: Config) {
         let old = std::mem::replace(&mut self.config, config);
         let (tx, rx) = (self.config.min_tx.max(1), self.config.min_rx.max(1));
+        let rates = (old.min_tx, old.min_rx) != (self.config.min_tx, self.config.min_rx);
+        let decay =
+            (old.min_rx, old.decay_min_rx) != (self.config.min_rx, self.config.decay_min_rx);
+        if decay {
+            self.traffic.watch(now, self.config.decay_min_rx);
+            self.traffic.decayed = false;
+        }
         // While the session is up the other end has to agree first, unless the change does it no
         // harm (RFC 5880 section 6.8.3).
         let free = self.state != State::Up;
@@ -209,17 +315,26 @@ impl Session {
         if free || (self.poll.is_none() && rx > self.min_rx) {
             self.min_rx = rx;
         }
-        if old.cpath_down != self.config.cpath_down {
-            self.set_state(self.state, Diag::NONE);
+        let path = old.cpath_down != self.config.cpath_down;
+        if path {
+            self.set_state(now, self.state, Diag::NONE);
         }
-        if old != self.config {
+        if self.config.forwarding_if_rx {
+            let fresh = !old.forwarding_if_rx || old.mult != self.config.mult;
+            if fresh && self.state == State::Up {
+                self.heard(now);
+            }
+        } else {
+            self.traffic.not_heard();
+        }
+        if rates || decay || path {
             self.start_poll(now);
         }
     }
 
     fn start_poll(&mut self, now: Time) {
         if self.state > State::Down && self.poll.is_none() {
-            self.poll = Some((self.config.min_tx.max(1), self.config.min_rx.max(1)));
+            self.poll = Some((self.config.min_tx.max(1), self.wanted_min_rx()));
             self.next_tx = now;
             self.say(Level::Info, format!("{}: Initiating poll sequence", self.config.name));
         }
@@ -230,12 +345,14 @@ impl Session {
         let packet = match Packet::parse(payload) {
             Ok(packet) => packet,
             Err(error) => {
+                self.discarded += 1;
                 let name = &self.config.name;
                 self.say(Level::Warn, format!("{name}: BFD control message discarded: {error}"));
                 return false;
             }
         };
         if packet.your_discriminator != 0 && packet.your_discriminator != self.discriminator {
+            self.discarded += 1;
             self.say(Level::Warn, format!("{}: Incorrect your_disc", self.config.name));
             return false;
         }
@@ -249,7 +366,12 @@ impl Session {
             min_tx: ms(packet.min_tx),
             min_rx: ms(packet.min_rx),
         };
-        self.remote_mult = packet.mult;
+        if self.remote_mult != packet.mult {
+            let (name, old, new) = (&self.config.name, self.remote_mult, packet.mult);
+            let text = format!("Interface {name} remote mult value {old} changed to {new}");
+            self.say(Level::Info, text);
+            self.remote_mult = packet.mult;
+        }
         if packet.fin
             && let Some((tx, rx)) = self.poll.take()
         {
@@ -265,32 +387,50 @@ impl Session {
         let silence = self.rx_interval().saturating_mul(u64::from(self.remote_mult));
         self.detect = Some(now + Duration::from_millis(silence));
         let (state, diag) = next_state(self.state, packet.state);
-        self.set_state(state, diag.unwrap_or(self.diag));
+        self.set_state(now, state, diag.unwrap_or(self.diag));
+        if self.config.forwarding_if_rx {
+            self.traffic.heard_control(now, self.config.min_rx);
+        }
         packet.poll
     }
 
     /// Lets time run out where it has, then sends what is due.
     fn run(&mut self, now: Time, answer: bool) {
         if self.state > State::Down && self.detect.is_some_and(|t| t <= now) {
-            self.set_state(State::Down, Diag::EXPIRED);
+            self.set_state(now, State::Down, Diag::EXPIRED);
+        }
+        self.update_forwarding(now);
+        self.traffic.sampled(now);
+        if self.decaying() && self.traffic.decay_check().is_none_or(|t| t <= now) {
+            self.traffic.decide(now, self.config.decay_min_rx);
         }
         let agreed =
-            (self.min_tx, self.min_rx) == (self.config.min_tx.max(1), self.config.min_rx.max(1));
+            (self.min_tx, self.min_rx) == (self.config.min_tx.max(1), self.wanted_min_rx());
         if !agreed && !answer {
             self.start_poll(now);
         }
-        let forwarding = self.state == State::Up && !self.remote.diag.path_is_down();
-        if forwarding != self.forwarding {
-            self.forwarding = forwarding;
-            self.flaps += 1;
-            self.effects.push_front(Effect::Forwarding(forwarding));
+        if self.forwarding() != self.told {
+            self.told = self.forwarding();
+            self.effects.push_front(Effect::Forwarding(self.told));
         }
         if answer || self.next_tx <= now {
             self.send(now, answer);
         }
     }
 
+    fn update_forwarding(&mut self, now: Time) {
+        let heard = self.config.forwarding_if_rx
+            && self.traffic.usable_until().is_some_and(|until| until > now);
+        let forwarding = (self.state == State::Up || heard) && !self.remote.diag.path_is_down();
+        // While it is forced nobody counts.
+        if self.forced.is_none() && forwarding != self.forwarding {
+            self.forwarding = forwarding;
+            self.flaps += 1;
+        }
+    }
+
     fn send(&mut self, now: Time, fin: bool) {
+        self.complain_of_delay(now);
         let (tx, rx) = self.poll.unwrap_or((self.effective_min_tx(), self.min_rx));
         let us = |ms: u64| u32::try_from(ms.saturating_mul(1000)).unwrap_or(u32::MAX);
         let poll = self.poll.is_some();
@@ -309,6 +449,17 @@ impl Session {
         self.effects.push_back(Effect::Send(packet.emit()));
         self.last_tx = Some(now);
         self.next_tx = now + self.jittered();
+    }
+
+    fn complain_of_delay(&mut self, now: Time) {
+        let (delay, expected) = (now.since(self.next_tx).as_millis(), self.tx_interval());
+        if self.last_tx.is_some() && delay > u128::from(expected) * 3 / 2 {
+            let name = &self.config.name;
+            let text = format!(
+                "{name}: long delay of {delay}ms (expected {expected}ms) sending BFD control message"
+            );
+            self.say(Level::Info, text);
+        }
     }
 
     fn effective_min_tx(&self) -> u64 {
@@ -339,7 +490,7 @@ impl Session {
         Duration::from_micros(micros)
     }
 
-    fn set_state(&mut self, state: State, diag: Diag) {
+    fn set_state(&mut self, now: Time, state: State, diag: Diag) {
         let diag = if self.config.cpath_down { Diag::CPATH_DOWN } else { diag };
         if (state, diag) == (self.state, self.diag) {
             return;
@@ -363,8 +514,10 @@ impl Session {
                 self.poll = None;
                 self.min_tx = self.config.min_tx.max(1);
                 self.min_rx = self.config.min_rx.max(1);
+                self.traffic.decayed = false;
             }
-            State::Init | State::Up => {}
+            State::Up => self.traffic.watch(now, self.config.decay_min_rx),
+            State::Init => {}
         }
     }
 

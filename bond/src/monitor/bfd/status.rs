@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use wire::Time;
+use wire::bfd::{Diag, State, flag_names, flags_of};
 
 use super::Session;
-use super::packet::{Diag, State, flag_names, flags_of};
 use crate::status::whole_ms;
 
 /// A session at one moment. Times are in milliseconds.
@@ -35,15 +35,56 @@ pub struct BfdStatus {
     pub remote_min_tx_ms: u64,
     pub remote_min_rx_ms: u64,
     pub remote_mult: u8,
+    /// Control packets that were discarded.
+    pub discarded: u64,
+    /// `bfd/set-forwarding` is in force.
+    pub forced: bool,
+}
+
+/// What `Interface.bfd_status` holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BfdColumn {
+    forwarding: bool,
+    state: State,
+    diag: Diag,
+    flap_count: u64,
+    remote_state: State,
+    remote_diag: Diag,
+}
+
+impl BfdColumn {
+    /// Keys and values, sorted.
+    pub fn pairs(&self) -> [(&'static str, String); 6] {
+        [
+            ("diagnostic", self.diag.as_str().to_owned()),
+            ("flap_count", self.flap_count.to_string()),
+            ("forwarding", self.forwarding.to_string()),
+            ("remote_diagnostic", self.remote_diag.as_str().to_owned()),
+            ("remote_state", self.remote_state.as_str().to_owned()),
+            ("state", self.state.as_str().to_owned()),
+        ]
+    }
 }
 
 impl Session {
+    /// `Interface.bfd_status`.
+    pub fn column(&self) -> BfdColumn {
+        BfdColumn {
+            forwarding: self.forwarding(),
+            state: self.state,
+            diag: self.diag,
+            flap_count: self.flaps,
+            remote_state: self.remote.state,
+            remote_diag: self.remote.diag,
+        }
+    }
+
     /// The present state, as a value.
     pub fn status(&self, now: Time) -> BfdStatus {
         let since_start = |t: Option<Time>| whole_ms(now, t.unwrap_or(Time::ZERO));
         BfdStatus {
             name: self.config.name.clone(),
-            forwarding: self.forwarding,
+            forwarding: self.forwarding(),
             flap_count: self.flaps,
             mult: self.config.mult,
             cpath_down: self.config.cpath_down,
@@ -65,6 +106,8 @@ impl Session {
             remote_min_tx_ms: self.remote.min_tx,
             remote_min_rx_ms: self.remote.min_rx,
             remote_mult: self.remote_mult,
+            discarded: self.discarded,
+            forced: self.forced.is_some(),
         }
     }
 }
@@ -107,17 +150,5 @@ impl BfdStatus {
         writeln!(out, "  Remote Minimum TX Interval: {}ms", self.remote_min_tx_ms)?;
         writeln!(out, "  Remote Minimum RX Interval: {}ms", self.remote_min_rx_ms)?;
         writeln!(out, "  Remote Detect Multiplier: {}", self.remote_mult)
-    }
-
-    /// `Interface.bfd_status`.
-    pub fn column(&self) -> [(&'static str, String); 6] {
-        [
-            ("diagnostic", self.diag.as_str().to_owned()),
-            ("flap_count", self.flap_count.to_string()),
-            ("forwarding", self.forwarding.to_string()),
-            ("remote_diagnostic", self.remote_diag.as_str().to_owned()),
-            ("remote_state", self.remote_state.as_str().to_owned()),
-            ("state", self.state.as_str().to_owned()),
-        ]
     }
 }

@@ -1,8 +1,26 @@
-//! The BFD control packet, RFC 5880 section 4.1.
-//!
-//! What is parsed and emitted here is the payload of the UDP datagram (RFC 5881: port 3784).
+//! The BFD control packet (RFC 5880 section 4.1), and the frame that carries it over one hop
+//! (RFC 5881).
+
+use std::net::Ipv4Addr;
 
 use serde::Serialize;
+
+use crate::checksum::checksum;
+use crate::extract::MAX_VLANS;
+use crate::{EthAddr, EtherType, eth, extract_layers, ip};
+
+/// Destination port of control packets over a single hop (RFC 5881 section 4).
+pub const PORT: u16 = 3784;
+/// The time to live of what is sent, and of what is accepted (RFC 5881 section 5).
+pub const TTL: u8 = 255;
+/// Where frames go unless configured otherwise: an address of Open vSwitch's own.
+pub const DEFAULT_DST_MAC: EthAddr = EthAddr([0x00, 0x23, 0x20, 0, 0, 0x01]);
+/// Source address unless configured otherwise (link-local, RFC 3927).
+pub const DEFAULT_SRC_IP: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+/// Destination address unless configured otherwise.
+pub const DEFAULT_DST_IP: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 0);
+/// Precedence "internetwork control" (RFC 791).
+const TOS: u8 = 0xc0;
 
 /// Octets of a control packet without authentication.
 pub const LEN: usize = 24;
@@ -189,6 +207,66 @@ pub fn flag_names(flags: u8) -> String {
 }
 
 /// The flags' octet of what we send.
-pub(super) fn flags_of(poll: bool, fin: bool) -> u8 {
+pub fn flags_of(poll: bool, fin: bool) -> u8 {
     (if poll { POLL } else { 0 }) | (if fin { FINAL } else { 0 })
+}
+
+/// The addresses of one session's frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    pub dst_mac: EthAddr,
+    pub src_mac: EthAddr,
+    pub src_ip: Ipv4Addr,
+    pub dst_ip: Ipv4Addr,
+    /// 49152 to 65535, another one for each session (RFC 5881 section 4).
+    pub src_port: u16,
+}
+
+impl Path {
+    /// A whole frame around a control packet. UDP's checksum is left out (RFC 768 allows it), as
+    /// Open vSwitch does.
+    pub fn frame(&self, payload: &[u8]) -> Vec<u8> {
+        const HEADERS: usize = 20 + 8;
+        let len = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+        let mut p = Vec::with_capacity(HEADERS + payload.len());
+        p.extend([0x45, TOS]);
+        p.extend(len(HEADERS + payload.len()));
+        p.extend([0, 0, 0, 0, TTL, ip::UDP, 0, 0]);
+        p.extend(self.src_ip.octets());
+        p.extend(self.dst_ip.octets());
+        let sum = checksum(&p);
+        p[10..12].copy_from_slice(&sum.to_be_bytes());
+        p.extend(self.src_port.to_be_bytes());
+        p.extend(PORT.to_be_bytes());
+        p.extend(len(8 + payload.len()));
+        p.extend([0, 0]);
+        p.extend(payload);
+        eth::frame(self.dst_mac, self.src_mac, EtherType::IPV4, &p)
+    }
+}
+
+/// A control packet as it arrived, not looked into yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received<'a> {
+    pub dst_mac: EthAddr,
+    pub dst_ip: Ipv4Addr,
+    pub ttl: u8,
+    pub payload: &'a [u8],
+}
+
+/// Takes a frame apart. `None` if it is no datagram over IPv4 to [`PORT`], or a fragment of one.
+pub fn receive(frame: &[u8]) -> Option<Received<'_>> {
+    let (key, layers) = extract_layers(frame, 0, MAX_VLANS);
+    if key.eth_type != EtherType::IPV4 || key.nw_proto != ip::UDP || key.tp_dst != PORT {
+        return None;
+    }
+    let datagram = frame.get(layers.l4?..layers.l4_end)?;
+    let len = usize::from(u16::from_be_bytes([*datagram.get(4)?, *datagram.get(5)?]));
+    let payload = datagram.get(8..len)?;
+    (key.nw_frag == 0).then(|| Received {
+        dst_mac: key.eth_dst,
+        dst_ip: key.ipv4_dst().into(),
+        ttl: key.nw_ttl,
+        payload,
+    })
 }
