@@ -54,8 +54,26 @@ pub fn daemon() -> Daemon {
     found.clone().unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Debian's daemon, to compare with and to be a partner; `None`, said loudly, if it is not here.
+/// Whether tap devices can be made here, as bridges' own ports and internal ports are.
+pub fn tap_allowed() -> bool {
+    std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_ok()
+}
+
+/// Whether what needs tap devices can run here; if not, says so loudly.
+pub fn tap(what: &str) -> bool {
+    let allowed = tap_allowed();
+    if !allowed {
+        loudly(&format!("skipped, because /dev/net/tun may not be opened here: {what}"));
+    }
+    allowed
+}
+
+/// Debian's daemon, to compare with and to be a partner; `None`, said loudly, if it is not here
+/// or cannot run: it makes no bridge without a tap device.
 pub fn debian() -> Option<Daemon> {
+    if !tap("what needs Open vSwitch beside ours") {
+        return None;
+    }
     let found = switch::tool("ovs-vswitchd").map(Daemon::at);
     if found.is_none() {
         loudly("TESTS AGAINST OPEN VSWITCH DO NOT RUN HERE: ovs-vswitchd is not installed");

@@ -190,8 +190,10 @@ impl Rig {
     pub fn assert_clean_log(&self) {
         self.assert_no_panic();
         let log = self.switch.log();
-        let bad: Vec<&str> =
-            log.lines().filter(|l| l.contains("|WARN|") || l.contains("|ERR|")).collect();
+        // That the bridge has no port of its own is the machine's fault, not the daemon's.
+        let machine = |l: &str| !crate::tap_allowed() && l.contains("br0 (Permission denied)");
+        let loud = |l: &&str| l.contains("|WARN|") || l.contains("|ERR|");
+        let bad: Vec<&str> = log.lines().filter(loud).filter(|l| !machine(l)).collect();
         assert!(bad.is_empty(), "{bad:#?}");
     }
 }

@@ -61,6 +61,9 @@ fn an_interface_says_what_its_device_is_like() {
 
 #[test]
 fn internal_ports_come_and_go() {
+    if !braid_tests::tap("internal ports") {
+        return;
+    }
     let Some(rig) = Rig::new(1) else { return };
     rig.vsctl("add-port br0 int0 -- set interface int0 type=internal mtu_request=1300");
     let link = rig.hv.rtnl().link("int0").expect("a device");

@@ -75,6 +75,9 @@ fn between_a_machine_and_the_network() {
 
 #[test]
 fn between_an_internal_port_and_the_network() {
+    if !braid_tests::tap("internal ports") {
+        return;
+    }
     let Some(rig) = rig("") else { return };
     rig.hv.rtnl().set_up("br0", true).unwrap();
     rig.hv.rtnl().add_address("br0", BR_IP, 24).unwrap();
@@ -85,6 +88,9 @@ fn between_an_internal_port_and_the_network() {
 
 #[test]
 fn between_a_machine_and_an_internal_port_with_a_vlan() {
+    if !braid_tests::tap("internal ports") {
+        return;
+    }
     let Some(rig) = Rig::new(1) else { return };
     rig.vsctl("add-port br0 vnet0 tag=10");
     rig.vsctl("add-port br0 int0 tag=10 -- set interface int0 type=internal");
