@@ -18,12 +18,22 @@
 //! them are sent: the changes it has not seen then stay merged in the database instead of piling up
 //! as text. One `fetch` after many `handle`s makes one `fsync` for all of them (group commit).
 
+pub mod condition;
+pub mod database;
 pub mod error;
 pub mod json;
+pub mod lock;
+pub mod log;
+pub mod monitor;
 pub mod parser;
 pub mod rowid;
+pub mod schema;
 pub mod server;
+pub mod table;
+pub mod txn;
+pub mod value;
 
+pub use database::Database;
 pub use error::Error;
 pub use rowid::{RowId, RowIds};
 pub use server::{Chunk, Now, Server, SessionId, SessionOptions};

@@ -67,6 +67,11 @@ impl<'j, 'a> Members<'j, 'a> {
         parser
     }
 
+    /// The object itself.
+    pub fn json(&self) -> &'j Json<'a> {
+        self.json
+    }
+
     /// A member that may be absent.
     pub fn optional(&self, name: &'static str, kind: Kind) -> Option<&'j Json<'a>> {
         let value = member(self.members, name)?;

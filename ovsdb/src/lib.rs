@@ -4,11 +4,14 @@
 //! No socket and no clock here: bytes come in, bytes go out.
 
 pub mod condition;
+pub mod declare;
 pub mod framer;
 pub mod jsonrpc;
 pub mod schema;
+mod schema_json;
 pub mod uuid;
 pub mod value;
+pub mod vswitch;
 
 pub use framer::{FrameError, Framer, Limits};
 pub use schema::{AtomicType, DatabaseSchema};

@@ -1,6 +1,24 @@
 //! The server: databases, sessions, and the methods that join them.
 
-use std::sync::Arc;
+mod dispatch;
+mod monitors;
+mod session;
+mod status;
+mod trigger;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use ovsdb::jsonrpc::MessageError;
+
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::lock::{Holding, Locks};
+use crate::monitor::{MonitorId, Monitors};
+use crate::rowid::{RowId, RowIds};
+
+pub use session::{Chunk, SessionOptions};
+use session::{Item, Session};
+use trigger::Trigger;
 
 /// The time, from whoever runs the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,32 +33,304 @@ pub struct Now {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// What a session may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SessionOptions {
-    /// Nothing may be changed or locked.
-    pub read_only: bool,
+/// A database with what depends on it.
+#[derive(Debug)]
+struct Hosted {
+    database: Database,
+    monitors: Monitors,
+    /// Whose the monitors are.
+    owners: BTreeMap<MonitorId, SessionId>,
+    /// Transactions that wait.
+    triggers: Vec<Trigger>,
+    /// Something changed since they were last tried.
+    retry: bool,
+    /// Its row in the `_Server` database.
+    status: RowId,
 }
 
-/// Bytes to be sent.
-#[derive(Debug, Clone)]
-pub enum Chunk {
-    /// For this session only.
-    Own(Vec<u8>),
-    /// The same bytes go to others.
-    Shared(Arc<Vec<u8>>),
-}
-
-impl Chunk {
-    /// The bytes.
-    pub fn bytes(&self) -> &[u8] {
-        match self {
-            Chunk::Own(bytes) => bytes,
-            Chunk::Shared(bytes) => bytes,
-        }
-    }
+/// Something that whoever runs the server may want to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// True for what somebody should look at.
+    pub warning: bool,
+    /// In words.
+    pub text: String,
 }
 
 /// The server.
 #[derive(Debug)]
-pub struct Server {}
+pub struct Server {
+    id: RowId,
+    databases: BTreeMap<String, Hosted>,
+    sessions: BTreeMap<SessionId, Session>,
+    next_session: u64,
+    locks: Locks,
+    /// Sessions that have something to send or are to be closed.
+    ready: BTreeSet<SessionId>,
+    /// Databases with commits that are not on disk and whose answers wait for it.
+    unsynced: BTreeSet<String>,
+    events: VecDeque<Event>,
+}
+
+impl Server {
+    /// A server with no database but its own, `_Server`.
+    ///
+    /// # Errors
+    ///
+    /// None: the schema of `_Server` is part of the program and has its test.
+    pub fn new(mut ids: RowIds) -> Result<Server> {
+        let id = ids.draw();
+        let mut server = Server {
+            id,
+            databases: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_session: 0,
+            locks: Locks::default(),
+            ready: BTreeSet::new(),
+            unsynced: BTreeSet::new(),
+            events: VecDeque::new(),
+        };
+        server.host(Database::create(status::schema()?, ids));
+        Ok(server)
+    }
+
+    /// Identifies this run of the server.
+    pub fn id(&self) -> RowId {
+        self.id
+    }
+
+    /// Serves a database.
+    ///
+    /// # Errors
+    ///
+    /// If there is one of that name, or the name is reserved.
+    pub fn add_database(&mut self, database: Database) -> Result<()> {
+        let name = database.name();
+        if name.starts_with('_') {
+            let details = format!("{name}: names beginning with \"_\" are reserved");
+            return Err(Error::new("ovsdb error", details));
+        }
+        if self.databases.contains_key(name) {
+            return Err(Error::new("ovsdb error", format!("{name}: duplicate database name")));
+        }
+        self.host(database);
+        Ok(())
+    }
+
+    fn host(&mut self, database: Database) {
+        let name = database.name().to_owned();
+        let hosted = Hosted {
+            database,
+            monitors: Monitors::default(),
+            owners: BTreeMap::new(),
+            triggers: Vec::new(),
+            retry: false,
+            status: RowId::ZERO,
+        };
+        self.databases.insert(name.clone(), hosted);
+        self.show_database(&name);
+    }
+
+    /// Serves a database no more: its monitors end, its waiting transactions are canceled, and
+    /// sessions that did not say that they cope with such changes are to be closed. `None` if there
+    /// is no such database or it is the server's own.
+    pub fn remove_database(&mut self, name: &str) -> Option<Database> {
+        if name.starts_with('_') || !self.databases.contains_key(name) {
+            return None;
+        }
+        self.leave_database(name);
+        self.hide_database(name);
+        let hosted = self.databases.remove(name)?;
+        self.unsynced.remove(name);
+        self.close_unaware(&format!("removing {name} database"));
+        Some(hosted.database)
+    }
+
+    /// A database.
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.get(name).map(|hosted| &hosted.database)
+    }
+
+    /// The names of all databases, the server's own included.
+    pub fn database_names(&self) -> impl Iterator<Item = &str> {
+        self.databases.keys().map(String::as_str)
+    }
+
+    /// Compacts a database's file now.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`, or there is no such database.
+    pub fn compact(&mut self, name: &str, now: Now) -> Result<()> {
+        let hosted = self.databases.get_mut(name);
+        let hosted = hosted.ok_or_else(|| Error::new("unknown database", name.to_owned()))?;
+        hosted.database.compact(now)
+    }
+
+    /// Begins a session.
+    pub fn connect(&mut self, options: SessionOptions) -> SessionId {
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        self.sessions.insert(id, Session::new(options));
+        id
+    }
+
+    /// Ends a session: its locks, monitors and waiting transactions go with it.
+    pub fn disconnect(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.ready.remove(&id);
+        for (database, monitor) in session.monitors.values() {
+            if let Some(hosted) = self.databases.get_mut(database) {
+                hosted.monitors.remove(*monitor);
+                hosted.owners.remove(monitor);
+            }
+        }
+        for hosted in self.databases.values_mut() {
+            hosted.triggers.retain(|trigger| trigger.session != id);
+        }
+        for (name, owner) in self.locks.end(id) {
+            self.notify_lock(owner, "locked", &name);
+        }
+    }
+
+    /// Allows or forbids changes to a session.
+    pub fn set_read_only(&mut self, id: SessionId, read_only: bool) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.options.read_only = read_only;
+        }
+    }
+
+    /// Takes one whole message from a client.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a JSON-RPC message: the session should be closed.
+    pub fn handle(&mut self, id: SessionId, message: &[u8], now: Now) -> Result<(), MessageError> {
+        let message = ovsdb::jsonrpc::parse(message)?;
+        let result = self.dispatch(id, message, now);
+        self.retry_triggers(now, false);
+        result
+    }
+
+    /// Does what is due: waiting transactions whose time is over, compaction. To be called after
+    /// each batch of messages and when [`Server::next_deadline`] has come.
+    pub fn run(&mut self, now: Now) {
+        self.retry_triggers(now, true);
+        let mut events = Vec::new();
+        for (name, hosted) in &mut self.databases {
+            match hosted.database.compact_if_due(now) {
+                Ok(false) => {}
+                Ok(true) => events.push((false, format!("{name}: compacted"))),
+                Err(error) => events.push((true, format!("{name}: compacting failed: {error}"))),
+            }
+        }
+        for (warning, text) in events {
+            self.event(warning, text);
+        }
+    }
+
+    /// When [`Server::run`] is to be called again at the latest, by the clock of time-outs.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
+        triggers.filter_map(Trigger::deadline).min()
+    }
+
+    /// The sessions that have something to send or are to be closed, each of them once.
+    pub fn take_ready(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.ready).into_iter().collect()
+    }
+
+    /// Why a session is to be closed, if it is.
+    pub fn must_close(&self, id: SessionId) -> Option<&str> {
+        self.sessions.get(&id)?.close.as_deref()
+    }
+
+    /// Takes what a session is to be sent. Commits whose clients want them durable are on the disk
+    /// when this returns. To be called when all that was taken before is sent.
+    pub fn fetch(&mut self, id: SessionId, out: &mut Vec<Chunk>) {
+        self.sync();
+        self.flush_monitors(id);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.take(out);
+        }
+    }
+
+    /// Brings commits to the disk whose clients want that. [`Server::fetch`] does it too; once for
+    /// all that were handled since.
+    pub fn sync(&mut self) {
+        for name in std::mem::take(&mut self.unsynced) {
+            let Some(hosted) = self.databases.get_mut(&name) else { continue };
+            let result = hosted.database.sync();
+            if let Err(error) = &result {
+                self.event(true, format!("{name}: {error}"));
+            }
+            for session in self.sessions.values_mut() {
+                session.synced(&name, &result);
+            }
+        }
+    }
+
+    /// What happened since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.events.drain(..).collect()
+    }
+
+    /// The locks that a session asked for, with what it has of them.
+    pub fn locks_of(&self, id: SessionId) -> impl Iterator<Item = (&str, Holding)> {
+        self.locks.of(id)
+    }
+
+    /// Counts for `memory/show`, in alphabetical order.
+    pub fn memory(&self) -> Vec<(&'static str, usize)> {
+        let sum = |count: fn(&Hosted) -> usize| self.databases.values().map(count).sum();
+        let cells = |hosted: &Hosted| {
+            let schema = hosted.database.schema();
+            let tables = schema.tables.iter().zip(hosted.database.tables());
+            tables.map(|(schema, table)| schema.columns.len() * table.len()).sum()
+        };
+        vec![
+            ("atoms", sum(|hosted| hosted.database.atoms())),
+            ("cells", sum(cells)),
+            ("monitors", sum(|hosted| hosted.monitors.len())),
+            ("sessions", self.sessions.len()),
+            ("triggers", sum(|hosted| hosted.triggers.len())),
+            ("txn-history", sum(|hosted| hosted.database.history().size().0)),
+            ("txn-history-atoms", sum(|hosted| hosted.database.history().size().1)),
+        ]
+    }
+
+    fn event(&mut self, warning: bool, text: String) {
+        // Nobody needs more than this at once.
+        if self.events.len() < 1000 {
+            self.events.push_back(Event { warning, text });
+        }
+    }
+
+    /// Queues an item for a session.
+    fn send(&mut self, id: SessionId, item: Item) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.queue.push_back(item);
+            self.ready.insert(id);
+        }
+    }
+
+    fn notify_lock(&mut self, id: SessionId, method: &str, name: &str) {
+        let mut params = String::from("[");
+        ovsdb::value::push_json_string(&mut params, name);
+        params.push(']');
+        let mut out = Vec::new();
+        ovsdb::jsonrpc::push_notification(&mut out, method, &params);
+        self.flush_monitors(id);
+        self.send(id, Item::Bytes(Chunk::Own(out)));
+    }
+
+    /// Sessions that did not say that they cope with a change of databases are to be closed.
+    fn close_unaware(&mut self, reason: &str) {
+        for (id, session) in &mut self.sessions {
+            if !session.change_aware && session.close.is_none() {
+                session.close = Some(reason.to_owned());
+                self.ready.insert(*id);
+            }
+        }
+    }
+}

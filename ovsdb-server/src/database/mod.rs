@@ -1,0 +1,292 @@
+//! A database: its rows, its file, and the transactions it remembers.
+
+mod convert;
+mod history;
+mod open;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::json::Json;
+use crate::log::{self, Log, Mode};
+use crate::rowid::{RowId, RowIds};
+use crate::schema::Schema;
+use crate::server::Now;
+use crate::table::{Row, Table};
+use crate::txn::{Context, Executed, Prepared, RowChange, Txn, execute};
+
+pub use history::History;
+
+/// A transaction that was committed.
+#[derive(Debug)]
+pub struct Commit {
+    /// Names the state of the database after it.
+    pub id: RowId,
+    /// The rows that changed, table by table.
+    pub changes: Vec<RowChange>,
+    /// Atoms in all rows before and after.
+    pub atoms: usize,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub enum TxnOutcome {
+    /// It is over.
+    Reply(TxnReply),
+    /// A `wait` is not fulfilled: try again after the next commit, and when the time is over.
+    Blocked {
+        /// Milliseconds from the request until an answer is due; `None` is never.
+        timeout_ms: Option<u64>,
+    },
+}
+
+/// The answer to a transaction.
+#[derive(Debug)]
+pub struct TxnReply {
+    /// The results as JSON, without the closing bracket.
+    pub results: Vec<u8>,
+    /// What it changed, if anything.
+    pub commit: Option<Arc<Commit>>,
+    /// May be told to the client only after [`Database::sync`].
+    pub durable: bool,
+}
+
+/// What a transaction may do, and to whom it belongs.
+pub struct TxnContext<'c> {
+    /// Nothing may be changed.
+    pub read_only: bool,
+    /// The server's own: it may change reserved databases.
+    pub internal: bool,
+    /// When the request came.
+    pub created_ms: u64,
+    /// The time.
+    pub now: Now,
+    /// Whether the client owns a lock.
+    pub owns_lock: &'c dyn Fn(&str) -> bool,
+}
+
+/// A database.
+#[derive(Debug)]
+pub struct Database {
+    schema: Arc<Schema>,
+    tables: Vec<Table>,
+    ids: RowIds,
+    log: Option<Log>,
+    history: History,
+    /// Atoms in all rows.
+    atoms: usize,
+    /// When it was last compacted or opened, by the clock of time-outs; unknown at first.
+    snapshot_ms: Option<u64>,
+}
+
+fn empty_tables(schema: &Schema) -> Vec<Table> {
+    schema.tables.iter().map(Table::new).collect()
+}
+
+impl Database {
+    /// A database in memory only.
+    pub fn create(schema: Schema, ids: RowIds) -> Database {
+        Database {
+            tables: empty_tables(&schema),
+            schema: Arc::new(schema),
+            ids,
+            log: None,
+            history: History::default(),
+            atoms: 0,
+            snapshot_ms: None,
+        }
+    }
+
+    /// Writes a new file with an empty database, as `ovsdb-tool create` does.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`, also if the file is there.
+    pub fn create_file(path: &Path, schema: &Schema) -> Result<()> {
+        let mut log = Log::open(path, Mode::Create)?;
+        log.append(&mut schema_record(schema))?;
+        log.sync()
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.schema.name
+    }
+
+    /// The schema as JSON, as `get_schema` answers it.
+    pub fn get_schema(&self) -> &str {
+        &self.schema.json
+    }
+
+    /// The name of its file, if it has one.
+    pub fn file_name(&self) -> Option<&str> {
+        self.log.as_ref().map(Log::name)
+    }
+
+    /// The tables, in the order of the schema.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// The rows of a table by name; none if there is no such table.
+    pub fn rows(&self, table: &str) -> impl Iterator<Item = (RowId, &Row)> {
+        let table = self.schema.table(table).map(|table| self.tables[table].iter());
+        table.into_iter().flatten()
+    }
+
+    /// The transactions it remembers.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Atoms in all rows.
+    pub fn atoms(&self) -> usize {
+        self.atoms
+    }
+
+    /// Bytes of its file.
+    pub fn file_size(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::size)
+    }
+
+    /// Runs a transaction: `operations` are the parameters of `transact` behind the database's
+    /// name.
+    pub fn transact(&mut self, operations: &[Json<'_>], context: &TxnContext<'_>) -> TxnOutcome {
+        let elapsed_ms = context.now.mono_ms.saturating_sub(context.created_ms);
+        let schema = Arc::clone(&self.schema);
+        let mut txn = Txn::new(&schema, &self.tables);
+        let executed = execute(
+            &mut txn,
+            operations,
+            Context {
+                ids: &mut self.ids,
+                read_only: context.read_only,
+                internal: context.internal,
+                elapsed_ms,
+                owns_lock: context.owns_lock,
+            },
+        );
+        let (mut results, durable, comment) = match executed {
+            Executed::Blocked { timeout_ms } => return TxnOutcome::Blocked { timeout_ms },
+            Executed::Failed { mut results } => {
+                // The reply is closed where it is sent.
+                results.pop();
+                return TxnOutcome::Reply(TxnReply { results, commit: None, durable: false });
+            }
+            Executed::Done { results, durable, comment } => (results, durable, comment),
+        };
+        let prepared = txn.prepare(&mut self.ids);
+        let committed = prepared.and_then(|prepared| {
+            if prepared.is_empty() {
+                return Ok((None, false));
+            }
+            let written = self.write(&prepared, context.now.wall_ms, &comment)?;
+            Ok((Some(self.apply(prepared)), written))
+        });
+        TxnOutcome::Reply(match committed {
+            Ok((commit, written)) => TxnReply { results, commit, durable: durable && written },
+            Err(error) => {
+                push_error(&mut results, &error);
+                TxnReply { results, commit: None, durable: false }
+            }
+        })
+    }
+
+    /// Writes a record; false if there is nothing to write.
+    fn write(&mut self, prepared: &Prepared, wall_ms: i64, comment: &str) -> Result<bool> {
+        let Some(log) = &mut self.log else { return Ok(false) };
+        match log::transaction(&self.schema, &prepared.changes, wall_ms, comment) {
+            None => Ok(false),
+            Some(mut record) => log.append(&mut record).map(|()| true),
+        }
+    }
+
+    fn apply(&mut self, prepared: Prepared) -> Arc<Commit> {
+        prepared.apply(&self.schema, &mut self.tables);
+        let atoms = |row: &Option<Row>| -> usize {
+            row.iter().flat_map(|row| row.iter()).map(crate::value::Datum::atoms).sum()
+        };
+        let mut commit = Commit { id: self.ids.draw(), changes: prepared.changes, atoms: 0 };
+        for change in &commit.changes {
+            let (old, new) = (atoms(&change.old), atoms(&change.new));
+            commit.atoms += old + new;
+            self.atoms = (self.atoms + new).saturating_sub(old);
+        }
+        let commit = Arc::new(commit);
+        self.history.push(Arc::clone(&commit), self.atoms);
+        commit
+    }
+
+    /// Brings all transactions to the disk.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`.
+    pub fn sync(&mut self) -> Result<()> {
+        self.log.as_mut().map_or(Ok(()), Log::sync)
+    }
+
+    /// Writes the file anew, without what is no longer true.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`; then the old file is still in use.
+    pub fn compact(&mut self, now: Now) -> Result<()> {
+        self.snapshot_ms = Some(now.mono_ms);
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let rows =
+            log::snapshot(&self.schema, &self.tables, now.wall_ms, "compacting database online");
+        log.replace([schema_record(&self.schema), rows])
+    }
+
+    /// Compacts the file if it is time: ten minutes after the last time if it has a hundred records
+    /// and has grown a lot, a day after it in any case.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`; it is tried again after a minute.
+    pub fn compact_if_due(&mut self, now: Now) -> Result<bool> {
+        const MINUTE: u64 = 60_000;
+        let Some(log) = &self.log else { return Ok(false) };
+        let last = *self.snapshot_ms.get_or_insert(now.mono_ms);
+        let age = now.mono_ms.saturating_sub(last);
+        let due = if age < 24 * 60 * MINUTE {
+            age >= 10 * MINUTE && log.records() >= 100 && log.grew_lots()
+        } else {
+            log.records() > 0
+        };
+        if !due {
+            return Ok(false);
+        }
+        let result = self.compact(now);
+        if result.is_err() {
+            self.snapshot_ms = Some(now.mono_ms.saturating_sub(9 * MINUTE));
+        }
+        result.map(|()| true)
+    }
+
+    /// New identifiers.
+    pub fn ids(&mut self) -> &mut RowIds {
+        &mut self.ids
+    }
+}
+
+/// Appends an error to results that are not closed yet.
+pub fn push_error(results: &mut Vec<u8>, error: &Error) {
+    if results.len() > 1 {
+        results.push(b',');
+    }
+    results.extend_from_slice(error.to_json().as_bytes());
+}
+
+fn schema_record(schema: &Schema) -> Vec<u8> {
+    let mut record = Log::new_record();
+    record.extend_from_slice(schema.json.as_bytes());
+    record
+}

@@ -1,0 +1,413 @@
+//! Records in a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest, Sha1};
+
+use crate::error::{Error, Result};
+use crate::log::LockFile;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To be read; neither locked nor changed.
+    Read,
+    /// To be read and appended to.
+    ReadWrite,
+    /// It must not exist.
+    Create,
+}
+
+/// The longest header line; the reference reads no longer one.
+const MAX_HEADER: usize = 127;
+const SHA1_HEX: usize = 40;
+/// Bytes that a header of ours takes at most.
+const HEADER_ROOM: usize = "OVSDB JSON  \n".len() + 20 + SHA1_HEX;
+
+/// A log file. First it is read to the end, then appended to.
+#[derive(Debug)]
+pub struct Log {
+    /// As given, for messages.
+    display: String,
+    /// Where the file really is, symbolic links followed.
+    path: PathBuf,
+    reader: Option<BufReader<File>>,
+    file: File,
+    /// The end of the last good record.
+    offset: u64,
+    /// The end of the one before.
+    previous: u64,
+    /// There are bytes after `offset` that are to go before anything is appended.
+    torn: bool,
+    /// Size after the last compaction.
+    base: u64,
+    records: u64,
+    unsynced: bool,
+    /// Why nothing may be written any more.
+    broken: Option<Error>,
+    lock: Option<LockFile>,
+}
+
+fn open_error(display: &str, what: &str, error: &std::io::Error) -> Error {
+    Error::io(format!("{display}: {what} failed"), error)
+}
+
+/// The parts of a header line: magic, length, hash.
+fn parse_header(line: &[u8]) -> Option<(&str, u64, &str)> {
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+    let mut words = line.strip_prefix("OVSDB ")?.split(' ');
+    let (magic, length, hash) = (words.next()?, words.next()?, words.next()?);
+    let length = length.parse().ok().filter(|length| *length > 0)?;
+    let hex = hash.len() == SHA1_HEX && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (hex && words.next().is_none()).then_some((magic, length, hash))
+}
+
+fn sha1_hex(bytes: &[u8]) -> String {
+    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a directory's entries to disk.
+fn sync_parent(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A whole record: `record` begins with [`HEADER_ROOM`] bytes, which are overwritten by the header
+/// as far as it needs them. Gives where the record begins.
+fn finish_record(record: &mut Vec<u8>) -> usize {
+    record.push(b'\n');
+    let body = &record[HEADER_ROOM..];
+    let header = format!("OVSDB JSON {} {}\n", body.len(), sha1_hex(body));
+    let begin = HEADER_ROOM - header.len();
+    record[begin..HEADER_ROOM].copy_from_slice(header.as_bytes());
+    begin
+}
+
+impl Log {
+    /// Room for a record's header, to which its JSON is to be appended.
+    pub fn new_record() -> Vec<u8> {
+        vec![0; HEADER_ROOM]
+    }
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`, also when another server has locked it; or the file is not a log of a
+    /// standalone database.
+    pub fn open(path: &Path, mode: Mode) -> Result<Log> {
+        let display = path.display().to_string();
+        let real = real_path(path).map_err(|error| open_error(&display, "open", &error))?;
+        let lock = match mode {
+            Mode::Read => None,
+            Mode::ReadWrite | Mode::Create => Some(LockFile::lock(&real).map_err(|error| {
+                Error::io(format!("{display}: failed to lock lockfile"), &error)
+            })?),
+        };
+        let (create, what) = match mode {
+            Mode::Read | Mode::ReadWrite => (false, "open"),
+            Mode::Create => (true, "create"),
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(mode != Mode::Read)
+            .create_new(create)
+            .mode(0o660)
+            .open(&real)
+            .map_err(|error| open_error(&display, what, &error))?;
+        if create {
+            sync_parent(&real).map_err(|error| open_error(&display, "fsync", &error))?;
+        }
+        let reader = file.try_clone().map_err(|error| open_error(&display, what, &error))?;
+        let log = Log {
+            display,
+            path: real,
+            reader: Some(BufReader::with_capacity(1 << 16, reader)),
+            file,
+            offset: 0,
+            previous: 0,
+            torn: false,
+            base: 0,
+            records: 0,
+            unsynced: false,
+            broken: None,
+            lock,
+        };
+        log.check_kind()?;
+        Ok(log)
+    }
+
+    /// The name that the file was opened by.
+    pub fn name(&self) -> &str {
+        &self.display
+    }
+
+    /// Bytes of good records.
+    pub fn size(&self) -> u64 {
+        self.offset
+    }
+
+    /// Records read and written since the file was opened or compacted.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    fn check_kind(&self) -> Result<()> {
+        let mut line = [0; MAX_HEADER];
+        let read = self.file.read_at(&mut line, 0);
+        let read = read.map_err(|error| open_error(&self.display, "read", &error))?;
+        if read == 0 {
+            return Ok(());
+        }
+        let end = line[..read].iter().position(|byte| *byte == b'\n').map_or(read, |at| at + 1);
+        match parse_header(&line[..end]) {
+            Some(("JSON", ..)) => Ok(()),
+            Some(("CLUSTER", ..)) => Err(Error::new(
+                "ovsdb error",
+                format!(
+                    "{}: is a clustered database, only standalone ones are served",
+                    self.display
+                ),
+            )),
+            Some(_) => Err(Error::new(
+                "ovsdb error",
+                format!("{}: cannot identify file type", self.display),
+            )),
+            None => {
+                Err(Error::new("ovsdb error", format!("{}: unexpected file format", self.display)))
+            }
+        }
+    }
+
+    /// Reads the next record's JSON into `record`; false at the end of the file. After an error
+    /// there is no more to read, and the next record written takes the place of the bad one.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`, or `syntax error` for a record that is cut off or damaged.
+    pub fn read(&mut self, record: &mut Vec<u8>) -> Result<bool> {
+        let Some(reader) = &mut self.reader else { return Ok(false) };
+        match read_record(reader, &self.display, self.offset, record) {
+            Ok(Some(size)) => {
+                self.previous = self.offset;
+                self.offset += size;
+                self.records += 1;
+                return Ok(true);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.torn = true;
+                self.end_reading();
+                return Err(error);
+            }
+        }
+        self.end_reading();
+        Ok(false)
+    }
+
+    fn end_reading(&mut self) {
+        self.reader = None;
+        self.base = self.offset;
+    }
+
+    /// Gives the last record read back: it makes no sense, and the next record written takes its
+    /// place.
+    pub fn unread(&mut self) {
+        self.offset = self.previous;
+        self.torn = true;
+        self.end_reading();
+    }
+
+    /// Appends a record that began with [`Log::new_record`]. It is in the file, if not on the disk,
+    /// when this returns; if it fails, it is not there at all.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`.
+    pub fn append(&mut self, record: &mut Vec<u8>) -> Result<()> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.reader = None;
+        let failed =
+            |error: &std::io::Error| Error::io(format!("{}: write failed", self.display), error);
+        if self.torn {
+            self.file.set_len(self.offset).map_err(|error| {
+                let what = format!("cannot truncate to length {}", self.offset);
+                Error::io(format!("{}: {what}", self.display), &error)
+            })?;
+            self.torn = false;
+        }
+        let begin = finish_record(record);
+        if let Err(error) = self.file.write_all_at(&record[begin..], self.offset) {
+            let error = failed(&error);
+            // A part of it may be there.
+            self.torn = self.file.set_len(self.offset).is_err();
+            return Err(error);
+        }
+        self.previous = self.offset;
+        self.offset += (record.len() - begin) as u64;
+        self.records += 1;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Brings everything that was appended to the disk. If that fails nobody knows what is there:
+    /// nothing more is written until the file is replaced.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`.
+    pub fn sync(&mut self) -> Result<()> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        if self.unsynced {
+            if let Err(error) = self.file.sync_data() {
+                let error = Error::io(format!("{}: fsync failed", self.display), &error);
+                self.broken = Some(error.clone());
+                return Err(error);
+            }
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// True if the file has grown so much that compaction is worth its while: to more than 10 MiB
+    /// and twice its size after the last one.
+    pub fn grew_lots(&self) -> bool {
+        self.offset > 10 << 20 && self.offset / 2 > self.base
+    }
+
+    /// Puts other records in the place of all. At any moment either the old or the new file is
+    /// there as a whole.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`; then the old file is still in use.
+    pub fn replace(&mut self, records: impl IntoIterator<Item = Vec<u8>>) -> Result<()> {
+        let mut temporary = self.path.clone().into_os_string();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let result = self.write_replacement(&temporary, records);
+        if result.is_err() {
+            // It need not be there; nothing depends on it.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        result
+    }
+
+    fn write_replacement(
+        &mut self,
+        temporary: &Path,
+        records: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<()> {
+        let failed = |what: &str, error: std::io::Error| {
+            open_error(&temporary.display().to_string(), what, &error)
+        };
+        match std::fs::remove_file(temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed("remove", error));
+            }
+            Err(_) | Ok(()) => {}
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o660).open(temporary);
+        let file = file.map_err(|error| failed("create", error))?;
+        let (mut offset, mut number) = (0, 0);
+        for mut record in records {
+            let begin = finish_record(&mut record);
+            file.write_all_at(&record[begin..], offset).map_err(|error| failed("write", error))?;
+            offset += (record.len() - begin) as u64;
+            number += 1;
+        }
+        file.sync_data().map_err(|error| failed("fsync", error))?;
+        std::fs::rename(temporary, &self.path).map_err(|error| failed("rename", error))?;
+        self.reader = None;
+        self.file = file;
+        (self.offset, self.previous, self.base) = (offset, offset, offset);
+        self.records = number;
+        (self.torn, self.unsynced, self.broken) = (false, false, None);
+        // Until the directory is on disk a crash may bring the old file back, without what is
+        // written from now on.
+        if let Err(error) = sync_parent(&self.path) {
+            let error = open_error(&self.display, "fsync of directory", &error);
+            self.broken = Some(error.clone());
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Locks out other servers? Only a log that was opened to be written does.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
+    }
+}
+
+/// Follows symbolic links also where the last component does not exist yet.
+fn real_path(path: &Path) -> std::io::Result<PathBuf> {
+    match std::fs::canonicalize(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let link = std::fs::read_link(path).unwrap_or_else(|_| path.to_owned());
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let parent = std::fs::canonicalize(parent.unwrap_or(Path::new(".")))?;
+            Ok(if link == path {
+                parent.join(path.file_name().unwrap_or_default())
+            } else {
+                parent.join(link)
+            })
+        }
+        other => other,
+    }
+}
+
+/// Reads one record; gives the bytes it takes, `None` at the end of the file.
+fn read_record(
+    reader: &mut BufReader<File>,
+    display: &str,
+    offset: u64,
+    record: &mut Vec<u8>,
+) -> Result<Option<u64>> {
+    let io = |what: &str, error: std::io::Error| Error::io(format!("{display}: {what}"), &error);
+    let mut header = Vec::with_capacity(HEADER_ROOM);
+    let limited = std::io::BufRead::read_until(
+        &mut Read::by_ref(reader).take(MAX_HEADER as u64),
+        b'\n',
+        &mut header,
+    );
+    limited.map_err(|error| io("read failed", error))?;
+    if header.is_empty() {
+        return Ok(None);
+    }
+    let Some(("JSON", length, expected)) = parse_header(&header) else {
+        let line = String::from_utf8_lossy(&header);
+        let line = line.trim_end_matches('\n');
+        let details =
+            format!("{display}: parse error at offset {offset} in header line \"{line}\"");
+        return Err(Error::new("syntax error", details));
+    };
+    let data = offset + header.len() as u64;
+    record.clear();
+    let read = Read::by_ref(reader).take(length).read_to_end(record);
+    let read = read.map_err(|error| io("read failed", error))? as u64;
+    if read < length {
+        return Err(Error::io(
+            format!("{display}: error reading {} bytes starting at offset {data}", length - read),
+            &std::io::Error::other("End of file"),
+        ));
+    }
+    let actual = sha1_hex(record);
+    if !actual.eq_ignore_ascii_case(expected) {
+        return Err(Error::new(
+            "syntax error",
+            format!(
+                "{display}: {length} bytes starting at offset {data} have SHA-1 hash {actual} but \
+                 should have hash {expected}"
+            ),
+        ));
+    }
+    Ok(Some(header.len() as u64 + length))
+}

@@ -1,0 +1,70 @@
+//! The lock that keeps two servers from one file: `.NAME.~lock~` beside it, locked with `fcntl` as
+//! the reference's tools do.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+/// Devices and inodes that this process has locked. `fcntl` locks do not keep a process from itself.
+static HELD: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
+
+/// A lock, given up when it is dropped.
+#[derive(Debug)]
+pub struct LockFile {
+    /// Closed, and so unlocked, with the rest.
+    _file: File,
+    key: (u64, u64),
+}
+
+/// The lock's name for a file.
+fn lock_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.~lock~"))
+}
+
+impl LockFile {
+    /// Locks a file, which need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if another process, or this one, has locked it; else what the system says.
+    pub fn lock(path: &Path) -> std::io::Result<LockFile> {
+        let name = lock_name(path);
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        // Opened and closed again, the file would lose the lock that this process has on it.
+        if let Ok(known) = std::fs::metadata(&name)
+            && held.contains(&(known.dev(), known.ino()))
+        {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(name)?;
+        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            match std::io::Error::from(error) {
+                error if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    std::io::ErrorKind::WouldBlock.into()
+                }
+                error => error,
+            }
+        })?;
+        let metadata = file.metadata()?;
+        let key = (metadata.dev(), metadata.ino());
+        held.insert(key);
+        Ok(LockFile { _file: file, key })
+    }
+}
+
+impl Drop for LockFile {
+    fn drop(&mut self) {
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}

@@ -1,0 +1,15 @@
+//! The database on disk: the log of standalone `ovsdb-server` (`ovsdb(5)`, "Standalone Database
+//! Format").
+//!
+//! Each record is a line `OVSDB JSON LENGTH SHA1` and then that many bytes of JSON. The first
+//! record is the schema, the others are transactions, as differences.
+
+mod decode;
+mod encode;
+mod file;
+mod lockfile;
+
+pub use decode::{RowRecord, TxnRecord, decode};
+pub use encode::{snapshot, transaction};
+pub use file::{Log, Mode};
+pub use lockfile::LockFile;

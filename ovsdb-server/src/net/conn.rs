@@ -1,0 +1,207 @@
+//! One connection: its bytes in both directions, and its probes.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+
+use ovsdb::jsonrpc::Message;
+use ovsdb::{FrameError, Framer};
+
+use super::stream::Stream;
+use crate::server::{Chunk, SessionId};
+
+/// Bytes read from one client in a turn before others get theirs.
+const READ_BUDGET: usize = 1 << 20;
+/// Pieces given to the system in one call.
+const PIECES: usize = 16;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    /// The peer closed it.
+    #[error("End of file")]
+    Eof,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// An attempt to connect took too long.
+    #[error("Connection timed out")]
+    TimedOut,
+    #[error("error parsing stream: {0}")]
+    Frame(#[from] FrameError),
+    #[error("received bad JSON-RPC message: {0}")]
+    Message(#[from] ovsdb::jsonrpc::MessageError),
+    #[error("no response to inactivity probe after {0:.3} seconds")]
+    Silent(f64),
+    /// We want it.
+    #[error("{0}")]
+    Ours(String),
+}
+
+/// What reading gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// The socket has no more for now.
+    Dry,
+    /// There may be more.
+    More,
+    /// The peer sends no more.
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    pub(super) stream: Stream,
+    /// For logs.
+    pub(super) name: String,
+    /// The remote that it belongs to.
+    pub(super) remote: Arc<str>,
+    pub(super) session: SessionId,
+    pub(super) framer: Framer,
+    /// There may be bytes to read.
+    pub(super) readable: bool,
+    /// The peer sends no more; what it sent is still answered.
+    pub(super) ended: bool,
+    /// The engine has something for it.
+    pub(super) fetch: bool,
+    /// It waits in the list of those who have something to do.
+    pub(super) listed: bool,
+    /// What the peer shows is kept as our authority, and the connection ends.
+    pub(super) bootstrap: bool,
+    /// Milliseconds of silence before a probe, and again before giving up; 0 = none.
+    pub(super) probe_interval: u64,
+    /// When bytes last came.
+    heard: u64,
+    /// A probe was sent and nothing has come since.
+    pub(super) probed: bool,
+    /// The answer to a probe has not come yet.
+    pub(super) answer_due: bool,
+    out: VecDeque<Chunk>,
+    /// Bytes of the first chunk that are sent.
+    sent: usize,
+}
+
+impl Conn {
+    pub(super) fn new(
+        stream: Stream,
+        name: String,
+        remote: Arc<str>,
+        session: SessionId,
+        now: u64,
+    ) -> Conn {
+        Conn {
+            stream,
+            name,
+            remote,
+            session,
+            framer: Framer::default(),
+            readable: true,
+            ended: false,
+            fetch: false,
+            listed: false,
+            bootstrap: false,
+            probe_interval: 0,
+            heard: now,
+            probed: false,
+            answer_due: false,
+            out: VecDeque::new(),
+            sent: 0,
+        }
+    }
+
+    /// Bytes that the peer has not taken.
+    pub(super) fn backlog(&self) -> usize {
+        self.out.iter().map(|chunk| chunk.bytes().len()).sum::<usize>() - self.sent
+    }
+
+    pub(super) fn queue(&mut self, chunks: impl IntoIterator<Item = Chunk>) {
+        self.out.extend(chunks.into_iter().filter(|chunk| !chunk.bytes().is_empty()));
+    }
+
+    /// Sends what the socket takes; true if nothing is left.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        while !self.out.is_empty() {
+            let mut parts: [IoSlice<'_>; PIECES] = std::array::from_fn(|_| IoSlice::new(&[]));
+            let mut skip = self.sent;
+            for (part, chunk) in parts.iter_mut().zip(&self.out) {
+                *part = IoSlice::new(&chunk.bytes()[skip..]);
+                skip = 0;
+            }
+            let number = self.out.len().min(PIECES);
+            match self.stream.write(&parts[..number]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(taken) => self.forget(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.stream.flush()
+    }
+
+    fn forget(&mut self, taken: usize) {
+        self.sent += taken;
+        while let Some(first) = self.out.front()
+            && self.sent >= first.bytes().len()
+        {
+            self.sent -= first.bytes().len();
+            self.out.pop_front();
+        }
+    }
+
+    /// Reads what is there, up to a bound.
+    pub(super) fn read(&mut self, buffer: &mut [u8], now: u64) -> io::Result<Input> {
+        let mut left = READ_BUDGET;
+        while left > 0 {
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.readable = false;
+                    return Ok(Input::End);
+                }
+                Ok(number) => {
+                    self.framer.push(&buffer[..number]);
+                    self.heard = now;
+                    self.probed = false;
+                    left = left.saturating_sub(number);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(Input::Dry);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Input::More)
+    }
+
+    /// Sends a probe after a silence, or gives up after a second one.
+    pub(super) fn probe(&mut self, now: u64) -> Result<(), Ended> {
+        if self.probe_interval == 0 || now < self.probe_deadline() {
+            return Ok(());
+        }
+        if self.probed {
+            return Err(Ended::Silent(now.saturating_sub(self.heard) as f64 / 1000.0));
+        }
+        self.probed = true;
+        self.answer_due = true;
+        self.queue([Chunk::Own(br#"{"id":"echo","method":"echo","params":[]}"#.to_vec())]);
+        Ok(())
+    }
+
+    /// When [`Conn::probe`] has something to do; `u64::MAX` = never.
+    pub(super) fn probe_deadline(&self) -> u64 {
+        match self.probe_interval {
+            0 => u64::MAX,
+            interval if self.probed => self.heard.saturating_add(interval.saturating_mul(2)),
+            interval => self.heard.saturating_add(interval),
+        }
+    }
+}
+
+/// True for the answer to a probe.
+pub(super) fn is_probe_answer(message: &[u8]) -> bool {
+    matches!(
+        ovsdb::jsonrpc::parse(message),
+        Ok(Message::Response { id, .. }) if id.get() == "\"echo\""
+    )
+}

@@ -1,0 +1,45 @@
+//! The server on sockets: remotes, connections, TLS, probes.
+//!
+//! ```text
+//! Service: mio events -> Conn: bytes -> Framer -> Server::handle      (every connection that has
+//!                                                                     something, a bounded share)
+//!          Server::run
+//!          Server::fetch -> one fsync for all of them -> Conn: bytes out
+//! ```
+//!
+//! One thread does all of it: the answers to all transactions that came in one turn share an
+//! `fsync`, and while it lasts the next ones gather in the sockets.
+//!
+//! A client that does not take what it is sent costs no more memory than what it has asked for so
+//! far: it is neither read from nor fetched for until all of it is sent. The changes that its
+//! monitors missed meanwhile stay merged in the database.
+
+mod conn;
+mod dbcolumn;
+pub mod embedded;
+mod remote;
+mod remotes;
+mod service;
+mod status;
+mod stream;
+pub mod target;
+mod tls;
+
+pub use dbcolumn::{DbColumn, TlsSources};
+pub use embedded::{EmbeddedServer, EmbedError, Embedding};
+pub use remote::{RemoteOptions, RemoteStatus};
+pub use service::Service;
+pub use target::{Target, TargetError};
+pub use tls::{TlsError, TlsFiles};
+
+use runtime::log::Module;
+
+pub(crate) static SERVER: Module = Module::new("ovsdb_jsonrpc_server");
+pub(crate) static JSONRPC: Module = Module::new("jsonrpc");
+pub(crate) static RECONNECT: Module = Module::new("reconnect");
+pub(crate) static SOCKET: Module = Module::new("socket_util");
+pub(crate) static TLS: Module = Module::new("stream_ssl");
+pub(crate) static OVSDB: Module = Module::new("ovsdb_server");
+
+/// The modules that log here, for `runtime::log::register`.
+pub static MODULES: &[&Module] = &[&SERVER, &JSONRPC, &RECONNECT, &SOCKET, &TLS, &OVSDB];

@@ -1,0 +1,537 @@
+//! The engine with its sockets, driven by a reactor.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mio::{Registry, Token};
+use runtime::clock::Clock;
+use runtime::log::RateLimit;
+use wire::Time;
+
+use super::conn::{Conn, Ended, Input, is_probe_answer};
+use super::dbcolumn::{TlsSources, Watched};
+use super::remote::{Remote, RemoteOptions, State};
+use super::status::StatusWriter;
+use super::stream::Stream;
+use super::tls::TlsContext;
+use super::{JSONRPC, OVSDB, RECONNECT, SERVER};
+use crate::database::Database;
+use crate::error::Error;
+use crate::rowid::RowIds;
+use crate::server::{Chunk, Now, Server, SessionId, SessionOptions};
+
+static RL: RateLimit = RateLimit::new(5, 5);
+
+/// Requests of one client that are run before others get their turn.
+const BURST: usize = 16;
+/// Bytes of answers that a client may have waiting before its next request is looked at.
+const ANSWERS: usize = 4 << 20;
+/// Between two looks at what the remotes' columns in the database say, at most, and between two
+/// updates of `Manager.status`.
+pub(super) const STATUS_INTERVAL: u64 = 2_500;
+
+/// What a token stands for.
+#[derive(Debug)]
+pub(super) enum Slot {
+    Free,
+    Listener(super::remotes::Listener),
+    Conn(Box<Conn>),
+}
+
+/// The server on its sockets; see the [module](super). `turn` is to be called after the events of
+/// each poll, which is to wait no longer than `timeout`.
+pub struct Service {
+    pub(super) engine: Server,
+    pub(super) registry: Registry,
+    clock: Clock,
+    first_token: usize,
+    pub(super) slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// Slots of connections that have something to do.
+    runnable: Vec<usize>,
+    sessions: BTreeMap<SessionId, usize>,
+    /// What was asked for, `db:` included.
+    pub(super) configured: BTreeMap<String, RemoteOptions>,
+    /// What that comes to.
+    pub(super) remotes: BTreeMap<Arc<str>, Remote>,
+    pub(super) tls: TlsContext,
+    pub(super) tls_sources: TlsSources,
+    pub(super) watched: Watched,
+    pub(super) status: StatusWriter,
+    /// Our own session, for what we write into databases.
+    pub(super) own: SessionId,
+    own_id: u64,
+    /// Names of connections without an address.
+    pub(super) unix_count: u64,
+    /// When somebody may have to be probed, at the earliest.
+    pub(super) probe_check: u64,
+    pub(super) last_problem: String,
+    buffer: Vec<u8>,
+}
+
+impl Service {
+    /// A server without databases and remotes. Its events have tokens from `first_token` on.
+    pub fn new(registry: Registry, first_token: usize, clock: Clock) -> Service {
+        let mut engine = Server::new(RowIds::random());
+        let own = engine.connect(SessionOptions::default());
+        let mut service = Service {
+            engine,
+            registry,
+            clock,
+            first_token,
+            slots: Vec::new(),
+            free: Vec::new(),
+            runnable: Vec::new(),
+            sessions: BTreeMap::new(),
+            configured: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            tls: TlsContext::default(),
+            tls_sources: TlsSources::default(),
+            watched: Watched::default(),
+            status: StatusWriter::default(),
+            own,
+            own_id: 0,
+            unix_count: 0,
+            probe_check: u64::MAX,
+            last_problem: String::new(),
+            buffer: vec![0; 64 << 10],
+        };
+        // Databases come and go without our session ending.
+        service.ask_engine("set_db_change_aware", "[true]");
+        service
+    }
+
+    /// Milliseconds of the clock.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now().as_millis()
+    }
+
+    /// The time for the engine.
+    pub fn engine_now(&self) -> Now {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now {
+            mono_ms: self.now(),
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The engine, to look at it.
+    pub fn engine(&self) -> &Server {
+        &self.engine
+    }
+
+    /// The engine, to change it.
+    pub fn engine_mut(&mut self) -> &mut Server {
+        &mut self.engine
+    }
+
+    /// Opens a file and serves it; gives its database's name.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is no database, or is served already.
+    pub fn open_database(&mut self, path: &Path) -> Result<String, Error> {
+        let asked = std::fs::canonicalize(path).ok();
+        for name in self.engine.database_names() {
+            let file = self.engine.database(name).and_then(Database::file_name);
+            let served = file.and_then(|file| std::fs::canonicalize(file).ok());
+            if served.is_some() && served == asked {
+                let text = format!("{}: already open", path.display());
+                return Err(Error::new("ovsdb error", text));
+            }
+        }
+        let (database, warnings) = Database::open(path, RowIds::random())?;
+        for warning in warnings {
+            runtime::warn!(OVSDB, "{}: {warning}", path.display());
+        }
+        let name = database.name().to_owned();
+        self.engine.add_database(database)?;
+        self.watched.forget();
+        Ok(name)
+    }
+
+    /// Serves a database that is in memory only.
+    ///
+    /// # Errors
+    ///
+    /// There is one of this name.
+    pub fn add_memory_database(&mut self, database: Database) -> Result<(), Error> {
+        self.watched.forget();
+        self.engine.add_database(database)
+    }
+
+    /// Serves a database no more; false if there is none of this name.
+    pub fn remove_database(&mut self, name: &str) -> bool {
+        self.watched.forget();
+        self.engine.remove_database(name).is_some()
+    }
+
+    /// True if an event with this token is ours.
+    pub fn owns(&self, token: Token) -> bool {
+        token.0 >= self.first_token
+    }
+
+    /// Something happened at one of our sockets.
+    pub fn event(&mut self, token: Token) {
+        let slot = token.0.wrapping_sub(self.first_token);
+        match self.slots.get_mut(slot) {
+            Some(Slot::Listener(listener)) => listener.ready = true,
+            Some(Slot::Conn(conn)) => {
+                conn.readable = true;
+                self.list(slot);
+            }
+            Some(Slot::Free) | None => {}
+        }
+    }
+
+    pub(super) fn list(&mut self, slot: usize) {
+        if let Some(Slot::Conn(conn)) = self.slots.get_mut(slot)
+            && !conn.listed
+        {
+            conn.listed = true;
+            self.runnable.push(slot);
+        }
+    }
+
+    /// Does everything there is to do.
+    pub fn turn(&mut self) {
+        let now = self.now();
+        self.resolve_remotes(now);
+        self.accept_all(now);
+        let mut done = Vec::new();
+        for slot in std::mem::take(&mut self.runnable) {
+            let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
+            conn.listed = false;
+            if let Err(why) = self.serve(slot, now) {
+                done.push((slot, why));
+            }
+        }
+        self.engine.run(self.engine_now());
+        self.deliver(&mut done);
+        for (slot, why) in done {
+            self.end(slot, &why, now);
+        }
+        self.probe(now);
+        self.write_status(now);
+        for event in self.engine.take_events() {
+            match event.warning {
+                true => runtime::warn!(OVSDB, "{}", event.text),
+                false => runtime::info!(OVSDB, "{}", event.text),
+            }
+        }
+    }
+
+    /// How long the next poll may wait.
+    pub fn timeout(&self) -> Option<Duration> {
+        if !self.runnable.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let remotes = self.remotes.values().map(Remote::deadline);
+        let engine = self.engine.next_deadline();
+        let at = remotes.chain(engine).chain([self.probe_check, self.status_deadline()]).min();
+        let at = at.filter(|at| *at != u64::MAX)?;
+        // Rounded up: a poll that ends early would only come back.
+        self.clock
+            .timeout(Some(Time::from_millis(at)))
+            .map(|wait| wait + Duration::from_micros(999))
+    }
+
+    /// Takes a slot for what `make` makes of its token.
+    pub(super) fn take_slot(
+        &mut self,
+        make: impl FnOnce(&Registry, Token) -> io::Result<Slot>,
+    ) -> io::Result<usize> {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            self.slots.len() - 1
+        });
+        match make(&self.registry, Token(self.first_token + slot)) {
+            Ok(what) => {
+                self.slots[slot] = what;
+                Ok(slot)
+            }
+            Err(error) => {
+                self.free.push(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a session on a connected socket.
+    pub(super) fn begin(
+        &mut self,
+        mut stream: Stream,
+        name: String,
+        remote: &Arc<str>,
+        bootstrap: bool,
+        now: u64,
+    ) -> io::Result<usize> {
+        let Some(known) = self.remotes.get(remote) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let options = SessionOptions { read_only: known.options.read_only };
+        let probe_interval = known.probe_interval();
+        let session = self.engine.connect(options);
+        let taken = self.take_slot(|registry, token| {
+            stream.register(registry, token)?;
+            let mut conn = Conn::new(stream, name, Arc::clone(remote), session, now);
+            conn.probe_interval = probe_interval;
+            conn.bootstrap = bootstrap;
+            Ok(Slot::Conn(Box::new(conn)))
+        });
+        match taken {
+            Ok(slot) => {
+                self.sessions.insert(session, slot);
+                self.list(slot);
+                self.probe_check = self.probe_check.min(now);
+                Ok(slot)
+            }
+            Err(error) => {
+                self.engine.disconnect(session);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends, reads and handles for one connection until it has to wait.
+    fn serve(&mut self, slot: usize, now: u64) -> Result<(), Ended> {
+        if self.is_connecting(slot) {
+            return self.check_connecting(slot, now);
+        }
+        let engine_now = self.engine_now();
+        let Service { slots, engine, buffer, tls, .. } = self;
+        let Some(Slot::Conn(conn)) = slots.get_mut(slot) else { return Ok(()) };
+        let mut handled = 0;
+        let empty = conn.flush()?;
+        while empty && handled < BURST && engine.queued(conn.session) < ANSWERS {
+            if let Some(message) = conn.framer.next_message()? {
+                if conn.answer_due && is_probe_answer(message) {
+                    conn.answer_due = false;
+                    continue;
+                }
+                runtime::dbg!(JSONRPC, "{}: received {}", conn.name, Shown(message));
+                engine.handle(conn.session, message, engine_now)?;
+                handled += 1;
+                continue;
+            }
+            if conn.ended || !conn.readable {
+                break;
+            }
+            match conn.read(buffer, now)? {
+                Input::Dry | Input::More => {}
+                Input::End => conn.ended = true,
+            }
+            if conn.bootstrap && !conn.stream.is_handshaking() {
+                return Err(bootstrap(conn, tls));
+            }
+        }
+        if !empty {
+            return Ok(());
+        }
+        if conn.ended && handled < BURST && engine.queued(conn.session) < ANSWERS {
+            // All that came is handled; what can be answered at once is, see `deliver`.
+            return Err(Ended::Eof);
+        }
+        if conn.fetch || handled == BURST || conn.readable || conn.framer.pending() > 0 && handled > 0
+        {
+            self.deliver_later(slot);
+        }
+        Ok(())
+    }
+
+    /// It has more to do in the next turn, or something to fetch in this one.
+    fn deliver_later(&mut self, slot: usize) {
+        self.list(slot);
+    }
+
+    /// Gives sessions what the engine has for them. The first that is fetched brings everybody's
+    /// commits to the disk.
+    fn deliver(&mut self, done: &mut Vec<(usize, Ended)>) {
+        for session in self.engine.take_ready() {
+            if session == self.own {
+                self.drop_own_answers();
+                continue;
+            }
+            let Some(&slot) = self.sessions.get(&session) else { continue };
+            if let Some(why) = self.engine.must_close(session) {
+                done.push((slot, Ended::Ours(why.to_owned())));
+                continue;
+            }
+            let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
+            conn.fetch = true;
+            self.list(slot);
+        }
+        let mut chunks = Vec::new();
+        let waiting = self.runnable.iter().copied().chain(done.iter().map(|(slot, _)| *slot));
+        for slot in waiting.collect::<Vec<_>>() {
+            let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
+            if !conn.fetch || conn.backlog() > 0 {
+                continue;
+            }
+            conn.fetch = false;
+            self.engine.fetch(conn.session, &mut chunks);
+            for chunk in &chunks {
+                runtime::dbg!(JSONRPC, "{}: send {}", conn.name, Shown(chunk.bytes()));
+            }
+            conn.queue(chunks.drain(..));
+            if let Err(error) = conn.flush() {
+                done.push((slot, error.into()));
+            }
+        }
+        // Those whose socket is full go on when it says so; those with nothing left to do, when
+        // something comes.
+        let slots = &mut self.slots;
+        self.runnable.retain(|slot| {
+            let Some(Slot::Conn(conn)) = slots.get_mut(*slot) else { return false };
+            conn.listed = conn.backlog() == 0 && conn.has_work();
+            conn.listed
+        });
+    }
+
+    /// Ends a connection: its session's locks and monitors go with it.
+    pub(super) fn end(&mut self, slot: usize, why: &Ended, now: u64) {
+        let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { return };
+        let name = conn.name.clone();
+        let remote = Arc::clone(&conn.remote);
+        conn.stream.deregister(&self.registry);
+        let session = conn.session;
+        self.slots[slot] = Slot::Free;
+        self.free.push(slot);
+        self.sessions.remove(&session);
+        self.engine.disconnect(session);
+        match why {
+            Ended::Frame(_) | Ended::Message(_) => runtime::warn_rl!(JSONRPC, RL, "{name}: {why}"),
+            Ended::Io(error) => {
+                runtime::warn_rl!(RECONNECT, RL, "{name}: connection dropped ({error})");
+            }
+            Ended::Silent(_) => runtime::err_rl!(RECONNECT, RL, "{name}: {why}, disconnecting"),
+            Ended::Ours(why) => runtime::info!(SERVER, "{name}: disconnecting ({why})"),
+            Ended::Eof => runtime::dbg!(RECONNECT, "{name}: connection closed by peer"),
+            Ended::TimedOut => runtime::info!(RECONNECT, "{name}: connection attempt timed out"),
+        }
+        self.ended(&remote, slot, why, now);
+    }
+
+    /// Frees a listener's slot.
+    pub(super) fn free_slot(&mut self, slot: usize) {
+        self.slots[slot] = Slot::Free;
+        self.free.push(slot);
+    }
+
+    /// Makes all clients disconnect; they will come back.
+    pub fn reconnect(&mut self, why: &str) {
+        let now = self.now();
+        for slot in 0..self.slots.len() {
+            if matches!(self.slots[slot], Slot::Conn(_)) {
+                self.end(slot, &Ended::Ours(why.to_owned()), now);
+            }
+        }
+    }
+
+    /// Probes those who are silent.
+    fn probe(&mut self, now: u64) {
+        if now < self.probe_check {
+            return;
+        }
+        let mut next = u64::MAX;
+        let mut silent = Vec::new();
+        for (slot, what) in self.slots.iter_mut().enumerate() {
+            let Slot::Conn(conn) = what else { continue };
+            if let Err(why) = conn.probe(now).and_then(|()| {
+                conn.flush()?;
+                Ok(())
+            }) {
+                silent.push((slot, why));
+            }
+            next = next.min(conn.probe_deadline());
+        }
+        self.probe_check = next.max(now + 1);
+        if next == u64::MAX {
+            self.probe_check = u64::MAX;
+        }
+        for (slot, why) in silent {
+            self.end(slot, &why, now);
+        }
+    }
+
+    /// Asks the engine as a client of our own would. Nobody looks at the answer.
+    pub(super) fn ask_engine(&mut self, method: &str, params: &str) {
+        self.own_id += 1;
+        let mut message = Vec::new();
+        ovsdb::jsonrpc::push_request(&mut message, self.own_id, method, params);
+        let now = self.engine_now();
+        if let Err(error) = self.engine.handle(self.own, &message, now) {
+            runtime::err_rl!(OVSDB, RL, "own request {method}: {error}");
+        }
+        self.drop_own_answers();
+    }
+
+    fn drop_own_answers(&mut self) {
+        let mut answers: Vec<Chunk> = Vec::new();
+        self.engine.fetch(self.own, &mut answers);
+        for answer in answers {
+            let text = String::from_utf8_lossy(answer.bytes());
+            if text.contains("\"error\":{") || text.contains("\"error\":\"") {
+                runtime::err_rl!(OVSDB, RL, "own request: {text}");
+            }
+        }
+    }
+
+    /// Counts for `memory/show`.
+    pub fn memory(&self) -> Vec<(String, u64)> {
+        let mut counts: Vec<(String, u64)> = self
+            .engine
+            .memory()
+            .into_iter()
+            .map(|(name, count)| (name.to_owned(), count as u64))
+            .collect();
+        let backlog: usize = self
+            .slots
+            .iter()
+            .map(|slot| match slot {
+                Slot::Conn(conn) => conn.backlog(),
+                Slot::Listener(_) | Slot::Free => 0,
+            })
+            .sum();
+        if let Some((_, sessions)) = counts.iter_mut().find(|(name, _)| name == "sessions") {
+            // Ours is nobody's.
+            *sessions = sessions.saturating_sub(1);
+        }
+        counts.push(("backlog".to_owned(), backlog as u64));
+        counts.retain(|(_, count)| *count > 0);
+        counts.sort();
+        counts
+    }
+
+    /// The remotes that were asked for, in alphabetical order.
+    pub fn configured_remotes(&self) -> &BTreeMap<String, RemoteOptions> {
+        &self.configured
+    }
+
+    pub(super) fn state_of(&self, remote: &str) -> Option<&State> {
+        self.remotes.get(remote).map(|remote| &remote.state)
+    }
+}
+
+/// Keeps what the peer shows; the connection ends either way.
+fn bootstrap(conn: &Conn, tls: &TlsContext) -> Ended {
+    match tls.keep_authority(conn.stream.peer_certificates().unwrap_or_default()) {
+        Ok(()) => Ended::Ours("the peer's certificate authority is known from now on".to_owned()),
+        Err(error) => Ended::Io(io::Error::other(error)),
+    }
+}
+
+/// The beginning of a message, for logs.
+struct Shown<'m>(&'m [u8]);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MOST: usize = 4096;
+        let end = self.0.len().min(MOST);
+        f.write_str(&String::from_utf8_lossy(&self.0[..end]))?;
+        if end < self.0.len() { f.write_str("...") } else { Ok(()) }
+    }
+}

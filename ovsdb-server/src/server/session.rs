@@ -1,0 +1,122 @@
+//! What the server knows of a client, and what it is to be sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::database::push_error;
+use crate::error::Error;
+use crate::monitor::{MonitorId, Version};
+
+/// What a session may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionOptions {
+    /// Nothing may be changed or locked.
+    pub read_only: bool,
+}
+
+/// Bytes to be sent.
+#[derive(Debug, Clone)]
+pub enum Chunk {
+    /// For this session only.
+    Own(Vec<u8>),
+    /// The same bytes go to others.
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Chunk {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Own(bytes) => bytes,
+            Chunk::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// Something to be sent.
+#[derive(Debug)]
+pub(super) enum Item {
+    Bytes(Chunk),
+    /// The answer to a transaction, to be sent when a database is on the disk.
+    Durable {
+        database: String,
+        id: String,
+        results: Vec<u8>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) options: SessionOptions,
+    /// It asked to be told when databases come and go.
+    pub(super) change_aware: bool,
+    /// Why it is to be closed.
+    pub(super) close: Option<String>,
+    /// By the client's identifiers, as JSON text: database and monitor.
+    pub(super) monitors: BTreeMap<String, (String, MonitorId)>,
+    pub(super) versions: BTreeMap<MonitorId, Version>,
+    pub(super) queue: VecDeque<Item>,
+}
+
+/// Shared bytes that are fewer than this are copied: one longer piece is cheaper to send than two.
+const COPY: usize = 16 << 10;
+
+impl Session {
+    pub(super) fn new(options: SessionOptions) -> Session {
+        Session {
+            options,
+            change_aware: false,
+            close: None,
+            monitors: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// A database is on the disk, or it could not be brought there.
+    pub(super) fn synced(&mut self, name: &str, result: &Result<(), Error>) {
+        for item in &mut self.queue {
+            if let Item::Durable { database, id, results } = item
+                && database == name
+            {
+                let mut results = std::mem::take(results);
+                if let Err(error) = result {
+                    push_error(&mut results, error);
+                }
+                *item = Item::Bytes(Chunk::Own(reply(id, results)));
+            }
+        }
+    }
+
+    /// Moves everything that may be sent.
+    pub(super) fn take(&mut self, out: &mut Vec<Chunk>) {
+        while let Some(item) = self.queue.pop_front() {
+            match item {
+                Item::Durable { .. } => {
+                    self.queue.push_front(item);
+                    return;
+                }
+                Item::Bytes(chunk) => match (out.last_mut(), chunk) {
+                    (Some(Chunk::Own(last)), chunk) if chunk.bytes().len() < COPY => {
+                        last.extend_from_slice(chunk.bytes());
+                    }
+                    (_, Chunk::Shared(bytes)) if bytes.len() < COPY => {
+                        out.push(Chunk::Own(bytes.to_vec()));
+                    }
+                    (_, chunk) => out.push(chunk),
+                },
+            }
+        }
+    }
+}
+
+/// The answer to a request: `results` lack their closing bracket.
+pub(super) fn reply(id: &str, mut results: Vec<u8>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(results.len() + id.len() + 40);
+    out.extend_from_slice(b"{\"error\":null,\"id\":");
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(b",\"result\":");
+    out.append(&mut results);
+    out.extend_from_slice(b"]}");
+    out
+}

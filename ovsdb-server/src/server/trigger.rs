@@ -1,0 +1,181 @@
+//! Transactions, and those of them that wait for something to come true.
+
+use std::mem;
+use std::sync::Arc;
+
+use crate::database::{Commit, TxnContext, TxnOutcome, TxnReply};
+use crate::json::Json;
+use crate::server::session::{Chunk, Item, reply};
+use crate::server::{Now, Server, SessionId};
+
+/// A transaction that waits.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    pub(super) session: SessionId,
+    /// The request's identifier, as JSON.
+    pub(super) id: String,
+    /// The request's parameters, as JSON.
+    params: Box<str>,
+    created_ms: u64,
+    timeout_ms: Option<u64>,
+}
+
+impl Trigger {
+    /// When its time is over.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.timeout_ms.map(|timeout| self.created_ms.saturating_add(timeout))
+    }
+}
+
+/// Most transactions of a session that may wait at once.
+pub(super) const MAX_WAITING: usize = 1024;
+
+impl Server {
+    /// Runs a `transact` request: `params` is both the text and what it says.
+    pub(super) fn transact(
+        &mut self,
+        session: SessionId,
+        name: &str,
+        id: &str,
+        (text, params): (&str, &Json<'_>),
+        now: Now,
+    ) {
+        let outcome = self.try_transact(session, name, params, now.mono_ms, now);
+        match outcome {
+            None => {}
+            Some(TxnOutcome::Reply(reply)) => self.transacted(session, name, id, reply),
+            Some(TxnOutcome::Blocked { timeout_ms }) => {
+                let trigger = Trigger {
+                    session,
+                    id: id.to_owned(),
+                    params: text.into(),
+                    created_ms: now.mono_ms,
+                    timeout_ms,
+                };
+                if let Some(hosted) = self.databases.get_mut(name) {
+                    hosted.triggers.push(trigger);
+                }
+            }
+        }
+    }
+
+    fn try_transact(
+        &mut self,
+        session: SessionId,
+        name: &str,
+        params: &Json<'_>,
+        created_ms: u64,
+        now: Now,
+    ) -> Option<TxnOutcome> {
+        let hosted = self.databases.get_mut(name)?;
+        let read_only = self.sessions.get(&session).is_some_and(|known| known.options.read_only);
+        let operations = params.as_array().and_then(|params| params.get(1..)).unwrap_or_default();
+        let locks = &self.locks;
+        let context = TxnContext {
+            read_only,
+            internal: false,
+            created_ms,
+            now,
+            owns_lock: &|lock| locks.owns(session, lock),
+        };
+        Some(hosted.database.transact(operations, &context))
+    }
+
+    /// Lets monitors and waiting transactions know of a commit.
+    pub(super) fn committed(&mut self, name: &str, commit: &Arc<Commit>) {
+        let Some(hosted) = self.databases.get_mut(name) else { return };
+        hosted.retry = !hosted.triggers.is_empty();
+        for monitor in hosted.monitors.commit(commit) {
+            self.ready.extend(hosted.owners.get(&monitor));
+        }
+    }
+
+    /// Tells what a transaction did, and answers it.
+    fn transacted(&mut self, session: SessionId, name: &str, id: &str, outcome: TxnReply) {
+        let TxnReply { results, commit, durable } = outcome;
+        if let Some(commit) = commit {
+            self.committed(name, &commit);
+        }
+        // What it changed is told before its answer.
+        self.flush_monitors(session);
+        let item = if durable {
+            self.unsynced.insert(name.to_owned());
+            Item::Durable { database: name.to_owned(), id: id.to_owned(), results }
+        } else {
+            Item::Bytes(Chunk::Own(reply(id, results)))
+        };
+        self.send(session, item);
+    }
+
+    /// Tries waiting transactions again: those of databases that changed, and those whose time is
+    /// over.
+    pub(super) fn retry_triggers(&mut self, now: Now, timeouts: bool) {
+        let due = |trigger: &Trigger| {
+            timeouts && trigger.deadline().is_some_and(|deadline| deadline <= now.mono_ms)
+        };
+        let names: Vec<String> = self
+            .databases
+            .iter()
+            .filter(|(_, hosted)| hosted.retry || hosted.triggers.iter().any(due))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in names {
+            // Each round in which one commits takes that one away, so this comes to an end.
+            while let Some(hosted) = self.databases.get_mut(&name) {
+                let changed = mem::take(&mut hosted.retry);
+                let waiting = mem::take(&mut hosted.triggers);
+                let mut rest = Vec::new();
+                for mut trigger in waiting {
+                    if !changed && !due(&trigger) {
+                        rest.push(trigger);
+                        continue;
+                    }
+                    // It was parsed when it came.
+                    let Ok(params) = Json::parse(&trigger.params) else { continue };
+                    let created = trigger.created_ms;
+                    match self.try_transact(trigger.session, &name, &params, created, now) {
+                        None => {}
+                        Some(TxnOutcome::Reply(reply)) => {
+                            let committed = reply.commit.is_some();
+                            self.transacted(trigger.session, &name, &trigger.id, reply);
+                            if committed && let Some(hosted) = self.databases.get_mut(&name) {
+                                hosted.retry = true;
+                            }
+                        }
+                        Some(TxnOutcome::Blocked { timeout_ms }) => {
+                            trigger.timeout_ms = timeout_ms;
+                            rest.push(trigger);
+                        }
+                    }
+                }
+                let Some(hosted) = self.databases.get_mut(&name) else { break };
+                rest.append(&mut hosted.triggers);
+                hosted.triggers = rest;
+                if hosted.triggers.is_empty() {
+                    hosted.retry = false;
+                }
+                if !hosted.retry {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Gives up waiting transactions for which `which` holds: each is answered `canceled`.
+    pub(super) fn cancel_triggers(&mut self, which: impl Fn(&str, &Trigger) -> bool) {
+        let mut canceled = Vec::new();
+        for (name, hosted) in &mut self.databases {
+            hosted.triggers.retain(|trigger| {
+                let gone = which(name, trigger);
+                if gone {
+                    canceled.push((trigger.session, trigger.id.clone()));
+                }
+                !gone
+            });
+        }
+        for (session, id) in canceled {
+            let answer = format!("{{\"error\":\"canceled\",\"id\":{id},\"result\":null}}");
+            self.send(session, Item::Bytes(Chunk::Own(answer.into_bytes())));
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The operations of a transaction (RFC 7047, section 5.2).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::condition::Condition;
+use crate::error::{Error, Result};
+use crate::json::Json;
+use crate::parser::{Kind, Members};
+use crate::rowid::RowId;
+use crate::schema::{COL_UUID, COL_VERSION, TableSchema};
+use crate::table::Row;
+use crate::txn::execute::{Execution, Stop};
+use crate::value::{Atom, Datum, Mutator, MutatorArgument, Symbols};
+
+/// The columns of a row's JSON with their values, in order.
+fn row_from_json(
+    table: &TableSchema,
+    json: &Json<'_>,
+    symbols: &mut Symbols<'_>,
+) -> Result<Vec<(usize, Datum)>> {
+    let Some(members) = json.as_object() else {
+        return Err(Error::syntax(json, "row must be JSON object"));
+    };
+    let mut columns = Vec::with_capacity(members.len());
+    for (name, value) in members {
+        let Some(column) = table.column(name) else {
+            let details = format!("No column {name} in table {}.", table.name);
+            return Err(Error::tagged(json, "unknown column", details));
+        };
+        let datum = Datum::from_json(&table.columns[column].ty, value, Some(&mut *symbols))?;
+        columns.push((column, datum));
+    }
+    Ok(columns)
+}
+
+/// A row with these values and defaults elsewhere.
+fn with_defaults(table: &TableSchema, columns: Vec<(usize, Datum)>) -> Row {
+    let mut row = table.default_row.clone();
+    let fields = Arc::make_mut(&mut row);
+    for (column, datum) in columns {
+        fields[column] = datum;
+    }
+    row
+}
+
+/// The columns that a JSON array names; all of them if there is no array.
+fn columns_from_json(table: &TableSchema, json: Option<&Json<'_>>) -> Result<Vec<usize>> {
+    let Some(json) = json else { return Ok((0..table.columns.len()).collect()) };
+    let distinct = || Error::syntax(json, "array of distinct column names expected");
+    let mut columns = Vec::new();
+    for element in json.as_array().ok_or_else(distinct)? {
+        let name = element.as_str().ok_or_else(distinct)?;
+        let Some(column) = table.column(name) else {
+            return Err(Error::syntax(json, format!("{name} is not a valid column name")));
+        };
+        if columns.contains(&column) {
+            return Err(distinct());
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+fn push_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(format!("{{\"count\":{count}}}").as_bytes());
+}
+
+fn condition(
+    execution: &mut Execution<'_, '_>,
+    table: usize,
+    json: Option<&Json<'_>>,
+) -> Result<Condition> {
+    let schema = &execution.txn.schema.tables[table];
+    Condition::from_json(schema, json.unwrap_or(&Json::Null), Some(&mut execution.symbols))
+}
+
+pub(super) fn insert(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let table = execution.table(members);
+    let id_json = members.optional("uuid", Kind::String);
+    let name_json = members.optional("uuid-name", Kind::Id);
+    let row_json = members.required("row", Kind::Object);
+    members.check()?;
+    let schema = &execution.txn.schema.tables[table];
+    let mut id = None;
+    if let Some(json) = id_json {
+        let given = json.as_str().and_then(RowId::parse);
+        let given = given.ok_or_else(|| Error::syntax(json, "bad uuid"))?;
+        if !execution.txn.may_insert(table, given) {
+            return Err(Stop::Error(Error::tagged(
+                json,
+                "duplicate uuid",
+                format!(
+                    "This UUID would duplicate a UUID already present within the \"{}\" table or \
+                     deleted from this table within the same transaction.",
+                    schema.name
+                ),
+            )));
+        }
+        id = Some(given);
+    }
+    let id = match name_json.and_then(Json::as_str).zip(name_json) {
+        Some((name, json)) => execution.symbols.create(name, id).ok_or_else(|| {
+            Error::tagged(
+                json,
+                "duplicate uuid-name",
+                "This \"uuid-name\" appeared on an earlier \"insert\" operation.",
+            )
+        })?,
+        None => id.unwrap_or_else(|| execution.symbols.draw()),
+    };
+    let columns = row_from_json(schema, row_json.unwrap_or(&Json::Null), &mut execution.symbols)?;
+    let mut row = with_defaults(schema, columns);
+    // What is not given has its default, which need not meet the constraints.
+    for (datum, column) in row.iter().zip(&schema.columns) {
+        if datum.len() == 1 {
+            datum.check_atoms(&column.ty)?;
+        }
+    }
+    let fields = Arc::make_mut(&mut row);
+    fields[COL_UUID] = Datum::One(Atom::Uuid(id));
+    fields[COL_VERSION] = Datum::One(Atom::Uuid(execution.symbols.draw()));
+    execution.txn.insert(table, id, row);
+    out.extend_from_slice(b"{\"uuid\":");
+    Atom::Uuid(id).push(out);
+    out.push(b'}');
+    Ok(())
+}
+
+/// Appends a row's columns as a JSON object.
+fn push_row(schema: &TableSchema, row: &[Datum], columns: &[usize], out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, column) in columns.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(schema.columns[*column].prefix.as_bytes());
+        row[*column].push(&schema.columns[*column].ty, out);
+    }
+    out.push(b'}');
+}
+
+pub(super) fn select(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let table = execution.table(members);
+    let where_json = members.required("where", Kind::Array);
+    let columns_json = members.optional("columns", Kind::Array);
+    let sort_json = members.optional("sort", Kind::Array);
+    members.check()?;
+    let condition = condition(execution, table, where_json)?;
+    let schema = &execution.txn.schema.tables[table];
+    let columns = columns_from_json(schema, columns_json)?;
+    let sort = columns_from_json(schema, sort_json)?;
+
+    let found = execution.txn.matching(table, &condition);
+    let rows = found.into_iter().filter_map(|id| execution.txn.get(table, id));
+    let mut rows: Vec<&Row> = rows.collect();
+    if !columns.contains(&COL_UUID) {
+        let mut seen: HashSet<Vec<&Datum>> = HashSet::new();
+        rows.retain(|row| seen.insert(columns.iter().map(|column| &row[*column]).collect()));
+    }
+    rows.sort_by(|a, b| {
+        let keys =
+            |row: &'_ Row| sort.iter().map(|column| row[*column].clone()).collect::<Vec<_>>();
+        match sort.first() {
+            // All columns: the first is `_uuid`, which no two rows share.
+            Some(&COL_UUID) => a[COL_UUID].cmp(&b[COL_UUID]),
+            _ => keys(a).cmp(&keys(b)),
+        }
+    });
+    out.extend_from_slice(b"{\"rows\":[");
+    for (at, row) in rows.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_row(schema, row, &columns, out);
+    }
+    out.extend_from_slice(b"]}");
+    Ok(())
+}
+
+pub(super) fn update(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let table = execution.table(members);
+    let where_json = members.required("where", Kind::Array);
+    let row_json = members.required("row", Kind::Object);
+    members.check()?;
+    let schema = &execution.txn.schema.tables[table];
+    let columns = row_from_json(schema, row_json.unwrap_or(&Json::Null), &mut execution.symbols)?;
+    for (column, _) in &columns {
+        let column = &schema.columns[*column];
+        if !column.mutable {
+            return Err(Stop::Error(Error::tagged(
+                members.json(),
+                "constraint violation",
+                format!("Cannot update immutable column {} in table {}.", column.name, schema.name),
+            )));
+        }
+    }
+    let condition = condition(execution, table, where_json)?;
+    let found = execution.txn.matching(table, &condition);
+    for id in &found {
+        let same = execution
+            .txn
+            .get(table, *id)
+            .is_none_or(|row| columns.iter().all(|(column, datum)| row[*column] == *datum));
+        if !same && let Some(fields) = execution.txn.modify(table, *id) {
+            for (column, datum) in &columns {
+                fields[*column] = datum.clone();
+            }
+        }
+    }
+    push_count(out, found.len());
+    Ok(())
+}
+
+pub(super) fn mutate(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let table = execution.table(members);
+    let where_json = members.required("where", Kind::Array);
+    let mutations_json = members.required("mutations", Kind::Array);
+    members.check()?;
+    let schema = &execution.txn.schema.tables[table];
+    let mut mutations = Vec::new();
+    for json in mutations_json.and_then(Json::as_array).unwrap_or_default() {
+        let Some([Json::String(column), Json::String(mutator), argument]) = json.as_array() else {
+            return Err(Stop::Error(Error::syntax(json, "Parse error in mutation.")));
+        };
+        let Some(at) = schema.column(column) else {
+            let details = format!("No column {column} in table {}.", schema.name);
+            return Err(Stop::Error(Error::tagged(json, "unknown column", details)));
+        };
+        let known = &schema.columns[at];
+        if !known.mutable {
+            return Err(Stop::Error(Error::tagged(
+                json,
+                "constraint violation",
+                format!("Cannot mutate immutable column {column} in table {}.", schema.name),
+            )));
+        }
+        let mutator = Mutator::from_name(mutator)?;
+        let symbols = &mut execution.symbols;
+        let argument = MutatorArgument::from_json(known, mutator, json, argument, symbols)?;
+        mutations.push((at, argument));
+    }
+    let condition = condition(execution, table, where_json)?;
+    let found = execution.txn.matching(table, &condition);
+    if !mutations.is_empty() {
+        for id in &found {
+            let Some(fields) = execution.txn.modify(table, *id) else { continue };
+            for (column, mutation) in &mutations {
+                fields[*column] = mutation.apply(&fields[*column], &schema.columns[*column].ty)?;
+            }
+        }
+    }
+    push_count(out, found.len());
+    Ok(())
+}
+
+pub(super) fn delete(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let where_json = members.required("where", Kind::Array);
+    let table = execution.table(members);
+    members.check()?;
+    let condition = condition(execution, table, where_json)?;
+    let found = execution.txn.matching(table, &condition);
+    for id in &found {
+        execution.txn.delete(table, *id);
+    }
+    push_count(out, found.len());
+    Ok(())
+}
+
+pub(super) fn wait(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    _out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let timeout_json = members.optional("timeout", Kind::Integer);
+    let where_json = members.required("where", Kind::Array);
+    let columns_json = members.optional("columns", Kind::Array);
+    let until_json = members.required("until", Kind::String);
+    let rows_json = members.required("rows", Kind::Array);
+    let table = execution.table(members);
+    members.check()?;
+    let condition = condition(execution, table, where_json)?;
+    let schema = &execution.txn.schema.tables[table];
+    let columns = columns_from_json(schema, columns_json)?;
+    let mut timeout = None;
+    if let Some(json) = timeout_json {
+        let Json::Integer(value) = json else { return Ok(()) };
+        let value = u64::try_from(*value)
+            .map_err(|_| Error::syntax(json, "timeout must be nonnegative"))?;
+        execution.timeout_ms = Some(execution.timeout_ms.map_or(value, |known| known.min(value)));
+        timeout = Some(value);
+    }
+    let until = until_json.unwrap_or(&Json::Null);
+    let wanted = match until.as_str() {
+        Some("==") => true,
+        Some("!=") => false,
+        _ => return Err(Stop::Error(Error::syntax(until, "\"until\" must be \"==\" or \"!=\""))),
+    };
+    let picked =
+        |row: &Row| -> Vec<Datum> { columns.iter().map(|column| row[*column].clone()).collect() };
+    let mut expected = HashSet::new();
+    for json in rows_json.and_then(Json::as_array).unwrap_or_default() {
+        let given = row_from_json(schema, json, &mut execution.symbols)?;
+        expected.insert(picked(&with_defaults(schema, given)));
+    }
+    let found = execution.txn.matching(table, &condition);
+    let rows = found.into_iter().filter_map(|id| execution.txn.get(table, id));
+    let actual: HashSet<Vec<Datum>> = rows.map(picked).collect();
+    if (actual == expected) == wanted {
+        return Ok(());
+    }
+    let elapsed = execution.elapsed_ms;
+    Err(match timeout {
+        Some(timeout) if elapsed >= timeout && elapsed == 0 => {
+            Stop::Error(Error::new("timed out", "\"where\" clause test failed"))
+        }
+        Some(timeout) if elapsed >= timeout => {
+            Stop::Error(Error::new("timed out", format!("\"wait\" timed out after {elapsed} ms")))
+        }
+        Some(_) | None => Stop::Blocked,
+    })
+}
+
+pub(super) fn commit(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    _out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    if let Some(Json::Bool(true)) = members.required("durable", Kind::Boolean) {
+        execution.durable = true;
+    }
+    Ok(())
+}
+
+pub(super) fn abort(
+    _execution: &mut Execution<'_, '_>,
+    _members: &Members<'_, '_>,
+    _out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    Err(Stop::Error(Error::new("aborted", "aborted by request")))
+}
+
+pub(super) fn comment(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    _out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    if let Some(text) = members.required("comment", Kind::String).and_then(Json::as_str) {
+        if !execution.comment.is_empty() {
+            execution.comment.push('\n');
+        }
+        execution.comment.push_str(text);
+    }
+    Ok(())
+}
+
+pub(super) fn assert(
+    execution: &mut Execution<'_, '_>,
+    members: &Members<'_, '_>,
+    _out: &mut Vec<u8>,
+) -> Result<(), Stop> {
+    let Some(lock) = members.required("lock", Kind::Id).and_then(Json::as_str) else {
+        return Ok(());
+    };
+    if (execution.owns_lock)(lock) {
+        return Ok(());
+    }
+    Err(Stop::Error(Error::new("not owner", format!("Asserted lock {lock} not held."))))
+}
