@@ -18,13 +18,16 @@
 //! them are sent: the changes it has not seen then stay merged in the database instead of piling up
 //! as text. One `fetch` after many `handle`s makes one `fsync` for all of them (group commit).
 
+pub mod cli;
 pub mod condition;
+pub mod control;
 pub mod database;
 pub mod error;
 pub mod json;
 pub mod lock;
 pub mod log;
 pub mod monitor;
+pub mod net;
 pub mod parser;
 pub mod rowid;
 pub mod schema;

@@ -11,7 +11,7 @@ use super::stream::Stream;
 use crate::server::{Chunk, SessionId};
 
 /// Bytes read from one client in a turn before others get theirs.
-const READ_BUDGET: usize = 1 << 20;
+pub(super) const READ_BUDGET: usize = 1 << 20;
 /// Pieces given to the system in one call.
 const PIECES: usize = 16;
 
@@ -40,10 +40,8 @@ pub(super) enum Ended {
 /// What reading gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
-    /// The socket has no more for now.
-    Dry,
-    /// There may be more.
-    More,
+    /// Some, or none for now.
+    Some,
     /// The peer sends no more.
     End,
 }
@@ -63,6 +61,12 @@ pub(super) struct Conn {
     pub(super) ended: bool,
     /// The engine has something for it.
     pub(super) fetch: bool,
+    /// Whole messages may be waiting in the framer.
+    pub(super) more: bool,
+    /// Bytes that may be read in this turn.
+    pub(super) read_budget: usize,
+    /// It is not connected yet.
+    pub(super) connecting: bool,
     /// It waits in the list of those who have something to do.
     pub(super) listed: bool,
     /// What the peer shows is kept as our authority, and the connection ends.
@@ -97,6 +101,9 @@ impl Conn {
             readable: true,
             ended: false,
             fetch: false,
+            more: false,
+            read_budget: READ_BUDGET,
+            connecting: false,
             listed: false,
             bootstrap: false,
             probe_interval: 0,
@@ -148,10 +155,9 @@ impl Conn {
         }
     }
 
-    /// Reads what is there, up to a bound.
+    /// Reads once.
     pub(super) fn read(&mut self, buffer: &mut [u8], now: u64) -> io::Result<Input> {
-        let mut left = READ_BUDGET;
-        while left > 0 {
+        loop {
             match self.stream.read(buffer) {
                 Ok(0) => {
                     self.readable = false;
@@ -161,17 +167,22 @@ impl Conn {
                     self.framer.push(&buffer[..number]);
                     self.heard = now;
                     self.probed = false;
-                    left = left.saturating_sub(number);
+                    self.read_budget = self.read_budget.saturating_sub(number);
+                    return Ok(Input::Some);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.readable = false;
-                    return Ok(Input::Dry);
+                    return Ok(Input::Some);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Input::More)
+    }
+
+    /// True if there is something to do without a further event.
+    pub(super) fn has_work(&self) -> bool {
+        self.fetch || self.readable || self.more
     }
 
     /// Sends a probe after a silence, or gives up after a second one.

@@ -11,9 +11,9 @@ use runtime::clock::Clock;
 use runtime::log::RateLimit;
 use wire::Time;
 
-use super::conn::{Conn, Ended, Input, is_probe_answer};
+use super::conn::{Conn, Ended, Input, READ_BUDGET, is_probe_answer};
 use super::dbcolumn::{TlsSources, Watched};
-use super::remote::{Remote, RemoteOptions, State};
+use super::remote::{Remote, RemoteOptions};
 use super::status::StatusWriter;
 use super::stream::Stream;
 use super::tls::TlsContext;
@@ -29,8 +29,7 @@ static RL: RateLimit = RateLimit::new(5, 5);
 const BURST: usize = 16;
 /// Bytes of answers that a client may have waiting before its next request is looked at.
 const ANSWERS: usize = 4 << 20;
-/// Between two looks at what the remotes' columns in the database say, at most, and between two
-/// updates of `Manager.status`.
+/// Milliseconds between two updates of `Manager.status`.
 pub(super) const STATUS_INTERVAL: u64 = 2_500;
 
 /// What a token stands for.
@@ -39,6 +38,15 @@ pub(super) enum Slot {
     Free,
     Listener(super::remotes::Listener),
     Conn(Box<Conn>),
+}
+
+/// How a connection begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Begin {
+    /// Keep what the peer shows as our authority.
+    pub(super) bootstrap: bool,
+    /// It is not connected yet.
+    pub(super) connecting: bool,
 }
 
 /// The server on its sockets; see the [module](super). `turn` is to be called after the events of
@@ -52,6 +60,8 @@ pub struct Service {
     free: Vec<usize>,
     /// Slots of connections that have something to do.
     runnable: Vec<usize>,
+    /// Slots of listeners at which clients may wait.
+    pub(super) doors: Vec<usize>,
     sessions: BTreeMap<SessionId, usize>,
     /// What was asked for, `db:` included.
     pub(super) configured: BTreeMap<String, RemoteOptions>,
@@ -85,6 +95,7 @@ impl Service {
             slots: Vec::new(),
             free: Vec::new(),
             runnable: Vec::new(),
+            doors: Vec::new(),
             sessions: BTreeMap::new(),
             configured: BTreeMap::new(),
             remotes: BTreeMap::new(),
@@ -178,7 +189,11 @@ impl Service {
     pub fn event(&mut self, token: Token) {
         let slot = token.0.wrapping_sub(self.first_token);
         match self.slots.get_mut(slot) {
-            Some(Slot::Listener(listener)) => listener.ready = true,
+            Some(Slot::Listener(listener)) => {
+                if !std::mem::replace(&mut listener.ready, true) {
+                    self.doors.push(slot);
+                }
+            }
             Some(Slot::Conn(conn)) => {
                 conn.readable = true;
                 self.list(slot);
@@ -203,8 +218,9 @@ impl Service {
         self.accept_all(now);
         let mut done = Vec::new();
         for slot in std::mem::take(&mut self.runnable) {
-            let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
-            conn.listed = false;
+            if let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) {
+                conn.listed = false;
+            }
             if let Err(why) = self.serve(slot, now) {
                 done.push((slot, why));
             }
@@ -266,7 +282,7 @@ impl Service {
         mut stream: Stream,
         name: String,
         remote: &Arc<str>,
-        bootstrap: bool,
+        how: Begin,
         now: u64,
     ) -> io::Result<usize> {
         let Some(known) = self.remotes.get(remote) else {
@@ -279,7 +295,8 @@ impl Service {
             stream.register(registry, token)?;
             let mut conn = Conn::new(stream, name, Arc::clone(remote), session, now);
             conn.probe_interval = probe_interval;
-            conn.bootstrap = bootstrap;
+            conn.bootstrap = how.bootstrap;
+            conn.connecting = how.connecting;
             Ok(Slot::Conn(Box::new(conn)))
         });
         match taken {
@@ -296,17 +313,26 @@ impl Service {
         }
     }
 
-    /// Sends, reads and handles for one connection until it has to wait.
+    /// Sends, reads and handles for one connection until it has to wait. What can be answered is
+    /// in the engine then.
     fn serve(&mut self, slot: usize, now: u64) -> Result<(), Ended> {
-        if self.is_connecting(slot) {
-            return self.check_connecting(slot, now);
-        }
         let engine_now = self.engine_now();
         let Service { slots, engine, buffer, tls, .. } = self;
         let Some(Slot::Conn(conn)) = slots.get_mut(slot) else { return Ok(()) };
+        if conn.connecting {
+            return self.check_connecting(slot, now);
+        }
+        if !conn.flush()? {
+            // The event that says that it can go on lists it again.
+            return Ok(());
+        }
+        conn.more = false;
         let mut handled = 0;
-        let empty = conn.flush()?;
-        while empty && handled < BURST && engine.queued(conn.session) < ANSWERS {
+        loop {
+            if handled == BURST || engine.queued(conn.session) > ANSWERS {
+                conn.more = true;
+                break;
+            }
             if let Some(message) = conn.framer.next_message()? {
                 if conn.answer_due && is_probe_answer(message) {
                     conn.answer_due = false;
@@ -317,34 +343,23 @@ impl Service {
                 handled += 1;
                 continue;
             }
-            if conn.ended || !conn.readable {
+            if conn.ended {
+                return Err(Ended::Eof);
+            }
+            if !conn.readable || conn.read_budget == 0 {
                 break;
             }
-            match conn.read(buffer, now)? {
-                Input::Dry | Input::More => {}
-                Input::End => conn.ended = true,
-            }
+            let input = conn.read(buffer, now)?;
+            conn.ended = input == Input::End;
             if conn.bootstrap && !conn.stream.is_handshaking() {
                 return Err(bootstrap(conn, tls));
             }
         }
-        if !empty {
-            return Ok(());
-        }
-        if conn.ended && handled < BURST && engine.queued(conn.session) < ANSWERS {
-            // All that came is handled; what can be answered at once is, see `deliver`.
-            return Err(Ended::Eof);
-        }
-        if conn.fetch || handled == BURST || conn.readable || conn.framer.pending() > 0 && handled > 0
-        {
-            self.deliver_later(slot);
+        conn.read_budget = READ_BUDGET;
+        if conn.has_work() {
+            self.list(slot);
         }
         Ok(())
-    }
-
-    /// It has more to do in the next turn, or something to fetch in this one.
-    fn deliver_later(&mut self, slot: usize) {
-        self.list(slot);
     }
 
     /// Gives sessions what the engine has for them. The first that is fetched brings everybody's
@@ -356,12 +371,12 @@ impl Service {
                 continue;
             }
             let Some(&slot) = self.sessions.get(&session) else { continue };
+            let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
+            conn.fetch = true;
             if let Some(why) = self.engine.must_close(session) {
                 done.push((slot, Ended::Ours(why.to_owned())));
                 continue;
             }
-            let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
-            conn.fetch = true;
             self.list(slot);
         }
         let mut chunks = Vec::new();
@@ -416,7 +431,7 @@ impl Service {
     }
 
     /// Frees a listener's slot.
-    pub(super) fn free_slot(&mut self, slot: usize) {
+    pub(super) fn free_listener(&mut self, slot: usize) {
         self.slots[slot] = Slot::Free;
         self.free.push(slot);
     }
@@ -480,6 +495,14 @@ impl Service {
         }
     }
 
+    /// Whether a connection is silent, and its session.
+    pub(super) fn conn_state(&self, slot: usize) -> (bool, Option<SessionId>) {
+        match self.slots.get(slot) {
+            Some(Slot::Conn(conn)) => (conn.probed, Some(conn.session)),
+            Some(Slot::Listener(_) | Slot::Free) | None => (false, None),
+        }
+    }
+
     /// Counts for `memory/show`.
     pub fn memory(&self) -> Vec<(String, u64)> {
         let mut counts: Vec<(String, u64)> = self
@@ -509,10 +532,6 @@ impl Service {
     /// The remotes that were asked for, in alphabetical order.
     pub fn configured_remotes(&self) -> &BTreeMap<String, RemoteOptions> {
         &self.configured
-    }
-
-    pub(super) fn state_of(&self, remote: &str) -> Option<&State> {
-        self.remotes.get(remote).map(|remote| &remote.state)
     }
 }
 

@@ -255,6 +255,11 @@ impl Server {
         }
     }
 
+    /// Bytes of answers that wait for a session's next [`Server::fetch`].
+    pub fn queued(&self, id: SessionId) -> usize {
+        self.sessions.get(&id).map_or(0, Session::queued)
+    }
+
     /// Brings commits to the disk whose clients want that. [`Server::fetch`] does it too; once for
     /// all that were handled since.
     pub fn sync(&mut self) {

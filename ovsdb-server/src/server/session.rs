@@ -88,6 +88,15 @@ impl Session {
         }
     }
 
+    /// Bytes that wait to be sent.
+    pub(super) fn queued(&self) -> usize {
+        let bytes = |item: &Item| match item {
+            Item::Bytes(chunk) => chunk.bytes().len(),
+            Item::Durable { results, .. } => results.len(),
+        };
+        self.queue.iter().map(bytes).sum()
+    }
+
     /// Moves everything that may be sent.
     pub(super) fn take(&mut self, out: &mut Vec<Chunk>) {
         while let Some(item) = self.queue.pop_front() {

@@ -1,0 +1,484 @@
+//! Listening and connecting: what is configured is brought about and kept so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use runtime::log::RateLimit;
+
+use super::conn::Ended;
+use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
+use super::service::{Begin, Service, Slot};
+use super::stream::Stream;
+use super::target::Target;
+use super::{RECONNECT, SERVER, SOCKET, TLS};
+
+static RL: RateLimit = RateLimit::new(5, 5);
+
+/// Longest path that fits into `sockaddr_un` with its final zero.
+const MAX_UNIX_PATH: usize = 107;
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: Socket,
+    remote: Arc<str>,
+    /// Clients may wait.
+    pub(super) ready: bool,
+    /// The socket's file.
+    path: Option<PathBuf>,
+    tls: bool,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Service {
+    /// Adds a remote; one that is there keeps its options. It is opened in the next turn, and
+    /// tried again later if that fails.
+    ///
+    /// # Errors
+    ///
+    /// It is no remote. A `db:` remote is only looked at for its form.
+    pub fn add_remote(&mut self, text: &str, options: RemoteOptions) -> Result<(), String> {
+        match text.starts_with("db:") {
+            true => drop(text.parse::<super::DbColumn>()?),
+            false => drop(text.parse::<Target>().map_err(|error| error.to_string())?),
+        }
+        self.configured.entry(text.to_owned()).or_insert(options);
+        self.watched.forget();
+        Ok(())
+    }
+
+    /// Removes a remote; its clients are disconnected. False if it is not there.
+    pub fn remove_remote(&mut self, text: &str) -> bool {
+        self.watched.forget();
+        self.configured.remove(text).is_some()
+    }
+
+    /// Replaces the remotes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Service::add_remote`]; then nothing is changed.
+    pub fn set_remotes(&mut self, remotes: BTreeMap<String, RemoteOptions>) -> Result<(), String> {
+        let before = mem::take(&mut self.configured);
+        for (text, options) in remotes {
+            if let Err(problem) = self.add_remote(&text, options) {
+                self.configured = before;
+                return Err(problem);
+            }
+        }
+        Ok(())
+    }
+
+    /// The TCP port that a remote listens at.
+    pub fn bound_port(&self, remote: &str) -> Option<u16> {
+        match self.remotes.get(remote)?.state {
+            State::Listening { port, .. } => port,
+            _ => None,
+        }
+    }
+
+    /// True if a remote listens.
+    pub fn is_listening(&self, remote: &str) -> bool {
+        self.remotes.get(remote).is_some_and(|r| matches!(r.state, State::Listening { .. }))
+    }
+
+    /// Brings about what is configured, and does what is due.
+    pub(super) fn resolve_remotes(&mut self, now: u64) {
+        if let Some(found) =
+            self.watched.resolve(&self.engine, &self.configured, &self.tls_sources)
+        {
+            if found.problems != self.last_problem {
+                if !found.problems.is_empty() {
+                    runtime::warn!(SERVER, "{}", found.problems.trim_end());
+                }
+                self.last_problem = found.problems;
+            }
+            self.tls.set_files(found.tls);
+            self.change_remotes(found.remotes, now);
+        }
+        let due: Vec<Arc<str>> = self
+            .remotes
+            .iter()
+            .filter(|(_, remote)| remote.deadline() <= now)
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for name in due {
+            self.advance(&name, now);
+        }
+    }
+
+    fn change_remotes(&mut self, wanted: BTreeMap<String, RemoteOptions>, now: u64) {
+        let gone: Vec<Arc<str>> =
+            self.remotes.keys().filter(|name| !wanted.contains_key(&***name)).cloned().collect();
+        for name in gone {
+            runtime::info!(SERVER, "{name}: remote deconfigured");
+            self.drop_remote(&name, now);
+        }
+        for (name, options) in wanted {
+            match self.remotes.get_mut(&*name) {
+                Some(known) if known.options == options => {}
+                Some(known) => {
+                    known.options = options;
+                    let (interval, read_only) = (known.probe_interval(), known.options.read_only);
+                    for slot in known.slots() {
+                        if let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) {
+                            conn.probe_interval = interval;
+                            self.engine.set_read_only(conn.session, read_only);
+                        }
+                    }
+                    self.probe_check = now;
+                }
+                None => match name.parse::<Target>() {
+                    Ok(target) => {
+                        let state = match target.is_passive() {
+                            true => State::Failed { retry: 0 },
+                            false => State::Backoff { until: 0 },
+                        };
+                        let remote = Remote { target, options, state, past: Past::default() };
+                        self.remotes.insert(name.into(), remote);
+                    }
+                    Err(error) => runtime::err_rl!(SERVER, RL, "{error}"),
+                },
+            }
+        }
+    }
+
+    fn drop_remote(&mut self, name: &Arc<str>, now: u64) {
+        let Some(remote) = self.remotes.get(name) else { return };
+        for slot in remote.slots() {
+            match &mut self.slots[slot] {
+                Slot::Conn(_) => {
+                    self.end(slot, &Ended::Ours("its remote was removed".to_owned()), now);
+                }
+                Slot::Listener(listener) => {
+                    let _ = listener.deregister(&self.registry);
+                    self.free_listener(slot);
+                }
+                Slot::Free => {}
+            }
+        }
+        self.remotes.remove(name);
+    }
+
+    /// Closes everything; unix sockets' files are removed.
+    pub fn close(&mut self) {
+        let now = self.now();
+        for name in self.remotes.keys().cloned().collect::<Vec<_>>() {
+            self.drop_remote(&name, now);
+        }
+    }
+
+    /// Something is due for a remote.
+    fn advance(&mut self, name: &Arc<str>, now: u64) {
+        let Some(remote) = self.remotes.get(name) else { return };
+        match remote.state {
+            State::Listening { .. } | State::Connected { .. } => {}
+            State::Failed { .. } => self.listen(name, now),
+            State::Backoff { .. } => self.connect(name, now),
+            State::Connecting { slot, .. } => self.end(slot, &Ended::TimedOut, now),
+        }
+    }
+
+    fn listen(&mut self, name: &Arc<str>, now: u64) {
+        let Some(remote) = self.remotes.get(name) else { return };
+        let target = remote.target.clone();
+        let opened = match &target {
+            Target::ListenTcp { tls: true, .. } => {
+                self.tls.check().map_err(io::Error::other).and_then(|()| open(&target, name))
+            }
+            _ => open(&target, name),
+        };
+        let opened = opened.and_then(|(mut listener, port)| {
+            let slot = self.take_slot(|registry, token| {
+                listener.register(registry, token)?;
+                Ok(Slot::Listener(listener))
+            })?;
+            Ok((slot, port))
+        });
+        let state = match opened {
+            Ok((slot, port)) => {
+                if let (Some(port), Some((_, rest))) = (port, name.split_once(':')) {
+                    runtime::info!(SOCKET, "{rest}: listening on port {port}");
+                }
+                self.doors.push(slot);
+                State::Listening { slot, port, clients: BTreeSet::new() }
+            }
+            Err(error) => {
+                runtime::err_rl!(SERVER, RL, "{name}: listen failed: {error}");
+                State::Failed { retry: now + LISTEN_RETRY }
+            }
+        };
+        if let Some(remote) = self.remotes.get_mut(name) {
+            remote.state = state;
+        }
+    }
+
+    fn connect(&mut self, name: &Arc<str>, now: u64) {
+        let Some(remote) = self.remotes.get_mut(name) else { return };
+        let target = remote.target.clone();
+        let patience = remote.past.backoff.max(MIN_BACKOFF);
+        runtime::info!(RECONNECT, "{name}: connecting...");
+        let opened = match &target {
+            Target::Unix(path) => {
+                with_short_path(path, |path| UnixStream::connect(path))
+                    .map(|socket| (Stream::Unix(socket), false))
+            }
+            Target::Tcp { address, tls: false } => {
+                TcpStream::connect(*address).map(|socket| (Stream::Tcp(socket), false))
+            }
+            Target::Tcp { address, tls: true } => {
+                self.tls.connect(address.ip()).map_err(io::Error::other).and_then(|begun| {
+                    let socket = TcpStream::connect(*address)?;
+                    Ok((Stream::tls(socket, begun.session), begun.bootstrap))
+                })
+            }
+            Target::ListenUnix(_) | Target::ListenTcp { .. } => Err(io::ErrorKind::Other.into()),
+        };
+        let begun = opened.and_then(|(stream, bootstrap)| {
+            let how = Begin { bootstrap, connecting: true };
+            self.begin(stream, name.to_string(), name, how, now)
+        });
+        match begun {
+            Ok(slot) => {
+                if let Some(remote) = self.remotes.get_mut(name) {
+                    remote.state = State::Connecting { slot, until: now + patience };
+                }
+            }
+            Err(error) => self.back_off(name, &Ended::Io(error), now),
+        }
+    }
+
+    /// Looks whether an attempt to connect has come to something.
+    pub(super) fn check_connecting(&mut self, slot: usize, now: u64) -> Result<(), Ended> {
+        let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { return Ok(()) };
+        if !conn.stream.connected()? {
+            return Ok(());
+        }
+        conn.connecting = false;
+        let name = Arc::clone(&conn.remote);
+        self.list(slot);
+        runtime::info!(RECONNECT, "{name}: connected");
+        if let Some(remote) = self.remotes.get_mut(&name) {
+            remote.state = State::Connected { slot };
+            remote.past.connected = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Waits before the next attempt to connect.
+    fn back_off(&mut self, name: &Arc<str>, why: &Ended, now: u64) {
+        let Some(remote) = self.remotes.get_mut(name) else { return };
+        let was_connected = matches!(remote.state, State::Connected { .. });
+        match was_connected {
+            true => {
+                remote.past.disconnected = Some(now);
+                // One that was up for a while starts over.
+                let up = now.saturating_sub(remote.past.connected.unwrap_or(now));
+                if up > remote.past.backoff {
+                    remote.past.backoff = 0;
+                }
+            }
+            false => runtime::info!(RECONNECT, "{name}: connection attempt failed ({why})"),
+        }
+        remote.past.error = Some(match why {
+            Ended::Io(error) => plain(error),
+            other => other.to_string(),
+        });
+        let wait = remote.next_backoff();
+        remote.state = State::Backoff { until: now + wait };
+        if wait > MIN_BACKOFF {
+            let seconds = wait as f64 / 1000.0;
+            runtime::info!(RECONNECT, "{name}: waiting {seconds} seconds before reconnect");
+        }
+    }
+
+    /// A connection of this remote is gone.
+    pub(super) fn ended(&mut self, name: &Arc<str>, slot: usize, why: &Ended, now: u64) {
+        let Some(remote) = self.remotes.get_mut(name) else { return };
+        match &mut remote.state {
+            State::Listening { clients, .. } => {
+                clients.remove(&slot);
+            }
+            State::Connecting { .. } | State::Connected { .. } => self.back_off(name, why, now),
+            State::Failed { .. } | State::Backoff { .. } => {}
+        }
+    }
+
+    /// Lets in the clients that wait at listeners.
+    pub(super) fn accept_all(&mut self, now: u64) {
+        for slot in mem::take(&mut self.doors) {
+            while let Some(Slot::Listener(listener)) = self.slots.get_mut(slot) {
+                let remote = Arc::clone(&listener.remote);
+                match listener.accept() {
+                    Ok((socket, peer)) => self.accepted(slot, socket, peer, &remote, now),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        listener.ready = false;
+                        break;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) => {
+                        runtime::warn_rl!(SERVER, RL, "{remote}: accept failed: {error}");
+                        // Out of descriptors, most likely: tried again soon.
+                        self.probe_check = self.probe_check.min(now + 100);
+                        self.doors.push(slot);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn accepted(
+        &mut self,
+        listener: usize,
+        socket: Accepted,
+        peer: Option<SocketAddr>,
+        remote: &Arc<str>,
+        now: u64,
+    ) {
+        let mut how = Begin::default();
+        let (stream, kind) = match socket {
+            Accepted::Unix(socket) => (Stream::Unix(socket), "unix"),
+            Accepted::Tcp(socket) => {
+                // Answers are small and somebody waits for each.
+                let _ = socket.set_nodelay(true);
+                (Stream::Tcp(socket), "tcp")
+            }
+            Accepted::Tls(socket) => {
+                let _ = socket.set_nodelay(true);
+                match self.tls.accept() {
+                    Ok(begun) => {
+                        how.bootstrap = begun.bootstrap;
+                        (Stream::tls(socket, begun.session), "ssl")
+                    }
+                    Err(error) => {
+                        runtime::err_rl!(TLS, RL, "{remote}: {error}");
+                        return;
+                    }
+                }
+            }
+        };
+        let name = match peer {
+            Some(peer) => format!("{kind}:{peer}"),
+            None => {
+                self.unix_count += 1;
+                format!("unix#{}", self.unix_count - 1)
+            }
+        };
+        match self.begin(stream, name, remote, how, now) {
+            Ok(slot) => {
+                if let Some(Remote { state: State::Listening { clients, slot: at, .. }, .. }) =
+                    self.remotes.get_mut(remote)
+                    && *at == listener
+                {
+                    clients.insert(slot);
+                }
+            }
+            Err(error) => runtime::warn_rl!(SERVER, RL, "{remote}: accept failed: {error}"),
+        }
+    }
+}
+
+/// The system's words without the error's number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+enum Accepted {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(TcpStream),
+}
+
+impl Listener {
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+            Socket::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+        }
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Unix(socket) => registry.deregister(socket),
+            Socket::Tcp(socket) => registry.deregister(socket),
+        }
+    }
+
+    fn accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
+        match &self.socket {
+            Socket::Unix(socket) => Ok((Accepted::Unix(socket.accept()?.0), None)),
+            Socket::Tcp(socket) => {
+                let (client, peer) = socket.accept()?;
+                let accepted =
+                    if self.tls { Accepted::Tls(client) } else { Accepted::Tcp(client) };
+                Ok((accepted, Some(peer)))
+            }
+        }
+    }
+}
+
+/// Opens a listener; gives its port too.
+fn open(target: &Target, name: &Arc<str>) -> io::Result<(Listener, Option<u16>)> {
+    let remote = Arc::clone(name);
+    match target {
+        Target::ListenUnix(path) => {
+            if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
+                // What a dead server left.
+                fs::remove_file(path)?;
+            }
+            let socket = with_short_path(path, |path| UnixListener::bind(path))?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o770))?;
+            // A detached daemon's current directory is another one later.
+            let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let socket = Socket::Unix(socket);
+            Ok((Listener { socket, remote, ready: true, path: Some(path), tls: false }, None))
+        }
+        Target::ListenTcp { address, tls } => {
+            let socket = TcpListener::bind(*address)?;
+            let port = socket.local_addr()?.port();
+            let socket = Socket::Tcp(socket);
+            Ok((Listener { socket, remote, ready: true, path: None, tls: *tls }, Some(port)))
+        }
+        Target::Unix(_) | Target::Tcp { .. } => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Calls `open` with the path, or with a short alias of it through its open directory if it is too
+/// long for a socket address.
+fn with_short_path<T>(path: &Path, open: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    if path.as_os_str().len() <= MAX_UNIX_PATH {
+        return open(path);
+    }
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return open(path);
+    };
+    let directory = fs::File::open(directory)?;
+    open(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
+}
