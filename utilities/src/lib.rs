@@ -4,6 +4,8 @@
 //! the whole-system tests are made of: namespaces, links, packets and processes that vanish with
 //! the process that made them.
 
+pub mod appctl;
 pub mod bench;
 pub mod lab;
 pub mod testbed;
+pub mod vsctl;

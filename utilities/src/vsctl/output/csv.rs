@@ -1,0 +1,26 @@
+//! `--format=csv` (RFC 4180, lines ending in a line feed).
+
+use super::Style;
+
+pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], style: &Style) {
+    if style.headings {
+        push_line(out, headings);
+    }
+    rows.iter().for_each(|row| push_line(out, row));
+}
+
+fn push_line(out: &mut String, cells: &[String]) {
+    for (at, text) in cells.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        if text.contains(['\n', '"', ',']) {
+            out.push('"');
+            out.push_str(&text.replace('"', "\"\""));
+            out.push('"');
+        } else {
+            out.push_str(text);
+        }
+    }
+    out.push('\n');
+}
