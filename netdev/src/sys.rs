@@ -118,6 +118,11 @@ impl Ifreq {
         Ok(r)
     }
 
+    /// For a request that only answers.
+    pub(crate) fn blank() -> Ifreq {
+        Ifreq { name: [0; libc::IFNAMSIZ], data: [0; 24] }
+    }
+
     /// One request on a socket of the current network namespace.
     pub(crate) fn ioctl(self, request: libc::c_ulong) -> io::Result<Ifreq> {
         let s = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;

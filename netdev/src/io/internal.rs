@@ -25,11 +25,24 @@ pub struct InternalOptions {
     pub mtu: Option<u32>,
 }
 
-/// A new internal device; the kernel removes it when `io` is dropped.
+/// A new internal device; the kernel removes it when `io` and `tap` are dropped.
 pub struct Internal {
     pub name: String,
     pub ifindex: u32,
     pub io: Box<dyn PacketIo>,
+    pub tap: TapHandle,
+}
+
+/// Asks after an internal device that the network namespace does not show any more.
+#[derive(Debug)]
+pub struct TapHandle(OwnedFd);
+
+impl TapHandle {
+    /// Whether the device exists: here, or in the namespace that somebody has moved it to.
+    pub fn exists(&self) -> bool {
+        // SAFETY: TUNGETIFF fills in a struct ifreq.
+        unsafe { Ifreq::blank().ioctl_on(self.0.as_raw_fd(), libc::TUNGETIFF as _) }.is_ok()
+    }
 }
 
 /// Makes a tap device in the current network namespace. It starts down
@@ -49,7 +62,8 @@ pub fn create(name: &str, opts: &InternalOptions) -> Result<Internal, DeviceErro
         crate::link::set_mtu(name, mtu)?;
     }
     let ifindex = sys::ifindex(name).map_err(set("index"))?;
-    Ok(Internal { name: name.to_owned(), ifindex, io: Box::new(tap) })
+    let handle = TapHandle(tap.fd.try_clone().map_err(set("handle"))?);
+    Ok(Internal { name: name.to_owned(), ifindex, io: Box::new(tap), tap: handle })
 }
 
 struct Tap {

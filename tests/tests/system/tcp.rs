@@ -100,3 +100,27 @@ fn between_a_machine_and_an_internal_port_with_a_vlan() {
     transfer(&rig.vm, &rig.hv, BR_IP, 8 << 20);
     transfer(&rig.hv, &rig.vm, VM_IP, 8 << 20);
 }
+
+#[test]
+fn an_internal_port_works_on_in_a_container() {
+    if !braid_tests::tap("internal ports") {
+        return;
+    }
+    let Some(rig) = Rig::new(1) else { return };
+    rig.vsctl("add-port br0 vnet0");
+    rig.vsctl("add-port br0 int0 -- set interface int0 type=internal");
+    rig.vm.rtnl().add_address("eth0", VM_IP, 24).unwrap();
+    let container = Netns::new().unwrap();
+    rig.hv.rtnl().move_to("int0", container.raw_fd()).unwrap();
+    // Any change makes the switch look at all its devices anew.
+    rig.vsctl("set bridge br0 other_config:mac-aging-time=100 -- set port int0 tag=0");
+    container.rtnl().set_up("int0", true).unwrap();
+    container.rtnl().add_address("int0", BR_IP, 24).unwrap();
+    transfer(&rig.vm, &container, BR_IP, 8 << 20);
+    transfer(&container, &rig.vm, VM_IP, 8 << 20);
+    assert_eq!(rig.get("interface", "int0", "error"), "[]");
+    rig.assert_clean_log();
+    // It still ends with its row.
+    rig.vsctl("del-port br0 int0");
+    rig.wait("the end of int0", || container.rtnl().link("int0").is_err());
+}

@@ -6,7 +6,7 @@ use bond::MemberId;
 use datapath::PortNo;
 use netdev::PacketIo;
 use netdev::io::dummy::{self, DummyPort};
-use netdev::io::internal::{self, InternalOptions};
+use netdev::io::internal::{self, InternalOptions, TapHandle};
 use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
 use ofproto::OfPort;
@@ -30,6 +30,8 @@ pub struct Attached {
     /// The kernel's latest word; made up for devices that the kernel does not know.
     pub link: LinkInfo,
     pub dummy: Option<DummyPort>,
+    /// Of a device that the switch has made.
+    pub tap: Option<TapHandle>,
     /// `bond_fake_iface`: there is no row.
     pub fake: bool,
     /// The device has vanished.
@@ -40,6 +42,11 @@ impl Attached {
     /// The kernel's number, if the kernel knows the device.
     pub fn ifindex(&self) -> Option<u32> {
         (self.link.ifindex != 0).then_some(self.link.ifindex)
+    }
+
+    /// A device of the switch's own that left this network namespace and still works.
+    pub(super) fn moved_away(&self) -> bool {
+        self.tap.as_ref().is_some_and(TapHandle::exists)
     }
 
     /// Whether the open device is what the row asks for now.
@@ -58,6 +65,7 @@ pub(super) struct Opened {
     pub(super) io: Option<Box<dyn PacketIo>>,
     pub(super) link: LinkInfo,
     pub(super) dummy: Option<DummyPort>,
+    pub(super) tap: Option<TapHandle>,
 }
 
 /// Threads that open devices at the same time.
@@ -111,13 +119,13 @@ pub(super) fn open(want: &WantIface) -> Result<Opened, String> {
         DeviceKind::System => {
             let io = system::open(name, &SystemOptions::default()).map_err(|e| e.to_string())?;
             let link = link::get(name).map_err(|e| e.to_string())?;
-            Ok(Opened { io: Some(io), link, dummy: None })
+            Ok(Opened { io: Some(io), link, dummy: None, tap: None })
         }
         DeviceKind::Internal | DeviceKind::Tap => {
             let options = InternalOptions { mac: want.mac, mtu: want.mtu };
             let made = internal::create(name, &options).map_err(|e| e.to_string())?;
             let link = link::get(name).map_err(|e| e.to_string())?;
-            Ok(Opened { io: Some(made.io), link, dummy: None })
+            Ok(Opened { io: Some(made.io), link, dummy: None, tap: Some(made.tap) })
         }
         DeviceKind::Patch { peer } if peer.is_empty() => {
             Err(format!("{name}: patch type requires valid 'peer' argument"))
@@ -125,11 +133,13 @@ pub(super) fn open(want: &WantIface) -> Result<Opened, String> {
         DeviceKind::Patch { peer } if peer == name => {
             Err(format!("{name}: patch peer must not be self"))
         }
-        DeviceKind::Patch { .. } => Ok(Opened { io: None, link: made_up(), dummy: None }),
+        DeviceKind::Patch { .. } => {
+            Ok(Opened { io: None, link: made_up(), dummy: None, tap: None })
+        }
         DeviceKind::Dummy => {
             let (port, io) = dummy::create(name).map_err(|e| e.to_string())?;
             let link = LinkInfo { mtu: want.mtu.unwrap_or(1500), ..made_up() };
-            Ok(Opened { io: Some(io), link, dummy: Some(port) })
+            Ok(Opened { io: Some(io), link, dummy: Some(port), tap: None })
         }
         // The words of Open vSwitch for a type that it does not have.
         DeviceKind::Unknown(_) => Err(format!(

@@ -85,6 +85,21 @@ impl Switch {
                 a.gone |= now != a.ifindex();
                 a.gone
             }
+            // Into the namespace of a container, mostly: it is as good as before, but the kernel
+            // tells us nothing of it any more.
+            (Some(a), LinkNews::Gone { ifindex })
+                if a.ifindex() == Some(*ifindex) && a.moved_away() =>
+            {
+                a.link.ifindex = 0;
+                false
+            }
+            // It has come back.
+            (Some(a), LinkNews::Changed(info))
+                if a.ifindex().is_none() && a.tap.is_some() && info.mac == a.link.mac =>
+            {
+                a.link = info.clone();
+                true
+            }
             (Some(a), LinkNews::Gone { ifindex }) if a.ifindex() == Some(*ifindex) => {
                 a.gone = true;
                 true
@@ -120,7 +135,8 @@ impl Switch {
         self.addresses(desired);
         self.mtus(desired);
         self.make_bonds(desired);
-        if !parts.links.configure(self.link_ports(desired)) {
+        let watched = parts.links.watch(self.watched_links(desired));
+        if !watched || !parts.links.configure(self.link_ports(desired)) {
             crate::err!(BRIDGE, "the links thread does not answer");
         }
         parts.ofproto.configure(parts.now, self.switch_config(desired));
@@ -137,7 +153,8 @@ impl Switch {
 
     /// Closes the devices that the switch itself has made, which ends them.
     pub fn close_own_devices(&mut self, datapath: &dyn Datapath) {
-        for a in self.attached.values() {
+        for a in self.attached.values_mut() {
+            a.tap = None;
             if let (DeviceKind::Internal | DeviceKind::Tap, Some(port_no)) = (&a.kind, a.port_no) {
                 // It has gone already.
                 let _ = datapath.port_del(port_no);
@@ -298,7 +315,7 @@ impl Switch {
                 return;
             }
         };
-        let Opened { io, link, dummy } = opened;
+        let Opened { io, link, dummy, tap } = opened;
         let port_no = match io {
             None => None,
             Some(io) => {
@@ -340,6 +357,7 @@ impl Switch {
                 port_no,
                 link,
                 dummy,
+                tap,
                 fake,
                 gone: false,
             },

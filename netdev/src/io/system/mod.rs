@@ -23,7 +23,7 @@ use crate::packet::Packet;
 use crate::sys;
 use crate::{DeviceError, IoCounters, PacketIo};
 use batch::Batch;
-use ring::Ring;
+use ring::{Place, Ring};
 use tx::Tx;
 
 /// Room for bursts, in octets of kernel memory; used only when a burst comes.
@@ -100,18 +100,16 @@ impl System {
         if !ETHERNET.contains(&kind) {
             return Err(io::Error::other("not an Ethernet device"));
         }
-        let want_ring = match opts.rx {
-            RxMode::Ring => true,
-            RxMode::Batch => false,
-            RxMode::Auto => ring::below_limit(),
+        let place = match opts.rx {
+            RxMode::Ring => Some(Place::beyond()),
+            RxMode::Batch => None,
+            RxMode::Auto => Place::take(),
         };
-        let (fd, rx) = match want_ring {
-            true => match Ring::new(socket()?) {
-                Ok((fd, ring)) => (fd, Rx::Ring(ring)),
-                Err(e) if opts.rx == RxMode::Ring => return Err(e),
-                Err(_) => (socket()?, Rx::Batch(Batch::default())),
-            },
-            false => (socket()?, Rx::Batch(Batch::default())),
+        let ring = |place| socket().and_then(|fd| Ring::new(fd, place));
+        let (fd, rx) = match place.map(ring) {
+            Some(Ok((fd, ring))) => (fd, Rx::Ring(ring)),
+            Some(Err(e)) if opts.rx == RxMode::Ring => return Err(e),
+            Some(Err(_)) | None => (socket()?, Rx::Batch(Batch::default())),
         };
         let raw = fd.as_raw_fd();
         if opts.qdisc_bypass {

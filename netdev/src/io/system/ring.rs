@@ -29,9 +29,27 @@ const VNET_LEN: usize = size_of::<VnetHdr>();
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
-/// May one more port have a ring?
-pub(super) fn below_limit() -> bool {
-    OPEN.load(Ordering::Relaxed) < MAX_RINGS
+/// Counts a ring for as long as it exists.
+pub(super) struct Place(());
+
+impl Place {
+    /// One of the [`MAX_RINGS`] places. Devices are opened by several threads at once.
+    pub(super) fn take() -> Option<Place> {
+        let one_more = |n| (n < MAX_RINGS).then_some(n + 1);
+        OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Place(()))
+    }
+
+    /// A place beyond the limit, for a caller that insists.
+    pub(super) fn beyond() -> Place {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Place(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) struct Ring {
@@ -41,6 +59,7 @@ pub(super) struct Ring {
     tail: u32,
     /// Holds frames too long for a slot, from `recv` to `release`.
     long: Option<Arena>,
+    _place: Place,
 }
 
 // SAFETY: the ring owns its mapping; nothing in it is bound to a thread.
@@ -48,7 +67,7 @@ unsafe impl Send for Ring {}
 
 impl Ring {
     /// Turns `fd`, not yet bound, into a socket with a receive ring.
-    pub(super) fn new(fd: OwnedFd) -> io::Result<(OwnedFd, Ring)> {
+    pub(super) fn new(fd: OwnedFd, place: Place) -> io::Result<(OwnedFd, Ring)> {
         let raw = fd.as_raw_fd();
         let set = |opt, v: u32| sys::setsockopt(raw, libc::SOL_PACKET, opt, &v);
         set(libc::PACKET_VERSION, libc::tpacket_versions::TPACKET_V2 as u32)?;
@@ -76,9 +95,8 @@ impl Ring {
         if map == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        OPEN.fetch_add(1, Ordering::Relaxed);
         let map = NonNull::new(map.cast()).expect("the kernel maps nothing at 0");
-        Ok((fd, Ring { map, head: 0, tail: 0, long: None }))
+        Ok((fd, Ring { map, head: 0, tail: 0, long: None, _place: place }))
     }
 
     fn slot(&self, i: u32) -> NonNull<u8> {
@@ -168,6 +186,5 @@ impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: our own mapping; packets in it are no longer used (see `PacketIo::release`).
         unsafe { libc::munmap(self.map.as_ptr().cast(), SLOT * SLOTS) };
-        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
