@@ -9,6 +9,8 @@ use crate::rowid::RowId;
 
 /// Most transactions remembered.
 const MAX_COMMITS: usize = 100;
+/// So many atoms are remembered however small the database is.
+const FEW_ATOMS: usize = 4096;
 
 /// The last transactions. Rows are shared with the tables, so this costs little more than what
 /// changed.
@@ -25,7 +27,7 @@ impl History {
         self.atoms += commit.atoms;
         self.commits.push_back(commit);
         while self.commits.len() > MAX_COMMITS
-            || (self.commits.len() > 1 && self.atoms > database_atoms)
+            || (self.commits.len() > 1 && self.atoms > database_atoms.max(FEW_ATOMS))
         {
             if let Some(oldest) = self.commits.pop_front() {
                 self.atoms -= oldest.atoms;
@@ -76,7 +78,7 @@ mod tests {
         assert_eq!(history.since(ids[197]).unwrap().count(), 2);
         assert_eq!(history.since(ids[199]).unwrap().count(), 0);
         // A transaction larger than the database leaves only itself.
-        history.push(Arc::new(Commit { id: ids[0], changes: Vec::new(), atoms: 5000 }), 1000);
-        assert_eq!(history.size(), (1, 5000));
+        history.push(Arc::new(Commit { id: ids[0], changes: Vec::new(), atoms: 50_000 }), 1000);
+        assert_eq!(history.size(), (1, 50_000));
     }
 }
