@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use bond::MemberId;
+use bond::monitor::bfd::BfdColumn;
+use bond::monitor::cfm::{CfmColumns, Faults};
 use datapath::Datapath;
 use netdev::link::ethtool::{self, DriverInfo};
 use netdev::link::{self, LinkSettings};
@@ -26,6 +28,8 @@ pub struct Status {
     members: BTreeMap<String, MemberLink>,
     active: BTreeMap<String, EthAddr>,
     lacp_current: BTreeMap<String, Option<bool>>,
+    bfd: BTreeMap<String, Option<BfdColumn>>,
+    cfm: BTreeMap<String, Option<CfmColumns>>,
     facts: BTreeMap<String, Facts>,
 }
 
@@ -50,6 +54,8 @@ impl Status {
         self.members.extend(letters.members.iter().map(|(k, v)| (k.clone(), *v)));
         self.active.extend(letters.active.iter().map(|(k, v)| (k.clone(), *v)));
         self.lacp_current.extend(letters.lacp_current.iter().map(|(k, v)| (k.clone(), *v)));
+        self.bfd.extend(letters.bfd.iter().map(|(k, v)| (k.clone(), *v)));
+        self.cfm.extend(letters.cfm.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
     /// Everything but statistics and `cur_cfg`.
@@ -95,6 +101,8 @@ impl Status {
         self.facts.retain(|name, _| switch.attached.contains_key(name));
         self.lacp_current.retain(|name, _| switch.attached.contains_key(name));
         self.members.retain(|name, _| switch.attached.contains_key(name));
+        self.bfd.retain(|name, _| switch.attached.contains_key(name));
+        self.cfm.retain(|name, _| switch.attached.contains_key(name));
         let ports: std::collections::BTreeSet<&str> =
             desired.bridges.iter().flat_map(|b| &b.ports).map(|p| p.name.as_str()).collect();
         self.active.retain(|name, _| ports.contains(name.as_str()));
@@ -125,6 +133,10 @@ impl Status {
             status.insert("link_state_source".to_owned(), source(m.source).to_owned());
         }
         let settings = facts.settings.unwrap_or_default();
+        let checks = Interface {
+            bfd_status: bfd_status(self.bfd.get(name).copied().flatten()),
+            ..cfm_columns(old, self.cfm.get(name).and_then(Option::as_ref))
+        };
         Interface {
             ofport: Some(i64::from(a.of_port.0)),
             error: patch_error(name, a, switch, datapath_type),
@@ -138,7 +150,7 @@ impl Status {
             ifindex: Some(i64::from(if kernel { a.link.ifindex } else { 0 })),
             lacp_current: self.lacp_current.get(name).copied().flatten(),
             status,
-            ..old.clone()
+            ..checks
         }
     }
 
@@ -205,12 +217,15 @@ pub fn write_statistics(
         let statistics = match a.kind {
             DeviceKind::System => kernel_counters(name, false),
             // The kernel counts from the host's side of the tap.
-            DeviceKind::Internal | DeviceKind::Tap => kernel_counters(name, true),
+            DeviceKind::Internal | DeviceKind::Tap if a.ifindex().is_some() => {
+                kernel_counters(name, true)
+            }
             DeviceKind::Patch { .. } => {
                 let (rx, tx) = ofproto.patch_counts(name).unwrap_or_default();
                 four(rx.packets, rx.bytes, tx.packets, tx.bytes)
             }
-            DeviceKind::Dummy | DeviceKind::Unknown(_) => {
+            // A tap in another network namespace among them.
+            DeviceKind::Internal | DeviceKind::Tap | DeviceKind::Dummy | DeviceKind::Unknown(_) => {
                 let c = a.port_no.and_then(|p| datapath.port_counters(p)).unwrap_or_default();
                 four(c.rx_packets, c.rx_bytes, c.tx_packets, c.tx_bytes)
             }
@@ -258,6 +273,34 @@ fn kernel_counters(name: &str, other_side: bool) -> BTreeMap<String, i64> {
     ])
 }
 
+fn bfd_status(column: Option<BfdColumn>) -> BTreeMap<String, String> {
+    let pairs = column.map(|c| c.pairs()).into_iter().flatten();
+    pairs.map(|(k, v)| (k.to_owned(), v)).collect()
+}
+
+/// The row with the `cfm_*` columns as they should be; empty without CFM.
+fn cfm_columns(old: &Interface, now: Option<&CfmColumns>) -> Interface {
+    let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Interface {
+        cfm_fault: now.map(|c| c.faults != Faults::NONE),
+        cfm_fault_status: now.map_or_else(Vec::new, |c| {
+            let mut names: Vec<String> = c.faults.names().iter().map(|n| (*n).to_owned()).collect();
+            names.sort();
+            names
+        }),
+        cfm_flap_count: now.map(|c| whole(c.flap_count)),
+        cfm_health: now.and_then(|c| c.health).map(i64::from),
+        // The column is signed, extended identifiers are not: as upstream, the same 64 bits.
+        cfm_remote_mpids: now.map_or_else(Vec::new, |c| {
+            let mut all: Vec<i64> = c.remote_mpids.iter().map(|m| *m as i64).collect();
+            all.sort_unstable();
+            all
+        }),
+        cfm_remote_opstate: now.and_then(|c| c.remote_opup).map(up_down),
+        ..old.clone()
+    }
+}
+
 /// An interface that cannot be used: only the reason is left.
 fn broken(old: &Interface, error: Option<&String>) -> Interface {
     Interface {
@@ -273,7 +316,8 @@ fn broken(old: &Interface, error: Option<&String>) -> Interface {
         lacp_current: None,
         statistics: BTreeMap::new(),
         ifindex: None,
-        ..old.clone()
+        bfd_status: BTreeMap::new(),
+        ..cfm_columns(old, None)
     }
 }
 

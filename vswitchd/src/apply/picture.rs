@@ -8,7 +8,7 @@ use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, SwitchConfig};
 use super::device::Attached;
 use super::{RunningBridge, Switch};
 use crate::config::{Desired, DeviceKind, WantBond, WantIface, WantPort};
-use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind};
+use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
 
 impl Switch {
     /// The interfaces of a port that work.
@@ -70,8 +70,8 @@ impl Switch {
                     | DeviceKind::Dummy
                     | DeviceKind::Unknown(_) => BTreeMap::new(),
                 },
-                bfd: false,
-                cfm: false,
+                bfd: want.bfd.is_some(),
+                cfm: want.cfm.is_some(),
             })
             .collect();
         BundleConfig {
@@ -98,6 +98,24 @@ impl Switch {
             }
         }
         ports
+    }
+
+    /// Interfaces with health checks, in bonds or not.
+    pub(super) fn watched_links(&self, desired: &Desired) -> Vec<WatchedLink> {
+        let ports = desired.bridges.iter().flat_map(|b| &b.ports);
+        ports
+            .flat_map(|port| self.working(port))
+            .filter(|(want, _)| want.bfd.is_some() || want.cfm.is_some())
+            .map(|(want, a)| WatchedLink {
+                name: want.name.clone(),
+                mac: a.link.mac,
+                // What the switch sends to the host by a tap is not what a socket on it would.
+                ifindex: a.ifindex().filter(|_| want.kind == DeviceKind::System),
+                port_no: a.port_no,
+                bfd: want.bfd.clone(),
+                cfm: want.cfm.clone(),
+            })
+            .collect()
     }
 
     fn link_port(

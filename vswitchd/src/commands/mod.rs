@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `bond` | `bond/*`, `lacp/*` |
 //! | `bridge` | `fdb/*`, `bridge/*`, `ofproto/list` |
+//! | `monitor` | `bfd/*`, `cfm/*` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 
 pub mod bond;
 pub mod bridge;
 pub mod datapath;
+pub mod monitor;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,6 +123,16 @@ pub const ALL: &[Command] = &[
     command("bond/failback", "port", 1, 1, bond::failback),
     command("lacp/show", "[port]", 0, 1, bond::lacp_show),
     command("lacp/show-stats", "[port]", 0, 1, bond::lacp_stats),
+    command("bfd/show", "[interface]", 0, 1, monitor::bfd_show),
+    command(
+        "bfd/set-forwarding",
+        "[interface] normal|false|true",
+        1,
+        2,
+        monitor::bfd_set_forwarding,
+    ),
+    command("cfm/show", "[interface]", 0, 1, monitor::cfm_show),
+    command("cfm/set-fault", "[interface] normal|false|true", 1, 2, monitor::cfm_set_fault),
     command("fdb/show", "bridge", 1, 1, bridge::fdb_show),
     command("fdb/flush", "[bridge]", 0, 1, bridge::fdb_flush),
     command("fdb/stats-show", "bridge", 1, 1, bridge::fdb_stats),

@@ -6,6 +6,7 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 
+use super::monitor::{self, WantBfd};
 use super::options;
 use super::port::mac_column;
 use super::warning::{Section, Warning};
@@ -76,6 +77,8 @@ pub struct WantIface {
     pub lacp_key: u16,
     /// `bond-member-priority`.
     pub priority: i32,
+    pub bfd: Option<WantBfd>,
+    pub cfm: Option<bond::monitor::cfm::Config>,
 }
 
 impl WantIface {
@@ -95,6 +98,8 @@ impl WantIface {
             lacp_port_priority: u16::MAX,
             lacp_key: 0,
             priority: 0,
+            bfd: None,
+            cfm: None,
         }
     }
 }
@@ -138,6 +143,7 @@ pub(super) fn want(
         }
         ok
     });
+    let (bfd, cfm) = (monitor::bfd(row, warnings), monitor::cfm(row, warnings));
     let mut s = Section { table: "interface", row: &row.name, map: &row.other_config, warnings };
     s.unknown(options::INTERFACE);
     WantIface {
@@ -154,6 +160,8 @@ pub(super) fn want(
         lacp_port_priority: s.number(&options::LACP_PORT_PRIORITY) as u16,
         lacp_key: s.number(&options::LACP_AGGREGATION_KEY) as u16,
         priority: s.number(&options::BOND_MEMBER_PRIORITY) as i32,
+        bfd,
+        cfm,
     }
 }
 

@@ -9,12 +9,14 @@
 //! | `options` | every key of `other_config`, its range and default, as data |
 //! | `warning` | reading a column by that table; what is said of a bad value |
 //! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
+//! | `monitor` | BFD and CFM of an interface |
 //! | `mac` | which address a bridge takes |
 
 pub mod bond;
 pub mod bridge;
 pub mod iface;
 pub mod mac;
+pub mod monitor;
 pub mod options;
 pub mod port;
 pub mod warning;
@@ -27,6 +29,7 @@ use ovsdb_client::rows::{OpenVSwitch, Tables};
 pub use self::bond::{Detect, WantBond, WantLacp};
 pub use self::bridge::WantBridge;
 pub use self::iface::{DeviceKind, DummyPolicy, WantIface};
+pub use self::monitor::WantBfd;
 pub use self::port::WantPort;
 use self::warning::Section;
 pub use self::warning::Warning;

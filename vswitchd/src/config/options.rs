@@ -122,6 +122,12 @@ pub const LACP_PORT_PRIORITY: Opt =
 pub const LACP_AGGREGATION_KEY: Opt = number_or_off("lacp-aggregation-key", 1, 65_535, 0, "");
 pub const BOND_MEMBER_PRIORITY: Opt =
     number("bond-member-priority", i32::MIN as i64, i32::MAX as i64, 0, "higher is preferred");
+pub const CFM_CCM_PCP: Opt = number("cfm_ccm_pcp", 0, 7, 0, "a priority");
+pub const CFM_CCM_VLAN: Opt = opt("cfm_ccm_vlan", Form::Text, "random, or 0 to 4095");
+pub const CFM_DEMAND: Opt = flag("cfm_demand");
+pub const CFM_EXTENDED: Opt = flag("cfm_extended");
+pub const CFM_INTERVAL: Opt = number("cfm_interval", 1, MAX_MS, 1000, "ms");
+pub const CFM_OPSTATE: Opt = opt("cfm_opstate", Form::Word(&["up", "down"]), "");
 
 /// `Interface.other_config`.
 pub const INTERFACE: &[Opt] = &[
@@ -129,16 +135,49 @@ pub const INTERFACE: &[Opt] = &[
     LACP_PORT_PRIORITY,
     LACP_AGGREGATION_KEY,
     BOND_MEMBER_PRIORITY,
-    known("cfm_ccm_pcp"),
-    known("cfm_ccm_vlan"),
-    known("cfm_demand"),
-    known("cfm_extended"),
-    known("cfm_interval"),
-    known("cfm_opstate"),
+    CFM_CCM_PCP,
+    CFM_CCM_VLAN,
+    CFM_DEMAND,
+    CFM_EXTENDED,
+    CFM_INTERVAL,
+    CFM_OPSTATE,
     known("emc-enable"),
     known("hw-offload-priority"),
     known("pmd-rxq-affinity"),
     known("tx-steering"),
+];
+
+// Interface.bfd.
+pub const BFD_ENABLE: Opt = flag("enable");
+pub const BFD_MIN_RX: Opt = number("min_rx", 1, MAX_MS, 1000, "ms");
+pub const BFD_MIN_TX: Opt = number("min_tx", 1, MAX_MS, 100, "ms");
+pub const BFD_DECAY_MIN_RX: Opt = number_or_off("decay_min_rx", 1, MAX_MS, 0, "ms, 0 = off");
+pub const BFD_FORWARDING_IF_RX: Opt = flag("forwarding_if_rx");
+pub const BFD_CPATH_DOWN: Opt = flag("cpath_down");
+pub const BFD_MULT: Opt = number("mult", 1, 255, 3, "packets");
+pub const BFD_LOCAL_SRC_MAC: Opt = opt("bfd_local_src_mac", Form::Mac, "");
+pub const BFD_LOCAL_DST_MAC: Opt = opt("bfd_local_dst_mac", Form::Mac, "");
+pub const BFD_REMOTE_DST_MAC: Opt = opt("bfd_remote_dst_mac", Form::Mac, "");
+pub const BFD_SRC_IP: Opt = opt("bfd_src_ip", Form::Text, "an IPv4 address");
+pub const BFD_DST_IP: Opt = opt("bfd_dst_ip", Form::Text, "an IPv4 address");
+
+/// `Interface.bfd`.
+pub const BFD: &[Opt] = &[
+    BFD_ENABLE,
+    BFD_MIN_RX,
+    BFD_MIN_TX,
+    BFD_DECAY_MIN_RX,
+    BFD_FORWARDING_IF_RX,
+    BFD_CPATH_DOWN,
+    BFD_MULT,
+    BFD_LOCAL_SRC_MAC,
+    BFD_LOCAL_DST_MAC,
+    BFD_REMOTE_DST_MAC,
+    BFD_SRC_IP,
+    BFD_DST_IP,
+    // Of tunnels.
+    known("check_tnl_key"),
+    known("oam"),
 ];
 
 // Bridge.other_config.

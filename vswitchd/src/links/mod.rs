@@ -20,6 +20,7 @@
 //! table. Logging, the database and flows come after.
 
 mod device;
+mod monitors;
 mod outbox;
 mod port;
 mod slow;
@@ -29,7 +30,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
-use bond::{BondConfig, CommandError, LacpConfig, LacpMemberConfig, MemberId};
+use bond::monitor::bfd::BfdStatus;
+use bond::monitor::cfm::CfmStatus;
+use bond::{BondConfig, CommandError, LacpConfig, LacpMemberConfig, MemberId, Monitor};
 use datapath::PortNo;
 use netdev::io::dummy::DummyPort;
 use ofproto::BondHandle;
@@ -38,6 +41,7 @@ use wire::EthAddr;
 use crate::config::Detect;
 
 pub use self::device::{LinkView, Source};
+pub use self::monitors::WatchedLink;
 pub use self::outbox::{Letters, LinkNews, MemberLink, Outbox};
 pub use self::port::{BondView, LacpView};
 pub use self::thread::{Setup, spawn};
@@ -114,6 +118,23 @@ pub(crate) enum Request {
     Links {
         done: SyncSender<Vec<LinkView>>,
     },
+    /// All interfaces with health checks; those that are not in it any more have none.
+    Watch {
+        links: Vec<WatchedLink>,
+        done: SyncSender<()>,
+    },
+    Bfds {
+        done: SyncSender<Vec<BfdStatus>>,
+    },
+    Cfms {
+        done: SyncSender<Vec<CfmStatus>>,
+    },
+    Force {
+        monitor: Monitor,
+        link: Option<String>,
+        forced: Option<bool>,
+        done: SyncSender<bool>,
+    },
     Stop,
 }
 
@@ -182,6 +203,34 @@ impl Links {
     /// What is known of every member's link, by name.
     pub fn links(&self) -> Vec<LinkView> {
         self.ask(|done| Request::Links { done }).unwrap_or_default()
+    }
+
+    /// Replaces the set of interfaces with health checks. To come before [`Links::configure`]:
+    /// a bond then knows of them before it hears of a member's link.
+    pub fn watch(&self, links: Vec<WatchedLink>) -> bool {
+        self.ask(|done| Request::Watch { links, done }).is_some()
+    }
+
+    /// Every BFD session, by interface.
+    pub fn bfds(&self) -> Vec<BfdStatus> {
+        self.ask(|done| Request::Bfds { done }).unwrap_or_default()
+    }
+
+    /// Every CFM maintenance point, by interface.
+    pub fn cfms(&self) -> Vec<CfmStatus> {
+        self.ask(|done| Request::Cfms { done }).unwrap_or_default()
+    }
+
+    /// Overrides what the sessions of one interface, or of all, find out: BFD's forwarding, CFM's
+    /// fault. `Some(false)` if the one has no such session, `None` if nobody answers.
+    pub fn force(
+        &self,
+        monitor: Monitor,
+        link: Option<&str>,
+        forced: Option<bool>,
+    ) -> Option<bool> {
+        let link = link.map(str::to_owned);
+        self.ask(|done| Request::Force { monitor, link, forced, done })
     }
 
     pub fn stop(&self) {

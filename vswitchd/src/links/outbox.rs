@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bond::monitor::bfd::BfdColumn;
+use bond::monitor::cfm::CfmColumns;
 use netdev::link::{LinkInfo, LinkSettings};
 use parking_lot::Mutex;
 use wire::EthAddr;
@@ -40,6 +42,10 @@ pub struct Letters {
     pub active: BTreeMap<String, EthAddr>,
     /// `Interface.lacp_current`, by interface name.
     pub lacp_current: BTreeMap<String, Option<bool>>,
+    /// `Interface.bfd_status`, by interface name.
+    pub bfd: BTreeMap<String, Option<BfdColumn>>,
+    /// `Interface.cfm_*`, by interface name.
+    pub cfm: BTreeMap<String, Option<CfmColumns>>,
 }
 
 impl Letters {
@@ -49,6 +55,8 @@ impl Letters {
             && self.members.is_empty()
             && self.active.is_empty()
             && self.lacp_current.is_empty()
+            && self.bfd.is_empty()
+            && self.cfm.is_empty()
     }
 }
 

@@ -7,7 +7,7 @@ use bond::lacp::status::LacpStatus;
 use bond::lacp::{self, Lacp, MemberSettings, Settings};
 use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
-    LacpMemberConfig, MemberId, OutputRule,
+    LacpMemberConfig, MemberId, Monitor, OutputRule,
 };
 use datapath::{BucketTable, Datapath, Ingress, PortNo};
 use ofproto::BondHandle;
@@ -160,6 +160,12 @@ impl Running {
     pub(super) fn mac(&mut self, now: Time, member: MemberId, mac: EthAddr) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
             bond.handle(now, Event::Mac { member, mac });
+        }
+    }
+
+    pub(super) fn monitor(&mut self, now: Time, member: MemberId, of: Monitor, up: Option<bool>) {
+        if let Engine::Bond { bond, .. } = &mut self.engine {
+            bond.handle(now, Event::Monitor { member, monitor: of, up });
         }
     }
 

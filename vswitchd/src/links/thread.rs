@@ -1,5 +1,7 @@
 //! The thread's loop: wait, take in what happened, publish, then do the rest.
 
+mod configure;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::RawFd;
@@ -17,10 +19,11 @@ use netdev::link::{LinkEvent, LinkInfo, LinkMonitor};
 use ofproto::SlowPathQueue;
 use wire::{EthAddr, Time};
 
+use super::monitors::Monitors;
 use super::outbox::{LinkNews, MemberLink, Outbox};
 use super::port::Running;
 use super::slow::{slow_frame, slow_payload};
-use super::{LinkDevice, LinkPort, Links, Request};
+use super::{LinkDevice, Links, Request};
 use crate::clock::Clock;
 use crate::modules::{BOND, LACP};
 use crate::revalidator::Queue;
@@ -80,6 +83,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         refresh: BTreeSet::new(),
         stop: false,
         slow,
+        monitors: Monitors::new(setup.datapath.clone(), random()),
         setup,
     };
     let handle =
@@ -113,6 +117,7 @@ struct Thread {
     stop: bool,
     /// Frames of devices without a socket of their own; filled on datapath threads.
     slow: Arc<SlowPathQueue>,
+    monitors: Monitors,
 }
 
 impl Thread {
@@ -162,7 +167,8 @@ impl Thread {
     fn timeout(&self) -> Option<Duration> {
         let devices = self.ports.values().flat_map(|p| &p.devices).filter_map(|d| d.deadline());
         let engines = self.ports.values().filter_map(Running::deadline);
-        let next = devices.chain(engines).chain(self.next_load).min()?;
+        let next =
+            devices.chain(engines).chain(self.next_load).chain(self.monitors.deadline()).min()?;
         self.setup.clock.timeout(Some(next))
     }
 
@@ -302,6 +308,8 @@ impl Thread {
             port.tick(now);
             port.drain(&*self.setup.datapath, since, &mut self.later);
         }
+        self.monitors.tick(now);
+        self.heed_monitors(since);
         if self.next_load.is_some_and(|t| t <= now) {
             for port in self.ports.values_mut() {
                 port.load(now, &*self.setup.datapath);
@@ -318,7 +326,10 @@ impl Thread {
     /// Slow-protocol frames of one socket.
     fn frames(&mut self, token: usize, since: Instant) {
         let now = self.now();
-        let Some(socket) = self.sockets.get(&token) else { return };
+        let Some(socket) = self.sockets.get(&token) else {
+            self.monitors.read_socket(now, token, FRAMES_A_TURN, self.poll.registry());
+            return self.heed_monitors(since);
+        };
         let (member, fd) = (socket.member, socket.fd);
         let Some(port) = self.ports.get_mut(&socket.port) else { return };
         let mut taken = 0;
@@ -338,8 +349,29 @@ impl Thread {
             self.poll.registry().reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE);
     }
 
+    /// Bonds hear what health checks have found out.
+    fn heed_monitors(&mut self, since: Instant) {
+        let now = self.now();
+        for news in self.monitors.take_news() {
+            for port in self.ports.values_mut() {
+                let member = port.devices.iter().find(|d| d.member.name == news.link);
+                if let Some(member) = member.map(|d| d.member.id) {
+                    port.monitor(now, member, news.monitor, news.up);
+                    port.drain(&*self.setup.datapath, since, &mut self.later);
+                }
+            }
+        }
+    }
+
     /// What can wait until traffic has moved.
     fn finish(&mut self) {
+        let columns = self.monitors.finish();
+        if !columns.bfd.is_empty() || !columns.cfm.is_empty() {
+            self.outbox.put(|letters| {
+                letters.bfd.extend(columns.bfd);
+                letters.cfm.extend(columns.cfm);
+            });
+        }
         for name in std::mem::take(&mut self.refresh) {
             let now = self.now();
             let Some(port) = self.ports.get_mut(&name) else { continue };
@@ -443,6 +475,19 @@ impl Thread {
                 let devices = self.ports.values().flat_map(|p| &p.devices);
                 let _ = done.try_send(devices.map(|d| d.view()).collect());
             }
+            Request::Watch { links, done } => {
+                self.monitors.configure(now, links);
+                self.monitors.register(self.poll.registry(), &mut self.next_token);
+                self.heed_monitors(since);
+                let _ = done.try_send(());
+            }
+            Request::Bfds { done } => drop(done.try_send(self.monitors.bfds(now))),
+            Request::Cfms { done } => drop(done.try_send(self.monitors.cfms(now))),
+            Request::Force { monitor, link, forced, done } => {
+                let known = self.monitors.force(now, monitor, link.as_deref(), forced);
+                self.heed_monitors(since);
+                let _ = done.try_send(known);
+            }
             Request::Stop => self.stop = true,
         }
     }
@@ -451,11 +496,22 @@ impl Thread {
     fn slow_frames(&mut self) {
         let now = self.now();
         while let Some(frame) = self.slow.pop() {
-            if frame.reason == UserspaceReason::Lacp
-                && let Some(payload) = slow_payload(&frame.frame)
-            {
-                self.slow(now, frame.in_port, payload.to_vec());
+            match frame.reason {
+                UserspaceReason::Lacp => {
+                    if let Some(payload) = slow_payload(&frame.frame) {
+                        self.slow(now, frame.in_port, payload.to_vec());
+                    }
+                }
+                UserspaceReason::Bfd => {
+                    self.monitors.bfd_frame(now, frame.in_port, &frame.frame);
+                }
+                UserspaceReason::Cfm => {
+                    self.monitors.cfm_frame(now, frame.in_port, &frame.frame);
+                }
+                // For a controller, if anybody.
+                UserspaceReason::Action => {}
             }
+            self.heed_monitors(Instant::now());
         }
     }
 
@@ -475,93 +531,12 @@ impl Thread {
             }
         }
     }
+}
 
-    fn configure(&mut self, wanted: Vec<LinkPort>) {
-        let now = self.now();
-        let since = Instant::now();
-        let mut old = std::mem::take(&mut self.ports);
-        for want in &wanted {
-            let mut port = match old.remove(&want.name) {
-                Some(port) if port.fits(want) => port,
-                Some(_) | None => Running::new(want, now),
-            };
-            // Devices first: a table needs their port numbers.
-            for complaint in port.set_devices(want, now) {
-                crate::warn!(LACP, "port {}: {complaint}", want.name);
-            }
-            port.configure(want, now);
-            port.drain(&*self.setup.datapath, since, &mut self.later);
-            let preferred = port.preferred(want);
-            let fresh = port.devices.iter().any(|d| d.up.is_none());
-            let mut first: Vec<(bool, MemberId, bool)> = Vec::new();
-            for device in &mut port.devices {
-                if let LinkDevice::Kernel { ifindex } = device.member.device
-                    && device.up.is_none()
-                {
-                    let known = self.kernel.get(&device.member.name).map(|k| k.0.clone());
-                    let info = match known {
-                        Some(info) if info.ifindex == ifindex => Some(info),
-                        // Newer than the last event: ask.
-                        Some(_) | None => netdev::link::get(&device.member.name).ok(),
-                    };
-                    device.heard(&info.unwrap_or_default());
-                }
-                if let Some(up) = device.read(now) {
-                    let last = preferred.is_none_or(|mac| mac != device.member.mac);
-                    first.push((last, device.member.id, up));
-                }
-            }
-            first.sort_unstable();
-            for (_, member, up) in first {
-                port.carrier(now, member, up);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
-            }
-            if fresh {
-                self.refresh.insert(want.name.clone());
-            }
-            self.ports.insert(want.name.clone(), port);
-        }
-        drop(old);
-        self.register_sockets();
-        let states = self.member_states();
-        if !states.is_empty() {
-            self.outbox.put(|letters| letters.members.extend(states));
-        }
-        self.next_load = (!self.ports.is_empty()).then_some(now + LOAD_INTERVAL);
-    }
-
-    /// Brings the poll in line with the sockets that are open now.
-    fn register_sockets(&mut self) {
-        let mut open: BTreeMap<RawFd, (String, MemberId)> = BTreeMap::new();
-        for port in self.ports.values() {
-            for device in &port.devices {
-                if let Some(socket) = &device.socket {
-                    open.insert(socket.fd(), (port.name.clone(), device.member.id));
-                }
-            }
-        }
-        // A closed descriptor has left the poll by itself, and its number may be in use again.
-        self.sockets.retain(|_, s| {
-            open.get(&s.fd).is_some_and(|(port, member)| *port == s.port && *member == s.member)
-        });
-        for socket in self.sockets.values() {
-            open.remove(&socket.fd);
-        }
-        for (fd, (port, member)) in open {
-            let token = self.next_token;
-            self.next_token += 1;
-            let registry = self.poll.registry();
-            if let Err(e) =
-                registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE).or_else(
-                    |_| registry.reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE),
-                )
-            {
-                crate::warn!(LACP, "port {port}: cannot wait for LACP PDUs ({e})");
-                continue;
-            }
-            self.sockets.insert(token, Socket { fd, port, member });
-        }
-    }
+/// Any number, another one for each start.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 fn log(notice: &Notice) {

@@ -1,0 +1,596 @@
+//! BFD and CFM sessions: one of each for an interface at most, whether its port is a bond or not.
+//!
+//! What a session finds out goes to the bond first; what it wants sent, logged and written to
+//! the database follows when traffic has moved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use bond::monitor::bfd::{self, BfdColumn, BfdStatus};
+use bond::monitor::cfm::{self, CfmColumns, CfmStatus};
+use bond::{Monitor, Notice};
+use datapath::{Action, Datapath, Execute, PortNo};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use netdev::Packet;
+use netdev::link::ProtoSocket;
+use wire::bfd::{DEFAULT_SRC_IP, Path};
+use wire::{EthAddr, EtherType, Time, eth};
+
+use crate::config::WantBfd;
+use crate::log::{Level, Module, RateLimit};
+use crate::modules::{BFD, CFM};
+
+/// The first source port of RFC 5881 section 4, and how many there are.
+const PORTS: (u16, u16) = (49_152, 16_384);
+
+/// What a stranger's packets may write into the log: as upstream, 20 lines a minute.
+static LIMIT: RateLimit = RateLimit::new(20, 20);
+
+/// An interface with health checks.
+#[derive(Clone, Debug)]
+pub struct WatchedLink {
+    /// `Interface.name`.
+    pub name: String,
+    pub mac: EthAddr,
+    /// A device of the kernel's that leads to a wire: its frames need not pass the datapath.
+    pub ifindex: Option<u32>,
+    /// `None` for a patch port, which can neither send nor receive here.
+    pub port_no: Option<PortNo>,
+    pub bfd: Option<WantBfd>,
+    pub cfm: Option<cfm::Config>,
+}
+
+/// A session's word for its bond; `None` = there is no such session any more.
+pub(super) struct News {
+    pub(super) link: String,
+    pub(super) monitor: Monitor,
+    pub(super) up: Option<bool>,
+}
+
+/// What the database should hold; `None` = empty columns.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) bfd: BTreeMap<String, Option<BfdColumn>>,
+    pub(super) cfm: BTreeMap<String, Option<CfmColumns>>,
+}
+
+struct BfdRun {
+    session: bfd::Session,
+    src_port: u16,
+    /// What the database was told.
+    column: Option<BfdColumn>,
+}
+
+struct CfmRun {
+    session: cfm::Session,
+    /// Receives untagged messages of a device on a wire.
+    socket: Option<ProtoSocket>,
+    destination: EthAddr,
+    columns: Option<CfmColumns>,
+}
+
+struct Watched {
+    link: WatchedLink,
+    /// Sends only.
+    socket: Option<ProtoSocket>,
+    bfd: Option<BfdRun>,
+    cfm: Option<CfmRun>,
+}
+
+enum Later {
+    Send(Vec<u8>),
+    Notice(Notice),
+}
+
+/// Every session, by interface name.
+pub(super) struct Monitors {
+    datapath: Arc<dyn Datapath>,
+    links: BTreeMap<String, Watched>,
+    /// Registered sockets, by token.
+    sockets: BTreeMap<usize, (RawFd, String)>,
+    random: u64,
+    next_port: u16,
+    news: Vec<News>,
+    later: Vec<(String, Later)>,
+    /// Sessions that something has happened to.
+    touched: BTreeSet<String>,
+    columns: Columns,
+}
+
+impl Monitors {
+    /// `random` is any number.
+    pub(super) fn new(datapath: Arc<dyn Datapath>, random: u64) -> Monitors {
+        Monitors {
+            datapath,
+            links: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            random,
+            next_port: 0,
+            news: Vec::new(),
+            later: Vec::new(),
+            touched: BTreeSet::new(),
+            columns: Columns::default(),
+        }
+    }
+
+    /// Takes over the whole picture; sessions that stay keep what they know.
+    pub(super) fn configure(&mut self, now: Time, wanted: Vec<WatchedLink>) {
+        let mut old = std::mem::take(&mut self.links);
+        for want in wanted {
+            let before = old.remove(&want.name);
+            self.set_link(now, want, before);
+        }
+        for (name, gone) in old {
+            if gone.bfd.is_some() {
+                self.end_bfd(&name);
+            }
+            if gone.cfm.is_some() {
+                self.end_cfm(&name);
+            }
+        }
+    }
+
+    fn set_link(&mut self, now: Time, want: WatchedLink, before: Option<Watched>) {
+        let name = want.name.clone();
+        let (bfd, cfm) = (want.bfd.clone(), want.cfm.clone());
+        let mut watched = match before {
+            Some(mut w) => {
+                if w.link.ifindex != want.ifindex {
+                    w.socket = None;
+                    if let Some(c) = &mut w.cfm {
+                        c.socket = None;
+                    }
+                }
+                w.link = want;
+                w
+            }
+            None => Watched { link: want, socket: None, bfd: None, cfm: None },
+        };
+        let (had_bfd, had_cfm) = (watched.bfd.is_some(), watched.cfm.is_some());
+        if bfd.is_none() {
+            watched.bfd = None;
+        }
+        if cfm.is_none() {
+            watched.cfm = None;
+        }
+        if watched.socket.is_none() && watched.link.ifindex.is_some() {
+            // Of no protocol at all: nothing is received on it.
+            watched.socket = open(&name, 0, None, &BFD);
+        }
+        self.links.insert(name.clone(), watched);
+        match (bfd, had_bfd) {
+            (Some(want), true) => {
+                self.bfd(now, &name, bfd::Event::Configure(Box::new(want.session)));
+            }
+            (Some(want), false) => self.start_bfd(now, &name, want),
+            (None, true) => self.end_bfd(&name),
+            (None, false) => {}
+        }
+        match (cfm, had_cfm) {
+            (Some(want), true) => {
+                self.open_cfm(&name, want.destination());
+                self.cfm(now, &name, cfm::Event::Configure(Box::new(want)));
+            }
+            (Some(want), false) => self.start_cfm(now, &name, want),
+            (None, true) => self.end_cfm(&name),
+            (None, false) => {}
+        }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random = wire::hash::hash_uint64(self.random, 1).into();
+        let high = u64::from(wire::hash::hash_uint64(self.random, 2));
+        self.random |= high << 32;
+        self.random
+    }
+
+    fn start_bfd(&mut self, now: Time, name: &str, want: WantBfd) {
+        let taken: BTreeSet<u32> = self
+            .links
+            .values()
+            .filter_map(|w| w.bfd.as_ref())
+            .map(|b| b.session.status(now).discriminator)
+            .collect();
+        let mut discriminator = 0;
+        while discriminator == 0 || taken.contains(&discriminator) {
+            discriminator = self.random() as u32;
+        }
+        let jitter = self.random();
+        let session = bfd::Session::new(now, want.session, discriminator, jitter);
+        let up = session.forwarding();
+        let src_port = PORTS.0 + self.next_port;
+        self.next_port = (self.next_port + 1) % PORTS.1;
+        let Some(w) = self.links.get_mut(name) else { return };
+        w.bfd = Some(BfdRun { session, src_port, column: None });
+        self.tell(name, Monitor::Bfd, Some(up));
+        self.drain_bfd(name);
+    }
+
+    fn end_bfd(&mut self, name: &str) {
+        self.tell(name, Monitor::Bfd, None);
+        self.columns.bfd.insert(name.to_owned(), None);
+    }
+
+    fn start_cfm(&mut self, now: Time, name: &str, want: cfm::Config) {
+        let random = self.random();
+        let destination = want.destination();
+        let session = cfm::Session::new(now, want, random);
+        let up = session.up();
+        let Some(w) = self.links.get_mut(name) else { return };
+        w.cfm = Some(CfmRun { session, socket: None, destination, columns: None });
+        self.open_cfm(name, destination);
+        self.tell(name, Monitor::Cfm, Some(up));
+        self.drain_cfm(name);
+    }
+
+    fn end_cfm(&mut self, name: &str) {
+        self.tell(name, Monitor::Cfm, None);
+        self.columns.cfm.insert(name.to_owned(), None);
+    }
+
+    fn open_cfm(&mut self, name: &str, destination: EthAddr) {
+        let Some(w) = self.links.get_mut(name) else { return };
+        let Some(c) = &mut w.cfm else { return };
+        if c.socket.is_some() && c.destination == destination {
+            return;
+        }
+        c.destination = destination;
+        c.socket = match w.link.ifindex {
+            Some(_) => open(name, EtherType::CFM, Some(destination), &CFM),
+            None => None,
+        };
+    }
+
+    fn tell(&mut self, link: &str, monitor: Monitor, up: Option<bool>) {
+        self.news.push(News { link: link.to_owned(), monitor, up });
+        self.touched.insert(link.to_owned());
+    }
+
+    /// When [`Monitors::tick`] is due.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.links.values().filter_map(Watched::deadline).min()
+    }
+
+    /// Deadlines that have come.
+    pub(super) fn tick(&mut self, now: Time) {
+        let due: Vec<String> = self
+            .links
+            .iter()
+            .filter(|(_, w)| w.deadline().is_some_and(|t| t <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            let Some(w) = self.links.get(&name) else { continue };
+            let bfd = w.bfd.as_ref().is_some_and(|b| b.session.next_deadline() <= now);
+            let cfm = w.cfm.as_ref().is_some_and(|c| c.session.next_deadline() <= now);
+            if bfd {
+                self.bfd(now, &name, bfd::Event::Deadline);
+            }
+            if cfm {
+                self.cfm(now, &name, cfm::Event::Deadline);
+            }
+        }
+    }
+
+    fn received_by(&self, link: &WatchedLink) -> Option<u64> {
+        Some(self.datapath.port_counters(link.port_no?)?.rx_packets)
+    }
+
+    fn bfd(&mut self, now: Time, name: &str, event: bfd::Event) {
+        let Some(w) = self.links.get(name) else { return };
+        let wants = w.bfd.as_ref().is_some_and(|b| b.session.wants_traffic());
+        let count = if wants { self.received_by(&w.link) } else { None };
+        let run = self.links.get_mut(name).and_then(|w| w.bfd.as_mut());
+        let Some(run) = run else { return };
+        if let Some(rx_packets) = count {
+            run.session.handle(now, bfd::Event::Traffic { rx_packets });
+            self.drain_bfd(name);
+        }
+        if let Some(run) = self.links.get_mut(name).and_then(|w| w.bfd.as_mut()) {
+            run.session.handle(now, event);
+        }
+        self.drain_bfd(name);
+    }
+
+    fn drain_bfd(&mut self, name: &str) {
+        let Some(w) = self.links.get_mut(name) else { return };
+        let (Some(run), Some(want)) = (&mut w.bfd, &w.link.bfd) else { return };
+        let path = Path {
+            dst_mac: want.dst_mac,
+            src_mac: want.src_mac.unwrap_or(w.link.mac),
+            src_ip: want.src_ip,
+            dst_ip: want.dst_ip,
+            src_port: run.src_port,
+        };
+        while let Some(effect) = run.session.poll_effect() {
+            match effect {
+                bfd::Effect::Forwarding(up) => {
+                    let (link, monitor) = (name.to_owned(), Monitor::Bfd);
+                    self.news.push(News { link, monitor, up: Some(up) });
+                }
+                bfd::Effect::Send(payload) => {
+                    self.later.push((name.to_owned(), Later::Send(path.frame(&payload))));
+                }
+                bfd::Effect::Notice(n) => self.later.push((name.to_owned(), Later::Notice(n))),
+            }
+        }
+        self.touched.insert(name.to_owned());
+    }
+
+    fn cfm(&mut self, now: Time, name: &str, event: cfm::Event) {
+        let Some(w) = self.links.get(name) else { return };
+        let wants = w.cfm.as_ref().is_some_and(|c| c.session.wants_traffic());
+        let count = if wants { self.received_by(&w.link) } else { None };
+        let run = self.links.get_mut(name).and_then(|w| w.cfm.as_mut());
+        let Some(run) = run else { return };
+        if let Some(rx_packets) = count {
+            run.session.handle(now, cfm::Event::Traffic { rx_packets });
+            self.drain_cfm(name);
+        }
+        if let Some(run) = self.links.get_mut(name).and_then(|w| w.cfm.as_mut()) {
+            run.session.handle(now, event);
+        }
+        self.drain_cfm(name);
+    }
+
+    fn drain_cfm(&mut self, name: &str) {
+        let Some(w) = self.links.get_mut(name) else { return };
+        let Some(run) = &mut w.cfm else { return };
+        while let Some(effect) = run.session.poll_effect() {
+            match effect {
+                cfm::Effect::Up(up) => {
+                    let (link, monitor) = (name.to_owned(), Monitor::Cfm);
+                    self.news.push(News { link, monitor, up: Some(up) });
+                }
+                cfm::Effect::Send { destination, tci, payload } => {
+                    let frame = cfm_frame(destination, w.link.mac, tci, &payload);
+                    self.later.push((name.to_owned(), Later::Send(frame)));
+                }
+                cfm::Effect::Notice(n) => self.later.push((name.to_owned(), Later::Notice(n))),
+            }
+        }
+        self.touched.insert(name.to_owned());
+    }
+
+    fn by_port(&self, port_no: PortNo) -> Option<&Watched> {
+        self.links.values().find(|w| w.link.port_no == Some(port_no))
+    }
+
+    /// A BFD frame that came by the datapath.
+    pub(super) fn bfd_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
+        let Some(got) = wire::bfd::receive(frame) else { return };
+        let Some(w) = self.by_port(port_no) else { return };
+        let Some(want) = &w.link.bfd else { return };
+        let ours = want.remote_dst_mac.is_none_or(|mac| mac == got.dst_mac)
+            && (want.src_ip == DEFAULT_SRC_IP || want.src_ip == got.dst_ip);
+        if ours {
+            let name = w.link.name.clone();
+            let event = bfd::Event::Packet { payload: got.payload.to_vec(), ttl: got.ttl };
+            self.bfd(now, &name, event);
+        }
+    }
+
+    /// A CFM frame that came by the datapath. A device with a socket has seen it there, unless it
+    /// has a tag.
+    pub(super) fn cfm_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
+        let Some((payload, tagged)) = cfm_payload(frame) else { return };
+        let Some(w) = self.by_port(port_no) else { return };
+        let seen = w.cfm.as_ref().is_some_and(|c| c.socket.is_some());
+        if tagged || !seen {
+            let name = w.link.name.clone();
+            let event = cfm_event(frame, payload);
+            self.cfm(now, &name, event);
+        }
+    }
+
+    /// Untagged CFM frames of one socket, at most `max` of them.
+    pub(super) fn read_socket(&mut self, now: Time, token: usize, max: usize, poll: &Registry) {
+        let Some((fd, name)) = self.sockets.get(&token).cloned() else { return };
+        for _ in 0..max {
+            let run = self.links.get_mut(&name).and_then(|w| w.cfm.as_mut());
+            let Some(socket) = run.and_then(|r| r.socket.as_mut()) else { return };
+            let Some(frame) = socket.recv() else { return };
+            if let Some((payload, false)) = cfm_payload(frame) {
+                let event = cfm_event(frame, payload);
+                self.cfm(now, &name, event);
+            }
+        }
+        // The poll tells of a change only: ask again for what is still there.
+        let _ = poll.reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE);
+    }
+
+    /// Brings the poll in line with the sockets that are open now.
+    pub(super) fn register(&mut self, poll: &Registry, next_token: &mut usize) {
+        let mut open: BTreeMap<RawFd, String> = BTreeMap::new();
+        for (name, w) in &self.links {
+            let socket = w.cfm.as_ref().and_then(|c| c.socket.as_ref());
+            open.extend(socket.map(|s| (s.fd(), name.clone())));
+        }
+        // All anew: a closed descriptor has left the poll by itself, and its number may be in use
+        // again.
+        for (fd, _) in self.sockets.values() {
+            if open.contains_key(fd) {
+                // It may be another one that was never registered.
+                let _ = poll.deregister(&mut SourceFd(fd));
+            }
+        }
+        self.sockets.clear();
+        for (fd, name) in open {
+            let token = *next_token;
+            *next_token += 1;
+            match poll.register(&mut SourceFd(&fd), Token(token), Interest::READABLE) {
+                Ok(()) => drop(self.sockets.insert(token, (fd, name))),
+                Err(e) => crate::warn!(CFM, "{name}: cannot wait for CCMs ({e})"),
+            }
+        }
+    }
+
+    /// What `link`'s sessions say now.
+    pub(super) fn opinions(&self, link: &str) -> [(Monitor, Option<bool>); 2] {
+        let w = self.links.get(link);
+        let bfd = w.and_then(|w| w.bfd.as_ref()).map(|b| b.session.forwarding());
+        let cfm = w.and_then(|w| w.cfm.as_ref()).map(|c| c.session.up());
+        [(Monitor::Bfd, bfd), (Monitor::Cfm, cfm)]
+    }
+
+    /// `bfd/set-forwarding` (true = forwarding) and `cfm/set-fault` (true = fault), of one
+    /// interface or of all. False if the one has no such session.
+    pub(super) fn force(
+        &mut self,
+        now: Time,
+        monitor: Monitor,
+        link: Option<&str>,
+        forced: Option<bool>,
+    ) -> bool {
+        let has = |w: &Watched| match monitor {
+            Monitor::Bfd => w.bfd.is_some(),
+            Monitor::Cfm => w.cfm.is_some(),
+        };
+        let chosen: Vec<String> = self
+            .links
+            .iter()
+            .filter(|(name, w)| link.is_none_or(|l| l == *name) && has(w))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in &chosen {
+            match monitor {
+                Monitor::Bfd => self.bfd(now, name, bfd::Event::Override(forced)),
+                Monitor::Cfm => self.cfm(now, name, cfm::Event::Override(forced)),
+            }
+        }
+        link.is_none() || !chosen.is_empty()
+    }
+
+    pub(super) fn bfds(&self, now: Time) -> Vec<BfdStatus> {
+        self.links.values().filter_map(|w| Some(w.bfd.as_ref()?.session.status(now))).collect()
+    }
+
+    pub(super) fn cfms(&self, now: Time) -> Vec<CfmStatus> {
+        self.links.values().filter_map(|w| Some(w.cfm.as_ref()?.session.status(now))).collect()
+    }
+
+    /// What bonds must hear.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Sends and logs what could wait, and gives what the database should hold.
+    pub(super) fn finish(&mut self) -> Columns {
+        for (name, later) in std::mem::take(&mut self.later) {
+            match later {
+                Later::Send(frame) => self.send(&name, &frame),
+                Later::Notice(notice) => log(&notice),
+            }
+        }
+        for name in std::mem::take(&mut self.touched) {
+            let Some(w) = self.links.get_mut(&name) else { continue };
+            if let Some(b) = &mut w.bfd
+                && b.column != Some(b.session.column())
+            {
+                b.column = Some(b.session.column());
+                self.columns.bfd.insert(name.clone(), b.column);
+            }
+            if let Some(c) = &mut w.cfm {
+                let columns = Some(c.session.columns());
+                if c.columns != columns {
+                    c.columns.clone_from(&columns);
+                    self.columns.cfm.insert(name, columns);
+                }
+            }
+        }
+        std::mem::take(&mut self.columns)
+    }
+
+    fn send(&mut self, name: &str, frame: &[u8]) {
+        let Some(w) = self.links.get_mut(name) else { return };
+        match (&mut w.socket, w.link.port_no) {
+            (Some(socket), _) => {
+                // A refused frame (device down) is as good as lost on the wire.
+                if let Err(e) = socket.send(frame) {
+                    crate::dbg!(BFD, "{name}: cannot send health check ({e})");
+                }
+            }
+            (None, Some(port_no)) => self.datapath.execute(Execute {
+                packet: Packet::new(frame),
+                in_port: PortNo::NONE,
+                actions: vec![Action::Output(port_no)],
+            }),
+            (None, None) => {}
+        }
+    }
+}
+
+impl Watched {
+    fn deadline(&self) -> Option<Time> {
+        let bfd = self.bfd.as_ref().map(|b| b.session.next_deadline());
+        let cfm = self.cfm.as_ref().map(|c| c.session.next_deadline());
+        bfd.into_iter().chain(cfm).min()
+    }
+}
+
+fn open(
+    name: &str,
+    ethertype: u16,
+    group: Option<EthAddr>,
+    module: &'static Module,
+) -> Option<ProtoSocket> {
+    match ProtoSocket::open(name, ethertype, group) {
+        Ok(socket) => Some(socket),
+        // The datapath carries the frames instead.
+        Err(e) => {
+            crate::log_at!(*module, Level::Warn, "{name}: {e}");
+            None
+        }
+    }
+}
+
+fn log(notice: &Notice) {
+    let module = if notice.module == "cfm" { &CFM } else { &BFD };
+    let level = match notice.level {
+        bond::Level::Err => Level::Err,
+        bond::Level::Warn => Level::Warn,
+        bond::Level::Info => Level::Info,
+        bond::Level::Dbg => Level::Dbg,
+    };
+    crate::log_at_rl!(*module, LIMIT, level, "{}", notice.text);
+}
+
+/// What follows the Ethernet type of a CFM frame, and whether the frame has a tag.
+fn cfm_payload(frame: &[u8]) -> Option<(&[u8], bool)> {
+    let (key, layers) = wire::extract_layers(frame, 0, wire::extract::MAX_VLANS);
+    let payload = frame.get(layers.l3?..)?;
+    (key.eth_type == EtherType::CFM).then_some((payload, key.vlan[0].is_present()))
+}
+
+fn cfm_event(frame: &[u8], payload: &[u8]) -> cfm::Event {
+    let key = wire::extract(frame, 0);
+    cfm::Event::Frame { destination: key.eth_dst, source: key.eth_src, payload: payload.to_vec() }
+}
+
+fn cfm_frame(destination: EthAddr, source: EthAddr, tci: Option<u16>, payload: &[u8]) -> Vec<u8> {
+    let Some(tci) = tci else { return eth::frame(destination, source, EtherType::CFM, payload) };
+    let mut tagged = Vec::with_capacity(4 + payload.len());
+    tagged.extend(tci.to_be_bytes());
+    tagged.extend(EtherType::CFM.to_be_bytes());
+    tagged.extend(payload);
+    eth::frame(destination, source, EtherType::VLAN, &tagged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfm_frames() {
+        let (to, from) = (wire::ccm::DST, EthAddr([2, 0, 0, 0, 0, 1]));
+        let plain = cfm_frame(to, from, None, b"payload");
+        assert_eq!(cfm_payload(&plain), Some((&b"payload"[..], false)));
+        let tagged = cfm_frame(to, from, Some(0xa064), b"payload");
+        assert_eq!(cfm_payload(&tagged), Some((&b"payload"[..], true)));
+        let key = wire::extract(&tagged, 0);
+        assert_eq!((key.vlan[0].vid(), key.vlan[0].pcp()), (100, 5));
+        assert_eq!(cfm_payload(&plain[..10]), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! A new picture of ports: engines, devices and sockets in line with it.
+
+use std::collections::BTreeMap;
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use bond::MemberId;
+use mio::unix::SourceFd;
+use mio::{Interest, Token};
+
+use super::{LOAD_INTERVAL, Socket, Thread};
+use crate::links::port::Running;
+use crate::links::{LinkDevice, LinkPort};
+use crate::modules::LACP;
+
+impl Thread {
+    pub(super) fn configure(&mut self, wanted: Vec<LinkPort>) {
+        let now = self.now();
+        let since = Instant::now();
+        let mut old = std::mem::take(&mut self.ports);
+        for want in &wanted {
+            let mut port = match old.remove(&want.name) {
+                Some(port) if port.fits(want) => port,
+                Some(_) | None => Running::new(want, now),
+            };
+            // Devices first: a table needs their port numbers.
+            for complaint in port.set_devices(want, now) {
+                crate::warn!(LACP, "port {}: {complaint}", want.name);
+            }
+            port.configure(want, now);
+            port.drain(&*self.setup.datapath, since, &mut self.later);
+            let preferred = port.preferred(want);
+            let fresh = port.devices.iter().any(|d| d.up.is_none());
+            let mut first: Vec<(bool, MemberId, bool)> = Vec::new();
+            for device in &mut port.devices {
+                if let LinkDevice::Kernel { ifindex } = device.member.device
+                    && device.up.is_none()
+                {
+                    let known = self.kernel.get(&device.member.name).map(|k| k.0.clone());
+                    let info = match known {
+                        Some(info) if info.ifindex == ifindex => Some(info),
+                        // Newer than the last event: ask.
+                        Some(_) | None => netdev::link::get(&device.member.name).ok(),
+                    };
+                    device.heard(&info.unwrap_or_default());
+                }
+                if let Some(up) = device.read(now) {
+                    let last = preferred.is_none_or(|mac| mac != device.member.mac);
+                    first.push((last, device.member.id, up));
+                }
+            }
+            let names: Vec<(MemberId, String)> =
+                port.devices.iter().map(|d| (d.member.id, d.member.name.clone())).collect();
+            for (member, name) in names {
+                for (monitor, up) in self.monitors.opinions(&name) {
+                    port.monitor(now, member, monitor, up);
+                }
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+            first.sort_unstable();
+            for (_, member, up) in first {
+                port.carrier(now, member, up);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+            }
+            if fresh {
+                self.refresh.insert(want.name.clone());
+            }
+            self.ports.insert(want.name.clone(), port);
+        }
+        drop(old);
+        self.register_sockets();
+        let states = self.member_states();
+        if !states.is_empty() {
+            self.outbox.put(|letters| letters.members.extend(states));
+        }
+        self.next_load = (!self.ports.is_empty()).then_some(now + LOAD_INTERVAL);
+    }
+
+    /// Brings the poll in line with the sockets that are open now.
+    fn register_sockets(&mut self) {
+        let mut open: BTreeMap<RawFd, (String, MemberId)> = BTreeMap::new();
+        for port in self.ports.values() {
+            for device in &port.devices {
+                if let Some(socket) = &device.socket {
+                    open.insert(socket.fd(), (port.name.clone(), device.member.id));
+                }
+            }
+        }
+        // A closed descriptor has left the poll by itself, and its number may be in use again.
+        self.sockets.retain(|_, s| {
+            open.get(&s.fd).is_some_and(|(port, member)| *port == s.port && *member == s.member)
+        });
+        for socket in self.sockets.values() {
+            open.remove(&socket.fd);
+        }
+        for (fd, (port, member)) in open {
+            let token = self.next_token;
+            self.next_token += 1;
+            let registry = self.poll.registry();
+            if let Err(e) =
+                registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE).or_else(
+                    |_| registry.reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE),
+                )
+            {
+                crate::warn!(LACP, "port {port}: cannot wait for LACP PDUs ({e})");
+                continue;
+            }
+            self.sockets.insert(token, Socket { fd, port, member });
+        }
+    }
+}
