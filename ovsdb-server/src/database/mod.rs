@@ -129,6 +129,11 @@ impl Database {
         self.log.as_ref().map(Log::name)
     }
 
+    /// Why its file takes no more transactions, if it does not.
+    pub fn storage_error(&self) -> Option<&Error> {
+        self.log.as_ref().and_then(Log::broken)
+    }
+
     /// The tables, in the order of the schema.
     pub fn tables(&self) -> &[Table] {
         &self.tables

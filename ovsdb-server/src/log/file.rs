@@ -145,6 +145,11 @@ impl Log {
         &self.display
     }
 
+    /// Why nothing can be appended any more, if so.
+    pub fn broken(&self) -> Option<&Error> {
+        self.broken.as_ref()
+    }
+
     /// Bytes of good records.
     pub fn size(&self) -> u64 {
         self.offset

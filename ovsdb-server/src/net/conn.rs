@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
-use ovsdb::jsonrpc::Message;
 use ovsdb::{FrameError, Framer};
 
 use super::stream::Stream;
@@ -77,8 +76,6 @@ pub(super) struct Conn {
     heard: u64,
     /// A probe was sent and nothing has come since.
     pub(super) probed: bool,
-    /// The answer to a probe has not come yet.
-    pub(super) answer_due: bool,
     out: VecDeque<Chunk>,
     /// Bytes of the first chunk that are sent.
     sent: usize,
@@ -109,7 +106,6 @@ impl Conn {
             probe_interval: 0,
             heard: now,
             probed: false,
-            answer_due: false,
             out: VecDeque::new(),
             sent: 0,
         }
@@ -194,7 +190,6 @@ impl Conn {
             return Err(Ended::Silent(now.saturating_sub(self.heard) as f64 / 1000.0));
         }
         self.probed = true;
-        self.answer_due = true;
         self.queue([Chunk::Own(br#"{"id":"echo","method":"echo","params":[]}"#.to_vec())]);
         Ok(())
     }
@@ -207,12 +202,4 @@ impl Conn {
             interval => self.heard.saturating_add(interval),
         }
     }
-}
-
-/// True for the answer to a probe.
-pub(super) fn is_probe_answer(message: &[u8]) -> bool {
-    matches!(
-        ovsdb::jsonrpc::parse(message),
-        Ok(Message::Response { id, .. }) if id.get() == "\"echo\""
-    )
 }

@@ -75,9 +75,9 @@ impl DbColumn {
         let schema = database.schema();
         let number =
             schema.table(table).ok_or_else(|| format!("\"{self}\": no table named {table}"))?;
-        let column = schema.tables[number].column(column).ok_or_else(|| {
-            format!("\"{self}\": table \"{table}\" has no column \"{column}\"")
-        })?;
+        let column = schema.tables[number]
+            .column(column)
+            .ok_or_else(|| format!("\"{self}\": table \"{table}\" has no column \"{column}\""))?;
         Ok(Found { database, table: number, column })
     }
 

@@ -54,7 +54,7 @@ impl Default for Embedding {
     fn default() -> Embedding {
         Embedding {
             file: None,
-            schema: crate::open_vswitch_schema(),
+            schema: ovsdb::vswitch::DATABASE.schema().to_json(),
             remotes: Vec::new(),
             tls: TlsSources::default(),
             clock: Clock::new(),
@@ -106,13 +106,12 @@ impl EmbeddedServer {
         let poll = Poll::new().map_err(system("poll"))?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system("poll"))?);
         let registry = poll.registry().try_clone().map_err(system("poll"))?;
-        let mut service = Service::new(registry, FIRST, embedding.clock);
+        let mut service = Service::new(registry, FIRST, embedding.clock)
+            .map_err(|error| EmbedError::Database { file: PathBuf::new(), error })?;
         open(&mut service, embedding.file, &embedding.schema)?;
         service.set_tls(embedding.tls);
         for remote in &embedding.remotes {
-            service
-                .add_remote(remote, RemoteOptions::default())
-                .map_err(EmbedError::Remote)?;
+            service.add_remote(remote, RemoteOptions::default()).map_err(EmbedError::Remote)?;
         }
         service.turn();
         let mut ports = BTreeMap::new();
@@ -189,18 +188,9 @@ fn run(mut service: Service, mut poll: Poll, stop: &AtomicBool) {
     let mut events = Events::with_capacity(256);
     while !stop.load(Ordering::Acquire) {
         service.turn();
-        match poll.poll(&mut events, service.timeout()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                runtime::err!(OVSDB, "poll failed: {error}");
-                return;
-            }
-        }
-        for event in &events {
-            if service.owns(event.token()) {
-                service.event(event.token());
-            }
+        if let Err(error) = service.wait(&mut poll, &mut events, None, |_, _| {}) {
+            runtime::err!(OVSDB, "poll failed: {error}");
+            break;
         }
     }
     service.close();

@@ -26,7 +26,7 @@ pub mod target;
 mod tls;
 
 pub use dbcolumn::{DbColumn, TlsSources};
-pub use embedded::{EmbeddedServer, EmbedError, Embedding};
+pub use embedded::{EmbedError, EmbeddedServer, Embedding};
 pub use remote::{RemoteOptions, RemoteStatus};
 pub use service::Service;
 pub use target::{Target, TargetError};

@@ -37,14 +37,27 @@ pub struct RemoteStatus {
 #[derive(Debug)]
 pub(super) enum State {
     /// Clients come to the slot's listener.
-    Listening { slot: usize, port: Option<u16>, clients: BTreeSet<usize> },
+    Listening {
+        slot: usize,
+        port: Option<u16>,
+        clients: BTreeSet<usize>,
+    },
     /// The listener could not be opened.
-    Failed { retry: u64 },
+    Failed {
+        retry: u64,
+    },
     /// Waits before the next attempt to connect.
-    Backoff { until: u64 },
+    Backoff {
+        until: u64,
+    },
     /// An attempt is under way.
-    Connecting { slot: usize, until: u64 },
-    Connected { slot: usize },
+    Connecting {
+        slot: usize,
+        until: u64,
+    },
+    Connected {
+        slot: usize,
+    },
 }
 
 /// What an outgoing connection remembers of those before it.

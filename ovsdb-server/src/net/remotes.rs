@@ -99,15 +99,18 @@ impl Service {
         }
     }
 
-    /// True if a remote listens.
-    pub fn is_listening(&self, remote: &str) -> bool {
-        self.remotes.get(remote).is_some_and(|r| matches!(r.state, State::Listening { .. }))
+    /// Why a remote that is to listen does not.
+    pub fn listen_problem(&self, remote: &str) -> Option<&str> {
+        let remote = self.remotes.get(remote)?;
+        match remote.state {
+            State::Failed { .. } => remote.past.error.as_deref(),
+            _ => None,
+        }
     }
 
     /// Brings about what is configured, and does what is due.
     pub(super) fn resolve_remotes(&mut self, now: u64) {
-        if let Some(found) =
-            self.watched.resolve(&self.engine, &self.configured, &self.tls_sources)
+        if let Some(found) = self.watched.resolve(&self.engine, &self.configured, &self.tls_sources)
         {
             if found.problems != self.last_problem {
                 if !found.problems.is_empty() {
@@ -217,6 +220,7 @@ impl Service {
             })?;
             Ok((slot, port))
         });
+        let mut problem = None;
         let state = match opened {
             Ok((slot, port)) => {
                 if let (Some(port), Some((_, rest))) = (port, name.split_once(':')) {
@@ -227,10 +231,12 @@ impl Service {
             }
             Err(error) => {
                 runtime::err_rl!(SERVER, RL, "{name}: listen failed: {error}");
+                problem = Some(error.to_string());
                 State::Failed { retry: now + LISTEN_RETRY }
             }
         };
         if let Some(remote) = self.remotes.get_mut(name) {
+            remote.past.error = problem;
             remote.state = state;
         }
     }
@@ -241,10 +247,8 @@ impl Service {
         let patience = remote.past.backoff.max(MIN_BACKOFF);
         runtime::info!(RECONNECT, "{name}: connecting...");
         let opened = match &target {
-            Target::Unix(path) => {
-                with_short_path(path, |path| UnixStream::connect(path))
-                    .map(|socket| (Stream::Unix(socket), false))
-            }
+            Target::Unix(path) => with_short_path(path, |path| UnixStream::connect(path))
+                .map(|socket| (Stream::Unix(socket), false)),
             Target::Tcp { address, tls: false } => {
                 TcpStream::connect(*address).map(|socket| (Stream::Tcp(socket), false))
             }
@@ -436,8 +440,7 @@ impl Listener {
             Socket::Unix(socket) => Ok((Accepted::Unix(socket.accept()?.0), None)),
             Socket::Tcp(socket) => {
                 let (client, peer) = socket.accept()?;
-                let accepted =
-                    if self.tls { Accepted::Tls(client) } else { Accepted::Tcp(client) };
+                let accepted = if self.tls { Accepted::Tls(client) } else { Accepted::Tcp(client) };
                 Ok((accepted, Some(peer)))
             }
         }

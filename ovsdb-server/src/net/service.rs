@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mio::{Registry, Token};
+use mio::{Events, Poll, Registry, Token};
 use runtime::clock::Clock;
 use runtime::log::RateLimit;
 use wire::Time;
 
-use super::conn::{Conn, Ended, Input, READ_BUDGET, is_probe_answer};
+use super::conn::{Conn, Ended, Input, READ_BUDGET};
 use super::dbcolumn::{TlsSources, Watched};
 use super::remote::{Remote, RemoteOptions};
 use super::status::StatusWriter;
@@ -50,7 +50,7 @@ pub(super) struct Begin {
 }
 
 /// The server on its sockets; see the [module](super). `turn` is to be called after the events of
-/// each poll, which is to wait no longer than `timeout`.
+/// each `wait`.
 pub struct Service {
     pub(super) engine: Server,
     pub(super) registry: Registry,
@@ -84,8 +84,12 @@ pub struct Service {
 
 impl Service {
     /// A server without databases and remotes. Its events have tokens from `first_token` on.
-    pub fn new(registry: Registry, first_token: usize, clock: Clock) -> Service {
-        let mut engine = Server::new(RowIds::random());
+    ///
+    /// # Errors
+    ///
+    /// The engine cannot begin.
+    pub fn new(registry: Registry, first_token: usize, clock: Clock) -> Result<Service, Error> {
+        let mut engine = Server::new(RowIds::random())?;
         let own = engine.connect(SessionOptions::default());
         let mut service = Service {
             engine,
@@ -112,7 +116,7 @@ impl Service {
         };
         // Databases come and go without our session ending.
         service.ask_engine("set_db_change_aware", "[true]");
-        service
+        Ok(service)
     }
 
     /// Milliseconds of the clock.
@@ -123,10 +127,13 @@ impl Service {
     /// The time for the engine.
     pub fn engine_now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            mono_ms: self.now(),
-            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-        }
+        Now { mono_ms: self.now(), wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    /// Where TLS's files are from now on.
+    pub fn set_tls(&mut self, sources: TlsSources) {
+        self.tls_sources = sources;
+        self.watched.forget();
     }
 
     /// The engine, to look at it.
@@ -180,13 +187,8 @@ impl Service {
         self.engine.remove_database(name).is_some()
     }
 
-    /// True if an event with this token is ours.
-    pub fn owns(&self, token: Token) -> bool {
-        token.0 >= self.first_token
-    }
-
     /// Something happened at one of our sockets.
-    pub fn event(&mut self, token: Token) {
+    fn event(&mut self, token: Token) {
         let slot = token.0.wrapping_sub(self.first_token);
         match self.slots.get_mut(slot) {
             Some(Slot::Listener(listener)) => {
@@ -240,8 +242,34 @@ impl Service {
         }
     }
 
+    /// Waits for events, at most so long; those with other tokens than ours go to `other`.
+    ///
+    /// # Errors
+    ///
+    /// The system's, other than an interruption.
+    pub fn wait(
+        &mut self,
+        poll: &mut Poll,
+        events: &mut Events,
+        most: Option<Duration>,
+        mut other: impl FnMut(&mut Service, Token),
+    ) -> io::Result<()> {
+        let wait = self.timeout().into_iter().chain(most).min();
+        match poll.poll(events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        for event in events.iter() {
+            match event.token() {
+                token if token.0 >= self.first_token => self.event(token),
+                token => other(self, token),
+            }
+        }
+        Ok(())
+    }
+
     /// How long the next poll may wait.
-    pub fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         if !self.runnable.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -334,10 +362,6 @@ impl Service {
                 break;
             }
             if let Some(message) = conn.framer.next_message()? {
-                if conn.answer_due && is_probe_answer(message) {
-                    conn.answer_due = false;
-                    continue;
-                }
                 runtime::dbg!(JSONRPC, "{}: received {}", conn.name, Shown(message));
                 engine.handle(conn.session, message, engine_now)?;
                 handled += 1;

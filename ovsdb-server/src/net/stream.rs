@@ -86,7 +86,9 @@ impl Stream {
     }
 
     /// The certificates that the peer has shown, its own first.
-    pub(super) fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+    pub(super) fn peer_certificates(
+        &self,
+    ) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
         match self {
             Stream::Unix(_) | Stream::Tcp(_) => None,
             Stream::Tls(tls) => tls.session.peer_certificates(),

@@ -179,8 +179,19 @@ mod tests {
     #[test]
     fn mistakes() {
         for text in [
-            "", "punix:", "unix", "ptcp:x", "ptcp:65536", "ptcp:1:host.example", "tcp:",
-            "tcp:1.2.3.4:0", "tcp:[::1", "ssl:[::1]7", "ptcp:1:[::1", "quic:1.2.3.4", "db:x",
+            "",
+            "punix:",
+            "unix",
+            "ptcp:x",
+            "ptcp:65536",
+            "ptcp:1:host.example",
+            "tcp:",
+            "tcp:1.2.3.4:0",
+            "tcp:[::1",
+            "ssl:[::1]7",
+            "ptcp:1:[::1",
+            "quic:1.2.3.4",
+            "db:x",
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.to_string().starts_with(&format!("remote \"{text}\": ")), "{error}");

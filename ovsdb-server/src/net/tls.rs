@@ -36,7 +36,7 @@ pub struct TlsFiles {
 }
 
 /// Why there can be no TLS.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TlsError {
     /// An option is missing.
     #[error("{what} must be configured to use SSL/TLS ({option})")]
@@ -104,8 +104,7 @@ impl TlsContext {
     fn made(&mut self) -> Result<Made, TlsError> {
         let f = &self.files;
         let stamp = |path: &Option<PathBuf>| fs::metadata(path.as_ref()?).ok()?.modified().ok();
-        let stamps =
-            [&f.private_key, &f.certificate, &f.ca_cert, &f.peer_ca_cert].map(stamp);
+        let stamps = [&f.private_key, &f.certificate, &f.ca_cert, &f.peer_ca_cert].map(stamp);
         match &self.made {
             Some(made) if stamps == self.stamps => made.clone(),
             Some(_) | None => {
@@ -139,7 +138,10 @@ impl TlsContext {
     pub(super) fn keep_authority(&self, shown: &[CertificateDer<'_>]) -> Result<(), TlsError> {
         let path = self.files.ca_cert.as_deref().unwrap_or(Path::new(""));
         let Some(last) = shown.last().filter(|der| is_self_issued(der)) else {
-            return Err(file_error(path, "the peer shows no self-signed certificate to begin with"));
+            return Err(file_error(
+                path,
+                "the peer shows no self-signed certificate to begin with",
+            ));
         };
         let write = || -> std::io::Result<()> {
             let mut out = OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
@@ -191,8 +193,9 @@ fn make(files: &TlsFiles) -> Result<Made, TlsError> {
         .with_safe_default_protocol_versions()?;
     let server = match &trusted {
         None if open => server.with_no_client_auth(),
-        None => server
-            .with_client_cert_verifier(Arc::new(AnyPeer { provider: Arc::clone(&provider) })),
+        None => {
+            server.with_client_cert_verifier(Arc::new(AnyPeer { provider: Arc::clone(&provider) }))
+        }
         Some(roots) => server.with_client_cert_verifier(
             WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
                 .build()

@@ -1,0 +1,217 @@
+//! `ovsdb-server`: options, daemon, log, control socket, and then the server's loop.
+
+use std::fs::File;
+use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use mio::{Events, Poll, Token, Waker};
+use ovsdb_server::cli::{Config, Options, PROGRAM, Parsed};
+use ovsdb_server::control::{self, Control};
+use ovsdb_server::net::{MODULES, Service};
+use runtime::cli::{Dirs, OVS_VERSION};
+use runtime::clock::Clock;
+use runtime::daemon::{self, Signal, Signals};
+use runtime::log::{self, Level, Module};
+use runtime::unixctl::{Commands, Reply, Server, builtin};
+use runtime::{coverage, log_at};
+
+static LOG: Module = Module::new("ovsdb_server_main");
+
+const WAKER: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const UNIXCTL: std::ops::Range<usize> = 2..102;
+const SERVICE: usize = 102;
+
+fn main() -> ExitCode {
+    log::init(PROGRAM);
+    log::register(&[&LOG]);
+    log::register(MODULES);
+    log::register(runtime::modules::ALL);
+    log::install_panic_hook();
+    let dirs = Dirs::from_env();
+    let options = match Options::parse(std::env::args_os(), &dirs) {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return fail(&error),
+    };
+    match run(&options, &dirs) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(signal)) => Signals::die_of(signal),
+        Err(error) => fail(&*error),
+    }
+}
+
+/// What upstream does with a fatal error: a line to the terminal and the log, status 1.
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{PROGRAM}: {error}");
+    log_at!(LOG, Level::Emer, "{error}");
+    log::flush();
+    ExitCode::FAILURE
+}
+
+/// Runs until asked to stop; the signal that asked, if one did.
+fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error::Error>> {
+    options.log.apply()?;
+    // Before the forks, so that a server that --monitor starts again finds in it what was
+    // configured by hand.
+    let memory = match options.config_file {
+        Some(_) => None,
+        None => {
+            let name = rustix::fs::MemfdFlags::CLOEXEC;
+            let file = File::from(rustix::fs::memfd_create(PROGRAM, name)?);
+            options.config.save(&file)?;
+            Some(file)
+        }
+    };
+    let ready = daemon::start(&options.daemon)?;
+    // After the last fork: threads do not survive one.
+    log::start_writer()?;
+    for text in &options.ignored {
+        runtime::warn!(LOG, "{text}");
+    }
+
+    let mut poll = Poll::new()?;
+    let mut signals = Signals::new(poll.registry(), SIGNALS)?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let clock = Clock::new();
+    let mut service = Service::new(poll.registry().try_clone()?, SERVICE, clock.clone())?;
+    service.set_tls(options.tls.clone());
+    let mut control = Control {
+        service,
+        exit: None,
+        files: Default::default(),
+        config_file: options.config_file.clone(),
+        memory,
+        trim: true,
+        trim_told: false,
+    };
+    match &control.memory {
+        Some(file) => {
+            let config = Config::load(file)?;
+            control.apply(&config)?;
+        }
+        None => control.reload()?,
+    }
+    control.service.turn();
+
+    let mut commands = Commands::new();
+    builtin::register(
+        &mut commands,
+        builtin::Hooks {
+            clock: clock.clone(),
+            time_commands: false,
+            exit: |control: &mut Control, _, answer| control.exit = Some(answer),
+            memory: |control: &mut Control| control.service.memory(),
+        },
+    );
+    control::register(&mut commands);
+    let wake: Arc<dyn Fn() + Send + Sync> = {
+        let waker = Arc::clone(&waker);
+        Arc::new(move || {
+            // Fails only when the poll is gone, at exit.
+            let _ = waker.wake();
+        })
+    };
+    let mut server = match dirs.unixctl(PROGRAM, options.unixctl.as_deref()) {
+        Some(path) => Some(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake)?),
+        None => None,
+    };
+    let child = match &options.run {
+        Some(command) => Some(start(command, waker)?),
+        None => {
+            runtime::info!(LOG, "{PROGRAM} (Open vSwitch) {OVS_VERSION}");
+            None
+        }
+    };
+    let pidfile = ready.ready();
+
+    let mut events = Events::with_capacity(256);
+    let mut killed = None;
+    let mut ended: Option<ExitStatus> = None;
+    while control.exit.is_none() && killed.is_none() && ended.is_none() {
+        if let Some(server) = &mut server {
+            server.run(&mut control, poll.registry());
+        }
+        control.service.turn();
+        let next_count = coverage::run(clock.now());
+        let mut tokens = Vec::new();
+        let most = clock.timeout(Some(next_count));
+        let most = if control.exit.is_some() { Some(Default::default()) } else { most };
+        control.service.wait(&mut poll, &mut events, most, |_, token| tokens.push(token))?;
+        for token in tokens {
+            match token {
+                WAKER => {}
+                SIGNALS => killed = killed.or(take_signals(&mut signals)),
+                token => {
+                    if let Some(server) = &mut server {
+                        server.handle_event(&mut control, poll.registry(), token);
+                    }
+                }
+            }
+        }
+        ended = child.as_ref().and_then(|child| child.try_recv().ok());
+    }
+    control.service.close();
+    drop(pidfile);
+    // The answer to `exit` goes out when everything else is done.
+    if let Some(answer) = control.exit.take() {
+        answer.complete(Reply::Text(String::new()));
+    }
+    drop(server);
+    log::flush();
+    match (ended, &options.run) {
+        (Some(status), Some(command)) if !status.success() => {
+            Err(format!("{command}: child exited, {}", status_text(status)).into())
+        }
+        _ => Ok(killed),
+    }
+}
+
+/// Starts the command of `--run`; its end is told through the channel.
+fn start(
+    command: &str,
+    waker: Arc<Waker>,
+) -> Result<Receiver<ExitStatus>, Box<dyn std::error::Error>> {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", command])
+        .spawn()
+        .map_err(|error| format!("{command}: process failed to start ({error})"))?;
+    let (tell, told) = channel();
+    std::thread::Builder::new().name("run".to_owned()).spawn(move || {
+        if let Ok(status) = child.wait() {
+            // Both fail only when the server ends anyway.
+            let _ = tell.send(status);
+            let _ = waker.wake();
+        }
+    })?;
+    Ok(told)
+}
+
+fn status_text(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed (signal {signal})"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// The signal to stop by, if one came.
+fn take_signals(signals: &mut Signals) -> Option<i32> {
+    let mut killed = None;
+    for signal in signals.take() {
+        match signal {
+            Signal::Exit(number) => killed = Some(number),
+            Signal::ReopenLog => {
+                if let Some(Err(error)) = log::reopen_file() {
+                    runtime::err!(LOG, "cannot reopen the log file ({error})");
+                }
+            }
+        }
+    }
+    killed
+}
