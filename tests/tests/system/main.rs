@@ -7,6 +7,7 @@ mod bond;
 mod compat;
 mod failback;
 mod lacp;
+mod monitors;
 mod outages;
 mod status;
 mod tcp;
