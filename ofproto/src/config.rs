@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,10 +126,19 @@ pub struct IfaceConfig {
     pub type_name: String,
     /// What `dpif/show` prints after the type, for example `peer=p1` of a patch port.
     pub shown: BTreeMap<String, String>,
-    /// BFD frames that arrive here are consumed.
-    pub bfd: bool,
-    /// CFM frames that arrive here are consumed.
-    pub cfm: bool,
+    /// BFD packets that arrive here and are the session's own are consumed; `None` = no session.
+    pub bfd: Option<BfdMatch>,
+    /// CFM frames that arrive here for this address are consumed; `None` = no session.
+    pub cfm: Option<EthAddr>,
+}
+
+/// Which BFD control packets are for a session; others are traffic like any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BfdMatch {
+    /// Only those to this address; `None` = to any.
+    pub dst_mac: Option<EthAddr>,
+    /// Only those to this address; `None` = to any.
+    pub dst_ip: Option<Ipv4Addr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,8 +214,8 @@ impl IfaceConfig {
             kind,
             type_name: type_name.to_owned(),
             shown,
-            bfd: false,
-            cfm: false,
+            bfd: None,
+            cfm: None,
         }
     }
 }

@@ -22,8 +22,8 @@ mod translate;
 mod vlan;
 
 pub use config::{
-    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort, PriorityTags,
-    SwitchConfig, VlanMode,
+    BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
+    PriorityTags, SwitchConfig, VlanMode,
 };
 pub use revalidate::{DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorStatus};
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};

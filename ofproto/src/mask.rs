@@ -3,6 +3,8 @@
 use wire::key::FRAG_LATER;
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag, arp};
 
+use crate::config::BfdMatch;
+
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
@@ -108,8 +110,14 @@ fn is_nd(key: &FlowKey) -> bool {
     key.nw_proto == ICMPV6 && matches!(key.tp_src, 135 | 136) && key.tp_dst == 0
 }
 
-/// BFD control packets over IPv4 (RFC 5881): UDP port 3784.
-pub(crate) fn is_bfd(key: &FlowKey, m: &mut FlowMask) -> bool {
+/// A session's own BFD control packets over IPv4 (RFC 5881): UDP port 3784.
+pub(crate) fn is_bfd(key: &FlowKey, own: BfdMatch, m: &mut FlowMask) -> bool {
+    if let Some(mac) = own.dst_mac {
+        m.eth_dst = MAC;
+        if key.eth_dst != mac {
+            return false;
+        }
+    }
     if key.eth_type != EtherType::IPV4 {
         return false;
     }
@@ -118,17 +126,22 @@ pub(crate) fn is_bfd(key: &FlowKey, m: &mut FlowMask) -> bool {
         return false;
     }
     m.tp_dst = u16::MAX;
-    key.tp_dst == 3784
+    if key.tp_dst != wire::bfd::PORT {
+        return false;
+    }
+    own.dst_ip.is_none_or(|ip| {
+        m.nw_dst = [u8::MAX; 16];
+        key.ipv4_dst() == ip.octets()
+    })
 }
 
-/// Continuity checks (IEEE 802.1ag) to the group address, or to Open vSwitch's own for its
-/// extended mode.
-pub(crate) fn is_cfm(key: &FlowKey, m: &mut FlowMask) -> bool {
+/// Continuity checks (IEEE 802.1ag) to a session's address.
+pub(crate) fn is_cfm(key: &FlowKey, dst: EthAddr, m: &mut FlowMask) -> bool {
     if key.eth_type != EtherType::CFM {
         return false;
     }
     m.eth_dst = MAC;
-    matches!(key.eth_dst.0, [0x01, 0x80, 0xc2, 0, 0, 0x30] | [0x01, 0x23, 0x20, 0, 0, 0x30])
+    key.eth_dst == dst
 }
 
 /// A gratuitous ARP: how a station says that it has moved.

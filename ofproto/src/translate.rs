@@ -161,9 +161,9 @@ impl Translator<'_> {
     fn special(&mut self, place: Place) -> Option<UserspaceReason> {
         let bundle = &self.snap.bridges[place.bridge].bundles[place.bundle];
         let iface = &bundle.ifaces[place.iface];
-        if iface.cfm && mask::is_cfm(self.key, &mut self.mask) {
+        if iface.cfm.is_some_and(|dst| mask::is_cfm(self.key, dst, &mut self.mask)) {
             Some(UserspaceReason::Cfm)
-        } else if iface.bfd && mask::is_bfd(self.key, &mut self.mask) {
+        } else if iface.bfd.is_some_and(|own| mask::is_bfd(self.key, own, &mut self.mask)) {
             Some(UserspaceReason::Bfd)
         } else if bundle.lacp && self.key.eth_type == EtherType::SLOW {
             Some(UserspaceReason::Lacp)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bond::{Admission, OutputRule};
 use datapath::{Action, Datapath, UserspaceReason};
+use ofproto::BfdMatch;
 use wire::EthAddr;
 use wire::hash::hash_mac;
 
@@ -263,6 +264,34 @@ fn lacp_bfd_and_cfm_are_consumed() {
     let flows = lab.flows();
     let m = flows[0].mask;
     assert_eq!((m.eth_type, m.in_port, m.eth_dst), (u16::MAX, u32::MAX, EthAddr::ZERO));
+}
+
+#[test]
+fn health_checks_of_others_are_traffic() {
+    let mut lab = Lab::new("br0:\n p1 = 1 bfd\n p2 = 2 cfm\n p3 = 3");
+    let bfd = || udp_ports(0xb, 0xc, 49152, 3784);
+    let key = wire::extract::extract(&bfd().bytes(), 1);
+    let mac = EthAddr::from_u64(0xc);
+    let ip: std::net::Ipv4Addr = key.ipv4_dst().into();
+    let other_ip = std::net::Ipv4Addr::new(192, 0, 2, 1);
+    for (dst_mac, dst_ip, ours) in [
+        (None, None, true),
+        (Some(mac), None, true),
+        (Some(EthAddr::BROADCAST), None, false),
+        (None, Some(ip), true),
+        (None, Some(other_ip), false),
+        (Some(mac), Some(other_ip), false),
+    ] {
+        lab.config.bridges[0].bundles[0].ifaces[0].bfd = Some(BfdMatch { dst_mac, dst_ip });
+        lab.apply();
+        lab.revalidate();
+        let want = if ours { "Bfd" } else { "2:- 3:-" };
+        assert_eq!(lab.send(1, &bfd()), want, "{dst_mac:?} {dst_ip:?}");
+        assert_eq!(lab.send(1, &udp(0xb, 0xc)), "2:- 3:-", "what is no BFD");
+    }
+    let ccm = |dst| other(0xd, dst, 0x8902);
+    assert_eq!(lab.send(2, &ccm(0x0180_c200_0030)), "Cfm");
+    assert_eq!(lab.send(2, &ccm(0x0123_2000_0030)), "1:- 3:-", "of the extended mode");
 }
 
 #[test]

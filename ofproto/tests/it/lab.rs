@@ -23,8 +23,8 @@ use datapath::{
 };
 use netdev::{IoCounters, PacketIo};
 use ofproto::{
-    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, Next, OfPort,
-    PriorityTags, Revalidator, Switch, SwitchConfig, VlanMode,
+    BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, Next,
+    OfPort, PriorityTags, Revalidator, Switch, SwitchConfig, VlanMode,
 };
 use parking_lot::Mutex;
 use wire::{EthAddr, Time};
@@ -304,8 +304,8 @@ fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>)
             }
             "protected" => c.protected = true,
             "lacp" => c.lacp = true,
-            "bfd" => c.ifaces.iter_mut().for_each(|i| i.bfd = true),
-            "cfm" => c.ifaces.iter_mut().for_each(|i| i.cfm = true),
+            "bfd" => c.ifaces.iter_mut().for_each(|i| i.bfd = Some(BfdMatch::default())),
+            "cfm" => c.ifaces.iter_mut().for_each(|i| i.cfm = Some(wire::ccm::DST)),
             _ => panic!("unknown port option {o}"),
         }
     }

@@ -70,8 +70,8 @@ impl Switch {
                     | DeviceKind::Dummy
                     | DeviceKind::Unknown(_) => BTreeMap::new(),
                 },
-                bfd: want.bfd.is_some(),
-                cfm: want.cfm.is_some(),
+                bfd: want.bfd.as_ref().map(|b| b.own()),
+                cfm: want.cfm.as_ref().map(|c| c.destination()),
             })
             .collect();
         BundleConfig {

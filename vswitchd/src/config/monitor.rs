@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use bond::monitor::bfd;
 use bond::monitor::cfm::{self, CcmVlan};
+use ofproto::BfdMatch;
 use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 use wire::bfd::{DEFAULT_DST_IP, DEFAULT_DST_MAC, DEFAULT_SRC_IP};
@@ -25,6 +26,14 @@ pub struct WantBfd {
     pub src_ip: Ipv4Addr,
     /// `bfd_dst_ip`.
     pub dst_ip: Ipv4Addr,
+}
+
+impl WantBfd {
+    /// Which packets are the session's.
+    pub fn own(&self) -> BfdMatch {
+        let dst_ip = (self.src_ip != DEFAULT_SRC_IP).then_some(self.src_ip);
+        BfdMatch { dst_mac: self.remote_dst_mac, dst_ip }
+    }
 }
 
 /// `None` unless `bfd:enable` is true.

@@ -15,7 +15,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use netdev::Packet;
 use netdev::link::ProtoSocket;
-use wire::bfd::{DEFAULT_SRC_IP, Path};
+use wire::bfd::Path;
 use wire::{EthAddr, EtherType, Time, eth};
 
 use crate::config::WantBfd;
@@ -363,8 +363,10 @@ impl Monitors {
         let Some(got) = wire::bfd::receive(frame) else { return };
         let Some(w) = self.by_port(port_no) else { return };
         let Some(want) = &w.link.bfd else { return };
-        let ours = want.remote_dst_mac.is_none_or(|mac| mac == got.dst_mac)
-            && (want.src_ip == DEFAULT_SRC_IP || want.src_ip == got.dst_ip);
+        let own = want.own();
+        // The flow that brought it here may be older than the latest configuration.
+        let ours = own.dst_mac.is_none_or(|mac| mac == got.dst_mac)
+            && own.dst_ip.is_none_or(|ip| ip == got.dst_ip);
         if ours {
             let name = w.link.name.clone();
             let event = bfd::Event::Packet { payload: got.payload.to_vec(), ttl: got.ttl };
