@@ -300,6 +300,49 @@ fn both_ends_show_the_same() {
 }
 
 #[test]
+fn received_traffic_counts_where_it_is_told_to() {
+    let Some(rig) = Rig::new(2) else { return };
+    let Some(debian) = braid_tests::debian() else { return };
+    let other = Other::new(&rig, debian);
+    rig.bond_down("bond_mode=active-backup");
+    rig.vsctl("set interface nic0 bfd:enable=true bfd:min_rx=200 bfd:decay_min_rx=900");
+    other.vsctl("set interface far0 bfd:enable=true bfd:min_tx=200");
+    rig.await_member(0, true);
+    let tor = rig.tor_socket(0);
+    let hears = || tor.send(&talk(9, 9).reversed().frame(b"somebody")).unwrap();
+    let shows = |line: &str| rig.appctl("bfd/show nic0").lines().any(|l| l.trim() == line);
+
+    // An idle link is checked less often, a busy one as before.
+    rig.wait("decay", || shows("Local Minimum RX Interval: 900ms"));
+    rig.wait("the end of it", || {
+        hears();
+        shows("Local Minimum RX Interval: 200ms")
+    });
+    rig.await_member(0, true);
+
+    // Traffic instead of BFD.
+    rig.vsctl("set interface nic0 bfd:forwarding_if_rx=true");
+    // It counts from a BFD packet on.
+    std::thread::sleep(1000 * MS);
+    other.vsctl("set interface far0 bfd:enable=false");
+    let sound = || {
+        hears();
+        shows("Local Session State: down")
+    };
+    rig.wait("silence", sound);
+    for _ in 0..30 {
+        hears();
+        std::thread::sleep(100 * MS);
+        assert!(shows("Forwarding: true"));
+    }
+    rig.await_member(0, true);
+    // Neither.
+    rig.await_member(0, false);
+    assert!(shows("Forwarding: false"));
+    rig.assert_no_panic();
+}
+
+#[test]
 fn odd_values_are_named_and_defaults_used() {
     let Some(rig) = Rig::new(1) else { return };
     rig.vsctl(
