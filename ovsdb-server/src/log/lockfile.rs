@@ -39,7 +39,7 @@ impl LockFile {
         if let Ok(known) = std::fs::metadata(&name)
             && held.contains(&(known.dev(), known.ino()))
         {
-            return Err(std::io::ErrorKind::WouldBlock.into());
+            return Err(rustix::io::Errno::AGAIN.into());
         }
         let file = OpenOptions::new()
             .read(true)
@@ -51,7 +51,7 @@ impl LockFile {
         fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
             match std::io::Error::from(error) {
                 error if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                    std::io::ErrorKind::WouldBlock.into()
+                    rustix::io::Errno::AGAIN.into()
                 }
                 error => error,
             }

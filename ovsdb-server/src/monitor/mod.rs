@@ -158,30 +158,23 @@ impl Monitors {
     /// Notes a transaction; gives the monitors that have something to tell of it, and now wait to
     /// be asked by [`Monitors::next_update`].
     pub fn commit(&mut self, commit: &Arc<Commit>) -> Vec<MonitorId> {
-        let mut affected = Vec::new();
-        for group in self.groups.values() {
-            if group.spec.concerns(&commit.changes) {
-                affected.extend(group.members.iter().copied());
-            }
-        }
+        let (concerned, others): (Vec<&Group>, Vec<&Group>) =
+            self.groups.values().partition(|group| group.spec.concerns(&commit.changes));
+        let affected: Vec<MonitorId> =
+            concerned.iter().flat_map(|group| group.members.iter().copied()).collect();
         if affected.is_empty() {
             return affected;
         }
         let before = self.pending.head();
         let after = self.pending.push(Arc::clone(commit));
-        for group in self.groups.values() {
-            if group.spec.concerns(&commit.changes) {
-                continue;
-            }
-            // They miss nothing if they go along.
-            for id in &group.members {
-                if let Some(member) = self.members.get_mut(id)
-                    && member.position == before
-                {
-                    self.pending.leave(before);
-                    self.pending.arrive(after);
-                    member.position = after;
-                }
+        // The others miss nothing if they go along.
+        for id in others.iter().flat_map(|group| &group.members) {
+            if let Some(member) = self.members.get_mut(id)
+                && member.position == before
+            {
+                self.pending.leave(before);
+                self.pending.arrive(after);
+                member.position = after;
             }
         }
         self.pending.tidy();

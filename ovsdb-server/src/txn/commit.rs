@@ -2,6 +2,7 @@
 //! refers to any more removed, constraints checked.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -182,7 +183,7 @@ impl Txn<'_> {
                     let which = crate::schema::Base::strong;
                     references(self.schema, (table, *column), old, new, which, |target, added| {
                         // A row does not keep itself alive.
-                        if target.1 == *id {
+                        if target == (table, *id) {
                             return Ok(());
                         }
                         if added && self.is_unknown(target) {
@@ -253,7 +254,7 @@ impl Txn<'_> {
                 let which = crate::schema::Base::strong;
                 let value = Some(&row[*column]);
                 references(self.schema, (table, *column), value, None, which, |target, _| {
-                    if target.1 != id {
+                    if target != (table, id) {
                         counts.add(target, -1);
                         if !self.schema.tables[target.0].is_root {
                             work.push(target);
@@ -290,23 +291,30 @@ impl Txn<'_> {
     /// Takes out weak references to rows that are not there. True if that took out strong
     /// references too.
     fn remove_weak(&mut self, counts: &mut Counts) -> Result<bool> {
-        for table in 0..self.tables.len() {
-            let gone =
-                |(_, change): &(&RowId, &Change)| change.old.is_some() && change.new.is_none();
-            let gone: Vec<RowId> =
-                self.changes[table].iter().filter(gone).map(|(id, _)| *id).collect();
-            for id in gone {
-                for (table, referrer) in self.tables[table].weak_referrers(id) {
-                    // To be looked at below; untouched rows need not be.
-                    self.modify(table, referrer);
+        let mut referrers: HashSet<(usize, RowId), FixedState> = HashSet::default();
+        for (table, changes) in self.changes.iter().enumerate() {
+            for (id, change) in changes {
+                if change.old.is_some() && change.new.is_none() {
+                    referrers.extend(self.tables[table].weak_referrers(*id));
                 }
             }
+        }
+        let mut order: Vec<(usize, RowId)> = referrers.iter().copied().collect();
+        order.sort_unstable();
+        for (table, id) in order {
+            self.modify(table, id);
         }
         let mut strong_too = false;
         for table in 0..self.tables.len() {
             let schema = &self.schema.tables[table];
             for column in &schema.weak {
-                let ids: Vec<RowId> = self.changes[table].keys().copied().collect();
+                // References that were there before are good as long as their rows are.
+                let doubtful = |(id, change): (&RowId, &Change)| {
+                    let new = change.new.as_ref()?;
+                    let known = change.old.as_ref().is_some_and(|old| old[*column] == new[*column]);
+                    (!known || referrers.contains(&(table, *id))).then_some(*id)
+                };
+                let ids: Vec<RowId> = self.changes[table].iter().filter_map(doubtful).collect();
                 for id in ids {
                     strong_too |= self.remove_weak_from((table, id), *column, counts)?;
                 }
@@ -366,7 +374,7 @@ impl Txn<'_> {
         let mut strong_too = false;
         let which = crate::schema::Base::strong;
         references(self.schema, (table, column), Some(value), Some(&kept), which, |target, _| {
-            if target.1 != id {
+            if target != (table, id) {
                 counts.add(target, -1);
                 strong_too = true;
             }
