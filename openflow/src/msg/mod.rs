@@ -1,0 +1,122 @@
+//! Messages, independent of the version in which they are sent.
+
+mod flow;
+mod packet;
+mod port;
+mod switch;
+mod table;
+
+pub use flow::{
+    Aggregate, FlowFlags, FlowMod, FlowModCommand, FlowMonitorRequest, FlowRemoved,
+    FlowRemovedReason, FlowStats, FlowStatsRequest, FlowUpdate, FlowUpdateEvent, GROUP_ANY,
+    monitor_flags,
+};
+pub use packet::{PacketIn, PacketInFormat, PacketOut};
+pub use port::{PortDesc, PortMod, PortReason, PortStats, PortStatus, config, features, state};
+pub use switch::{AsyncMasks, Config, Desc, ErrorMsg, Features, Role, RoleRequest, RoleStatus};
+pub use table::{TableDesc, TableFeatures, TableMod, TableStats};
+
+use crate::codec::Kind;
+use crate::version::{Version, VersionSet};
+
+/// A message with its header.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub version: Version,
+    /// Chosen by who asks, repeated by who answers.
+    pub xid: u32,
+    /// Of a multipart message: more parts follow.
+    pub more: bool,
+    pub body: Body,
+}
+
+impl Message {
+    /// One that is not a part of many.
+    pub fn new(version: Version, xid: u32, body: Body) -> Message {
+        Message { version, xid, more: false, body }
+    }
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The versions that the sender speaks; `ok` is false if an element was unknown or broken.
+    Hello {
+        versions: VersionSet,
+        ok: bool,
+    },
+    Error(ErrorMsg),
+    EchoRequest(Vec<u8>),
+    EchoReply(Vec<u8>),
+    FeaturesRequest,
+    FeaturesReply(Features),
+    GetConfigRequest,
+    GetConfigReply(Config),
+    SetConfig(Config),
+    BarrierRequest,
+    BarrierReply,
+
+    PacketIn(PacketIn),
+    PacketOut(PacketOut),
+    FlowMod(FlowMod),
+    FlowRemoved(FlowRemoved),
+    PortMod(PortMod),
+    PortStatus(PortStatus),
+    TableMod(TableMod),
+
+    RoleRequest(RoleRequest),
+    RoleReply(RoleRequest),
+    RoleStatus(RoleStatus),
+    GetAsyncRequest,
+    GetAsyncReply(AsyncMasks),
+    SetAsync(AsyncMasks),
+
+    DescRequest,
+    DescReply(Desc),
+    FlowStatsRequest(FlowStatsRequest),
+    /// `nxm`: in the extended form of 1.0.
+    FlowStatsReply {
+        nxm: bool,
+        flows: Vec<FlowStats>,
+    },
+    AggregateRequest(FlowStatsRequest),
+    AggregateReply {
+        nxm: bool,
+        stats: Aggregate,
+    },
+    TableStatsRequest,
+    TableStatsReply(Vec<TableStats>),
+    TableFeaturesRequest(Vec<TableFeatures>),
+    TableFeaturesReply(Vec<TableFeatures>),
+    TableDescRequest,
+    TableDescReply(Vec<TableDesc>),
+    /// Of one port, or of all.
+    PortStatsRequest(crate::OfPort),
+    PortStatsReply(Vec<PortStats>),
+    /// Of one port, or of all, which before 1.5 is the only choice.
+    PortDescRequest(crate::OfPort),
+    PortDescReply(Vec<PortDesc>),
+    FlowMonitorRequest(Vec<FlowMonitorRequest>),
+    FlowMonitorReply(Vec<FlowUpdate>),
+    FlowMonitorCancel(u32),
+    FlowMonitorPaused,
+    FlowMonitorResumed,
+
+    /// Matches in the extended form (NXM) or not.
+    SetFlowFormat {
+        nxm: bool,
+    },
+    /// Whether a flow_mod's command carries a table's number.
+    FlowModTableId(bool),
+    SetPacketInFormat(PacketInFormat),
+    /// Shows ages in flow statistics.
+    FlowAge,
+    SetControllerId(u16),
+
+    /// A message that exists and whose length is right, but whose content is not read here:
+    /// groups, meters, queues, bundles and others. The octets after its headers.
+    Raw {
+        kind: Kind,
+        body: Vec<u8>,
+    },
+}

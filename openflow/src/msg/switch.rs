@@ -1,0 +1,133 @@
+//! The switch as a whole, and its relation to a controller.
+
+use crate::error::{ErrorCode, OfError};
+use crate::msg::PortDesc;
+
+/// Something is wrong with a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorMsg {
+    /// What; `None` if the numbers are not known.
+    pub error: Option<OfError>,
+    /// As it was sent; to send, it is worked out from `error` when there is one.
+    pub code: ErrorCode,
+    /// The beginning of the message; for a failed hello a text.
+    pub data: Vec<u8>,
+}
+
+impl ErrorMsg {
+    /// The answer to `request`, of which at most the first 64 octets are returned (the standard
+    /// wants at least these).
+    pub fn reply(error: OfError, request: &[u8]) -> ErrorMsg {
+        let data = request[..request.len().min(64)].to_vec();
+        ErrorMsg { error: Some(error), code: ErrorCode { vendor: 0, typ: 0, code: 0 }, data }
+    }
+}
+
+/// What a switch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Features {
+    pub datapath_id: u64,
+    pub n_buffers: u32,
+    pub n_tables: u8,
+    /// 1.3 and later.
+    pub auxiliary_id: u8,
+    /// `OFPC_*` as sent.
+    pub capabilities: u32,
+    /// 1.0: bits of `OFPAT_*`.
+    pub actions: u32,
+    /// Before 1.3.
+    pub ports: Vec<PortDesc>,
+}
+
+impl Features {
+    /// Bits of `capabilities`.
+    pub const FLOW_STATS: u32 = 1;
+    pub const TABLE_STATS: u32 = 1 << 1;
+    pub const PORT_STATS: u32 = 1 << 2;
+    pub const GROUP_STATS: u32 = 1 << 3;
+    pub const QUEUE_STATS: u32 = 1 << 6;
+    /// 1.0: 802.1D; later bits of group and blocking.
+    pub const ARP_MATCH_IP: u32 = 1 << 7;
+}
+
+/// How a switch treats a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// 0: fragments as packets, 1: drop, 2: reassemble, 3: Nicira's matching of `nw_frag`;
+    /// 4: tell of expired times to live (1.1 and 1.2).
+    pub flags: u16,
+    /// Octets of a missed packet to send.
+    pub miss_send_len: u16,
+}
+
+impl Config {
+    pub const FRAG_MASK: u16 = 3;
+    pub const INVALID_TTL_TO_CONTROLLER: u16 = 4;
+}
+
+/// A controller's role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    NoChange,
+    Equal,
+    Primary,
+    Secondary,
+}
+
+impl Role {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::NoChange => "nochange",
+            Role::Equal => "equal",
+            Role::Primary => "primary",
+            Role::Secondary => "secondary",
+        }
+    }
+}
+
+/// A controller asks for a role, and is told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleRequest {
+    pub role: Role,
+    /// `None` in the old form of Nicira's.
+    pub generation: Option<u64>,
+    /// In Nicira's form, which is the only one before 1.2.
+    pub nx: bool,
+}
+
+/// A controller lost its role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoleStatus {
+    pub role: Role,
+    /// 0: another became primary, 1: configuration, 2: experimenter.
+    pub reason: u8,
+    pub generation: u64,
+}
+
+/// Which messages a controller wants unasked: for each kind a bit for each reason, first for the
+/// roles primary and equal, then for secondary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsyncMasks {
+    pub packet_in: [u32; 2],
+    pub port_status: [u32; 2],
+    pub flow_removed: [u32; 2],
+    pub role_status: [u32; 2],
+    pub table_status: [u32; 2],
+    pub request_forward: [u32; 2],
+    /// In one of Nicira's forms.
+    pub nx: bool,
+    /// Bits of the kinds that a message with properties named, in the order of the fields above,
+    /// primary first; the others keep what they had. All set in the older forms.
+    pub named: u16,
+}
+
+/// Who made the switch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desc {
+    pub manufacturer: String,
+    pub hardware: String,
+    pub software: String,
+    pub serial: String,
+    /// Of the bridge, for people.
+    pub datapath: String,
+}
