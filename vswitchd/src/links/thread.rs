@@ -37,6 +37,8 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Frames taken from one socket before others get their turn.
 const FRAMES_A_TURN: usize = 64;
+/// Frames taken from the datapath's queue before links and deadlines get their turn.
+const SLOW_FRAMES_A_TURN: usize = 256;
 
 /// What the thread needs of the rest.
 pub struct Setup {
@@ -495,7 +497,13 @@ impl Thread {
     /// Frames that came by the datapath.
     fn slow_frames(&mut self) {
         let now = self.now();
-        while let Some(frame) = self.slow.pop() {
+        for taken in 0.. {
+            if taken == SLOW_FRAMES_A_TURN {
+                // A flood must not keep deadlines and links waiting. Fails only at exit.
+                let _ = self.waker.wake();
+                return;
+            }
+            let Some(frame) = self.slow.pop() else { return };
             match frame.reason {
                 UserspaceReason::Lacp => {
                     if let Some(payload) = slow_payload(&frame.frame) {
