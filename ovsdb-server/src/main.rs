@@ -80,15 +80,8 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let clock = Clock::new();
     let mut service = Service::new(poll.registry().try_clone()?, SERVICE, clock.clone())?;
     service.set_tls(options.tls.clone());
-    let mut control = Control {
-        service,
-        exit: None,
-        files: Default::default(),
-        config_file: options.config_file.clone(),
-        memory,
-        trim: true,
-        trim_told: false,
-    };
+    let mut control =
+        Control { config_file: options.config_file.clone(), memory, ..Control::new(service) };
     match &control.memory {
         Some(file) => {
             let config = Config::load(file)?;

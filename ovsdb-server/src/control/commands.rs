@@ -1,6 +1,6 @@
 //! Each command, with upstream's answers.
 
-use runtime::unixctl::{Commands, Reply, Request};
+use runtime::unixctl::{Commands, Reply};
 
 use super::Control;
 use crate::net::{DbColumn, OVSDB, RemoteOptions};
@@ -18,57 +18,99 @@ fn lines<'l>(all: impl IntoIterator<Item = &'l str>) -> String {
     all.into_iter().flat_map(|line| [line, "\n"]).collect()
 }
 
+/// One command: name, usage, fewest and most arguments, what it does.
+type Row = (&'static str, &'static str, usize, usize, fn(&mut Control, &[String]) -> Answer);
+
+/// All behind `ovsdb-server/`.
+const COMMANDS: &[Row] = &[
+    ("compact", "[DB]", 0, 1, compact),
+    ("memory-trim-on-compaction", "on|off", 1, 1, trim),
+    ("reconnect", "", 0, 0, reconnect),
+    ("reload", "", 0, 0, reload),
+    ("add-remote", "REMOTE", 1, 1, add_remote),
+    ("remove-remote", "REMOTE", 1, 1, remove_remote),
+    ("list-remotes", "", 0, 0, list_remotes),
+    ("add-db", "DB", 1, 1, add_db),
+    ("remove-db", "DB", 1, 1, remove_db),
+    ("list-dbs", "", 0, 0, list_dbs),
+    ("get-db-storage-status", "DB", 1, 1, storage_status),
+    ("sync-status", "", 0, 0, |_, _| Ok("state: active\n".to_owned())),
+    ("get-active-ovsdb-server", "", 0, 0, nothing),
+    ("get-sync-exclude-tables", "", 0, 0, nothing),
+    ("set-active-ovsdb-server", "", 0, 1, replication),
+    ("connect-active-ovsdb-server", "", 0, 1, replication),
+    ("disconnect-active-ovsdb-server", "", 0, 1, replication),
+    ("set-active-ovsdb-server-probe-interval", "", 0, 1, replication),
+    ("set-relay-source-probe-interval", "", 0, 1, replication),
+    ("set-sync-exclude-tables", "", 0, 1, replication),
+    ("perf-counters-show", "", 0, 0, nothing),
+    ("perf-counters-clear", "", 0, 0, nothing),
+];
+
 /// Registers `ovsdb-server/*`.
 pub fn register(commands: &mut Commands<Control>) {
-    let mut add = |name: &str, usage, min, max, run: fn(&mut Control, &Request<'_>) -> Answer| {
+    for &(name, usage, min, max, run) in COMMANDS {
         let name = format!("ovsdb-server/{name}");
-        commands
-            .register(&name, usage, min, max, move |control, request| reply(run(control, request)));
-    };
-    add("compact", "[DB]", 0, 1, compact);
-    add("memory-trim-on-compaction", "on|off", 1, 1, trim);
-    add("reconnect", "", 0, 0, |control, _| {
-        control.service.reconnect("user ran ovsdb-server/reconnect");
-        Ok(String::new())
-    });
-    add("reload", "", 0, 0, reload);
-    add("add-remote", "REMOTE", 1, 1, add_remote);
-    add("remove-remote", "REMOTE", 1, 1, remove_remote);
-    add("list-remotes", "", 0, 0, |control, _| {
-        Ok(lines(control.service.configured_remotes().keys().map(String::as_str)))
-    });
-    add("add-db", "DB", 1, 1, |control, request| {
-        by_hand(control)?;
-        control.open(&request.args[0])?;
-        control.save();
-        Ok(String::new())
-    });
-    add("remove-db", "DB", 1, 1, remove_db);
-    add("list-dbs", "", 0, 0, |control, _| Ok(lines(control.service.engine().database_names())));
-    add("get-db-storage-status", "DB", 1, 1, |control, request| {
-        match control.service.engine().database(&request.args[0]) {
-            Some(database) => Ok(match database.storage_error() {
-                None => "status: ok".to_owned(),
-                Some(error) => format!("status: {error}"),
-            }),
-            None => Err("Failed to find the database.".to_owned()),
-        }
-    });
-    add("sync-status", "", 0, 0, |_, _| Ok("state: active\n".to_owned()));
-    add("get-active-ovsdb-server", "", 0, 0, |_, _| Ok(String::new()));
-    add("get-sync-exclude-tables", "", 0, 0, |_, _| Ok(String::new()));
-    for name in [
-        "set-active-ovsdb-server",
-        "connect-active-ovsdb-server",
-        "disconnect-active-ovsdb-server",
-        "set-active-ovsdb-server-probe-interval",
-        "set-relay-source-probe-interval",
-        "set-sync-exclude-tables",
-    ] {
-        add(name, "", 0, 1, |_, _| Err("replication is not supported".to_owned()));
+        commands.register(&name, usage, min, max, move |control, request| {
+            reply(run(control, request.args))
+        });
     }
-    add("perf-counters-show", "", 0, 0, |_, _| Ok(String::new()));
-    add("perf-counters-clear", "", 0, 0, |_, _| Ok(String::new()));
+}
+
+/// Work for the thread that has the [`Control`].
+pub type Ask = Box<dyn FnOnce(&mut Control) + Send>;
+
+/// Registers `ovsdb-server/*` where another thread has the [`Control`]: `ask` takes the command
+/// there, and the client waits for the answer. An `Ask` that is dropped answers with an error.
+pub fn forward<C>(commands: &mut Commands<C>, ask: impl Fn(&C, Ask) + Clone + 'static) {
+    for &(name, usage, min, max, run) in COMMANDS {
+        let ask = ask.clone();
+        let name = format!("ovsdb-server/{name}");
+        commands.register(&name, usage, min, max, move |context, request| {
+            let (pending, later) = request.defer();
+            let args = request.args.to_vec();
+            ask(context, Box::new(move |control| pending.complete(reply(run(control, &args)))));
+            later
+        });
+    }
+}
+
+fn nothing(_: &mut Control, _: &[String]) -> Answer {
+    Ok(String::new())
+}
+
+fn replication(_: &mut Control, _: &[String]) -> Answer {
+    Err("replication is not supported".to_owned())
+}
+
+fn reconnect(control: &mut Control, _: &[String]) -> Answer {
+    control.service.reconnect("user ran ovsdb-server/reconnect");
+    Ok(String::new())
+}
+
+fn list_remotes(control: &mut Control, _: &[String]) -> Answer {
+    Ok(lines(control.service.configured_remotes().keys().map(String::as_str)))
+}
+
+fn add_db(control: &mut Control, args: &[String]) -> Answer {
+    by_hand(control)?;
+    control.open(&args[0])?;
+    control.save();
+    Ok(String::new())
+}
+
+fn list_dbs(control: &mut Control, _: &[String]) -> Answer {
+    Ok(lines(control.service.engine().database_names()))
+}
+
+fn storage_status(control: &mut Control, args: &[String]) -> Answer {
+    match control.service.engine().database(&args[0]) {
+        Some(database) => Ok(match database.storage_error() {
+            None => "status: ok".to_owned(),
+            Some(error) => format!("status: {error}"),
+        }),
+        None => Err("Failed to find the database.".to_owned()),
+    }
 }
 
 /// With a configuration file, it is the file that is to be changed.
@@ -81,8 +123,8 @@ fn by_hand(control: &Control) -> Result<(), String> {
     }
 }
 
-fn compact(control: &mut Control, request: &Request<'_>) -> Answer {
-    let wanted = request.args.first();
+fn compact(control: &mut Control, args: &[String]) -> Answer {
+    let wanted = args.first();
     if wanted.is_some_and(|name| name.starts_with('_')) {
         return Err("cannot compact built-in databases".to_owned());
     }
@@ -111,8 +153,8 @@ fn compact(control: &mut Control, request: &Request<'_>) -> Answer {
     if errors.is_empty() { Ok(String::new()) } else { Err(errors) }
 }
 
-fn trim(control: &mut Control, request: &Request<'_>) -> Answer {
-    let on = match request.args[0].as_str() {
+fn trim(control: &mut Control, args: &[String]) -> Answer {
+    let on = match args[0].as_str() {
         "on" => true,
         "off" => false,
         _ => return Err("invalid argument".to_owned()),
@@ -126,22 +168,19 @@ fn trim(control: &mut Control, request: &Request<'_>) -> Answer {
     Ok(String::new())
 }
 
-fn reload(control: &mut Control, _: &Request<'_>) -> Answer {
+fn reload(control: &mut Control, _: &[String]) -> Answer {
     if control.config_file.is_none() {
         return Err("Configuration file was not specified on command line".to_owned());
     }
     match control.reload() {
         Ok(()) => Ok(String::new()),
-        Err(error) => {
-            runtime::warn!(OVSDB, "{error}");
-            Err("Configuration failed.  See the log file for details.".to_owned())
-        }
+        Err(_) => Err("Configuration failed.  See the log file for details.".to_owned()),
     }
 }
 
-fn add_remote(control: &mut Control, request: &Request<'_>) -> Answer {
+fn add_remote(control: &mut Control, args: &[String]) -> Answer {
     by_hand(control)?;
-    let remote = &request.args[0];
+    let remote = &args[0];
     if remote.starts_with("db:") {
         remote.parse::<DbColumn>()?.check(control.service.engine())?;
     }
@@ -150,18 +189,18 @@ fn add_remote(control: &mut Control, request: &Request<'_>) -> Answer {
     Ok(String::new())
 }
 
-fn remove_remote(control: &mut Control, request: &Request<'_>) -> Answer {
+fn remove_remote(control: &mut Control, args: &[String]) -> Answer {
     by_hand(control)?;
-    if !control.service.remove_remote(&request.args[0]) {
+    if !control.service.remove_remote(&args[0]) {
         return Err("no such remote".to_owned());
     }
     control.save();
     Ok(String::new())
 }
 
-fn remove_db(control: &mut Control, request: &Request<'_>) -> Answer {
+fn remove_db(control: &mut Control, args: &[String]) -> Answer {
     by_hand(control)?;
-    let name = &request.args[0];
+    let name = &args[0];
     if control.service.engine().database(name).is_none() {
         return Err("Failed to find the database.".to_owned());
     }

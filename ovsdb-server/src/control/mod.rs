@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use runtime::unixctl::Pending;
 
 use crate::cli::Config;
-use crate::net::{OVSDB, Service};
+use crate::net::{DbColumn, OVSDB, Service};
 
-pub use commands::register;
+pub use commands::{Ask, forward, register};
 
 /// What the commands work on.
 pub struct Control {
@@ -32,6 +32,19 @@ pub struct Control {
 }
 
 impl Control {
+    /// Of a server that nothing is configured for yet.
+    pub fn new(service: Service) -> Control {
+        Control {
+            service,
+            exit: None,
+            files: BTreeMap::new(),
+            config_file: None,
+            memory: None,
+            trim: true,
+            trim_told: false,
+        }
+    }
+
     /// Makes the service serve what a configuration says, and no more.
     ///
     /// # Errors
@@ -54,11 +67,25 @@ impl Control {
                 continue;
             }
             if let Err(error) = self.open(file) {
+                runtime::warn!(OVSDB, "failed to open database '{file}': {error}");
                 failed.get_or_insert(error);
             }
         }
+        if failed.is_some() {
+            runtime::warn!(OVSDB, "failed to configure databases");
+        }
         if let Err(error) = self.service.set_remotes(config.remotes.clone()) {
+            runtime::warn!(OVSDB, "failed to configure remotes: {error}");
             failed.get_or_insert(error);
+        }
+        for name in config.remotes.keys().filter(|name| name.starts_with("db:")) {
+            let column = name.parse::<DbColumn>();
+            if let Err(error) = column.and_then(|column| column.check(self.service.engine())) {
+                runtime::warn!(OVSDB, "failed to configure remotes: {error}");
+                if self.config_file.is_some() {
+                    failed.get_or_insert(error);
+                }
+            }
         }
         failed.map_or(Ok(()), Err)
     }
@@ -87,17 +114,23 @@ impl Control {
         }
     }
 
-    /// Reads the configuration file again.
+    /// Reads the configuration file again. What is wrong is in the log.
     ///
     /// # Errors
     ///
-    /// A text for the log.
+    /// The first thing that is wrong.
     pub fn reload(&mut self) -> Result<(), String> {
-        let Some(path) = &self.config_file else { return Ok(()) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        let config =
-            Config::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.apply(&config)
+        let Some(path) = self.config_file.clone() else { return Ok(()) };
+        let parsed = std::fs::read_to_string(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| Config::parse(&text).map_err(|error| error.to_string()));
+        match parsed {
+            Ok(config) => self.apply(&config),
+            Err(error) => {
+                let text = format!("failed to load configuration from {}: {error}", path.display());
+                runtime::warn!(OVSDB, "{text}");
+                Err(text)
+            }
+        }
     }
 }

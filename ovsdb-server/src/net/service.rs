@@ -166,17 +166,16 @@ impl Service {
             runtime::warn!(OVSDB, "{}: {warning}", path.display());
         }
         let name = database.name().to_owned();
-        self.engine.add_database(database)?;
-        self.watched.forget();
+        self.add_database(database)?;
         Ok(name)
     }
 
-    /// Serves a database that is in memory only.
+    /// Serves a database that is in memory only, or open already.
     ///
     /// # Errors
     ///
     /// There is one of this name.
-    pub fn add_memory_database(&mut self, database: Database) -> Result<(), Error> {
+    pub fn add_database(&mut self, database: Database) -> Result<(), Error> {
         self.watched.forget();
         self.engine.add_database(database)
     }
