@@ -1,12 +1,15 @@
 //! `ovs-vswitchd`: options, daemon, log, clock, threads, and then the main loop.
 
+use std::cell::RefCell;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mio::{Events, Poll};
 use vswitchd::clock::Clock;
 use vswitchd::config::DummyPolicy;
 use vswitchd::daemon::{self, Pidfile, Signal, Signals};
+use vswitchd::embedded::{self, Embedded};
 use vswitchd::log::{self, Level};
 use vswitchd::modules::{self, VSWITCHD};
 use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed};
@@ -44,6 +47,9 @@ fn fail(e: &dyn std::fmt::Display) -> ExitCode {
 
 /// Runs until asked to stop; the signal that asked, if one did.
 fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error::Error>> {
+    if options.embedded_db.is_some() {
+        embedded::make_directories(options, dirs)?;
+    }
     set_up_log(options)?;
     let remote = options.database.parse()?;
     let ready = daemon::start(&options.daemon)?;
@@ -57,6 +63,13 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     {
         vswitchd::err!(VSWITCHD, "mlockall failed: {e}");
     }
+
+    let database = match &options.embedded_db {
+        Some(file) => Some(Embedded::start(file, options, dirs)?),
+        None => None,
+    };
+    // The control socket's commands for it need it too.
+    let database = Rc::new(RefCell::new(database));
 
     let mut poll = Poll::new()?;
     let mut signals = Signals::new(poll.registry(), SIGNALS)?;
@@ -90,6 +103,9 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             memory: |daemon: &mut Daemon| daemon.memory(),
         },
     );
+    if options.embedded_db.is_some() {
+        embedded::register(&mut commands, &database);
+    }
     let mut server = match options.unixctl_path(dirs) {
         Some(path) => Some(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake.clone())?),
         None => None,
@@ -103,6 +119,9 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     while daemon.exit.is_none() && killed.is_none() {
         let now = waiter.now();
         daemon.turn();
+        if let Some(database) = database.borrow_mut().as_mut() {
+            database.tend(now);
+        }
         if daemon.is_ready()
             && let Some(ready) = ready.take()
         {
@@ -134,6 +153,8 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         }
     }
     daemon.stop();
+    // Whoever hears that the daemon has ended may open the database.
+    drop(database.take());
     if let Some(mut server) = server {
         // The answer to `exit` goes out.
         server.run(&mut daemon, poll.registry());

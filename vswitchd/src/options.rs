@@ -11,6 +11,8 @@ use runtime::cli::{self, flag, optional, value};
 
 use crate::daemon::Daemonize;
 
+const EMBEDDED: &str = "embedded-db";
+
 pub use runtime::cli::{Dirs, LogOptions, OVS_VERSION, TlsOptions, UsageError};
 
 /// What the program is called in logs, pidfiles and control sockets.
@@ -21,6 +23,9 @@ pub const PROGRAM: &str = "ovs-vswitchd";
 pub struct Options {
     /// Where the database server listens, such as `unix:/var/run/openvswitch/db.sock`.
     pub database: String,
+    /// `--embedded-db`: the file of the database that this process serves itself, an absolute
+    /// path.
+    pub embedded_db: Option<PathBuf>,
     pub daemon: Daemonize,
     /// `--unixctl`: a path, or `none`; [`Options::unixctl_path`] knows the default.
     pub unixctl: Option<String>,
@@ -83,6 +88,12 @@ fn command(dirs: &Dirs) -> Command {
         ))
         .arg(Arg::new("database").value_name("DATABASE").num_args(0..));
     cli::add_common(command, dirs).args([
+        optional(
+            EMBEDDED,
+            "FILE",
+            "serve the database from this process, at the default DATABASE; FILE is made if it \
+             is not there (default: conf.db in the directory of databases)",
+        ),
         flag("mlockall", "keep all memory resident"),
         optional("enable-dummy", "ARG", "dummy devices: for tests").hide(true),
         flag("disable-system", "use no existing devices").hide(true),
@@ -100,9 +111,21 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
             "--dpdk: DPDK is not supported; devices are used through the kernel".into(),
         ));
     }
+    let embedded_db = match text(EMBEDDED) {
+        None => None,
+        Some(file) if file.is_empty() => Some(dirs.db.join("conf.db")),
+        // The daemon leaves this directory, and has to find the file again.
+        Some(file) => Some(std::path::absolute(&file).unwrap_or_else(|_| file.into())),
+    };
+    let default = format!("unix:{}/db.sock", dirs.run.display());
     let database = match m.get_many::<String>("database").map(|d| d.collect::<Vec<_>>()).as_deref()
     {
-        None | Some([]) => format!("unix:{}/db.sock", dirs.run.display()),
+        None | Some([]) => default,
+        Some([one]) if embedded_db.is_some() && **one != default => {
+            return Err(UsageError(format!(
+                "{one}: with --{EMBEDDED} the database is {default} and cannot be another one"
+            )));
+        }
         Some([one]) => (*one).clone(),
         Some(_) => {
             return Err(UsageError(
@@ -130,6 +153,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     }
     Ok(Options {
         database,
+        embedded_db,
         daemon: cli::daemonize(m, PROGRAM, dirs),
         unixctl: text("unixctl"),
         dummy,
@@ -225,6 +249,18 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_its_own() {
+        let file = |line: &str| run(line).embedded_db;
+        assert_eq!(file(""), None);
+        assert_eq!(file("--embedded-db"), Some("/etc/openvswitch/conf.db".into()));
+        assert_eq!(file("--embedded-db=/x/y.db unix:/run/x/db.sock"), Some("/x/y.db".into()));
+        let relative = file("--embedded-db=y.db").unwrap();
+        assert_eq!(relative, std::env::current_dir().unwrap().join("y.db"));
+        let Err(e) = parse("--embedded-db tcp:127.0.0.1:6640") else { panic!() };
+        assert!(e.0.starts_with("tcp:127.0.0.1:6640: with --embedded-db"), "{e}");
+    }
+
+    #[test]
     fn version_and_help() {
         for line in ["--version", "-V", "-V --pidfile"] {
             let Ok(Parsed::Print(text)) = parse(line) else { panic!("{line}") };
@@ -233,7 +269,9 @@ mod tests {
             assert!(text.contains("\nBraid "));
         }
         let Ok(Parsed::Print(text)) = parse("--help") else { panic!() };
-        for option in ["--detach", "--pidfile", "--unixctl", "--log-file", "-V, --version"] {
+        for option in
+            ["--detach", "--embedded-db", "--pidfile", "--unixctl", "--log-file", "-V, --version"]
+        {
             assert!(text.contains(option), "{text}");
         }
     }
