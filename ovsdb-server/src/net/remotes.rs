@@ -82,6 +82,7 @@ impl Service {
     /// As [`Service::add_remote`]; then nothing is changed.
     pub fn set_remotes(&mut self, remotes: BTreeMap<String, RemoteOptions>) -> Result<(), String> {
         let before = mem::take(&mut self.configured);
+        self.watched.forget();
         for (text, options) in remotes {
             if let Err(problem) = self.add_remote(&text, options) {
                 self.configured = before;
@@ -137,7 +138,7 @@ impl Service {
             self.remotes.keys().filter(|name| !wanted.contains_key(&***name)).cloned().collect();
         for name in gone {
             runtime::info!(SERVER, "{name}: remote deconfigured");
-            self.drop_remote(&name, now);
+            self.drop_remote(&name, &Ended::Ours("its remote was removed".to_owned()), now);
         }
         for (name, options) in wanted {
             match self.remotes.get_mut(&*name) {
@@ -168,13 +169,11 @@ impl Service {
         }
     }
 
-    fn drop_remote(&mut self, name: &Arc<str>, now: u64) {
+    fn drop_remote(&mut self, name: &Arc<str>, why: &Ended, now: u64) {
         let Some(remote) = self.remotes.get(name) else { return };
         for slot in remote.slots() {
             match &mut self.slots[slot] {
-                Slot::Conn(_) => {
-                    self.end(slot, &Ended::Ours("its remote was removed".to_owned()), now);
-                }
+                Slot::Conn(_) => self.end(slot, why, now),
                 Slot::Listener(listener) => {
                     let _ = listener.deregister(&self.registry);
                     self.free_listener(slot);
@@ -189,7 +188,7 @@ impl Service {
     pub fn close(&mut self) {
         let now = self.now();
         for name in self.remotes.keys().cloned().collect::<Vec<_>>() {
-            self.drop_remote(&name, now);
+            self.drop_remote(&name, &Ended::Eof, now);
         }
     }
 

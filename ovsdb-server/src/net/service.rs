@@ -410,7 +410,10 @@ impl Service {
                 continue;
             }
             conn.fetch = false;
-            self.engine.fetch(conn.session, &mut chunks);
+            match self.engine.must_close(conn.session) {
+                None => self.engine.fetch(conn.session, &mut chunks),
+                Some(_) => self.engine.fetch_last(conn.session, &mut chunks),
+            }
             for chunk in &chunks {
                 runtime::dbg!(JSONRPC, "{}: send {}", conn.name, Shown(chunk.bytes()));
             }

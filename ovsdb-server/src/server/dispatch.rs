@@ -267,8 +267,7 @@ impl Server {
         let hosted = hosted.ok_or_else(|| Error::new("unknown database", name.to_owned()))?;
         hosted.database.convert(schema, now)?;
         self.leave_database(name);
-        self.hide_database(name);
-        self.show_database(name);
+        self.show_schema(name);
         self.close_unaware(&format!("committed {name} database schema conversion"));
         Ok(())
     }

@@ -113,6 +113,8 @@ impl Server {
         if self.databases.contains_key(name) {
             return Err(Error::new("ovsdb error", format!("{name}: duplicate database name")));
         }
+        let reason = format!("adding {name} database");
+        self.close_unaware(&reason);
         self.host(database);
         Ok(())
     }
@@ -250,6 +252,15 @@ impl Server {
     pub fn fetch(&mut self, id: SessionId, out: &mut Vec<Chunk>) {
         self.sync();
         self.flush_monitors(id);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.take(out);
+        }
+    }
+
+    /// Takes what a session that is to be closed is to be sent before: answers, but not what its
+    /// monitors would tell it next.
+    pub fn fetch_last(&mut self, id: SessionId, out: &mut Vec<Chunk>) {
+        self.sync();
         if let Some(session) = self.sessions.get_mut(&id) {
             session.take(out);
         }

@@ -96,6 +96,19 @@ impl Server {
         self.change_own(&operation);
     }
 
+    /// Tells of a database's new schema.
+    pub(super) fn show_schema(&mut self, name: &str) {
+        let Some(hosted) = self.databases.get(name) else { return };
+        let mut schema = String::new();
+        ovsdb::value::push_json_string(&mut schema, hosted.database.get_schema());
+        let operation = format!(
+            "[{{\"op\":\"update\",\"table\":\"Database\",\
+             \"where\":[[\"_uuid\",\"==\",[\"uuid\",\"{}\"]]],\"row\":{{\"schema\":{schema}}}}}]",
+            hosted.status
+        );
+        self.change_own(&operation);
+    }
+
     /// Removes a database's row.
     pub(super) fn hide_database(&mut self, name: &str) {
         let Some(hosted) = self.databases.get(name) else { return };
