@@ -86,6 +86,7 @@ pub fn start(o: &Daemonize) -> Result<Ready, DaemonError> {
     if threads > 1 {
         return Err(DaemonError::Threads(threads));
     }
+    default_crashes();
     if let Some(spec) = &o.user {
         user::become_user(spec)?;
     }
@@ -112,6 +113,16 @@ pub fn start(o: &Daemonize) -> Result<Ready, DaemonError> {
         None => None,
     };
     Ok(Ready { notify, detach: o.detach, chdir: o.detach && !o.no_chdir, pidfile })
+}
+
+/// Lets signals that mean a crash kill at once. The standard library catches two of them to tell
+/// of a stack overflow, which ends in the same signal; but one that somebody sends it would
+/// swallow, and the monitor waits for the death.
+fn default_crashes() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        // SAFETY: resetting a disposition to the default touches no memory.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 impl Ready {
