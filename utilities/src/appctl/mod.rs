@@ -89,24 +89,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 fn parse(words: &[String], console: &mut Console) -> Result<Asked, End> {
     let mut reader = Options::new(words, KNOWN);
-    let (mut target, mut json, mut pretty, mut timeout) = (None, false, false, None);
-    let mut executes = 0;
+    let (mut json, mut pretty, mut timeout) = (false, false, None);
+    let (mut targets, mut executes) = (Vec::new(), 0);
     while let Some(given) = reader.next_option() {
         let given = given?;
         let argument = given.argument.unwrap_or_default();
         match given.name {
-            "target" => {
-                if target.replace(argument).is_some() {
-                    return Err("-t or --target may be specified only once".to_owned().into());
-                }
-            }
+            "target" => targets.push(argument),
             // From when the command was this option's argument.
-            "execute" => {
-                executes += 1;
-                if executes > 1 {
-                    return Err("-e or --execute may be specified only once".to_owned().into());
-                }
-            }
+            "execute" => executes += 1,
             "format" => match argument.as_str() {
                 "text" => json = false,
                 "json" => json = true,
@@ -131,6 +122,12 @@ fn parse(words: &[String], console: &mut Console) -> Result<Asked, End> {
             // The rest is for daemons' sake: options that all programs take.
             _ => {}
         }
+        if targets.len() > 1 {
+            return Err("-t or --target may be specified only once".to_owned().into());
+        }
+        if executes > 1 {
+            return Err("-e or --execute may be specified only once".to_owned().into());
+        }
     }
     let [command, arguments @ ..] = reader.rest() else {
         let text = "at least one non-option argument is required (use --help for help)";
@@ -140,7 +137,7 @@ fn parse(words: &[String], console: &mut Console) -> Result<Asked, End> {
         return Err("--pretty is supported with --format json only".to_owned().into());
     }
     Ok(Asked {
-        target: target.unwrap_or_else(|| "ovs-vswitchd".to_owned()),
+        target: targets.pop().unwrap_or_else(|| "ovs-vswitchd".to_owned()),
         json,
         pretty,
         timeout,

@@ -35,7 +35,6 @@ pub fn table(command: &str, text: &str) -> Option<String> {
 }
 
 /// Cuts a text into its heading and its rows; nothing if there are no rows.
-#[expect(clippy::type_complexity, reason = "a heading and rows of cells")]
 fn split(
     text: &str,
     cells: impl Fn(&str) -> Vec<String>,

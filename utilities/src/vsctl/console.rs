@@ -212,6 +212,9 @@ impl Console {
 
     /// A record.
     pub fn log(&mut self, module: &str, level: Level, text: &str) {
+        if !Destination::NAMES.iter().any(|(to, _)| self.passes(*to, module, level)) {
+            return;
+        }
         self.number += 1;
         for (to, _) in Destination::NAMES {
             if !self.passes(to, module, level) {

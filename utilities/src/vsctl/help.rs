@@ -235,7 +235,6 @@ fn marked(argument: &str) -> String {
     };
     // What is optional inside of a word begins with `?`.
     let inside = whole.unwrap_or(word).replace('[', "?").replace(']', "");
-    let inside = inside.replace("?:", "?:");
     format!("{mark}{inside}")
 }
 

@@ -254,7 +254,11 @@ impl Run<'_> {
         let answer = answer.as_ref().map(|text| text.get()).map_err(|text| text.get());
         match request.outcome(answer) {
             Outcome::TryAgain => Ok(Attempt::Again),
-            Outcome::Refused(error) => Err(End::fatal(format!("transaction error: {error}"))),
+            Outcome::Refused(error) => {
+                let text = format!("transaction error: {error}");
+                console.warn("ovsdb_idl", &text);
+                Err(End::fatal(text))
+            }
             outcome @ Outcome::Done { .. } => {
                 Ok(Attempt::Done { printed, new_interfaces, outcome })
             }

@@ -2,14 +2,14 @@
 
 use std::io::IsTerminal;
 
-use ovsdb::Datum;
+use ovsdb::{Atom, Datum};
 
 use super::{Before, Context, Done, Stop, record};
 use crate::vsctl::db::RowId;
 use crate::vsctl::grammar::command::Command;
 use crate::vsctl::grammar::words::{self, Column, Table};
 use crate::vsctl::grammar::{operand, text, value};
-use crate::vsctl::output::{self, Cell};
+use crate::vsctl::output::{self, Heading};
 
 /// True for the name of a row's own identifier.
 fn is_uuid_name(typed: &str) -> bool {
@@ -150,15 +150,17 @@ fn table_of<'s>(
     rows: &[RowId<'s>],
     columns: &[Option<Column<'s>>],
 ) -> output::Table {
-    let headings = columns.iter().map(|column| column.map_or("_uuid", |column| column.name));
-    let mut table = output::Table::new(headings.map(str::to_owned).collect());
+    let headings = columns.iter().map(|column| match column {
+        None => Heading::uuid(),
+        Some(column) => {
+            Heading { name: column.name.to_owned(), kind: column.schema.column_type.clone() }
+        }
+    });
+    let mut table = output::Table::new(headings.collect());
     for row in rows {
         let cells = columns.iter().map(|column| match column {
-            None => Cell::Uuid(row.uuid),
-            Some(column) => Cell::Value(
-                ctx.txn.read(*row, column.name).into_owned(),
-                column.schema.column_type.clone(),
-            ),
+            None => Datum::scalar(Atom::Uuid(row.uuid)),
+            Some(column) => ctx.txn.read(*row, column.name).into_owned(),
         });
         table.push(cells.collect());
     }

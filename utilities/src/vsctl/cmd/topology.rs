@@ -92,7 +92,7 @@ impl<'s> Topology<'s> {
 }
 
 /// What every bridge or port command looks at.
-pub fn want(wants: &mut Wants) {
+pub(super) fn want(wants: &mut Wants) {
     wants.column("Open_vSwitch", "bridges");
     wants.columns("Bridge", &["name", "controller", "fail_mode", "ports"]);
     wants.columns("Port", &["name", "fake_bridge", "tag", "interfaces"]);
@@ -101,7 +101,7 @@ pub fn want(wants: &mut Wants) {
 }
 
 /// [`want`] for a command that wants no more.
-pub fn before(before: &mut Before<'_, '_>, _: &Command) -> Done {
+pub(super) fn before(before: &mut Before<'_, '_>, _: &Command) -> Done {
     want(before.wants);
     Ok(())
 }

@@ -55,6 +55,9 @@ impl std::fmt::Debug for Link {
     }
 }
 
+/// A result, or the server's error.
+pub type Answer = Result<Box<RawValue>, Box<RawValue>>;
+
 /// A server that is silent for this long is asked whether it is still there.
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -85,11 +88,7 @@ impl Link {
     /// # Errors
     ///
     /// [`LinkError`].
-    pub fn call(
-        &mut self,
-        method: &str,
-        params: &str,
-    ) -> Result<Result<Box<RawValue>, Box<RawValue>>, LinkError> {
+    pub fn call(&mut self, method: &str, params: &str) -> Result<Answer, LinkError> {
         let id = self.send(method, params)?;
         let mut probed = None;
         loop {
@@ -131,10 +130,7 @@ impl Link {
     }
 
     /// Takes up what has been read, until the answer to `id` is there or nothing is left.
-    fn next_answer(
-        &mut self,
-        id: &str,
-    ) -> Result<Option<Result<Box<RawValue>, Box<RawValue>>>, LinkError> {
+    fn next_answer(&mut self, id: &str) -> Result<Option<Answer>, LinkError> {
         let broken = |text: String| LinkError::Broken(text);
         while let Some(bytes) = self.framer.next_message().map_err(|e| broken(e.to_string()))? {
             match jsonrpc::parse(bytes).map_err(|e| broken(e.to_string()))? {

@@ -4,12 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ovsdb_client::DEFAULT_PORT;
 
 use super::tls::Tls;
+use crate::vsctl::run_directory;
 
 /// Bytes in both directions, with a limit on how long a read may take.
 pub trait Stream: Read + Write {
@@ -98,6 +99,11 @@ pub fn with_short_path<T>(path: &Path, open: impl FnOnce(&Path) -> io::Result<T>
     open(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
 }
 
+/// A socket's path; one that is not absolute is in the run directory.
+fn absolute(path: &str) -> PathBuf {
+    Path::new(&run_directory()).join(path)
+}
+
 fn unusable() -> io::Error {
     // What the system says of an address family that it does not have.
     io::Error::from_raw_os_error(libc::EAFNOSUPPORT)
@@ -157,7 +163,7 @@ fn accept_one<T>(
 /// The system's; `TimedOut` when the deadline has passed.
 pub fn open(address: &str, tls: &Tls, deadline: Option<Instant>) -> io::Result<Box<dyn Stream>> {
     if let Some(path) = address.strip_prefix("unix:") {
-        return Ok(Box::new(with_short_path(Path::new(path), |path| UnixStream::connect(path))?));
+        return Ok(Box::new(with_short_path(&absolute(path), |path| UnixStream::connect(path))?));
     }
     if let Some(rest) = address.strip_prefix("tcp:") {
         return Ok(Box::new(connect_tcp(rest, deadline)?));
@@ -169,7 +175,7 @@ pub fn open(address: &str, tls: &Tls, deadline: Option<Instant>) -> io::Result<B
         return tls.connect(stream, host);
     }
     if let Some(path) = address.strip_prefix("punix:") {
-        let path = Path::new(path);
+        let path = &absolute(path);
         let _ = std::fs::remove_file(path);
         let listener = with_short_path(path, |path| UnixListener::bind(path))?;
         listener.set_nonblocking(true)?;

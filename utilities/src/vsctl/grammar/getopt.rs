@@ -184,7 +184,9 @@ mod tests {
         Opt { name: "verbose", short: Some('v'), takes: Takes::MaybeArgument },
     ];
 
-    fn read(line: &str) -> (Vec<Result<(String, Option<String>), String>>, Vec<String>) {
+    type Read = Result<(String, Option<String>), String>;
+
+    fn read(line: &str) -> (Vec<Read>, Vec<String>) {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let mut options = Options::new(&words, KNOWN);
         let mut given = Vec::new();
@@ -194,7 +196,7 @@ mod tests {
         (given, options.rest().to_vec())
     }
 
-    fn ok(name: &str, argument: Option<&str>) -> Result<(String, Option<String>), String> {
+    fn ok(name: &str, argument: Option<&str>) -> Read {
         Ok((name.to_owned(), argument.map(str::to_owned)))
     }
 

@@ -31,7 +31,7 @@ fn is_delimiter(byte: u8) -> bool {
 /// # Errors
 ///
 /// A text that says what is not closed.
-pub fn token<'t>(text: &'t str) -> Result<(String, &'t str), String> {
+pub fn token(text: &str) -> Result<(String, &str), String> {
     let mut out = String::new();
     let mut quoted = false;
     let mut chars = text.char_indices();

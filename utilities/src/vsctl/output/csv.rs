@@ -2,15 +2,15 @@
 
 use super::Style;
 
-pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], style: &Style) {
+pub(super) fn push(out: &mut String, headings: &[&str], rows: &[Vec<String>], style: &Style) {
     if style.headings {
         push_line(out, headings);
     }
     rows.iter().for_each(|row| push_line(out, row));
 }
 
-fn push_line(out: &mut String, cells: &[String]) {
-    for (at, text) in cells.iter().enumerate() {
+fn push_line<S: AsRef<str>>(out: &mut String, cells: &[S]) {
+    for (at, text) in cells.iter().map(AsRef::as_ref).enumerate() {
         if at > 0 {
             out.push(',');
         }

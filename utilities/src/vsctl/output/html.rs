@@ -4,7 +4,7 @@ use ovsdb::Uuid;
 
 use super::Style;
 
-pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], style: &Style) {
+pub(super) fn push(out: &mut String, headings: &[&str], rows: &[Vec<String>], style: &Style) {
     out.push_str("<table border=1>\n");
     if style.headings {
         out.push_str("  <tr>\n");
@@ -14,7 +14,7 @@ pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], 
     for row in rows {
         out.push_str("  <tr>\n");
         for (heading, text) in headings.iter().zip(row) {
-            if heading == "_uuid" {
+            if *heading == "_uuid" {
                 out.push_str("    <td><a name=\"");
                 push_escaped(out, text);
                 out.push_str("\">");

@@ -1,11 +1,12 @@
 //! `--format=json`, on one line or over several.
 
+use ovsdb::Datum;
 use ovsdb::value::push_json_string;
 use serde_json::Value;
 
-use super::{Cell, Style};
+use super::Style;
 
-pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<Cell>], style: &Style) {
+pub(super) fn push(out: &mut String, headings: &[&str], rows: &[Vec<Datum>], style: &Style) {
     let mut line = String::from("{\"data\":[");
     for (at, row) in rows.iter().enumerate() {
         line.push_str(if at > 0 { ",[" } else { "[" });
@@ -13,7 +14,7 @@ pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<Cell>], st
             if at > 0 {
                 line.push(',');
             }
-            line.push_str(&cell.json());
+            cell.push_json(&mut line);
         }
         line.push(']');
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Style;
 
-pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], style: &Style) {
+pub(super) fn push(out: &mut String, headings: &[&str], rows: &[Vec<String>], style: &Style) {
     for (at, row) in rows.iter().enumerate() {
         if at > 0 {
             out.push('\n');

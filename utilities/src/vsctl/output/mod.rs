@@ -6,8 +6,8 @@ mod json;
 mod list;
 mod plain;
 
-use ovsdb::schema::ColumnType;
-use ovsdb::{Atom, Datum, Uuid};
+use ovsdb::Datum;
+use ovsdb::schema::{AtomicType, BaseType, ColumnType};
 
 use super::grammar::text;
 
@@ -107,29 +107,27 @@ impl Style {
     }
 }
 
-/// A value in a table.
+/// A column of a table.
 #[derive(Debug, Clone)]
-pub enum Cell {
-    /// A row's own identifier.
-    Uuid(Uuid),
-    /// A column's value and type.
-    Value(Datum, ColumnType),
+pub struct Heading {
+    /// Its name.
+    pub name: String,
+    /// The type of its values.
+    pub kind: ColumnType,
 }
 
-impl Cell {
-    fn text(&self, style: &Style) -> String {
-        match (self, style.cells) {
-            (_, CellFormat::Json) => self.json(),
-            (Cell::Uuid(uuid), _) => uuid.to_string(),
-            (Cell::Value(datum, column), CellFormat::String) => text::datum(datum, column),
-            (Cell::Value(datum, _), CellFormat::Bare) => text::bare(datum),
-        }
+impl Heading {
+    /// The column of rows' own identifiers.
+    pub fn uuid() -> Heading {
+        let key = BaseType::plain(AtomicType::Uuid);
+        Heading { name: "_uuid".to_owned(), kind: ColumnType { key, value: None, min: 1, max: 1 } }
     }
 
-    fn json(&self) -> String {
-        match self {
-            Cell::Uuid(uuid) => Datum::scalar(Atom::Uuid(*uuid)).to_json(),
-            Cell::Value(datum, _) => datum.to_json(),
+    fn text(&self, datum: &Datum, style: &Style) -> String {
+        match style.cells {
+            CellFormat::String => text::datum(datum, &self.kind),
+            CellFormat::Bare => text::bare(datum),
+            CellFormat::Json => datum.to_json(),
         }
     }
 }
@@ -137,18 +135,18 @@ impl Cell {
 /// Rows under headings.
 #[derive(Debug, Clone)]
 pub struct Table {
-    headings: Vec<String>,
-    rows: Vec<Vec<Cell>>,
+    headings: Vec<Heading>,
+    rows: Vec<Vec<Datum>>,
 }
 
 impl Table {
     /// An empty table.
-    pub fn new(headings: Vec<String>) -> Table {
+    pub fn new(headings: Vec<Heading>) -> Table {
         Table { headings, rows: Vec::new() }
     }
 
-    /// Adds a row with a cell for each heading.
-    pub fn push(&mut self, row: Vec<Cell>) {
+    /// Adds a row with a value for each heading.
+    pub fn push(&mut self, row: Vec<Datum>) {
         self.rows.push(row);
     }
 
@@ -161,15 +159,22 @@ impl Table {
             }
             *first = false;
         }
-        let cells = || -> Vec<Vec<String>> {
-            self.rows.iter().map(|row| row.iter().map(|cell| cell.text(style)).collect()).collect()
-        };
+        let names: Vec<&str> = self.headings.iter().map(|heading| heading.name.as_str()).collect();
+        if style.format == Format::Json {
+            json::push(&mut out, &names, &self.rows, style);
+            return out;
+        }
+        let texts = self.rows.iter().map(|row| {
+            let cells = self.headings.iter().zip(row);
+            cells.map(|(heading, datum)| heading.text(datum, style)).collect()
+        });
+        let texts: Vec<Vec<String>> = texts.collect();
         match style.format {
-            Format::Table => plain::push(&mut out, &self.headings, &cells(), style),
-            Format::List => list::push(&mut out, &self.headings, &cells(), style),
-            Format::Html => html::push(&mut out, &self.headings, &cells(), style),
-            Format::Csv => csv::push(&mut out, &self.headings, &cells(), style),
-            Format::Json => json::push(&mut out, &self.headings, &self.rows, style),
+            Format::Table => plain::push(&mut out, &names, &texts, style),
+            Format::List => list::push(&mut out, &names, &texts, style),
+            Format::Html => html::push(&mut out, &names, &texts, style),
+            Format::Csv => csv::push(&mut out, &names, &texts, style),
+            Format::Json => {}
         }
         out
     }
@@ -178,14 +183,16 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ovsdb::{Atom, Uuid};
 
     fn table() -> Table {
-        let mut table = Table::new(vec!["_uuid".to_owned(), "name".to_owned()]);
-        let string = ColumnType::from_json(&serde_json::json!("string")).unwrap();
+        let kind = ColumnType::from_json(&serde_json::json!("string")).unwrap();
+        let name = Heading { name: "name".to_owned(), kind };
+        let mut table = Table::new(vec![Heading::uuid(), name]);
         for (uuid, name) in [(1, "a,\"b\""), (2, "é<1>")] {
             table.push(vec![
-                Cell::Uuid(Uuid::from_u128(uuid)),
-                Cell::Value(Datum::scalar(Atom::String(name.to_owned())), string.clone()),
+                Datum::scalar(Atom::Uuid(Uuid::from_u128(uuid))),
+                Datum::scalar(Atom::String(name.to_owned())),
             ]);
         }
         table

@@ -2,7 +2,7 @@
 
 use super::Style;
 
-pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], style: &Style) {
+pub(super) fn push(out: &mut String, headings: &[&str], rows: &[Vec<String>], style: &Style) {
     let widths: Vec<usize> = (headings.iter().enumerate())
         .map(|(at, heading)| {
             let widest = rows.iter().filter_map(|row| row.get(at)).map(String::len).max();
@@ -21,9 +21,9 @@ pub(super) fn push(out: &mut String, headings: &[String], rows: &[Vec<String>], 
     rows.iter().for_each(|row| push_line(out, row, &widths));
 }
 
-fn push_line(out: &mut String, cells: &[String], widths: &[usize]) {
+fn push_line<S: AsRef<str>>(out: &mut String, cells: &[S], widths: &[usize]) {
     let begin = out.len();
-    for (at, (text, width)) in cells.iter().zip(widths).enumerate() {
+    for (at, (text, width)) in cells.iter().map(AsRef::as_ref).zip(widths).enumerate() {
         if at > 0 {
             out.push(' ');
         }

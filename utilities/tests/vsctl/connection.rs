@@ -1,0 +1,125 @@
+//! Ways to a server.
+
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::bed::{Bed, until};
+
+#[test]
+fn a_server_that_is_not_there() {
+    let Some(bed) = Bed::new() else { return };
+    let refused = bed.ours("--db=unix:nowhere list-br");
+    assert_eq!(
+        (refused.status, refused.err.as_str()),
+        (1, "ovs-vsctl: unix:nowhere: database connection failed (No such file or directory)\n")
+    );
+    let refused = bed.ours("--db=tcp:127.0.0.1:1 list-br");
+    assert!(refused.err.contains("database connection failed (Connection refused)"), "{refused:?}");
+    let refused = bed.ours("--db=xyz:1 list-br");
+    assert!(refused.err.contains("(Address family not supported by protocol)"), "{refused:?}");
+    assert_eq!(bed.ours("--db=unix:nowhere --retry -t 1 list-br").status, 142);
+    // One of several will do.
+    let ran = bed.ours("--db=unix:nowhere,unix:db.sock --no-wait list-br");
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+}
+
+#[test]
+fn a_server_that_comes_later_and_one_that_connects_to_us() {
+    let Some(bed) = Bed::with(&["--remote=unix:late.sock"]) else { return };
+    bed.ok("add-br br0");
+    let ran = bed.ours("--db=punix:late.sock --no-wait -t 20 list-br");
+    assert_eq!((ran.status, ran.out.as_str()), (0, "br0\n"));
+    let retries = bed.spawn("--db=unix:moved.sock --retry --no-wait -t 20 list-br");
+    thread::sleep(Duration::from_millis(300));
+    std::fs::rename(bed.directory.join("db.sock"), bed.directory.join("moved.sock")).unwrap();
+    let output = retries.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "br0\n");
+}
+
+#[test]
+fn a_server_that_goes_away() {
+    let Some(mut bed) = Bed::new() else { return };
+    let waits = bed.spawn("--no-wait -t 20 wait-until bridge br0");
+    thread::sleep(Duration::from_millis(300));
+    bed.stop();
+    let output = waits.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.ends_with("/db.sock: database connection failed (End of file)\n"), "{text}");
+}
+
+#[test]
+fn names_of_sockets_may_be_long() {
+    let Some(bed) = Bed::new() else { return };
+    let long = bed.directory.join("d".repeat(90)).join("e".repeat(90));
+    std::fs::create_dir_all(&long).unwrap();
+    std::fs::rename(bed.directory.join("db.sock"), long.join("db.sock")).unwrap();
+    let ran = bed.ours(&format!("--db=unix:{}/db.sock --no-wait add-br br0", long.display()));
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+}
+
+/// Makes keys and certificates with `ovs-pki`, as an operator would.
+fn pki(bed: &Bed, arguments: &[&str]) -> bool {
+    Command::new("ovs-pki")
+        .arg("--dir=pki")
+        .arg("--log=pki.log")
+        .args(arguments)
+        .current_dir(&bed.directory)
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn tls_with_bootstrap() {
+    let Some(bed) = Bed::new() else { return };
+    if !(pki(&bed, &["init"]) && pki(&bed, &["req+sign", "me", "switch"])) {
+        eprintln!("SKIPPED: no ovs-pki that works is installed");
+        return;
+    }
+    assert!(pki(&bed, &["req+sign", "it", "controller"]));
+    let files = |who: &str, ca: &str| {
+        format!("--private-key={who}-privkey.pem --certificate={who}-cert.pem {ca}")
+    };
+    let mut line = "--remote=pssl:0:127.0.0.1 --no-chdir --unixctl=tls.ctl --log-file=tls.log \
+                    -vconsole:off --peer-ca-cert=pki/controllerca/cacert.pem "
+        .to_owned();
+    line += &files("it", "--ca-cert=pki/switchca/cacert.pem");
+    let made = Command::new("ovsdb-tool")
+        .args(["create", "tls.db", "/usr/share/openvswitch/vswitch.ovsschema"])
+        .current_dir(&bed.directory)
+        .status();
+    assert!(made.is_ok_and(|status| status.success()));
+    let mut server = Command::new("ovsdb-server")
+        .args(line.split_whitespace())
+        .arg("tls.db")
+        .env("OVS_RUNDIR", &bed.directory)
+        .env("OVS_LOGDIR", &bed.directory)
+        .current_dir(&bed.directory)
+        .spawn()
+        .unwrap();
+    let mut port = String::new();
+    until("the port is known", || {
+        let log = std::fs::read_to_string(bed.directory.join("tls.log")).unwrap_or_default();
+        let found = log.split("listening on port ").nth(1).and_then(|rest| rest.lines().next());
+        port = found.unwrap_or_default().to_owned();
+        !port.is_empty()
+    });
+    let db = format!("--db=ssl:127.0.0.1:{port} -t 10 --no-wait");
+    let bootstrap = files("me", "--bootstrap-ca-cert=ca.pem");
+    // What was said before the authority was known is dropped.
+    let first = bed.ours(&format!("{db} {bootstrap} list-br"));
+    assert_eq!(first.status, 1, "{first:?}");
+    assert!(first.err.ends_with("(Protocol error)\n"), "{first:?}");
+    let kept = std::fs::read(bed.directory.join("ca.pem")).unwrap();
+    assert!(kept.starts_with(b"-----BEGIN CERTIFICATE-----"));
+    let second = bed.ours(&format!("{db} {bootstrap} add-br br0 -- list-br"));
+    assert_eq!((second.status, second.out.as_str()), (0, "br0\n"), "{second:?}");
+    let other = files("me", "--ca-cert=pki/switchca/cacert.pem");
+    let refused = bed.ours(&format!("{db} {other} list-br"));
+    assert!(refused.status == 1 && refused.err.contains("certificate"), "{refused:?}");
+    let lacks = bed.ours(&format!("{db} list-br"));
+    assert!(lacks.err.contains("--private-key"), "{lacks:?}");
+    let _ = server.kill();
+    let _ = server.wait();
+}

@@ -1,0 +1,10 @@
+//! `ovs-vsctl` against Debian's `ovsdb-server`, and beside Debian's `ovs-vsctl`.
+//!
+//! Without those programs nothing can be tested here; each test says so and passes.
+
+mod bed;
+mod beside;
+mod bridges;
+mod connection;
+mod rows;
+mod waiting;
