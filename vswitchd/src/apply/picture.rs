@@ -100,6 +100,15 @@ impl Switch {
         ports
     }
 
+    /// The patch port at the other end, if that names this one in turn.
+    fn peer(&self, want: &WantIface) -> Option<String> {
+        let DeviceKind::Patch { peer } = &want.kind else { return None };
+        match &self.attached.get(peer)?.kind {
+            DeviceKind::Patch { peer: back } if *back == want.name => Some(peer.clone()),
+            _ => None,
+        }
+    }
+
     /// Interfaces with health checks, in bonds or not.
     pub(super) fn watched_links(&self, desired: &Desired) -> Vec<WatchedLink> {
         let ports = desired.bridges.iter().flat_map(|b| &b.ports);
@@ -112,6 +121,7 @@ impl Switch {
                 // What the switch sends to the host by a tap is not what a socket on it would.
                 ifindex: a.ifindex().filter(|_| want.kind == DeviceKind::System),
                 port_no: a.port_no,
+                peer: self.peer(want),
                 bfd: want.bfd.clone(),
                 cfm: want.cfm.clone(),
             })

@@ -36,8 +36,10 @@ pub struct WatchedLink {
     pub mac: EthAddr,
     /// A device of the kernel's that leads to a wire: its frames need not pass the datapath.
     pub ifindex: Option<u32>,
-    /// `None` for a patch port, which can neither send nor receive here.
+    /// `None` for a patch port.
     pub port_no: Option<PortNo>,
+    /// Of a patch port: the one at the other end, if that names this one in turn.
+    pub peer: Option<String>,
     pub bfd: Option<WantBfd>,
     pub cfm: Option<cfm::Config>,
 }
@@ -360,17 +362,22 @@ impl Monitors {
 
     /// A BFD frame that came by the datapath.
     pub(super) fn bfd_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
-        let Some(got) = wire::bfd::receive(frame) else { return };
         let Some(w) = self.by_port(port_no) else { return };
+        let name = w.link.name.clone();
+        self.bfd_frame_of(now, &name, frame);
+    }
+
+    fn bfd_frame_of(&mut self, now: Time, name: &str, frame: &[u8]) {
+        let Some(got) = wire::bfd::receive(frame) else { return };
+        let Some(w) = self.links.get(name) else { return };
         let Some(want) = &w.link.bfd else { return };
         let own = want.own();
         // The flow that brought it here may be older than the latest configuration.
         let ours = own.dst_mac.is_none_or(|mac| mac == got.dst_mac)
             && own.dst_ip.is_none_or(|ip| ip == got.dst_ip);
         if ours {
-            let name = w.link.name.clone();
             let event = bfd::Event::Packet { payload: got.payload.to_vec(), ttl: got.ttl };
-            self.bfd(now, &name, event);
+            self.bfd(now, name, event);
         }
     }
 
@@ -429,6 +436,15 @@ impl Monitors {
         }
     }
 
+    /// A frame that one patch port sends arrives at the other.
+    fn over_patch(&mut self, now: Time, from: &str, frame: &[u8]) {
+        let Some(to) = self.links.get(from).and_then(|w| w.link.peer.clone()) else { return };
+        match cfm_payload(frame) {
+            Some((payload, _)) => self.cfm(now, &to, cfm_event(frame, payload)),
+            None => self.bfd_frame_of(now, &to, frame),
+        }
+    }
+
     /// What `link`'s sessions say now.
     pub(super) fn opinions(&self, link: &str) -> [(Monitor, Option<bool>); 2] {
         let w = self.links.get(link);
@@ -478,12 +494,15 @@ impl Monitors {
         std::mem::take(&mut self.news)
     }
 
-    /// Sends and logs what could wait, and gives what the database should hold.
-    pub(super) fn finish(&mut self) -> Columns {
-        for (name, later) in std::mem::take(&mut self.later) {
-            match later {
-                Later::Send(frame) => self.send(&name, &frame),
-                Later::Notice(notice) => log(&notice),
+    /// Sends and logs what could wait, and gives what the database should hold. There may be
+    /// more news then, of sessions that talk over patch ports.
+    pub(super) fn finish(&mut self, now: Time) -> Columns {
+        while !self.later.is_empty() {
+            for (name, later) in std::mem::take(&mut self.later) {
+                match later {
+                    Later::Send(frame) => self.send(now, &name, &frame),
+                    Later::Notice(notice) => log(&notice),
+                }
             }
         }
         for name in std::mem::take(&mut self.touched) {
@@ -505,7 +524,7 @@ impl Monitors {
         std::mem::take(&mut self.columns)
     }
 
-    fn send(&mut self, name: &str, frame: &[u8]) {
+    fn send(&mut self, now: Time, name: &str, frame: &[u8]) {
         let Some(w) = self.links.get_mut(name) else { return };
         match (&mut w.socket, w.link.port_no) {
             (Some(socket), _) => {
@@ -519,7 +538,7 @@ impl Monitors {
                 in_port: PortNo::NONE,
                 actions: vec![Action::Output(port_no)],
             }),
-            (None, None) => {}
+            (None, None) => self.over_patch(now, name, frame),
         }
     }
 }

@@ -367,7 +367,8 @@ impl Thread {
 
     /// What can wait until traffic has moved.
     fn finish(&mut self) {
-        let columns = self.monitors.finish();
+        let columns = self.monitors.finish(self.now());
+        self.heed_monitors(Instant::now());
         if !columns.bfd.is_empty() || !columns.cfm.is_empty() {
             self.outbox.put(|letters| {
                 letters.bfd.extend(columns.bfd);
