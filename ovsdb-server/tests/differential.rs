@@ -59,7 +59,8 @@ impl Reference {
         let request = json!({"id": 1, "method": "transact", "params": params});
         self.stream.write_all(request.to_string().as_bytes()).unwrap();
         loop {
-            let mut stream = serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Value>();
+            let mut stream =
+                serde_json::Deserializer::from_slice(&self.buffer).into_iter::<Value>();
             if let Some(Ok(message)) = stream.next() {
                 let end = stream.byte_offset();
                 self.buffer.drain(..end);
@@ -132,7 +133,9 @@ impl Choice {
             1 => json!([["_uuid", "==", self.reference()]]),
             2 => json!([["n", "includes", self.below(4)]]),
             3 => json!([["n", "excludes", ["set", [self.below(4), 9]]]]),
-            4 => json!([["opt", self.of(&["\"<\"", "\">=\"", "\"==\"", "\"!=\""]), self.below(10)]]),
+            4 => {
+                json!([["opt", self.of(&["\"<\"", "\">=\"", "\"==\"", "\"!=\""]), self.below(10)]])
+            }
             5 => json!([["map", "includes", ["map", [["a", "1"]]]]]),
             6 => json!([["name", "!=", self.of(&["\"a\"", "\"b\""])], ["real", "<", 2]]),
             _ => json!([["name", "==", self.of(&["\"a\"", "\"b\"", "\"c\"", "\"d\""])]]),
@@ -143,11 +146,16 @@ impl Choice {
         let mut row = json!({});
         for _ in 0..=self.below(4) {
             match self.below(10) {
-                0 => row["n"] = self.of(&["[\"set\",[]]", "1", "[\"set\",[1,2,3]]", "[\"set\",[2]]"]),
+                0 => {
+                    row["n"] = self.of(&["[\"set\",[]]", "1", "[\"set\",[1,2,3]]", "[\"set\",[2]]"])
+                }
                 1 => row["opt"] = self.of(&["[\"set\",[]]", "0", "7", "11", "1e0"]),
                 2 => row["real"] = self.of(&["0", "1.5", "-1e-7", "2"]),
                 3 => row["mode"] = self.of(&["\"a\"", "\"b\"", "\"x\""]),
-                4 => row["map"] = self.of(&["[\"map\",[]]", "[\"map\",[[\"a\",\"1\"],[\"b\",\"2\"]]]"]),
+                4 => {
+                    row["map"] =
+                        self.of(&["[\"map\",[]]", "[\"map\",[[\"a\",\"1\"],[\"b\",\"2\"]]]"])
+                }
                 5 => row["leaf"] = self.references(),
                 6 => row["weak"] = self.references(),
                 7 => row["gone"] = self.below(3).into(),
@@ -161,10 +169,18 @@ impl Choice {
         match self.below(10) {
             0 => json!(["n", "insert", self.of(&["1", "[\"set\",[5,6]]"])]),
             1 => json!(["n", "delete", self.of(&["1", "[\"set\",[2,5]]"])]),
-            2 => json!(["n", self.of(&["\"+=\"", "\"-=\"", "\"*=\"", "\"/=\"", "\"%=\""]), self.below(3)]),
+            2 => json!([
+                "n",
+                self.of(&["\"+=\"", "\"-=\"", "\"*=\"", "\"/=\"", "\"%=\""]),
+                self.below(3)
+            ]),
             3 => json!(["real", self.of(&["\"+=\"", "\"*=\"", "\"/=\""]), 1.5]),
             4 => json!(["map", "insert", ["map", [["a", "9"], ["c", "3"]]]]),
-            5 => json!(["map", "delete", self.of(&["[\"set\",[\"a\",\"z\"]]", "[\"map\",[[\"b\",\"2\"],[\"c\",\"4\"]]]"])]),
+            5 => json!([
+                "map",
+                "delete",
+                self.of(&["[\"set\",[\"a\",\"z\"]]", "[\"map\",[[\"b\",\"2\"],[\"c\",\"4\"]]]"])
+            ]),
             6 => json!(["leaf", self.of(&["\"insert\"", "\"delete\""]), self.references()]),
             7 => json!(["weak", self.of(&["\"insert\"", "\"delete\""]), self.references()]),
             8 => json!(["opt", self.of(&["\"insert\"", "\"delete\"", "\"+=\""]), 3]),
@@ -198,25 +214,32 @@ impl Choice {
                     json!({"op":"insert","table":"Few","uuid":Choice::id(self.rows),"row":{}})
                 }
             },
-            8..10 => json!({"op":"update","table":"Root","where":self.condition(),"row":self.columns()}),
+            8..10 => {
+                json!({"op":"update","table":"Root","where":self.condition(),"row":self.columns()})
+            }
             10..12 => {
                 let mutations: Vec<Value> = (0..=self.below(2)).map(|_| self.mutation()).collect();
                 json!({"op":"mutate","table":"Root","where":self.condition(),"mutations":mutations})
             }
             12 => json!({"op":"delete","table":"Root","where":self.condition()}),
             13 => json!({"op":"delete","table":"Leaf","where":[["k","==",self.below(5)]]}),
-            14 => json!({"op":"update","table":"Leaf","where":[["k","==",self.below(5)]],"row":{"next":self.references()}}),
-            _ => json!({"op":"select","table":"Root","where":self.condition(),"columns":["n","name","opt"],"sort":["name","n","opt"]}),
+            14 => {
+                json!({"op":"update","table":"Leaf","where":[["k","==",self.below(5)]],"row":{"next":self.references()}})
+            }
+            _ => {
+                json!({"op":"select","table":"Root","where":self.condition(),"columns":["n","name","opt"],"sort":["name","n","opt"]})
+            }
         }
     }
 }
 
 fn everything() -> Value {
-    let select = |table: &str, columns: &[&str]| {
-        json!({"op":"select","table":table,"where":[],"columns":columns,"sort":["_uuid"]})
-    };
+    let select = |table: &str, columns: &[&str]| json!({"op":"select","table":table,"where":[],"columns":columns,"sort":["_uuid"]});
     json!([
-        select("Root", &["_uuid", "name", "n", "opt", "real", "mode", "map", "leaf", "weak", "gone"]),
+        select(
+            "Root",
+            &["_uuid", "name", "n", "opt", "real", "mode", "map", "leaf", "weak", "gone"]
+        ),
         select("Leaf", &["_uuid", "k", "next"]),
         select("Must", &["_uuid", "to"]),
         select("Few", &["_uuid"]),

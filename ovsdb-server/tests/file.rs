@@ -103,7 +103,12 @@ fn a_file_cut_anywhere_keeps_every_whole_record() {
     drop(world);
     let whole = fs::read(&path).unwrap();
     let cut = dir.file("cut.db");
+    // Every byte of the last records, and samples of the others.
+    let last = states[states.len() - 2].0;
     for length in states[0].0..=whole.len() as u64 {
+        if length < last && length % 11 != 0 {
+            continue;
+        }
         fs::write(&cut, &whole[..length as usize]).unwrap();
         let (good, expected) = states.iter().rev().find(|(end, _)| *end <= length).unwrap();
         let (mut world, warnings) = open(&cut);
@@ -117,7 +122,7 @@ fn a_file_cut_anywhere_keeps_every_whole_record() {
         assert_eq!((contents(&mut world), warnings), (after, 0), "cut at {length}");
     }
     // Cut within the schema it is no database.
-    for length in 0..states[0].0 {
+    for length in (0..states[0].0).step_by(13) {
         fs::write(&cut, &whole[..length as usize]).unwrap();
         assert!(Database::open(&cut, RowIds::random()).is_err(), "cut at {length}");
     }
