@@ -47,8 +47,9 @@ pub struct Bond {
     /// The member with this address was active in the last run, and has not reported yet.
     restore: Option<EthAddr>,
     pub(crate) buckets: Buckets,
-    /// The driver's counters, as last seen.
-    counters: Box<[u64; BUCKETS]>,
+    /// The driver's counters, as last seen; `None` while buckets are not in use: what was counted
+    /// meanwhile is nobody's load.
+    counters: Option<Box<[u64; BUCKETS]>>,
     pub(crate) next_rebalance: Time,
     pub(crate) failbacks: Failbacks,
     /// The member that would take over, and what it waits for.
@@ -77,7 +78,7 @@ impl Bond {
             active_mac: EthAddr::ZERO,
             restore: None,
             buckets: Buckets::default(),
-            counters: Box::new([0; BUCKETS]),
+            counters: Some(Box::new([0; BUCKETS])),
             next_rebalance: Time::ZERO,
             failbacks: Failbacks::default(),
             waiting: None,
@@ -111,7 +112,7 @@ impl Bond {
                 }
             }
             Event::Mac { member, mac } => self.mac(member, mac, &mut turn),
-            Event::Load { bytes } => self.load(&bytes),
+            Event::Load { bytes } => self.load(bytes),
             Event::Deadline => {}
         }
         self.run(now, turn);
@@ -182,16 +183,16 @@ impl Bond {
         }
     }
 
-    fn load(&mut self, bytes: &[u64; BUCKETS]) {
-        let balanced = self.is_balanced();
-        for (bucket, (&now, seen)) in bytes.iter().zip(self.counters.iter_mut()).enumerate() {
-            // A counter that runs backwards was started anew: nobody knows what it missed.
-            let sent = now.saturating_sub(*seen);
-            *seen = now;
-            if balanced {
-                self.buckets.add_load(bucket, sent);
+    fn load(&mut self, bytes: Box<[u64; BUCKETS]>) {
+        if self.is_balanced()
+            && let Some(seen) = &self.counters
+        {
+            for (bucket, (&now, &seen)) in bytes.iter().zip(seen.iter()).enumerate() {
+                // A counter that runs backwards was started anew: nobody knows what it missed.
+                self.buckets.add_load(bucket, now.saturating_sub(seen));
             }
         }
+        self.counters = Some(bytes);
     }
 
     // What is true now.

@@ -128,6 +128,17 @@ fn a_counter_that_runs_backwards_is_no_load() {
 }
 
 #[test]
+fn what_was_sent_before_buckets_were_in_use_is_no_load() {
+    let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
+    rig.configure(config(Mode::BalanceSlb, 2));
+    // All that the active member ever sent, in the one bucket that it used.
+    load(&mut rig, |b| if b == 0 { 1 << 30 } else { 0 });
+    assert_eq!(loads_kb(&rig), [0, 0]);
+    load(&mut rig, |b| if b == 0 { (1 << 30) + (1 << 20) } else { 0 });
+    assert_eq!(loads_kb(&rig).iter().sum::<u64>(), 1024);
+}
+
+#[test]
 fn without_an_interval_no_load_is_kept_and_nothing_moves() {
     let mut rig = Rig::up(BondConfig { rebalance_interval: ms(0), ..config(Mode::BalanceSlb, 2) });
     assert_eq!(rig.counts(2), [128, 128]);

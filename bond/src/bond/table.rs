@@ -22,6 +22,9 @@ impl Bond {
             }
             None => table.generation = 1,
         }
+        if matches!(table.output, OutputRule::Active | OutputRule::Drop) {
+            self.counters = None;
+        }
         let table = Arc::new(table);
         self.published = Some(Arc::clone(&table));
         turn.publish = Some(table);
