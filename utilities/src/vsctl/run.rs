@@ -134,8 +134,15 @@ impl Run<'_> {
         loop {
             let attempt = self.attempt(&mut link, &schema, &rows, commands, line, console)?;
             let Attempt::Done { printed, new_interfaces, outcome } = attempt else {
-                link.wait_for_update().map_err(|error| self.broken(error))?;
-                follow(&mut link, &schema, &mut rows)?;
+                match link.wait_for_update() {
+                    Ok(()) => follow(&mut link, &schema, &mut rows)?,
+                    // Nothing has been changed yet: with --retry, another connection will do.
+                    Err(LinkError::Broken(_)) if self.options.retry => {
+                        (link, _) = self.connect(true)?;
+                        rows = self.monitor(&mut link, &schema, &wants)?;
+                    }
+                    Err(error) => return Err(self.broken(error)),
+                }
                 continue;
             };
             let (inserted, next) = match outcome {

@@ -10,7 +10,8 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// A server in a directory of its own; both are gone when it is dropped.
 pub(crate) struct Bed {
     pub(crate) directory: PathBuf,
-    server: Child,
+    server: Option<Child>,
+    remotes: &'static [&'static str],
 }
 
 /// What a run of a program left.
@@ -65,7 +66,7 @@ fn installed(program: &str) -> bool {
 impl Bed {
     /// A server with an empty database, listening also on `remotes`; `None` (and a loud word) if
     /// none is installed.
-    pub(crate) fn with(remotes: &[&str]) -> Option<Bed> {
+    pub(crate) fn with(remotes: &'static [&'static str]) -> Option<Bed> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !installed("ovsdb-server") || !installed("ovsdb-tool") || !Path::new(SCHEMA).exists() {
             eprintln!("SKIPPED: no ovsdb-server with its schema is installed");
@@ -82,25 +83,30 @@ impl Bed {
             .status()
             .unwrap();
         assert!(made.success());
+        let mut bed = Bed { directory, server: None, remotes };
+        bed.start();
+        Some(bed)
+    }
+
+    fn start(&mut self) {
         let server = Command::new("ovsdb-server")
             .arg("-vconsole:off")
             .arg("--log-file=server.log")
             .arg("--no-chdir")
             .arg("--unixctl=server.ctl")
             .arg("--remote=punix:db.sock")
-            .args(remotes)
+            .args(self.remotes)
             .arg("conf.db")
-            .env("OVS_RUNDIR", &directory)
-            .env("OVS_LOGDIR", &directory)
-            .current_dir(&directory)
+            .env("OVS_RUNDIR", &self.directory)
+            .env("OVS_LOGDIR", &self.directory)
+            .current_dir(&self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let bed = Bed { directory, server };
-        until("the server listens", || bed.ours("--no-wait init").status == 0);
-        Some(bed)
+        self.server = Some(server);
+        until("the server listens", || self.ours("--no-wait init").status == 0);
     }
 
     pub(crate) fn new() -> Option<Bed> {
@@ -147,10 +153,17 @@ impl Bed {
             .unwrap()
     }
 
-    /// Ends the server.
-    pub(crate) fn stop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+    fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+
+    /// Ends the server and starts another with the same database.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.start();
     }
 }
 

@@ -41,8 +41,12 @@ fn a_server_that_comes_later_and_one_that_connects_to_us() {
 fn a_server_that_goes_away() {
     let Some(mut bed) = Bed::new() else { return };
     let waits = bed.spawn("--no-wait -t 20 wait-until bridge br0");
+    let retries = bed.spawn("--retry --no-wait -t 20 wait-until bridge br0 -- list-br");
     thread::sleep(Duration::from_millis(300));
-    bed.stop();
+    bed.restart();
+    bed.ok("add-br br0");
+    let output = retries.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "br0\n");
     let output = waits.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -93,6 +97,7 @@ fn tls_with_bootstrap() {
     let mut server = Command::new("ovsdb-server")
         .args(line.split_whitespace())
         .arg("tls.db")
+        .stderr(std::process::Stdio::null())
         .env("OVS_RUNDIR", &bed.directory)
         .env("OVS_LOGDIR", &bed.directory)
         .current_dir(&bed.directory)
