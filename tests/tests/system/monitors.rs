@@ -320,7 +320,10 @@ fn received_traffic_counts_where_it_is_told_to() {
     });
     rig.await_member(0, true);
 
-    // Traffic instead of BFD.
+    // Traffic instead of BFD. Open vSwitch counts it on tunnels and patch ports only.
+    if !braid_tests::ours_only("forwarding_if_rx on a NIC") {
+        return;
+    }
     rig.vsctl("set interface nic0 bfd:forwarding_if_rx=true");
     // It counts from a BFD packet on.
     std::thread::sleep(1000 * MS);
