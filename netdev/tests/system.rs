@@ -430,13 +430,15 @@ fn tcp_with_offloads_passes_between_tap_and_veth() {
             });
             veth("pb", "b0", &b);
             b.run(|| set_address("b0", [10, 9, 0, 2]));
-            let (seen, thread) = forwarder([tap.io, open("pb", rx)], nothing);
+            let netdev::io::internal::Internal { io, tap, .. } = tap;
+            let (seen, thread) = forwarder([io, open("pb", rx)], nothing);
             tcp_both_ways(&a, &b, [10, 9, 0, 2]);
             seen.stop.store(true, Ordering::Relaxed);
             let dev = thread.join().unwrap();
             assert!(seen.trains.load(Ordering::Relaxed) > 10);
             assert_eq!(dev.each_ref().map(|d| d.counters().tx_dropped), [0, 0]);
-            drop(dev);
+            assert!(tap.exists(), "moved, not gone");
+            drop((dev, tap));
             a.run(|| assert!(netdev::link::get("int0").is_err(), "the tap outlived the switch"));
             delete("pb");
         }),
