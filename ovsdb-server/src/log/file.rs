@@ -416,3 +416,113 @@ fn read_record(
     }
     Ok(Some(header.len() as u64 + length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Dir {
+            let name = format!("braid-ovsdb-log-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            Dir(path)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn record(text: &str) -> Vec<u8> {
+        let mut record = Log::new_record();
+        record.extend_from_slice(text.as_bytes());
+        record
+    }
+
+    fn all(path: &Path) -> Vec<String> {
+        let mut log = Log::open(path, Mode::Read).unwrap();
+        let (mut bytes, mut records) = (Vec::new(), Vec::new());
+        while log.read(&mut bytes).unwrap() {
+            records.push(String::from_utf8_lossy(&bytes).trim_end().to_owned());
+        }
+        records
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_not_there() {
+        let dir = Dir::new("write");
+        let path = dir.0.join("db");
+        let mut log = Log::open(&path, Mode::Create).unwrap();
+        log.append(&mut record("{\"a\":1}")).unwrap();
+        // Nothing can be written to a file that was opened to be read.
+        let good = std::mem::replace(&mut log.file, File::open(&path).unwrap());
+        let error = log.append(&mut record("{\"b\":2}")).unwrap_err();
+        assert_eq!(error.tag, "I/O error");
+        assert!(error.io.is_some() && !error.text().contains("os error"), "{error}");
+        log.file = good;
+        log.append(&mut record("{\"c\":3}")).unwrap();
+        log.sync().unwrap();
+        assert_eq!(all(&path), ["{\"a\":1}", "{\"c\":3}"]);
+    }
+
+    #[test]
+    fn after_a_failed_fsync_nothing_is_written_until_the_file_is_replaced() {
+        let dir = Dir::new("sync");
+        let path = dir.0.join("db");
+        let mut log = Log::open(&path, Mode::Create).unwrap();
+        log.append(&mut record("{\"a\":1}")).unwrap();
+        // A device that takes everything and cannot be synced.
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let good = std::mem::replace(&mut log.file, null);
+        assert_eq!(log.sync().unwrap_err().tag, "I/O error");
+        log.file = good;
+        assert!(log.append(&mut record("{\"b\":2}")).is_err());
+        assert!(log.sync().is_err());
+        log.replace([record("{\"c\":3}")]).unwrap();
+        log.append(&mut record("{\"d\":4}")).unwrap();
+        log.sync().unwrap();
+        assert_eq!(all(&path), ["{\"c\":3}", "{\"d\":4}"]);
+    }
+
+    #[test]
+    fn headers_are_strict() {
+        let hash = "0".repeat(SHA1_HEX);
+        let good = format!("OVSDB JSON 12 {hash}\n");
+        assert_eq!(parse_header(good.as_bytes()), Some(("JSON", 12, hash.as_str())));
+        for bad in [
+            good.trim_end().to_owned(),
+            good.replace("12", "0"),
+            good.replace("12", "-1"),
+            good.replace("12", "99999999999999999999999"),
+            good.replace("OVSDB", "OVSDC"),
+            good.replace('0', "g"),
+            good.replace("JSON 12", "JSON  12"),
+            format!("OVSDB JSON 12 {hash} \n"),
+        ] {
+            assert_eq!(parse_header(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_told_apart() {
+        let dir = Dir::new("kind");
+        let path = dir.0.join("db");
+        let hash = "0".repeat(SHA1_HEX);
+        for (text, says) in [
+            ("hello\n".to_owned(), "unexpected file format"),
+            (format!("OVSDB CLUSTER 12 {hash}\n"), "clustered"),
+            (format!("OVSDB OTHER 12 {hash}\n"), "cannot identify file type"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Log::open(&path, Mode::ReadWrite).unwrap_err();
+            assert!(error.text().contains(says), "{error}");
+        }
+        let error = Log::open(&dir.0.join("none"), Mode::ReadWrite).unwrap_err();
+        assert!(error.text().ends_with("open failed (No such file or directory)"), "{error}");
+    }
+}

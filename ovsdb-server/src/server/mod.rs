@@ -257,15 +257,6 @@ impl Server {
         }
     }
 
-    /// Takes what a session that is to be closed is to be sent before: answers, but not what its
-    /// monitors would tell it next.
-    pub fn fetch_last(&mut self, id: SessionId, out: &mut Vec<Chunk>) {
-        self.sync();
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.take(out);
-        }
-    }
-
     /// Bytes of answers that wait for a session's next [`Server::fetch`].
     pub fn queued(&self, id: SessionId) -> usize {
         self.sessions.get(&id).map_or(0, Session::queued)

@@ -129,3 +129,38 @@ pub(super) fn reply(id: &str, mut results: Vec<u8>) -> Vec<u8> {
     out.extend_from_slice(b"]}");
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(chunks: &[Chunk]) -> String {
+        chunks.iter().map(|chunk| String::from_utf8_lossy(chunk.bytes()).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_durable_answer_waits_for_the_disk_and_tells_if_it_failed() {
+        let mut session = Session::new(SessionOptions::default());
+        for (id, database) in [("1", "a"), ("2", "b")] {
+            session.queue.push_back(Item::Durable {
+                database: database.to_owned(),
+                id: id.to_owned(),
+                results: b"[{}".to_vec(),
+            });
+        }
+        session.queue.push_back(Item::Bytes(Chunk::Own(b"later".to_vec())));
+        let mut out = Vec::new();
+        session.take(&mut out);
+        assert!(out.is_empty());
+        session.synced("a", &Ok(()));
+        session.take(&mut out);
+        assert_eq!(text(&out), r#"{"error":null,"id":1,"result":[{}]}"#);
+        out.clear();
+        session.synced("b", &Err(Error::new("I/O error", "x: fsync failed")));
+        session.take(&mut out);
+        assert_eq!(
+            text(&out),
+            r#"{"error":null,"id":2,"result":[{},{"details":"x: fsync failed","error":"I/O error"}]}later"#
+        );
+    }
+}
