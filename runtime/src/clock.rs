@@ -16,14 +16,14 @@
 //! let waiter = clock.waiter(wake); // Called, from another thread, when the clock was moved.
 //! loop {
 //!     let now = waiter.now();
-//!     // ... do all that is due at `now` ...
+//!     // ... do all that is due at `now`; if that gives another thread work: waiter.busy() ...
 //!     waiter.done(); // A warp in steps goes on only when every waiter has come here.
 //!     sleep_at_most(clock.timeout(next_deadline()));
 //!     # break;
 //! }
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ use wire::Time;
 
 /// How long a step of a warp waits for a thread that does not report back.
 const STEP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Rounds within one step: a LACPDU that is answered and answered again takes a handful. Threads
+/// that never come to rest, as under traffic, do not hold the clock for ever.
+const ROUNDS: u32 = 50;
 
 /// A handle to the clock; clones are the same clock.
 #[derive(Clone)]
@@ -47,18 +51,29 @@ struct Shared {
     offset: AtomicU64,
     /// Counts the moves of the clock by hand.
     epoch: AtomicU64,
+    /// A warp is under way: who drives it wants to know when a waiter is done.
+    warping: AtomicBool,
     control: Mutex<Control>,
 }
 
 #[derive(Default)]
 struct Control {
     waiters: Vec<WaiterSlot>,
+    driver: Option<Arc<dyn Fn() + Send + Sync>>,
     warp: Option<Warp>,
 }
 
+/// What a waiter tells.
+struct Told {
+    /// The last epoch whose work is done.
+    done: AtomicU64,
+    /// Others may have got work since the last look.
+    busy: AtomicBool,
+}
+
 struct WaiterSlot {
-    /// The last epoch whose work is done; gone when the thread is.
-    done: Weak<AtomicU64>,
+    /// Gone when the thread is.
+    told: Weak<Told>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -67,6 +82,8 @@ struct Warp {
     step: Duration,
     /// Real time of the last step.
     since: Instant,
+    /// Rounds of this step so far.
+    rounds: u32,
 }
 
 /// How far a warp is.
@@ -101,6 +118,7 @@ impl Clock {
                 // Not zero: code that subtracts a time-out from `now` should see the difference.
                 offset: AtomicU64::new(1_000_000_000),
                 epoch: AtomicU64::new(0),
+                warping: AtomicBool::new(false),
                 control: Mutex::new(Control::default()),
             }),
         }
@@ -145,41 +163,61 @@ impl Clock {
         }
         let step = step.filter(|s| !s.is_zero()).unwrap_or(total);
         let first = step.min(total);
-        control.warp = Some(Warp { left: total - first, step, since: Instant::now() });
+        control.warp = Some(Warp { left: total - first, step, since: Instant::now(), rounds: 0 });
+        self.shared.warping.store(true, Ordering::Release);
         drop(control);
         self.advance(first);
         Ok(())
     }
 
-    /// Makes the next step of a warp if every waiter has done the work of the last one, or has
-    /// taken longer over it than half a second.
+    /// As a warp that moves nothing: [`Clock::poll_warp`] is done with it when every thread has
+    /// done what there was to do.
+    pub fn start_settling(&self) -> Result<(), WarpBusy> {
+        self.start_warp(Duration::ZERO, None)
+    }
+
+    /// Makes the next step of a warp if the last one has been worked off: every waiter has been
+    /// woken and was done, over and over until none of them gave another one work. A waiter that
+    /// takes longer than half a second is not waited for.
     pub fn poll_warp(&self) -> WarpProgress {
         let mut control = self.shared.control.lock();
         if control.warp.is_none() {
             return WarpProgress::Idle;
         }
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        control.waiters.retain(|w| w.done.strong_count() > 0);
-        let behind = control
-            .waiters
-            .iter()
-            .any(|w| w.done.upgrade().is_some_and(|d| d.load(Ordering::Acquire) < epoch));
+        control.waiters.retain(|w| w.told.strong_count() > 0);
+        let told: Vec<Arc<Told>> =
+            control.waiters.iter().filter_map(|w| w.told.upgrade()).collect();
+        let behind = told.iter().any(|t| t.done.load(Ordering::Acquire) < epoch);
         let Some(warp) = control.warp.as_mut() else {
             return WarpProgress::Idle;
         };
-        if behind && warp.since.elapsed() < STEP_PATIENCE {
-            return WarpProgress::Moving(Duration::from_millis(1));
+        // Only in case nobody wakes the driver.
+        let moving = WarpProgress::Moving(Duration::from_millis(10));
+        let patient = warp.since.elapsed() < STEP_PATIENCE;
+        if behind && patient {
+            return moving;
+        }
+        // Each flag is taken down: `any` would stop at the first.
+        let busy = told.iter().filter(|t| t.busy.swap(false, Ordering::AcqRel)).count() > 0;
+        if busy && patient && warp.rounds < ROUNDS {
+            warp.rounds += 1;
+            drop(control);
+            self.advance(Duration::ZERO);
+            return moving;
         }
         if warp.left.is_zero() {
             control.warp = None;
+            self.shared.warping.store(false, Ordering::Release);
             return WarpProgress::Done;
         }
         let by = warp.step.min(warp.left);
         warp.left -= by;
         warp.since = Instant::now();
+        warp.rounds = 0;
         drop(control);
         self.advance(by);
-        WarpProgress::Moving(Duration::from_millis(1))
+        moving
     }
 
     fn advance(&self, by: Duration) {
@@ -197,12 +235,20 @@ impl Clock {
         }
     }
 
+    /// Who calls [`Clock::poll_warp`]: woken when a waiter is done with a step.
+    pub fn set_driver(&self, wake: Arc<dyn Fn() + Send + Sync>) {
+        self.shared.control.lock().driver = Some(wake);
+    }
+
     /// Takes part in warps from now on; `wake` is called after each move and must be cheap.
     pub fn waiter(&self, wake: Arc<dyn Fn() + Send + Sync>) -> Waiter {
-        let done = Arc::new(AtomicU64::new(self.shared.epoch.load(Ordering::Acquire)));
+        let told = Arc::new(Told {
+            done: AtomicU64::new(self.shared.epoch.load(Ordering::Acquire)),
+            busy: AtomicBool::new(false),
+        });
         let mut control = self.shared.control.lock();
-        control.waiters.push(WaiterSlot { done: Arc::downgrade(&done), wake });
-        Waiter { clock: self.clone(), done, seen: std::cell::Cell::new(0) }
+        control.waiters.push(WaiterSlot { told: Arc::downgrade(&told), wake });
+        Waiter { clock: self.clone(), told, seen: AtomicU64::new(0) }
     }
 
     /// How long a thread may sleep until `deadline`: `None` = until it is woken, because there
@@ -217,21 +263,46 @@ impl Clock {
 /// A thread's place at the clock; see the module.
 pub struct Waiter {
     clock: Clock,
-    done: Arc<AtomicU64>,
-    seen: std::cell::Cell<u64>,
+    told: Arc<Told>,
+    /// The epoch of the last `now`. Of one thread, but a waiter may be held where others see it.
+    seen: AtomicU64,
 }
 
 impl Waiter {
     /// The time, to work by until [`Waiter::done`].
     pub fn now(&self) -> Time {
         // The epoch first: a move in between is then not taken for seen.
-        self.seen.set(self.clock.shared.epoch.load(Ordering::Acquire));
+        self.see();
         self.clock.now()
+    }
+
+    /// As [`Waiter::now`], for a loop that seldom needs the time.
+    pub fn see(&self) {
+        self.seen.store(self.clock.shared.epoch.load(Ordering::Acquire), Ordering::Relaxed);
+    }
+
+    /// This thread has done something that another one may have to go on with. To be said before
+    /// [`Waiter::done`].
+    pub fn busy(&self) {
+        // Read first: under load the line stays shared.
+        if !self.told.busy.load(Ordering::Relaxed) {
+            self.told.busy.store(true, Ordering::Release);
+        }
     }
 
     /// All that was due at the last [`Waiter::now`] is done.
     pub fn done(&self) {
-        self.done.fetch_max(self.seen.get(), Ordering::AcqRel);
+        let seen = self.seen.load(Ordering::Relaxed);
+        // Only this thread writes it.
+        if self.told.done.load(Ordering::Relaxed) < seen {
+            self.told.done.store(seen, Ordering::Release);
+            if self.clock.shared.warping.load(Ordering::Acquire) {
+                let driver = self.clock.shared.control.lock().driver.clone();
+                if let Some(wake) = driver {
+                    wake();
+                }
+            }
+        }
     }
 }
 
@@ -290,7 +361,7 @@ mod tests {
                 WarpProgress::Moving(_) => {
                     // Nothing moves while our work is not done.
                     let now = waiter.now();
-                    assert_eq!(c.poll_warp(), WarpProgress::Moving(MS));
+                    assert_eq!(c.poll_warp(), WarpProgress::Moving(10 * MS));
                     assert_eq!(c.now(), now);
                     seen.push(now.since(start).as_millis());
                     waiter.done();
@@ -302,6 +373,18 @@ mod tests {
         seen.dedup();
         assert_eq!(seen, [10, 20, 25]);
         assert_eq!(woken.load(Ordering::Relaxed), 3);
+        // What is done for others is followed up at the same time.
+        let before = c.now();
+        c.start_settling().unwrap();
+        waiter.now();
+        waiter.busy();
+        waiter.done();
+        assert_eq!(c.poll_warp(), WarpProgress::Moving(10 * MS));
+        assert_eq!(woken.load(Ordering::Relaxed), 5, "woken again");
+        waiter.now();
+        waiter.done();
+        assert_eq!(c.poll_warp(), WarpProgress::Done);
+        assert_eq!(c.now(), before);
         // A thread that is gone is not waited for.
         drop(waiter);
         c.start_warp(MS, None).unwrap();

@@ -359,6 +359,26 @@ fn more_clients_than_tokens() {
 }
 
 #[test]
+fn silent_clients_keep_nobody_out() {
+    let d = Daemon::start();
+    // Twice as many as there are places for, each with half a request.
+    let mut silent: Vec<Client> = (0..6).map(|_| d.connect()).collect();
+    for c in &mut silent {
+        c.0.write_all(b"{\"id\":7,").unwrap();
+    }
+    let mut client = d.connect();
+    client.send(&json!({ "id": 7, "method": "echo", "params": ["in"] }));
+    // The reactor looks again whenever anything happens.
+    let end = Instant::now() + Duration::from_secs(10);
+    client.0.set_nonblocking(true).unwrap();
+    while client.0.read(&mut [0; 1]).is_err() {
+        assert!(Instant::now() < end, "no answer while others are silent");
+        std::thread::sleep(Duration::from_millis(50));
+        d.waker.wake().unwrap();
+    }
+}
+
+#[test]
 fn bad_requests_close_their_connection_only() {
     let d = Daemon::start();
     let mut good = d.connect();

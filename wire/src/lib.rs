@@ -6,6 +6,7 @@ pub mod arp;
 pub mod bfd;
 pub mod ccm;
 pub mod checksum;
+pub mod compose;
 pub mod eth;
 pub mod extract;
 pub mod hash;

@@ -293,7 +293,7 @@ fn icmp(name: &'static str, k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Option
 }
 
 /// TCP flags, lowest bit first (RFC 9293 and RFC 3168; three more are reserved).
-const FLAG_NAMES: [&str; 12] =
+pub(super) const FLAG_NAMES: [&str; 12] =
     ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[200]", "[400]", "[800]"];
 
 fn flags_masked(flags: u16, mask: u16) -> String {

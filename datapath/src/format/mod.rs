@@ -6,6 +6,7 @@
 
 mod actions;
 mod fields;
+pub mod parse;
 #[cfg(test)]
 mod tests;
 

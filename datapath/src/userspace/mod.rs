@@ -50,6 +50,15 @@ const PORTS: u32 = 1 << 16;
 /// The clock of the daemon. Read once a round, from the packet thread.
 pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
+
+    /// The packet thread begins a round.
+    fn round_begins(&self) {}
+
+    /// A round has ended; `busy` if there was anything to do. After one that was not, the thread
+    /// sleeps until a packet or a command comes, or until [`Userspace::waker`] is called.
+    fn round_ends(&self, busy: bool) {
+        let _ = busy;
+    }
 }
 
 impl<F: Fn() -> Time + Send + Sync> Clock for F {
@@ -93,6 +102,12 @@ impl Userspace {
         let shared = Arc::new(Shared::new(upcall, clock, poller.waker()));
         let worker = Worker::new(shared.clone(), poller, seed);
         Ok((Userspace { shared }, worker))
+    }
+
+    /// What wakes the packet thread for one round, whether or not there is anything to do.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.poke()
     }
 
     fn send(&self, command: Command) -> Result<(), DatapathError> {

@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     waker: Waker,
     /// The packet thread is about to sleep or asleep: whoever has something for it must wake it.
     asleep: AtomicBool,
+    /// Somebody wants one more round before the thread sleeps.
+    poked: AtomicBool,
     pub(crate) stop: AtomicBool,
     /// The packet thread has ended; no command will ever be taken again.
     pub(crate) ended: AtomicBool,
@@ -125,6 +127,7 @@ impl Shared {
             commands: ArrayQueue::new(COMMANDS),
             waker,
             asleep: AtomicBool::new(false),
+            poked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             installed: SegQueue::new(),
@@ -146,12 +149,19 @@ impl Shared {
         }
     }
 
+    /// Makes the packet thread go round once more.
+    pub(crate) fn poke(&self) {
+        self.poked.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
     /// The packet thread says that it wants to sleep. False: there is something to do.
     pub(crate) fn before_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         std::sync::atomic::fence(Ordering::SeqCst);
         let idle = self.commands.is_empty()
             && self.removed.is_empty()
+            && !self.poked.swap(false, Ordering::SeqCst)
             && !self.stop.load(Ordering::SeqCst);
         if !idle {
             self.asleep.store(false, Ordering::SeqCst);

@@ -64,14 +64,19 @@ impl Worker {
         OWN.set(Some((Arc::as_ptr(&self.shared), VecDeque::new())));
         let mut idle = 0;
         while !self.shared.stop.load(Ordering::Relaxed) {
-            if self.round() {
+            self.shared.clock.round_begins();
+            let busy = self.round();
+            if busy {
                 idle = 0;
-                continue;
+            } else {
+                idle += 1;
+                if idle >= IDLE_ROUNDS {
+                    self.tell();
+                }
             }
-            idle += 1;
+            self.shared.clock.round_ends(busy);
             if idle >= IDLE_ROUNDS {
                 idle = 0;
-                self.tell();
                 if self.shared.before_sleep() {
                     self.sleep();
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::{Commands, Pending, Reply};
+use super::{Commands, Pending, Reply, Request};
 use crate::clock::{Clock, WarpProgress};
 use crate::coverage;
 
@@ -91,10 +91,12 @@ impl fmt::Display for Usage {
     }
 }
 
-/// `time/stop` and `time/warp`, and the warp that is under way.
+/// `time/stop` and `time/warp`, and the warp that is under way. Clones are the same.
+#[derive(Clone)]
 pub struct TimeWarp {
     clock: Clock,
-    waiting: Arc<Mutex<Option<Pending>>>,
+    /// Who is answered what when the clock has come to rest.
+    waiting: Arc<Mutex<Vec<(Pending, Reply)>>>,
 }
 
 impl TimeWarp {
@@ -121,11 +123,21 @@ impl TimeWarp {
                 Err(e) => Reply::Error(e.to_string()),
                 Ok(()) => {
                     let (pending, reply) = req.defer();
-                    *waiting.lock() = Some(pending);
+                    waiting.lock().push((pending, Reply::Text("warped".into())));
                     reply
                 }
             }
         });
+    }
+
+    /// Answers with `answer` as soon as every thread has worked off what the command gave it to
+    /// do, so that the next command finds the result.
+    pub fn when_settled(&self, req: &Request<'_>, answer: Reply) -> Reply {
+        // A warp that is under way ends with everything settled, too.
+        let _ = self.clock.start_settling();
+        let (pending, reply) = req.defer();
+        self.waiting.lock().push((pending, answer));
+        reply
     }
 
     /// Makes the next step of a warp and answers when it is over. To be called at the end of each
@@ -136,8 +148,8 @@ impl TimeWarp {
             WarpProgress::Idle => None,
             WarpProgress::Moving(wait) => Some(wait),
             WarpProgress::Done => {
-                if let Some(p) = self.waiting.lock().take() {
-                    p.complete(Reply::Text("warped".into()));
+                for (pending, answer) in self.waiting.lock().drain(..) {
+                    pending.complete(answer);
                 }
                 None
             }

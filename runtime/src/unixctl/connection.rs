@@ -1,6 +1,7 @@
 //! One client: bytes to requests, replies to bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Instant;
 
 use mio::net::UnixStream;
 use ovsdb::framer::{Framer, Limits};
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     pub(super) active: Option<Box<RawValue>>,
     /// The socket may have more to read. Edge-triggered: only a read that blocks says otherwise.
     pub(super) readable: bool,
+    /// When its last request came, or it itself.
+    pub(super) heard: Instant,
     framer: Framer,
     out: Vec<u8>,
     /// Octets of `out` that are sent.
@@ -64,6 +67,7 @@ impl Connection {
             stream,
             active: None,
             readable: true,
+            heard: Instant::now(),
             framer: Framer::new(Limits { max_bytes: MAX_REQUEST, max_depth: 100 }),
             out: Vec::new(),
             sent: 0,

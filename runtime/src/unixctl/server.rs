@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mio::net::UnixListener;
 use mio::{Interest, Registry, Token};
@@ -22,6 +23,8 @@ use crate::coverage::Counter;
 use crate::log::RateLimit;
 use crate::modules::{JSONRPC, UNIXCTL as LOG};
 
+/// How long a client may be silent when others wait for its place.
+const PATIENCE: Duration = Duration::from_secs(1);
 static RL: RateLimit = RateLimit::new(5, 5);
 
 static RECEIVED: Counter = Counter::new("unixctl_received");
@@ -132,9 +135,7 @@ impl<C> Server<C> {
     }
 
     fn accept(&mut self, ctx: &mut C, registry: &Registry) {
-        while let Some(token) =
-            (self.tokens.start + 1..self.tokens.end).find(|t| !self.connections.contains_key(t))
-        {
+        while let Some(token) = self.place() {
             match self.listener.accept() {
                 Ok((mut stream, _)) => {
                     let both = Interest::READABLE | Interest::WRITABLE;
@@ -160,6 +161,21 @@ impl<C> Server<C> {
                 }
             }
         }
+    }
+
+    /// A place for one more connection. Clients that stay and ask for nothing must not keep others
+    /// out: when all places are taken, the one that has been silent longest loses its own.
+    fn place(&mut self) -> Option<usize> {
+        let mut tokens = self.tokens.start + 1..self.tokens.end;
+        if let Some(free) = tokens.find(|t| !self.connections.contains_key(t)) {
+            return Some(free);
+        }
+        let idle = |c: &Connection| c.active.is_none() && c.heard.elapsed() > PATIENCE;
+        let silent = self.connections.iter().filter(|(_, c)| idle(c));
+        let (&oldest, _) = silent.min_by_key(|(_, c)| (c.heard, c.id))?;
+        // Closing the descriptor takes it out of the poll as well.
+        self.connections.remove(&oldest);
+        Some(oldest)
     }
 
     fn serve(&mut self, ctx: &mut C, registry: &Registry, token: usize) {
@@ -214,8 +230,10 @@ fn serve<C>(
             return Ok(());
         };
         RECEIVED.add(1);
-        crate::dbg!(LOG, "received request {method}{params:?}, id={id}");
+        let shown = serde_json::to_string(&params).unwrap_or_default();
+        crate::dbg!(LOG, "received request {method}{shown}, id={id}");
         c.active = Some(id);
+        c.heard = Instant::now();
         let args: Option<Vec<String>> = params
             .into_iter()
             .map(|p| match p {

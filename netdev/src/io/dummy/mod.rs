@@ -74,6 +74,12 @@ impl Shared {
 #[derive(Clone)]
 pub struct DummyPort(Arc<Shared>);
 
+impl std::fmt::Debug for DummyPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DummyPort")
+    }
+}
+
 /// Makes a device in memory: up, with carrier.
 ///
 /// # Errors
