@@ -17,10 +17,12 @@
 pub mod action;
 pub mod action_check;
 pub mod codec;
+pub mod compose;
 pub mod error;
 pub mod field;
 pub mod msg;
 pub mod ofport;
+pub mod text;
 pub mod version;
 
 pub use action::Action;

@@ -34,8 +34,9 @@ impl OfPort {
         (OfPort::ALL, "ALL"),
         (OfPort::CONTROLLER, "CONTROLLER"),
         (OfPort::LOCAL, "LOCAL"),
-        (OfPort::NONE, "NONE"),
+        // The first of a number's names is the one that is shown.
         (OfPort::ANY, "ANY"),
+        (OfPort::NONE, "NONE"),
     ];
 
     /// From the 32 bits of 1.1 and later.

@@ -20,6 +20,8 @@ mod tests;
 
 pub use kind::Kind;
 
+pub(crate) use action_encode::segments;
+
 use buf::{Reader, Writer};
 
 use crate::error::OfError;

@@ -267,6 +267,7 @@ pub enum FlowUpdateEvent {
 }
 
 /// A change that a monitor tells of.
+#[expect(clippy::large_enum_variant, reason = "short-lived, and nearly always full")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlowUpdate {
     Full {

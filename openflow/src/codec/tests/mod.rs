@@ -308,7 +308,7 @@ fn error_messages() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A match reads back as it was written, wherever it can be written.
     #[test]
