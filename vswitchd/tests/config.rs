@@ -288,6 +288,7 @@ fn kinds_of_devices() {
         port.ifaces[0].kind.clone()
     };
     let off = DummyPolicy::Off;
+    let dummy = |class: &str| DeviceKind::Dummy { class: class.to_owned() };
     assert_eq!(kind("p", "", &[], off), DeviceKind::System);
     assert_eq!(kind("p", "system", &[], off), DeviceKind::System);
     assert_eq!(kind("p", "internal", &[], off), DeviceKind::Internal);
@@ -295,10 +296,10 @@ fn kinds_of_devices() {
     let patch = DeviceKind::Patch { peer: "q".to_owned() };
     assert_eq!(kind("p", "patch", &[("peer", "q")], off), patch);
     assert_eq!(kind("p", "dummy", &[], off), DeviceKind::Unknown("dummy".to_owned()));
-    assert_eq!(kind("p", "dummy", &[], DummyPolicy::On), DeviceKind::Dummy);
+    assert_eq!(kind("p", "dummy", &[], DummyPolicy::On), dummy("dummy"));
     assert_eq!(kind("p", "", &[], DummyPolicy::On), DeviceKind::System);
-    assert_eq!(kind("p", "", &[], DummyPolicy::OverrideSystem), DeviceKind::Dummy);
-    assert_eq!(kind("p", "internal", &[], DummyPolicy::Override), DeviceKind::Dummy);
+    assert_eq!(kind("p", "", &[], DummyPolicy::OverrideSystem), dummy("system"));
+    assert_eq!(kind("p", "internal", &[], DummyPolicy::Override), dummy("dummy-internal"));
     assert_eq!(kind("p", "vxlan", &[], off), DeviceKind::Unknown("vxlan".to_owned()));
 }
 
@@ -447,4 +448,30 @@ fn the_tables_of_options_are_sound() {
             }
         }
     }
+}
+
+#[test]
+fn a_value_cannot_end_the_line_of_its_warning() {
+    let value = format!("a\n2026|00001|bond|ERR|\u{1b}[2J{}", "x".repeat(9999));
+    let (_, warnings) = one(bond_row(&[("bond-hash-basis", &value)]), &["a", "b"]);
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    assert!(!warning.contains(char::is_control), "{warning}");
+    assert!(warning.contains("=a\\n2026|00001|bond|ERR|\\u{1b}[2Jxxx"), "{warning}");
+    assert!(warning.len() < 500, "{warning}");
+}
+
+#[test]
+fn what_is_not_supported_is_said() {
+    let mut rows = Rows::new();
+    rows.bridge().stp_enable = true;
+    rows.bridge().mirrors = vec![Uuid::from_u128(77)];
+    let warnings: Vec<String> = rows.wanted().warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings[1].contains("br0: stp_enable=true: the spanning tree"), "{warnings:?}");
+    assert!(warnings[0].contains("br0: mirrors=00000000-"), "{warnings:?}");
+
+    rows.bridge().datapath_type = "magic".to_owned();
+    let wanted = rows.wanted();
+    assert!(wanted.bridges.is_empty());
+    let warning = wanted.warnings[0].to_string();
+    assert!(warning.contains("datapath_type=magic") && warning.contains("netdev"), "{warning}");
 }

@@ -109,11 +109,30 @@ fn bucket(text: &str) -> Option<u8> {
     Some(n as u8)
 }
 
+/// A number as Open vSwitch scans it: white space, a sign, digits; what follows is not looked at,
+/// and only the low 32 bits count.
+fn scan_u32(text: &str) -> Option<u32> {
+    let text = text.trim_start();
+    let (minus, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let digit = |b: u8| u32::from(b - b'0');
+    let n = digits
+        .bytes()
+        .take_while(u8::is_ascii_digit)
+        .fold(0u32, |n, b| n.wrapping_mul(10).wrapping_add(digit(b)));
+    Some(if minus { n.wrapping_neg() } else { n })
+}
+
 /// `bond/hash MAC [VLAN] [BASIS]`: the bucket of a source in balance-slb.
 pub fn hash(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let number = |at: usize, bad: &str| match call.arg(at) {
         None => Ok(0),
-        Some(text) => text.parse::<u32>().map_err(|_| bad.to_owned()),
+        Some(text) => scan_u32(text).ok_or_else(|| bad.to_owned()),
     };
     let vlan = number(1, "invalid vlan")?;
     let basis = number(2, "invalid basis")?;
@@ -144,6 +163,27 @@ pub fn lacp_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::scan_u32;
+
+    /// Seen with Open vSwitch 3.1.
+    #[test]
+    fn numbers_as_they_are_scanned() {
+        for (text, number) in [
+            ("5", Some(5)),
+            (" 5", Some(5)),
+            ("+5", Some(5)),
+            ("-1", Some(u32::MAX)),
+            ("0x10", Some(0)),
+            ("99999999999", Some(99_999_999_999_u64 as u32)),
+            ("5x", Some(5)),
+            ("", None),
+            ("x", None),
+            ("+-5", None),
+        ] {
+            assert_eq!(scan_u32(text), number, "{text:?}");
+        }
+    }
+
     #[test]
     fn buckets() {
         for (text, bucket) in [

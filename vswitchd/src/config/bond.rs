@@ -89,7 +89,8 @@ pub(super) fn want(
     }
     let mut delay = |name: &str, ms: i64| {
         if !(0..=options::MAX_MS).contains(&ms) {
-            column(name, ms.to_string(), "accepted is 0 or more milliseconds; using the nearest");
+            let (max, used) = (options::MAX_MS, ms.clamp(0, options::MAX_MS));
+            column(name, ms.to_string(), &format!("accepted are 0 to {max} ms; using {used}"));
         }
         millis(ms.clamp(0, options::MAX_MS))
     };

@@ -8,18 +8,20 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Tables};
 use wire::EthAddr;
 
-use super::iface::DummyPolicy;
+use super::iface::{DummyPolicy, Kinds};
 use super::port::{self, WantPort};
 use super::warning::{Section, Unusable, Warning};
-use super::{Used, options};
+use super::{Used, options, unsupported};
 
 /// A bridge as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantBridge {
     pub uuid: Uuid,
     pub name: String,
-    /// `system` or `netdev`; both are the datapath in this process.
+    /// `system`, `netdev` or `dummy`; all are the datapath in this process.
     pub datapath_type: String,
+    /// Its devices are dummies, and datapath port numbers come from their names.
+    pub dummy_datapath: bool,
     /// `other_config:hwaddr`.
     pub hwaddr: Option<EthAddr>,
     /// `other_config:datapath-id`.
@@ -35,6 +37,15 @@ pub struct WantBridge {
     pub ports: Vec<WantPort>,
 }
 
+/// Whether there is such a datapath.
+pub(super) fn has_datapath(datapath_type: &str, dummy: DummyPolicy) -> bool {
+    match datapath_type {
+        "" | "system" | "netdev" => true,
+        "dummy" => dummy != DummyPolicy::Off,
+        _ => false,
+    }
+}
+
 pub(super) fn want(
     tables: &Tables,
     uuid: Uuid,
@@ -43,6 +54,7 @@ pub(super) fn want(
     used: &mut Used,
     warnings: &mut Vec<Warning>,
 ) -> WantBridge {
+    unsupported::bridge(row, warnings);
     let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
     s.unknown(options::BRIDGE);
     let hwaddr = match s.mac(&options::HWADDR) {
@@ -76,6 +88,12 @@ pub(super) fn want(
     let flood_vlans =
         port::vlan_set("bridge", &row.name, "flood_vlans", &row.flood_vlans, warnings);
 
+    let datapath_type = match row.datapath_type.as_str() {
+        "" => "system",
+        other => other,
+    };
+    let dummy_datapath = dummy.is_dummy_datapath(datapath_type);
+    let kinds = Kinds { policy: dummy, dummy_datapath };
     let mut ports: Vec<WantPort> = Vec::new();
     for (uuid, port) in row.ports.iter().filter_map(|u| Some((u, tables.ports.get(u)?))) {
         if ports.iter().any(|p| p.name == port.name) {
@@ -90,16 +108,14 @@ pub(super) fn want(
             continue;
         }
         let slb_ok = flood_vlans.is_empty();
-        ports.push(port::want(tables, &row.name, *uuid, port, slb_ok, dummy, used, warnings));
+        ports.push(port::want(tables, &row.name, *uuid, port, slb_ok, kinds, used, warnings));
     }
     ports.sort_by(|a, b| (a.name != row.name, &a.name).cmp(&(b.name != row.name, &b.name)));
     WantBridge {
         uuid,
         name: row.name.clone(),
-        datapath_type: match row.datapath_type.as_str() {
-            "" => "system".to_owned(),
-            other => other.to_owned(),
-        },
+        datapath_type: datapath_type.to_owned(),
+        dummy_datapath,
         hwaddr,
         datapath_id,
         default_mac: default_mac(uuid),

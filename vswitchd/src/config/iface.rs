@@ -7,9 +7,9 @@ use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 
 use super::monitor::{self, WantBfd};
-use super::options;
 use super::port::mac_column;
 use super::warning::{Section, Warning};
+use super::{options, unsupported};
 
 /// What kind of device an interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,9 @@ pub enum DeviceKind {
     Tap,
     /// The other end is the interface of this name; empty = none given.
     Patch { peer: String },
-    /// No hardware at all; for tests (`--enable-dummy`).
-    Dummy,
+    /// No hardware at all; for tests (`--enable-dummy`). `class` is the type that it is shown as:
+    /// `dummy`, `dummy-pmd`, `dummy-internal`, or the type that it stands in for.
+    Dummy { class: String },
     /// A type that this switch does not have.
     Unknown(String),
 }
@@ -35,7 +36,7 @@ impl DeviceKind {
             DeviceKind::System => "system",
             DeviceKind::Internal | DeviceKind::Tap => "tap",
             DeviceKind::Patch { .. } => "patch",
-            DeviceKind::Dummy => "dummy",
+            DeviceKind::Dummy { class } => class,
             DeviceKind::Unknown(t) => t,
         }
     }
@@ -53,6 +54,37 @@ pub enum DummyPolicy {
     Override,
     /// System devices are dummies too.
     OverrideSystem,
+}
+
+impl DummyPolicy {
+    /// Whether bridges of this `datapath_type` are made of dummies.
+    pub fn is_dummy_datapath(self, datapath_type: &str) -> bool {
+        match self {
+            DummyPolicy::Off => false,
+            DummyPolicy::On => datapath_type == "dummy",
+            DummyPolicy::OverrideSystem => matches!(datapath_type, "dummy" | "system"),
+            DummyPolicy::Override => true,
+        }
+    }
+}
+
+/// What a bridge's interfaces are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kinds {
+    pub policy: DummyPolicy,
+    /// The bridge is on a datapath of dummies.
+    pub dummy_datapath: bool,
+}
+
+impl Kinds {
+    fn dummy(class: &str) -> DeviceKind {
+        DeviceKind::Dummy { class: class.to_owned() }
+    }
+
+    /// A device that the switch makes.
+    pub(super) fn internal(self) -> DeviceKind {
+        if self.dummy_datapath { Kinds::dummy("dummy-internal") } else { DeviceKind::Internal }
+    }
 }
 
 /// An interface as wanted.
@@ -83,11 +115,11 @@ pub struct WantIface {
 
 impl WantIface {
     /// An internal device without a row of its own.
-    pub(super) fn internal(uuid: Uuid, name: &str) -> WantIface {
+    pub(super) fn internal(uuid: Uuid, name: &str, kinds: Kinds) -> WantIface {
         WantIface {
             uuid,
             name: name.to_owned(),
-            kind: DeviceKind::Internal,
+            kind: kinds.internal(),
             local: false,
             mac: None,
             mtu: None,
@@ -111,9 +143,10 @@ pub(super) fn want(
     bridge: &str,
     uuid: Uuid,
     row: &Interface,
-    dummy: DummyPolicy,
+    kinds: Kinds,
     warnings: &mut Vec<Warning>,
 ) -> WantIface {
+    unsupported::interface(row, warnings);
     let local = row.name == bridge;
     let mac = mac_column("interface", &row.name, row.mac.as_deref(), warnings);
     let mac = mac.filter(|mac| {
@@ -149,7 +182,7 @@ pub(super) fn want(
     WantIface {
         uuid,
         name: row.name.clone(),
-        kind: kind(row, local, dummy),
+        kind: kind(row, local, kinds),
         local,
         mac,
         mtu,
@@ -180,22 +213,19 @@ fn ofport(p: i64) -> Option<u32> {
     (1..OFPP_MAX).contains(&p).then_some(p as u32)
 }
 
-fn kind(row: &Interface, local: bool, dummy: DummyPolicy) -> DeviceKind {
-    let internal = match dummy {
-        DummyPolicy::Override => DeviceKind::Dummy,
-        DummyPolicy::Off | DummyPolicy::On | DummyPolicy::OverrideSystem => DeviceKind::Internal,
-    };
-    let system = match dummy {
-        DummyPolicy::Override | DummyPolicy::OverrideSystem => DeviceKind::Dummy,
-        DummyPolicy::Off | DummyPolicy::On => DeviceKind::System,
-    };
+fn kind(row: &Interface, local: bool, kinds: Kinds) -> DeviceKind {
+    let (all, dummies) = (kinds.policy == DummyPolicy::Override, kinds.policy != DummyPolicy::Off);
     match row.r#type.as_str() {
-        _ if local => internal,
-        "" | "system" => system,
-        "internal" => internal,
+        _ if local => kinds.internal(),
+        "" | "system" if all || kinds.policy == DummyPolicy::OverrideSystem => {
+            Kinds::dummy("system")
+        }
+        "" | "system" => DeviceKind::System,
+        "internal" => kinds.internal(),
+        "tap" if all => Kinds::dummy("tap"),
         "tap" => DeviceKind::Tap,
         "patch" => DeviceKind::Patch { peer: row.options.get("peer").cloned().unwrap_or_default() },
-        "dummy" | "dummy-internal" if dummy != DummyPolicy::Off => DeviceKind::Dummy,
+        class @ ("dummy" | "dummy-internal" | "dummy-pmd") if dummies => Kinds::dummy(class),
         other => DeviceKind::Unknown(other.to_owned()),
     }
 }

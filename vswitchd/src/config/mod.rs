@@ -10,6 +10,7 @@
 //! | `warning` | reading a column by that table; what is said of a bad value |
 //! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
 //! | `monitor` | BFD and CFM of an interface |
+//! | `unsupported` | what this switch does not do |
 //! | `mac` | which address a bridge takes |
 
 pub mod bond;
@@ -19,6 +20,7 @@ pub mod mac;
 pub mod monitor;
 pub mod options;
 pub mod port;
+mod unsupported;
 pub mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,20 +83,24 @@ pub fn desired(tables: &Tables, dummy: DummyPolicy) -> Desired {
     let mut bridges: BTreeMap<&str, WantBridge> = BTreeMap::new();
     let mut used = Used::default();
     for (uuid, row) in root.bridges.iter().filter_map(|u| Some((u, tables.bridges.get(u)?))) {
-        let mut refuse = |advice: &str| {
+        let mut refuse = |column: &str, value: &str, advice: &str| {
             warnings.push(Warning {
                 table: "bridge",
                 row: row.name.clone(),
-                column: "name".to_owned(),
+                column: column.to_owned(),
                 key: None,
-                value: row.name.clone(),
+                value: value.to_owned(),
                 advice: advice.to_owned(),
             });
         };
+        let datapath_type = row.datapath_type.as_str();
         if row.name.contains(['/', '\\']) {
-            refuse("ignoring the bridge: a slash is not accepted in its name");
+            refuse("name", &row.name, "ignoring the bridge: a slash is not accepted in its name");
         } else if bridges.contains_key(row.name.as_str()) {
-            refuse("specified twice; the first is used");
+            refuse("name", &row.name, "specified twice; the first is used");
+        } else if !bridge::has_datapath(datapath_type, dummy) {
+            let advice = "ignoring the bridge: accepted are system and netdev";
+            refuse("datapath_type", datapath_type, advice);
         } else {
             let bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
             bridges.insert(&row.name, bridge);

@@ -9,9 +9,9 @@ use ovsdb_client::rows::{Port, Tables};
 use wire::EthAddr;
 
 use super::bond::{self, WantBond, WantLacp};
-use super::iface::{self, DummyPolicy, WantIface};
+use super::iface::{self, Kinds, WantIface};
 use super::warning::{Section, Warning};
-use super::{Used, options};
+use super::{Used, options, unsupported};
 
 /// A port as wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +47,11 @@ pub(super) fn want(
     uuid: Uuid,
     row: &Port,
     slb_ok: bool,
-    dummy: DummyPolicy,
+    kinds: Kinds,
     used: &mut Used,
     warnings: &mut Vec<Warning>,
 ) -> WantPort {
+    unsupported::port(row, warnings);
     let (vlan_mode, vlan, trunks) = vlans(row, warnings);
     let cvlans = vlan_set("port", &row.name, "cvlans", &row.cvlans, warnings);
     let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
@@ -76,7 +77,7 @@ pub(super) fn want(
             });
             continue;
         }
-        ifaces.push(iface::want(bridge, *uuid, iface, dummy, warnings));
+        ifaces.push(iface::want(bridge, *uuid, iface, kinds, warnings));
     }
     ifaces.sort_by(|a, b| a.name.cmp(&b.name));
     let is_bond = ifaces.len() > 1;
@@ -94,7 +95,7 @@ pub(super) fn want(
         mac,
         fake_bridge: row.fake_bridge,
         fake_iface: (row.bond_fake_iface && is_bond)
-            .then(|| WantIface::internal(uuid, &row.name))
+            .then(|| WantIface::internal(uuid, &row.name, kinds))
             .filter(|f| ifaces.iter().all(|i| i.name != f.name)),
         bond,
         lacp,

@@ -1,7 +1,7 @@
 //! What is wrong with a row, said so that it can be mended.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use wire::EthAddr;
 
@@ -24,11 +24,27 @@ pub struct Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Warning { table, row, column, key, value, advice } = self;
-        write!(f, "{table} {row}: {column}")?;
+        write!(f, "{table} {}: {column}", OneLine(row))?;
         if let Some(key) = key {
-            write!(f, ":{key}")?;
+            write!(f, ":{}", OneLine(key))?;
         }
-        write!(f, "={value}: {advice}")
+        write!(f, "={}: {advice}", OneLine(value))
+    }
+}
+
+/// Text from outside as part of a log line: what would end the line or steer a terminal is
+/// escaped, and no more is shown than a person reads.
+struct OneLine<'a>(&'a str);
+
+/// Characters of a value that a warning shows.
+const SHOWN: usize = 200;
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars().take(SHOWN) {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        if self.0.chars().nth(SHOWN).is_some() { f.write_str("...") } else { Ok(()) }
     }
 }
 
