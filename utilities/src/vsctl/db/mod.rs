@@ -4,12 +4,14 @@
 //! `ovsdb-client` knows the tables of a switch as Rust types; the database commands work with
 //! every table of whatever schema the server has, so they have a replica of their own.
 
+mod encode;
 pub mod link;
 pub mod replica;
 pub mod target;
 pub mod tls;
 pub mod txn;
 
+pub use encode::{Outcome, Request};
 pub use link::{Link, LinkError};
 pub use replica::{Rows, Wants};
-pub use txn::{Outcome, RowId, Txn};
+pub use txn::{RowId, Txn};
