@@ -395,11 +395,13 @@ impl Service {
             }
             let Some(&slot) = self.sessions.get(&session) else { continue };
             let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
-            conn.fetch = true;
             if let Some(why) = self.engine.must_close(session) {
+                // As upstream: such a client finds out for itself what became of its requests.
+                conn.fetch = false;
                 done.push((slot, Ended::Ours(why.to_owned())));
                 continue;
             }
+            conn.fetch = true;
             self.list(slot);
         }
         let mut chunks = Vec::new();
@@ -410,10 +412,7 @@ impl Service {
                 continue;
             }
             conn.fetch = false;
-            match self.engine.must_close(conn.session) {
-                None => self.engine.fetch(conn.session, &mut chunks),
-                Some(_) => self.engine.fetch_last(conn.session, &mut chunks),
-            }
+            self.engine.fetch(conn.session, &mut chunks);
             for chunk in &chunks {
                 runtime::dbg!(JSONRPC, "{}: send {}", conn.name, Shown(chunk.bytes()));
             }

@@ -105,7 +105,8 @@ impl Stream {
 }
 
 fn bad_tls(error: rustls::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
+    let text = super::tls::explain(&error);
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 impl Tls {

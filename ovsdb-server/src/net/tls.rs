@@ -152,6 +152,15 @@ impl TlsContext {
     }
 }
 
+/// The library's words, with what to do where they do not say it.
+pub(super) fn explain(error: &rustls::Error) -> String {
+    let text = error.to_string();
+    match text.contains("UnsupportedCertVersion") {
+        true => format!("{text}: the certificate is not of X.509 version 3, only that is accepted"),
+        false => text,
+    }
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = || -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {
         CertificateDer::pem_file_iter(path)?.collect()
@@ -187,7 +196,11 @@ fn make(files: &TlsFiles) -> Result<Made, TlsError> {
         true => None,
         false => Some(Arc::new(roots(ca_file)?)),
     };
-    let own = |error: rustls::Error| file_error(certificate, error);
+    let own = |error: rustls::Error| file_error(certificate, explain(&error));
+    for der in &chain {
+        // Peers would refuse it with fewer words.
+        ParsedCertificate::try_from(der).map_err(own)?;
+    }
 
     let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
@@ -219,9 +232,7 @@ fn make(files: &TlsFiles) -> Result<Made, TlsError> {
 fn roots(ca_file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for der in certificates(ca_file)? {
-        roots.add(der).map_err(|error| {
-            file_error(ca_file, format!("{error} (only X.509 version 3 is accepted)"))
-        })?;
+        roots.add(der).map_err(|error| file_error(ca_file, explain(&error)))?;
     }
     Ok(roots)
 }

@@ -1,0 +1,242 @@
+//! Clients in Python that nobody here wrote: Open vSwitch's package `ovs` and OpenStack's
+//! `ovsdbapp`, installed from PyPI once into the directory of test files. What ours answers is
+//! compared with what the installed `ovsdb-server` does.
+
+mod program;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use program::{Program, installed, open_vswitch};
+use serde_json::json;
+
+/// A Python with the packages, or `None` with a loud reason.
+fn python() -> Option<PathBuf> {
+    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let python = home.join("bin/python");
+    let works = |python: &PathBuf| {
+        let mut command = Command::new(python);
+        command.args(["-c", "import ovs.db.idl, ovsdbapp.schema.open_vswitch.impl_idl"]);
+        command.output().is_ok_and(|out| out.status.success())
+    };
+    if works(&python) {
+        return Some(python);
+    }
+    let run = |program: &str, args: &[&str]| {
+        let out = Command::new("timeout").arg("240").arg(program).args(args).output().ok()?;
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        if !out.status.success() {
+            eprintln!("SKIPPED: {program} {args:?}: {text}");
+            return None;
+        }
+        Some(())
+    };
+    run("python3", &["-m", "venv", home.to_str()?])?;
+    run(python.to_str()?, &["-m", "pip", "install", "--quiet", "ovs", "ovsdbapp"])?;
+    if works(&python) {
+        return Some(python);
+    }
+    eprintln!("SKIPPED: the packages are installed but cannot be imported");
+    None
+}
+
+const OVSDBAPP: &str = r#"
+import sys, time
+from ovsdbapp.backend.ovs_idl import connection, idlutils
+from ovsdbapp.backend.ovs_idl import event as row_event
+from ovsdbapp.schema.open_vswitch import impl_idl
+from ovsdbapp import event as ovsdb_event
+
+remote = sys.argv[1]
+
+class Seen(row_event.RowEvent):
+    def __init__(self):
+        super().__init__((self.ROW_CREATE, self.ROW_UPDATE, self.ROW_DELETE), 'Bridge', None)
+        self.what = []
+    def run(self, event, row, old):
+        self.what.append('%s %s' % (event, row.name))
+
+class Notifying(connection.OvsdbIdl):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.notify_handler = ovsdb_event.RowEventHandler()
+    def notify(self, event, row, updates=None):
+        self.notify_handler.notify(event, row, updates)
+
+idl = Notifying.from_server(remote, 'Open_vSwitch')
+seen = Seen()
+idl.notify_handler.watch_event(seen)
+conn = connection.Connection(idl=idl, timeout=20)
+api = impl_idl.OvsdbIdl(conn)
+
+def result(command):
+    return command.execute(check_error=True)
+
+result(api.add_br('br0'))
+result(api.add_br('br0', may_exist=True))
+with api.transaction(check_error=True) as txn:
+    txn.add(api.add_port('br0', 'p1'))
+    txn.add(api.add_port('br0', 'p2'))
+    txn.add(api.db_set('Interface', 'p1', ('external_ids', {'a': 'b', 'c': 'd'})))
+result(api.add_bond('br0', 'bond0', ['e1', 'e2'], bond_mode='balance-slb', lacp='active'))
+print('ports', sorted(result(api.list_ports('br0'))))
+print('bridges', result(api.list_br()))
+print('ids', result(api.db_get('Interface', 'p1', 'external_ids')))
+result(api.db_set('Port', 'p2', ('tag', 7)))
+result(api.db_set('Bridge', 'br0', ('other_config', {'mac-aging-time': '30'})))
+print('found', [r['name'] for r in result(api.db_find('Port', ('tag', '=', 7), columns=['name']))])
+print('bond', result(api.db_get('Port', 'bond0', 'bond_mode')), result(api.db_get('Port', 'bond0', 'lacp')))
+print('port to br', result(api.port_to_br('p1')), result(api.iface_to_br('e1')))
+result(api.db_clear('Port', 'p2', 'tag'))
+print('cleared', result(api.db_get('Port', 'p2', 'tag')))
+result(api.del_port('p1', 'br0'))
+try:
+    result(api.del_port('p1', 'br0', if_exists=False))
+except Exception as error:
+    print('no such port', type(error).__name__)
+try:
+    result(api.db_set('Port', 'p2', ('tag', 9999)))
+except Exception as error:
+    print('refused', 'constraint violation' in str(error))
+print('interfaces', sorted(r['name'] for r in result(api.db_list('Interface', columns=['name']))))
+result(api.set_controller('br0', ['tcp:127.0.0.1:6653']))
+print('controller', result(api.get_controller('br0')))
+result(api.del_br('br0'))
+print('bridges', result(api.list_br()))
+deadline = time.time() + 15
+while time.time() < deadline and not any(w.startswith('delete') for w in seen.what):
+    time.sleep(0.05)
+print('events', seen.what[0], seen.what[-1])
+"#;
+
+const IDL: &str = r#"
+import sys, uuid
+import ovs.db.idl, ovs.poller, ovs.db.data
+
+remote, schema = sys.argv[1], sys.argv[2]
+
+def open_idl():
+    helper = ovs.db.idl.SchemaHelper(schema)
+    helper.register_all()
+    idl = ovs.db.idl.Idl(remote, helper)
+    wait(idl, lambda: idl.has_ever_connected())
+    return idl
+
+def wait(idl, holds):
+    for _ in range(2000):
+        idl.run()
+        if holds():
+            return
+        poller = ovs.poller.Poller()
+        idl.wait(poller)
+        poller.timer_wait(20)
+        poller.block()
+    raise SystemExit('waited in vain')
+
+def commit(idl, work):
+    txn = ovs.db.idl.Transaction(idl)
+    work(txn)
+    status = txn.commit_block()
+    return ovs.db.idl.Transaction.status_to_string(status), txn
+
+one, two = open_idl(), open_idl()
+def begin(txn):
+    root = txn.insert(one.tables['Open_vSwitch'])
+    bridge = txn.insert(one.tables['Bridge'])
+    bridge.name = 'br0'
+    bridge.other_config = {'x': 'y'}
+    root.addvalue('bridges', bridge)
+print('insert', commit(one, begin)[0])
+bridges = lambda idl: sorted(r.name for r in idl.tables['Bridge'].rows.values())
+wait(two, lambda: bridges(two) == ['br0'])
+row = list(two.tables['Bridge'].rows.values())[0]
+print('seen', row.name, row.other_config)
+def change(txn):
+    row.setkey('other_config', 'k', 'v')
+    row.delkey('other_config', 'x')
+print('change', commit(two, change)[0])
+mine = list(one.tables['Bridge'].rows.values())[0]
+wait(one, lambda: mine.other_config == {'k': 'v'})
+print('seen', mine.other_config)
+
+# Two transactions that verify the same value: one of them has to try again.
+def a(txn):
+    mine.verify('other_config')
+    mine.other_config = {'by': 'one'}
+def b(txn):
+    row.verify('other_config')
+    row.other_config = {'by': 'two'}
+wait(two, lambda: row.other_config == {'k': 'v'})
+print('first', commit(one, a)[0])
+txn = ovs.db.idl.Transaction(two)
+b(txn)
+print('second', ovs.db.idl.Transaction.status_to_string(txn.commit_block()))
+
+# An index violation and a counter.
+def same(txn):
+    root = list(one.tables['Open_vSwitch'].rows.values())[0]
+    twin = txn.insert(one.tables['Bridge'])
+    twin.name = 'br0'
+    root.addvalue('bridges', twin)
+status, txn = commit(one, same)
+print('twin', status, 'constraint violation' in txn.get_error())
+def count(txn):
+    root = list(one.tables['Open_vSwitch'].rows.values())[0]
+    root.increment('next_cfg')
+status, txn = commit(one, count)
+print('count', status, list(one.tables['Open_vSwitch'].rows.values())[0].next_cfg)
+
+# Conditions.
+two.cond_change('Bridge', [['name', '==', 'other']])
+wait(two, lambda: bridges(two) == [])
+print('condition', bridges(two))
+two.cond_change('Bridge', [True])
+wait(two, lambda: bridges(two) == ['br0'])
+print('condition', bridges(two))
+one.set_lock('l')
+wait(one, lambda: one.has_lock)
+two.set_lock('l')
+wait(two, lambda: two.is_lock_contended)
+one.set_lock(None)
+wait(one, lambda: not one.has_lock)
+wait(two, lambda: two.has_lock)
+print('locks')
+"#;
+
+fn run(p: &Program, python: &std::path::Path, script: &str) -> String {
+    std::fs::write(p.dir.path("script.py"), script).unwrap();
+    std::fs::write(p.dir.path("schema"), open_vswitch()).unwrap();
+    p.good(python.to_str().unwrap(), &["script.py", &p.remote(), &p.dir.text("schema")])
+}
+
+/// The same script against ours and against the installed server.
+fn same(what: &str, script: &str, begins: &str) {
+    let init = |p: &Program| {
+        let row = json!({"op": "insert", "table": "Open_vSwitch", "row": {}});
+        // The first script makes it itself.
+        if what != "idl" {
+            p.client().transact(json!(["Open_vSwitch", row]));
+        }
+    };
+    let Some(python) = python() else { return };
+    let p = Program::start(what, &open_vswitch(), &[]);
+    init(&p);
+    let ours = run(&p, &python, script);
+    assert!(ours.starts_with(begins), "{ours}");
+    if installed("ovsdb-server") {
+        let mut theirs = Program::start(&format!("{what}-ref"), &open_vswitch(), &[]);
+        theirs.kill();
+        theirs.run("/usr/sbin/ovsdb-server", &[]);
+        init(&theirs);
+        assert_eq!(ours, run(&theirs, &python, script));
+    }
+    // Nothing went wrong unnoticed.
+    assert!(!p.log().contains("WARN") && !p.log().contains("ERR"), "{}", p.log());
+}
+
+/// One test, because the packages are installed once.
+#[test]
+fn packages_of_others() {
+    same("idl", IDL, "insert success\nseen br0 {'x': 'y'}\n");
+    same("ovsdbapp", OVSDBAPP, "ports ['bond0', 'p1', 'p2']\nbridges ['br0']\n");
+}
