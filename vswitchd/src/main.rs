@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mio::{Events, Poll};
 use vswitchd::clock::Clock;
+use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
 use vswitchd::daemon::{self, Pidfile, Signal, Signals};
 use vswitchd::embedded::{self, Embedded};
@@ -19,7 +20,7 @@ use vswitchd::{coverage, log_at};
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    log::register(modules::ALL);
+    modules::register();
     log::install_panic_hook();
     let dirs = Dirs::from_env();
     let options = match Options::parse(std::env::args_os(), &dirs) {
@@ -103,6 +104,9 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             memory: |daemon: &mut Daemon| daemon.memory(),
         },
     );
+    if options.dummy != Dummy::Off {
+        dummy::register(&mut commands, &warp, |daemon: &Daemon| &daemon.context);
+    }
     if options.embedded_db.is_some() {
         embedded::register(&mut commands, &database);
     }
@@ -110,6 +114,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         Some(path) => Some(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake.clone())?),
         None => None,
     };
+    clock.set_driver(wake.clone());
     let waiter = clock.waiter(wake);
 
     let mut ready = Some(ready);
@@ -118,7 +123,9 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let mut killed = None;
     while daemon.exit.is_none() && killed.is_none() {
         let now = waiter.now();
-        daemon.turn();
+        if daemon.turn() {
+            waiter.busy();
+        }
         if let Some(database) = database.borrow_mut().as_mut() {
             database.tend(now);
         }

@@ -153,6 +153,7 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
             && work.rounds.is_empty()
             && !work.called
             && work.reasons.is_empty();
+        waiter.busy();
         for job in work.jobs {
             job(&mut revalidator);
         }

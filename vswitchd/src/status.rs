@@ -225,7 +225,10 @@ pub fn write_statistics(
                 four(rx.packets, rx.bytes, tx.packets, tx.bytes)
             }
             // A tap in another network namespace among them.
-            DeviceKind::Internal | DeviceKind::Tap | DeviceKind::Dummy | DeviceKind::Unknown(_) => {
+            DeviceKind::Internal
+            | DeviceKind::Tap
+            | DeviceKind::Dummy { .. }
+            | DeviceKind::Unknown(_) => {
                 let c = a.port_no.and_then(|p| datapath.port_counters(p)).unwrap_or_default();
                 four(c.rx_packets, c.rx_bytes, c.tx_packets, c.tx_bytes)
             }

@@ -1,11 +1,13 @@
 //! Opening one device.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bond::MemberId;
 use datapath::PortNo;
 use netdev::PacketIo;
-use netdev::io::dummy::{self, DummyPort};
+use netdev::io::dummy::{self, DummyOptions, DummyPort, Plug};
 use netdev::io::internal::{self, InternalOptions, TapHandle};
 use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
@@ -14,6 +16,8 @@ use ovsdb::Uuid;
 use wire::EthAddr;
 
 use crate::config::{DeviceKind, WantIface};
+use crate::modules::NETDEV_DUMMY;
+use crate::options::Dirs;
 
 /// An interface that works.
 pub struct Attached {
@@ -30,6 +34,8 @@ pub struct Attached {
     /// The kernel's latest word; made up for devices that the kernel does not know.
     pub link: LinkInfo,
     pub dummy: Option<DummyPort>,
+    /// Receive queues, of a dummy.
+    pub queues: u32,
     /// Of a device that the switch has made.
     pub tap: Option<TapHandle>,
     /// `bond_fake_iface`: there is no row.
@@ -81,7 +87,9 @@ pub(super) fn open_all<'a>(
         wanted.into_iter().filter(|w| seen.insert(w.name.as_str())).collect();
     let one = |w: &&'a WantIface| (w.name.as_str(), open(w));
     let share = wanted.len() / OPENERS + 1;
-    if wanted.len() < 4 {
+    // Dummies cost nothing, and are numbered as they are opened.
+    let dummies = wanted.iter().any(|w| matches!(w.kind, DeviceKind::Dummy { .. }));
+    if wanted.len() < 4 || dummies {
         return wanted.iter().map(one).collect();
     }
     std::thread::scope(|scope| {
@@ -136,9 +144,10 @@ pub(super) fn open(want: &WantIface) -> Result<Opened, String> {
         DeviceKind::Patch { .. } => {
             Ok(Opened { io: None, link: made_up(), dummy: None, tap: None })
         }
-        DeviceKind::Dummy => {
+        DeviceKind::Dummy { .. } => {
             let (port, io) = dummy::create(name).map_err(|e| e.to_string())?;
-            let link = LinkInfo { mtu: want.mtu.unwrap_or(1500), ..made_up() };
+            let link = LinkInfo { mtu: want.mtu.unwrap_or(1500), mac: dummy_mac(), ..made_up() };
+            configure_dummy(&port, want);
             Ok(Opened { io: Some(io), link, dummy: Some(port), tap: None })
         }
         // The words of Open vSwitch for a type that it does not have.
@@ -146,6 +155,79 @@ pub(super) fn open(want: &WantIface) -> Result<Opened, String> {
             "could not open network device {name} (Address family not supported by protocol)"
         )),
     }
+}
+
+/// What the row asks of a dummy now. What cannot be done is logged once.
+pub(super) fn configure_dummy(port: &DummyPort, want: &WantIface) {
+    let option = |key: &str| want.options.get(key).map(String::as_str);
+    let file = |key: &str| option("pcap").or(option(key)).map(PathBuf::from);
+    let socket = |text: &str, kind: &str| match text.strip_prefix(kind) {
+        Some(path) => Some(rundir().join(path)),
+        None => {
+            crate::warn!(NETDEV_DUMMY, "{text}: open failed (accepted is {kind}PATH)");
+            None
+        }
+    };
+    let plug = match (option("pstream"), option("stream")) {
+        (Some(p), Some(s)) => {
+            crate::warn!(NETDEV_DUMMY, "Open failed: both {p} and {s} are configured");
+            port.plug()
+        }
+        (Some(p), None) => socket(p, "punix:").map(Plug::Listen),
+        (None, Some(s)) => socket(s, "unix:").map(Plug::Connect),
+        (None, None) => None,
+    };
+    let options = DummyOptions {
+        plug,
+        rx_pcap: file("rxq_pcap"),
+        tx_pcap: file("tx_pcap"),
+        mtu: Some(want.mtu.unwrap_or(1500)),
+    };
+    for (what, e) in port.configure(&options).err().into_iter().flatten() {
+        let text = option(what).or(option("pstream")).unwrap_or(&want.name);
+        crate::warn!(NETDEV_DUMMY, "{text}: open failed ({e})");
+    }
+}
+
+/// Where sockets without a directory are.
+fn rundir() -> PathBuf {
+    Dirs::from_env().run
+}
+
+/// What `dpif/show` and `dpctl/show` add to a dummy's type.
+pub(super) fn dummy_shown(class: &str, want: &WantIface) -> BTreeMap<String, String> {
+    let given = |key: &str| want.options.get(key).map(|v| (key.to_owned(), v.clone()));
+    let mut shown: BTreeMap<String, String> =
+        ["ifindex", "pstream", "stream"].iter().filter_map(|k| given(k)).collect();
+    if class == "dummy-pmd" {
+        for (key, default) in [("n_rxq", "1"), ("n_txq", "1"), ("numa_id", "0")] {
+            let value = want.options.get(key).map_or(default, String::as_str);
+            shown.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    shown
+}
+
+/// `dummy-pmd` has as many receive queues as it is told, all others have one.
+pub(super) fn queues(want: &WantIface) -> u32 {
+    match &want.kind {
+        DeviceKind::Dummy { class } if class == "dummy-pmd" => {
+            want.options.get("n_rxq").and_then(|n| n.parse().ok()).unwrap_or(1).clamp(1, 1024)
+        }
+        DeviceKind::Dummy { .. }
+        | DeviceKind::System
+        | DeviceKind::Internal
+        | DeviceKind::Tap
+        | DeviceKind::Patch { .. }
+        | DeviceKind::Unknown(_) => 1,
+    }
+}
+
+/// Addresses of dummies, one after the other, as in Open vSwitch.
+fn dummy_mac() -> EthAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0xaa55_0000);
+    let [a, b, c, d] = NEXT.fetch_add(1, Relaxed).to_be_bytes();
+    EthAddr([0xaa, 0x55, a, b, c, d])
 }
 
 /// A locally administered address that stays with the row.

@@ -112,6 +112,21 @@ impl Switch {
         stale
     }
 
+    /// Takes in what was done to dummies. True if [`Switch::apply`] has something to do.
+    pub fn dummies_changed(&mut self) -> bool {
+        let mut stale = false;
+        for a in self.attached.values_mut() {
+            let Some(dummy) = &a.dummy else { continue };
+            let (admin, carrier) = (dummy.admin_up(), dummy.carrier());
+            if (a.link.admin_up, a.link.carrier) != (admin, carrier) {
+                (a.link.admin_up, a.link.carrier) = (admin, carrier);
+                stale = true;
+            }
+        }
+        self.stale |= stale;
+        stale
+    }
+
     /// Makes the switch what `desired` says, as far as the devices allow.
     pub fn apply(&mut self, desired: &Desired, parts: &Parts<'_>) {
         if !self.stale && self.applied.as_ref() == Some(desired) {
@@ -184,7 +199,8 @@ impl Switch {
                 a.of_port.0
             );
             if let Some(port_no) = a.port_no {
-                if wanted.contains_key(name.as_str()) {
+                // A dummy's number comes from its name: it may be wanted at once.
+                if wanted.contains_key(name.as_str()) || a.dummy.is_some() {
                     self.close(&name, port_no, parts);
                 } else {
                     doomed.push(Doomed { name, port_no, own: a.kind != DeviceKind::System });
@@ -301,6 +317,9 @@ impl Switch {
             if let DeviceKind::Patch { .. } = iface.kind {
                 a.kind = iface.kind.clone();
             }
+            if let Some(dummy) = &a.dummy {
+                device::configure_dummy(dummy, iface);
+            }
             self.errors.remove(name);
             return;
         }
@@ -320,7 +339,8 @@ impl Switch {
             None => None,
             Some(io) => {
                 let avoid: BTreeSet<PortNo> = doomed.iter().map(|d| d.port_no).collect();
-                match number::add(parts, name, io, &self.attached, &avoid, &mut self.quarantine) {
+                let (named, all) = (bridge.dummy_datapath, &self.attached);
+                match number::add(parts, name, named, io, all, &avoid, &mut self.quarantine) {
                     Ok(port_no) => Some(port_no),
                     Err(e) => {
                         let text = format!("could not add network device {name} to ofproto ({e})");
@@ -357,6 +377,7 @@ impl Switch {
                 port_no,
                 link,
                 dummy,
+                queues: device::queues(iface),
                 tap,
                 fake,
                 gone: false,

@@ -40,10 +40,22 @@ pub(super) fn of_port(
     OfPort(lowest.or_else(|| (1..OFPP_MAX).find(free)).unwrap_or(OFPP_MAX - 1))
 }
 
-/// Adds a device to the datapath under a number that no flow can still name.
+/// The number that a datapath of dummies gives a port of this name, so that tests know it: the
+/// first number in the name, from 100 on for a name that begins with `br`.
+fn by_name(name: &str) -> Option<PortNo> {
+    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let base = if name.starts_with("br") { 100 } else { 0 };
+    let number = digits[..end].parse::<u16>().ok()?.checked_add(base)?;
+    (number != 0).then_some(PortNo(u32::from(number)))
+}
+
+/// Adds a device to the datapath under a number that no flow can still name; under the one in its
+/// name, if it is `named` and nobody has that.
 pub(super) fn add(
     parts: &Parts<'_>,
     name: &str,
+    named: bool,
     io: Box<dyn PacketIo>,
     attached: &BTreeMap<String, Attached>,
     doomed: &BTreeSet<PortNo>,
@@ -51,9 +63,10 @@ pub(super) fn add(
 ) -> Result<PortNo, DatapathError> {
     quarantine.retain(|_, since| parts.now.since(*since) < QUARANTINE);
     let used: BTreeSet<PortNo> = attached.values().filter_map(|a| a.port_no).collect();
-    let number = (1..)
-        .map(PortNo)
-        .find(|p| !used.contains(p) && !doomed.contains(p) && !quarantine.contains_key(p));
+    let free = |p: &PortNo| !used.contains(p) && !doomed.contains(p);
+    let number = by_name(name)
+        .filter(|p| named && free(p))
+        .or_else(|| (1..).map(PortNo).find(|p| free(p) && !quarantine.contains_key(p)));
     parts.datapath.port_add(name, io, number)
 }
 
@@ -85,6 +98,14 @@ mod tests {
         let root = OpenVSwitch { bridges: vec![id(2)], ..OpenVSwitch::default() };
         t.open_vswitch.insert(id(1), root);
         desired(&t, DummyPolicy::Off).bridges.remove(0)
+    }
+
+    #[test]
+    fn numbers_in_names() {
+        let n = |name: &str| by_name(name).map(|p| p.0);
+        assert_eq!((n("p1"), n("p10"), n("eth3.7")), (Some(1), Some(10), Some(3)));
+        assert_eq!((n("br0"), n("br11"), n("p0"), n("p")), (Some(100), Some(111), None, None));
+        assert_eq!((n("p65535"), n("br65500"), n("p99999")), (Some(65535), None, None));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberConfig};
 use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, SwitchConfig};
 
-use super::device::Attached;
+use super::device::{self, Attached};
 use super::{RunningBridge, Switch};
 use crate::config::{Desired, DeviceKind, WantBond, WantIface, WantPort};
 use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
@@ -64,10 +64,10 @@ impl Switch {
                     DeviceKind::Patch { peer } => {
                         BTreeMap::from([("peer".to_owned(), peer.clone())])
                     }
+                    DeviceKind::Dummy { class } => device::dummy_shown(class, want),
                     DeviceKind::System
                     | DeviceKind::Internal
                     | DeviceKind::Tap
-                    | DeviceKind::Dummy
                     | DeviceKind::Unknown(_) => BTreeMap::new(),
                 },
                 bfd: want.bfd.as_ref().map(|b| b.own()),
@@ -105,7 +105,12 @@ impl Switch {
         let DeviceKind::Patch { peer } = &want.kind else { return None };
         match &self.attached.get(peer)?.kind {
             DeviceKind::Patch { peer: back } if *back == want.name => Some(peer.clone()),
-            _ => None,
+            DeviceKind::Patch { .. }
+            | DeviceKind::System
+            | DeviceKind::Internal
+            | DeviceKind::Tap
+            | DeviceKind::Dummy { .. }
+            | DeviceKind::Unknown(_) => None,
         }
     }
 
@@ -168,7 +173,7 @@ impl Switch {
                     device: match (&a.dummy, a.ifindex()) {
                         (Some(dummy), _) => LinkDevice::Dummy(dummy.clone()),
                         (None, Some(ifindex)) => LinkDevice::Kernel { ifindex },
-                        (None, None) => LinkDevice::Patch,
+                        (None, None) => LinkDevice::Patch { peer: self.peer(want) },
                     },
                     port_no: a.port_no,
                 })

@@ -8,17 +8,20 @@
 //! | `bond` | `bond/*`, `lacp/*` |
 //! | `bridge` | `fdb/*`, `bridge/*`, `ofproto/list` |
 //! | `monitor` | `bfd/*`, `cfm/*` |
+//! | `dummy` | `netdev-dummy/*` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 
 pub mod bond;
 pub mod bridge;
 pub mod datapath;
+pub mod dummy;
 pub mod monitor;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::datapath::{Datapath, PortNo};
+use netdev::io::dummy::DummyPort;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -46,8 +49,18 @@ pub struct View {
     pub ports: BTreeMap<PortNo, (String, String)>,
     /// The datapath port of each interface, and the bridge it is on.
     pub bridges: BTreeMap<String, Vec<PortNo>>,
+    /// Dummy devices by interface.
+    pub dummies: BTreeMap<String, Dummy>,
     /// What is wrong in the database.
     pub warnings: Vec<Warning>,
+}
+
+/// A dummy device, as commands see it.
+#[derive(Clone, Debug)]
+pub struct Dummy {
+    pub port: DummyPort,
+    /// Receive queues that it is said to have.
+    pub queues: u32,
 }
 
 /// What a handler is given.

@@ -78,9 +78,15 @@ impl Device {
     fn schedule(&mut self, now: Time) {
         self.next_poll = match (self.detect, &self.member.device) {
             (Detect::Miimon(_), LinkDevice::Kernel { .. }) => Some(now),
-            (_, LinkDevice::Dummy(_)) => Some(now),
-            (Detect::Carrier, LinkDevice::Kernel { .. }) | (_, LinkDevice::Patch) => None,
+            (Detect::Carrier, LinkDevice::Kernel { .. })
+            | (_, LinkDevice::Dummy(_) | LinkDevice::Patch { .. }) => None,
         };
+    }
+
+    /// A dummy, which is looked at in every turn: its changes wake the thread, and asking it is
+    /// cheap.
+    pub(super) fn is_dummy(&self) -> bool {
+        matches!(self.member.device, LinkDevice::Dummy(_))
     }
 
     /// When the device must be asked next.
@@ -96,7 +102,7 @@ impl Device {
     /// Reads the link state from its source. `Some` if it is not what the engine knows.
     pub(super) fn read(&mut self, now: Time) -> Option<bool> {
         let (up, source) = match (&self.member.device, self.detect) {
-            (LinkDevice::Patch, _) => (true, Source::Virtual),
+            (LinkDevice::Patch { .. }, _) => (true, Source::Virtual),
             (LinkDevice::Dummy(port), _) => (port.admin_up() && port.carrier(), Source::Virtual),
             (LinkDevice::Kernel { .. }, Detect::Carrier) => (self.carrier, Source::Carrier),
             (LinkDevice::Kernel { .. }, Detect::Miimon(_)) => {
@@ -121,8 +127,8 @@ impl Device {
     fn interval(&self) -> Duration {
         match self.detect {
             Detect::Miimon(interval) => interval,
-            // A dummy has no events of its own.
-            Detect::Carrier => Duration::from_millis(50),
+            // Never polled.
+            Detect::Carrier => Duration::MAX,
         }
     }
 
@@ -151,7 +157,7 @@ impl Device {
     pub(super) fn settings(&self) -> Option<LinkSettings> {
         match self.member.device {
             LinkDevice::Kernel { .. } => ethtool::settings(&self.member.name).ok(),
-            LinkDevice::Dummy(_) | LinkDevice::Patch => None,
+            LinkDevice::Dummy(_) | LinkDevice::Patch { .. } => None,
         }
     }
 

@@ -83,8 +83,8 @@ pub enum LinkDevice {
     Kernel { ifindex: u32 },
     /// A device in memory, whose test sets its carrier.
     Dummy(DummyPort),
-    /// Always up.
-    Patch,
+    /// Always up. What it sends arrives at the interface `peer`, if that is its peer in turn.
+    Patch { peer: Option<String> },
 }
 
 impl std::fmt::Debug for LinkDevice {
@@ -92,7 +92,7 @@ impl std::fmt::Debug for LinkDevice {
         match self {
             LinkDevice::Kernel { ifindex } => write!(f, "Kernel({ifindex})"),
             LinkDevice::Dummy(_) => f.write_str("Dummy"),
-            LinkDevice::Patch => f.write_str("Patch"),
+            LinkDevice::Patch { peer } => write!(f, "Patch({peer:?})"),
         }
     }
 }
@@ -134,6 +134,10 @@ pub(crate) enum Request {
         link: Option<String>,
         forced: Option<bool>,
         done: SyncSender<bool>,
+    },
+    /// Nothing: whoever asks knows by the answer that earlier news have been heeded.
+    Heed {
+        done: SyncSender<()>,
     },
     Stop,
 }
@@ -231,6 +235,11 @@ impl Links {
     ) -> Option<bool> {
         let link = link.map(str::to_owned);
         self.ask(|done| Request::Force { monitor, link, forced, done })
+    }
+
+    /// Returns when the thread has heeded what was done to devices before.
+    pub fn heed(&self) -> bool {
+        self.ask(|done| Request::Heed { done }).is_some()
     }
 
     pub fn stop(&self) {

@@ -321,7 +321,7 @@ fn same_device(a: &LinkMember, b: &LinkMember) -> bool {
     a.name == b.name
         && match (&a.device, &b.device) {
             (Kernel { ifindex: a }, Kernel { ifindex: b }) => a == b,
-            (Dummy(_), Dummy(_)) | (Patch, Patch) => true,
-            (Kernel { .. } | Dummy(_) | Patch, _) => false,
+            (Dummy(_), Dummy(_)) | (Patch { .. }, Patch { .. }) => true,
+            (Kernel { .. } | Dummy(_) | Patch { .. }, _) => false,
         }
 }

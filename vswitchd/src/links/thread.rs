@@ -25,6 +25,7 @@ use super::port::Running;
 use super::slow::{slow_frame, slow_payload};
 use super::{LinkDevice, Links, Request};
 use crate::clock::Clock;
+use crate::log::RateLimit;
 use crate::modules::{BOND, LACP};
 use crate::revalidator::Queue;
 
@@ -141,7 +142,8 @@ impl Thread {
                 std::thread::sleep(Duration::from_millis(10));
             }
             let since = Instant::now();
-            waiter.now();
+            let now = waiter.now();
+            let mut busy = !events.is_empty() || self.deadline().is_some_and(|t| t <= now);
             // Links first: a dead one moves traffic before anything else is looked at.
             if events.iter().any(|e| e.token() == MONITOR) {
                 self.links_changed(since);
@@ -155,8 +157,12 @@ impl Thread {
             self.slow_frames();
             self.finish();
             while let Ok(request) = self.requests.try_recv() {
+                busy = true;
                 self.request(request);
                 self.finish();
+            }
+            if busy {
+                waiter.busy();
             }
         }
     }
@@ -165,13 +171,15 @@ impl Thread {
         self.setup.clock.now()
     }
 
-    /// How long to sleep: derived from the parts each time, stored nowhere.
-    fn timeout(&self) -> Option<Duration> {
+    /// When to act next: derived from the parts each time, stored nowhere.
+    fn deadline(&self) -> Option<Time> {
         let devices = self.ports.values().flat_map(|p| &p.devices).filter_map(|d| d.deadline());
         let engines = self.ports.values().filter_map(Running::deadline);
-        let next =
-            devices.chain(engines).chain(self.next_load).chain(self.monitors.deadline()).min()?;
-        self.setup.clock.timeout(Some(next))
+        devices.chain(engines).chain(self.next_load).chain(self.monitors.deadline()).min()
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.setup.clock.timeout(Some(self.deadline()?))
     }
 
     /// rtnetlink has news: engines first, then main.
@@ -192,9 +200,9 @@ impl Thread {
                 for device in &mut port.devices {
                     match device.member.device {
                         LinkDevice::Kernel { ifindex } if ifindex == number => {}
-                        LinkDevice::Kernel { .. } | LinkDevice::Dummy(_) | LinkDevice::Patch => {
-                            continue;
-                        }
+                        LinkDevice::Kernel { .. }
+                        | LinkDevice::Dummy(_)
+                        | LinkDevice::Patch { .. } => continue,
                     }
                     device.heard(&heard);
                     if let Some(up) = device.read(now) {
@@ -293,7 +301,7 @@ impl Thread {
             let due: Vec<(MemberId, bool)> = port
                 .devices
                 .iter_mut()
-                .filter(|d| d.deadline().is_some_and(|t| t <= now))
+                .filter(|d| d.is_dummy() || d.deadline().is_some_and(|t| t <= now))
                 .filter_map(|d| Some((d.member.id, d.read(now)?)))
                 .collect();
             for (member, up) in due {
@@ -444,7 +452,24 @@ impl Thread {
                 in_port: PortNo::NONE,
                 actions: vec![Action::Output(port_no)],
             }),
-            (None, None) => {}
+            (None, None) => {
+                let LinkDevice::Patch { peer: Some(peer) } = &device.member.device else { return };
+                let peer = peer.clone();
+                self.over_patch(&peer, pdu.to_vec());
+            }
+        }
+    }
+
+    /// A LACPDU arrives at a patch port.
+    fn over_patch(&mut self, name: &str, pdu: Vec<u8>) {
+        let (now, since) = (self.now(), Instant::now());
+        for port in self.ports.values_mut() {
+            let found = port.devices.iter().find(|d| d.member.name == name);
+            if let Some(member) = found.map(|d| d.member.id) {
+                port.lacpdu(now, member, pdu);
+                port.drain(&*self.setup.datapath, since, &mut self.later);
+                return;
+            }
         }
     }
 
@@ -490,6 +515,10 @@ impl Thread {
                 let known = self.monitors.force(now, monitor, link.as_deref(), forced);
                 self.heed_monitors(since);
                 let _ = done.try_send(known);
+            }
+            Request::Heed { done } => {
+                self.deadlines(since);
+                let _ = done.try_send(());
             }
             Request::Stop => self.stop = true,
         }
@@ -548,6 +577,9 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
+/// What packets from the network may write into the log: as monitors, 20 lines a minute.
+static STRANGERS: RateLimit = RateLimit::new(20, 20);
+
 fn log(notice: &Notice) {
     use crate::log::Level;
     let module = if notice.module == "lacp" { &LACP } else { &BOND };
@@ -557,7 +589,13 @@ fn log(notice: &Notice) {
         bond::Level::Info => Level::Info,
         bond::Level::Dbg => Level::Dbg,
     };
-    crate::log_at!(module, level, "{}", notice.text);
+    match notice.level {
+        // A stranger's packets cause these.
+        bond::Level::Err | bond::Level::Warn | bond::Level::Dbg => {
+            crate::log_at_rl!(module, STRANGERS, level, "{}", notice.text);
+        }
+        bond::Level::Info => crate::log_at!(module, level, "{}", notice.text),
+    }
 }
 
 /// Speed and duplex of every member that tells.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bond::MemberId;
@@ -29,6 +30,13 @@ impl Thread {
             }
             port.configure(want, now);
             port.drain(&*self.setup.datapath, since, &mut self.later);
+            for device in &port.devices {
+                if let LinkDevice::Dummy(dummy) = &device.member.device {
+                    let waker = self.waker.clone();
+                    // Fails only when the thread has gone.
+                    dummy.on_change(Arc::new(move || drop(waker.wake())));
+                }
+            }
             let preferred = port.preferred(want);
             let fresh = port.devices.iter().any(|d| d.up.is_none());
             let mut first: Vec<(bool, MemberId, bool)> = Vec::new();
