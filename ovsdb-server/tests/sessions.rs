@@ -402,4 +402,23 @@ fn identical_monitors_share_their_text() {
         addresses.push(large.bytes().as_ptr());
     }
     assert!(addresses.windows(2).all(|pair| pair[0] == pair[1]));
+    // So do the first answers, while one of them is still to be sent.
+    let mut held = Vec::new();
+    for n in 0..3 {
+        let session = world.connect();
+        world.send(session, "monitor_cond", &json!(["db", n, {"Root": [{"columns": ["map"]}]}]));
+        world.server.fetch(session, &mut held);
+    }
+    let large = held.iter().filter(|chunk| chunk.bytes().len() > 50_000);
+    let addresses: Vec<_> = large.map(|chunk| chunk.bytes().as_ptr()).collect();
+    assert!(addresses.len() == 3 && addresses.windows(2).all(|pair| pair[0] == pair[1]));
+    // But not when there was a change that those before are not told of.
+    let quiet = json!(["db", "q", {"Root": [{"columns": ["map"], "select": {"insert": false}}]}]);
+    let first = world.connect();
+    world.send(first, "monitor_cond", &quiet);
+    world.server.fetch(first, &mut held);
+    insert(&mut world, "more");
+    let second = world.connect();
+    let rows = world.result(second, "monitor_cond", &quiet);
+    assert_eq!(rows["Root"].as_object().unwrap().len(), 2);
 }

@@ -9,7 +9,7 @@ mod pending;
 mod request;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::database::Commit;
 use crate::schema::Schema;
@@ -64,6 +64,8 @@ struct Group {
     members: BTreeSet<MonitorId>,
     /// The last texts, by what they lead from and to; `None` where there is nothing to tell.
     cache: Vec<(Span, Option<Arc<Vec<u8>>>)>,
+    /// The last initial text, by the position it was made at, as long as somebody is being sent it.
+    initial: Option<(u64, Weak<Vec<u8>>)>,
 }
 
 /// Texts kept for each group. Members that keep up need one.
@@ -114,7 +116,8 @@ impl Monitors {
         }
         let id = self.next_id;
         self.next_id += 1;
-        let group = Group { spec, form, members: BTreeSet::new(), cache: Vec::new() };
+        let group =
+            Group { spec, form, members: BTreeSet::new(), cache: Vec::new(), initial: None };
         self.groups.insert(id, group);
         id
     }
@@ -158,6 +161,10 @@ impl Monitors {
     /// Notes a transaction; gives the monitors that have something to tell of it, and now wait to
     /// be asked by [`Monitors::next_update`].
     pub fn commit(&mut self, commit: &Arc<Commit>) -> Vec<MonitorId> {
+        for group in self.groups.values_mut() {
+            // Also where nobody is told of it: who asks next sees it.
+            group.initial = None;
+        }
         let (concerned, others): (Vec<&Group>, Vec<&Group>) =
             self.groups.values().partition(|group| group.spec.concerns(&commit.changes));
         let affected: Vec<MonitorId> =
@@ -214,23 +221,22 @@ impl Monitors {
         text
     }
 
-    /// The rows as they are, for a new monitor. Made once for all who ask before the next change.
+    /// The rows as they are, for a new monitor. Made once for all who ask while it is being sent.
     pub fn initial(&mut self, id: MonitorId, schema: &Schema, tables: &[Table]) -> Arc<Vec<u8>> {
         let Some(group) =
             self.members.get(&id).and_then(|member| self.groups.get_mut(&member.group))
         else {
             return Arc::new(b"{}".to_vec());
         };
-        // A span that no update has: from the end to now.
-        let span = (u64::MAX, self.pending.head());
-        if let Some((_, Some(text))) = group.cache.iter().find(|(known, _)| *known == span) {
-            return Arc::clone(text);
+        let head = self.pending.head();
+        if let Some((made_at, text)) = &group.initial
+            && *made_at == head
+            && let Some(text) = text.upgrade()
+        {
+            return text;
         }
         let text = Arc::new(initial(schema, &group.spec, group.form, tables));
-        if text.len() <= CACHE_BYTES {
-            group.cache.retain(|((from, _), _)| *from != u64::MAX);
-            group.cache.push((span, Some(Arc::clone(&text))));
-        }
+        group.initial = Some((head, Arc::downgrade(&text)));
         text
     }
 }

@@ -103,7 +103,7 @@ impl Table {
         self.rows.swap_remove(&id);
         // Who referred to it is told by the transaction that removes it.
         self.weak.remove(&id);
-        if self.rows.len() * 4 < self.rows.capacity() {
+        if self.rows.capacity() > 64 && self.rows.len() * 4 < self.rows.capacity() {
             self.rows.shrink_to(self.rows.len() * 2);
         }
     }
