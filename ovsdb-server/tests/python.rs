@@ -6,6 +6,9 @@ mod program;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use program::{Program, installed, open_vswitch};
 use serde_json::json;
@@ -78,7 +81,18 @@ with api.transaction(check_error=True) as txn:
     txn.add(api.add_port('br0', 'p1'))
     txn.add(api.add_port('br0', 'p2'))
     txn.add(api.db_set('Interface', 'p1', ('external_ids', {'a': 'b', 'c': 'd'})))
-result(api.add_bond('br0', 'bond0', ['e1', 'e2'], bond_mode='balance-slb', lacp='active'))
+if hasattr(api, 'add_bond'):
+    result(api.add_bond('br0', 'bond0', ['e1', 'e2'], bond_mode='balance-slb', lacp='active'))
+else:
+    # Before there was a command for it.
+    with api.transaction(check_error=True) as txn:
+        for name in ('bond0', 'e1', 'e2'):
+            txn.add(api.add_port('br0', name))
+    members = [result(api.db_get('Interface', name, '_uuid')) for name in ('e1', 'e2')]
+    with api.transaction(check_error=True) as txn:
+        txn.add(api.db_set('Port', 'bond0', ('interfaces', members), ('bond_mode', 'balance-slb'), ('lacp', 'active')))
+        txn.add(api.del_port('e1', 'br0'))
+        txn.add(api.del_port('e2', 'br0'))
 print('ports', sorted(result(api.list_ports('br0'))))
 print('bridges', result(api.list_br()))
 print('ids', result(api.db_get('Interface', 'p1', 'external_ids')))
@@ -209,25 +223,61 @@ fn run(p: &Program, python: &std::path::Path, script: &str) -> String {
     p.good(python.to_str().unwrap(), &["script.py", &p.remote(), &p.dir.text("schema")])
 }
 
-/// The same script against ours and against the installed server.
-fn same(what: &str, script: &str, begins: &str) {
-    let init = |p: &Program| {
-        let row = json!({"op": "insert", "table": "Open_vSwitch", "row": {}});
-        // The first script makes it itself.
-        if what != "idl" {
-            p.client().transact(json!(["Open_vSwitch", row]));
+/// Does what a switch would that has nothing to do: says that it is configured.
+struct Switch {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Switch {
+    fn start(p: &Program) -> Switch {
+        let mut client = p.client();
+        client.transact(json!(["Open_vSwitch",
+            {"op": "insert", "table": "Open_vSwitch", "row": {}}]));
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let found = client.transact(json!(["Open_vSwitch",
+                    {"op": "select", "table": "Open_vSwitch", "where": [],
+                     "columns": ["next_cfg", "cur_cfg"]}]));
+                let row = &found[0]["rows"][0];
+                if row["next_cfg"] != row["cur_cfg"] {
+                    client.transact(json!(["Open_vSwitch",
+                        {"op": "update", "table": "Interface", "where": [], "row": {"ofport": 1}},
+                        {"op": "update", "table": "Open_vSwitch", "where": [],
+                         "row": {"cur_cfg": row["next_cfg"]}}]));
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Switch { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Switch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
-    };
+    }
+}
+
+/// The same script against ours and against the installed server, with a switch if it needs one.
+fn same(what: &str, script: &str, switch: bool, begins: &str) {
     let Some(python) = python() else { return };
     let p = Program::start(what, &open_vswitch(), &[]);
-    init(&p);
-    let ours = run(&p, &python, script);
+    let ours = {
+        let _switch = switch.then(|| Switch::start(&p));
+        run(&p, &python, script)
+    };
     assert!(ours.starts_with(begins), "{ours}");
     if installed("ovsdb-server") {
         let mut theirs = Program::start(&format!("{what}-ref"), &open_vswitch(), &[]);
         theirs.kill();
         theirs.run("/usr/sbin/ovsdb-server", &[]);
-        init(&theirs);
+        let _switch = switch.then(|| Switch::start(&theirs));
         assert_eq!(ours, run(&theirs, &python, script));
     }
     // Nothing went wrong unnoticed.
@@ -237,6 +287,6 @@ fn same(what: &str, script: &str, begins: &str) {
 /// One test, because the packages are installed once.
 #[test]
 fn packages_of_others() {
-    same("idl", IDL, "insert success\nseen br0 {'x': 'y'}\n");
-    same("ovsdbapp", OVSDBAPP, "ports ['bond0', 'p1', 'p2']\nbridges ['br0']\n");
+    same("idl", IDL, false, "insert success\nseen br0 {'x': 'y'}\n");
+    same("ovsdbapp", OVSDBAPP, true, "ports ['bond0', 'p1', 'p2']\nbridges ['br0']\n");
 }
