@@ -2,7 +2,7 @@
 
 use crate::log::Module;
 
-pub use runtime::modules::{DAEMON, JSONRPC, UNIXCTL};
+pub use runtime::modules::{DAEMON, JSONRPC, RECONNECT, UNIXCTL};
 
 pub static BRIDGE: Module = Module::new("bridge");
 pub static BOND: Module = Module::new("bond");
@@ -11,7 +11,6 @@ pub static BFD: Module = Module::new("bfd");
 pub static CFM: Module = Module::new("cfm");
 pub static DPIF: Module = Module::new("dpif");
 pub static OFPROTO: Module = Module::new("ofproto_dpif");
-pub static RECONNECT: Module = Module::new("reconnect");
 pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
 pub static NETDEV_DUMMY: Module = Module::new("netdev_dummy");
@@ -140,13 +139,11 @@ const NAMES: &[&str] = &[
     "sflow",
     "sha1",
     "signals",
-    "socket_util",
     "socket_util_unix",
     "stp",
     "stream",
     "stream_fd",
     "stream_replay",
-    "stream_ssl",
     "stream_tcp",
     "stream_unix",
     "svec",
@@ -165,6 +162,7 @@ const NAMES: &[&str] = &[
 /// Makes all names known to `-v` and `vlog/*`.
 pub fn register() {
     crate::log::register(ALL);
+    crate::log::register(ovsdb_server::net::MODULES);
     let foreign: Vec<&'static Module> = FOREIGN.iter().collect();
     crate::log::register(&foreign);
 }

@@ -33,10 +33,10 @@ pub use target::{Target, TargetError};
 pub use tls::{TlsError, TlsFiles};
 
 use runtime::log::Module;
+// One of each name in a program: levels are set by name.
+pub(crate) use runtime::modules::{JSONRPC, RECONNECT};
 
 pub(crate) static SERVER: Module = Module::new("ovsdb_jsonrpc_server");
-pub(crate) static JSONRPC: Module = Module::new("jsonrpc");
-pub(crate) static RECONNECT: Module = Module::new("reconnect");
 pub(crate) static SOCKET: Module = Module::new("socket_util");
 pub(crate) static TLS: Module = Module::new("stream_ssl");
 pub(crate) static OVSDB: Module = Module::new("ovsdb_server");
