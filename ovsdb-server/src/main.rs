@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use mio::{Events, Poll, Token, Waker};
+use ovsdb_server::Database;
 use ovsdb_server::cli::{Config, Options, PROGRAM, Parsed};
 use ovsdb_server::control::{self, Control};
 use ovsdb_server::net::{MODULES, Service};
+use ovsdb_server::schema::Schema;
 use runtime::cli::{Dirs, OVS_VERSION};
 use runtime::clock::Clock;
 use runtime::daemon::{self, Signal, Signals};
@@ -72,6 +74,13 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     log::start_writer()?;
     for text in &options.ignored {
         runtime::warn!(LOG, "{text}");
+    }
+
+    if let Some(file) = options.default.as_ref().filter(|file| !file.exists()) {
+        // A host without ovsdb-tool has no other way to get one.
+        let schema = Schema::parse(&ovsdb::vswitch::DATABASE.schema().to_json())?;
+        Database::create_file(file, &schema)?;
+        runtime::info!(LOG, "{}: a new database", file.display());
     }
 
     let mut poll = Poll::new()?;

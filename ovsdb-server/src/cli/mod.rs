@@ -22,6 +22,8 @@ pub const PROGRAM: &str = "ovsdb-server";
 pub struct Options {
     /// Remotes and databases, unless a file is to say that.
     pub config: Config,
+    /// The default database, to be made if it is not there; `None` if others are named.
+    pub default: Option<PathBuf>,
     /// `--config-file`.
     pub config_file: Option<PathBuf>,
     /// `--run`: a command; the server ends with it.
@@ -61,7 +63,8 @@ fn command(dirs: &Dirs) -> Command {
     let command = Command::new(PROGRAM)
         .about(format!(
             "{PROGRAM}: Open vSwitch database server\nwhere each DATABASE is a database file in \
-             ovsdb format.\nThe default DATABASE, if none is given, is {}/conf.db.",
+             ovsdb format.\nThe default DATABASE, if none is given, is {}/conf.db; it is made \
+             if it is not there.",
             dirs.db.display()
         ))
         .arg(Arg::new("databases").value_name("DATABASE").num_args(0..))
@@ -108,9 +111,10 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
         if !databases.is_empty() {
             return Err(UsageError("Databases should be specified in a config file".into()));
         }
-    } else if databases.is_empty() && !m.get_flag("no-dbs") {
-        databases.push(dirs.db.join("conf.db").display().to_string());
     }
+    let none = config_file.is_none() && databases.is_empty() && !m.get_flag("no-dbs");
+    let default = none.then(|| dirs.db.join("conf.db"));
+    databases.extend(default.as_ref().map(|file| file.display().to_string()));
     let files = cli::tls_options(m);
     let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
     let bootstrap = files.bootstrap_ca_cert.is_some();
@@ -124,6 +128,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     }
     Ok(Options {
         config: Config { remotes, databases },
+        default,
         config_file,
         run: text("run"),
         daemon: cli::daemonize(m, PROGRAM, dirs),
