@@ -5,31 +5,21 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use utilities::testbed::{Daemon, switch};
+use utilities::testbed::{Daemon, Ovsdb};
 
 const LAB: &str = env!("CARGO_BIN_EXE_braid-lab");
-
-/// Why the lab cannot run here, said past the test harness.
-fn able() -> bool {
-    // Asked of the lab itself in a process of its own: a test's has too many threads.
-    if let Err(e) = switch::check_tools() {
-        eprintln_loudly(&format!("THE LAB'S TESTS DO NOT RUN HERE: {e}"));
-        return false;
-    }
-    true
-}
 
 fn eprintln_loudly(text: &str) {
     use std::io::Write;
     let _ = std::io::stderr().lock().write_all(format!("\n*** {text}\n\n").as_bytes());
 }
 
-/// The lab with arguments, and the daemon built already.
+/// The lab with arguments, and what it runs built already.
 fn lab(args: &[&str]) -> Command {
-    let daemon = Daemon::find().unwrap_or_else(|e| panic!("{e}"));
+    Daemon::find().and_then(|_| Ovsdb::Ours.programs()).unwrap_or_else(|e| panic!("{e}"));
     let mut c = Command::new(LAB);
     // Otherwise each lab would ask cargo for itself.
-    c.args(args).env("BRAID_VSWITCHD", daemon.path()).stdin(Stdio::null());
+    c.args(args).env_remove("CARGO").stdin(Stdio::null());
     c
 }
 
@@ -44,9 +34,6 @@ fn forbidden(out: &Output) -> bool {
 }
 
 fn succeeds(args: &[&str]) {
-    if !able() {
-        return;
-    }
     let out = lab(args).args(["--json", "--rate", "1000"]).output().unwrap();
     if forbidden(&out) {
         return;
@@ -73,9 +60,6 @@ fn balance_tcp_with_the_built_in_partner() {
 
 /// A lab whose daemon runs: the lab, its folder and the daemon's pid.
 fn started() -> Option<(Child, PathBuf, String)> {
-    if !able() {
-        return None;
-    }
     let mut child = lab(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let folder = std::env::temp_dir().join(format!("braid-lab-{}-0", child.id()));
     let pidfile = folder.join("ovs-vswitchd.pid");

@@ -74,13 +74,14 @@ impl Bed {
 
         check_tun(o.vm)?;
         let started = Instant::now();
-        let switch = Switch::start(hv, daemon, "braid-lab")?;
+        let switch = Switch::start_on(hv, daemon, o.ovsdb_server, "braid-lab", &[])?;
         let version = switch.appctl("version")?;
         line.say(
             Who::Lab,
             format!(
-                "the daemon runs ({}), {:.0} ms after its start with ovsdb-server",
+                "the daemon runs ({}) with {}, {:.0} ms after its start",
                 version.trim().lines().collect::<Vec<_>>().join(", "),
+                switch.ovsdb(),
                 started.elapsed().as_secs_f64() * 1e3
             ),
         );

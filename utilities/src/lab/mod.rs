@@ -20,7 +20,7 @@ use clap::Parser;
 pub use options::{Mode, Options, Vm};
 pub use report::Report;
 
-use crate::testbed::{self, Daemon, Error, privileges, switch};
+use crate::testbed::{self, Daemon, Error, privileges};
 
 /// The program: reads the command line, runs, prints.
 pub fn main() -> ExitCode {
@@ -50,8 +50,8 @@ pub fn main() -> ExitCode {
 
 fn run(options: &Options, privileges: privileges::Privileges) -> Result<Report, Error> {
     signal::catch();
-    switch::check_tools()?;
     let daemon = Daemon::find()?;
+    options.ovsdb_server.beside(&daemon).programs()?;
     let mut line = timeline::Timeline::new(!options.json);
     picture::print(options, &daemon, privileges, !options.json);
     let mut bed = bed::Bed::build(options, daemon, &mut line)?;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use clap::{Parser, ValueEnum};
 
+use crate::testbed::Ovsdb;
+
 /// A bond with a virtual machine on one side and a top-of-rack switch on the other, all in
 /// namespaces of its own: cuts a link, mends it, and tells what it cost.
 #[derive(Clone, Debug, Parser)]
@@ -32,6 +34,11 @@ pub struct Options {
     /// What the virtual machine is plugged into.
     #[arg(long, value_enum, default_value_t = Vm::Veth)]
     pub vm: Vm,
+
+    /// Who keeps the database: the daemon itself, our ovsdb-server, or Debian's with Debian's
+    /// ovs-vsctl and ovs-appctl.
+    #[arg(long, value_enum, default_value_t = Ovsdb::Embedded)]
+    pub ovsdb_server: Ovsdb,
 
     /// Afterwards leaves everything running, with a shell in which ovs-vsctl and ovs-appctl work.
     #[arg(long)]

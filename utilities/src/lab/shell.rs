@@ -1,6 +1,7 @@
 //! A prompt inside the running lab.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::bed::Bed;
@@ -21,7 +22,12 @@ pub(super) fn run(bed: &Bed, o: &Options) -> Result<(), Error> {
     let program = program.unwrap_or_else(|| "/bin/sh".into());
     let mut c = bed.switch.command(&program.to_string_lossy());
     // An ordinary user's PATH may lack the folders that ovs-appctl's helpers are in.
-    let mut path = env::var_os("PATH").unwrap_or_default();
+    let mut path = OsString::new();
+    if let Some(tools) = bed.switch.tools() {
+        path.push(tools);
+        path.push(":");
+    }
+    path.push(env::var_os("PATH").unwrap_or_default());
     path.push(":/usr/sbin:/usr/bin:/sbin:/bin");
     c.env("PATH", path).env("PS1", "braid-lab$ ");
     let status =

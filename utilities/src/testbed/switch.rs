@@ -1,4 +1,4 @@
-//! A private database server and switch daemon, and Debian's tools to drive them.
+//! A private database server and switch daemon, and the tools to drive them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use super::error::wait_for;
 use super::process::{self, Process};
-use super::{Daemon, Error, Netns, Scratch};
+use super::{Daemon, Error, Netns, Ovsdb, Scratch};
 
-/// Everything of Open vSwitch's that a testbed uses.
+/// Everything of Open vSwitch's that a testbed with [`Ovsdb::Debian`] uses.
 const TOOLS: [&str; 4] = ["ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-appctl"];
 const INSTALL: &str = "apt-get install openvswitch-switch";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// How long a tool, or a daemon that starts or ends, may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Checks that the tools are installed, and names those that are not.
+/// Checks that Debian's tools are installed, and names those that are not.
 pub fn check_tools() -> Result<(), Error> {
     let mut missing: Vec<String> =
         TOOLS.iter().filter(|t| tool(t).is_none()).map(|t| t.to_string()).collect();
@@ -40,8 +40,7 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .find(|p| p.is_file())
 }
 
-/// A switch of its own: `ovsdb-server` and a daemon in one network namespace, files in one
-/// folder. Dropping it ends both and removes the folder.
+/// A switch of its own: a database and a daemon in one network namespace, files in one folder. Dropping it ends both and removes the folder.
 pub struct Switch {
     // Fields are dropped in this order: processes first, then their folder and namespace.
     vswitchd: Option<Process>,
@@ -49,6 +48,9 @@ pub struct Switch {
     /// Further arguments for the daemon.
     pub arguments: Vec<String>,
     daemon: Daemon,
+    ovsdb: Ovsdb,
+    /// Our own tools, if they are to be used.
+    tools: Option<PathBuf>,
     dir: Scratch,
     ns: Arc<Netns>,
 }
@@ -66,16 +68,41 @@ impl Switch {
         prefix: &str,
         arguments: &[&str],
     ) -> Result<Switch, Error> {
-        check_tools()?;
+        Switch::start_on(ns, daemon, Ovsdb::find()?, prefix, arguments)
+    }
+
+    /// As [`Switch::start_with`], with a choice of who keeps the database. A daemon that embeds
+    /// none gets [`Ovsdb::Ours`] instead.
+    pub fn start_on(
+        ns: Arc<Netns>,
+        daemon: Daemon,
+        ovsdb: Ovsdb,
+        prefix: &str,
+        arguments: &[&str],
+    ) -> Result<Switch, Error> {
+        let ovsdb = ovsdb.beside(&daemon);
+        let tools = ovsdb.programs()?;
         let arguments = arguments.iter().map(|a| a.to_string()).collect();
         let dir = Scratch::new(prefix)?;
-        let mut s = Switch { vswitchd: None, server: None, arguments, daemon, dir, ns };
-        let db = s.path("conf.db");
-        let mut c = s.command("ovsdb-tool");
-        process::output(c.arg("create").arg(&db).arg(SCHEMA), LIMIT)?;
-        s.start_server()?;
-        s.vsctl("--no-wait init")?;
-        s.start_vswitchd()?;
+        let mut s =
+            Switch { vswitchd: None, server: None, arguments, daemon, ovsdb, tools, dir, ns };
+        match ovsdb {
+            Ovsdb::Embedded => {}
+            // It makes its database itself.
+            Ovsdb::Ours => s.start_server()?,
+            Ovsdb::Debian => {
+                let mut c = s.command("ovsdb-tool");
+                process::output(c.arg("create").arg(s.path("conf.db")).arg(SCHEMA), LIMIT)?;
+                s.start_server()?;
+            }
+        }
+        if ovsdb == Ovsdb::Embedded {
+            s.start_vswitchd()?;
+            s.vsctl("--no-wait init")?;
+        } else {
+            s.vsctl("--no-wait init")?;
+            s.start_vswitchd()?;
+        }
         Ok(s)
     }
 
@@ -92,6 +119,24 @@ impl Switch {
         &self.daemon
     }
 
+    /// Who keeps the database.
+    pub fn ovsdb(&self) -> Ovsdb {
+        self.ovsdb
+    }
+
+    /// What the daemon is told of its database.
+    pub fn database(&self) -> String {
+        match self.ovsdb {
+            Ovsdb::Embedded => format!("--embedded-db={}", self.path("conf.db").display()),
+            Ovsdb::Ours | Ovsdb::Debian => format!("unix:{}", self.path("db.sock").display()),
+        }
+    }
+
+    /// The folder of our own tools, if they drive this switch.
+    pub fn tools(&self) -> Option<&Path> {
+        self.tools.as_deref()
+    }
+
     /// The environment in which the tools find this switch and no other.
     pub fn environment(&self) -> [(&'static str, PathBuf); 4] {
         ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"]
@@ -100,7 +145,9 @@ impl Switch {
 
     /// A command in the switch's namespace and environment.
     pub fn command(&self, name: &str) -> Command {
-        let program = if name.contains('/') { Some(name.into()) } else { tool(name) };
+        let ours = self.tools.as_ref().map(|d| d.join(name)).filter(|p| p.is_file());
+        let program =
+            if name.contains('/') { Some(name.into()) } else { ours.or_else(|| tool(name)) };
         let mut c = self.ns.command(program.unwrap_or_else(|| name.into()));
         c.envs(self.environment());
         c
@@ -121,21 +168,25 @@ impl Switch {
         Process::start(name, c)
     }
 
-    /// Starts the database server; it must not be running.
+    /// Starts the database server; it must not be running, nor be the daemon's own.
     pub fn start_server(&mut self) -> Result<(), Error> {
+        if self.ovsdb == Ovsdb::Embedded {
+            return Err(Error::Daemon("the database is in the daemon and starts with it".into()));
+        }
         let sock = self.path("db.sock");
         let _ = fs::remove_file(&sock);
+        // Of the default database, in `OVS_DBDIR`.
         let args = [
             format!("--remote=punix:{}", sock.display()),
             "--no-chdir".into(),
             "-vconsole:off".into(),
             format!("--log-file={}", self.path("ovsdb-server.log").display()),
-            self.path("conf.db").display().to_string(),
         ];
         self.server = Some(self.service("ovsdb-server", "ovsdb-server", &args)?);
         self.await_start("ovsdb-server", &sock, |s| s.server.as_mut())
     }
 
+    /// Ends the database server, unless it is the daemon's own.
     pub fn stop_server(&mut self) {
         self.server = None;
     }
@@ -149,7 +200,7 @@ impl Switch {
             format!("--log-file={}", self.path("ovs-vswitchd.log").display()),
         ];
         args.extend(self.arguments.iter().cloned());
-        args.push(format!("unix:{}", self.path("db.sock").display()));
+        args.push(self.database());
         let program = self.daemon.path().display().to_string();
         let p = self.service("ovs-vswitchd", &program, &args)?;
         let ctl = self.path(&format!("ovs-vswitchd.{}.ctl", p.id()));
@@ -224,7 +275,12 @@ impl Switch {
     pub fn vsctl_args(&self, args: &[&str]) -> Result<String, Error> {
         let db = format!("--db=unix:{}", self.path("db.sock").display());
         let mut c = self.command("ovs-vsctl");
-        process::output(c.arg("--timeout=20").arg(db).args(args), LIMIT + Duration::from_secs(5))
+        c.arg("--timeout=20").arg(db).args(args);
+        match process::output(&mut c, LIMIT + Duration::from_secs(5)) {
+            // The database has it, an interface does not work: newer ones say so by this status.
+            Err(Error::Command { status, output, .. }) if status == "exit status: 65" => Ok(output),
+            result => result,
+        }
     }
 
     /// Runs `ovs-appctl` on the daemon with these words.
