@@ -2,7 +2,8 @@
 //!
 //! The daemon is the one of this workspace, built once before the first test; the environment
 //! variable `BRAID_VSWITCHD` names another, such as Debian's: a test that Open vSwitch fails is
-//! probably wrong.
+//! probably wrong. `BRAID_OVSDB` says who keeps the database, with whose tools: `embedded`, `ours`
+//! or `debian`; by default Debian's where it is installed.
 
 pub mod rig;
 
@@ -10,7 +11,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 pub use rig::Rig;
-use utilities::testbed::{Daemon, Error, privileges, switch};
+use utilities::testbed::{Daemon, Error, Ovsdb, privileges, switch};
 
 /// Runs before `main`, while the test program has one thread: an ordinary user gets a user
 /// namespace of its own, in which it is root.
@@ -32,7 +33,7 @@ pub fn able() -> bool {
         let enter = || privileges::enter().map(drop).map_err(|e| e.to_string());
         let why = match PRIVILEGES.get_or_init(enter) {
             Err(e) => Some(e.clone()),
-            Ok(()) => switch::check_tools().err().map(|e| e.to_string()),
+            Ok(()) => Ovsdb::find().and_then(Ovsdb::programs).err().map(|e| e.to_string()),
         };
         if let Some(why) = &why {
             loudly(&format!("THE WHOLE-SYSTEM TESTS DO NOT RUN HERE: {why}"));

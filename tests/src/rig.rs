@@ -8,7 +8,7 @@ use utilities::testbed::error::wait_for;
 use utilities::testbed::fabric::Fabric;
 use utilities::testbed::frame::{self, Udp};
 use utilities::testbed::traffic::Traffic;
-use utilities::testbed::{Daemon, Netns, PacketSocket, Switch};
+use utilities::testbed::{Daemon, Netns, Ovsdb, PacketSocket, Switch};
 use wire::EthAddr;
 
 /// The host beyond the bond.
@@ -35,14 +35,28 @@ fn members(nics: usize) -> String {
     (0..nics).map(|i| format!(" nic{i}")).collect()
 }
 
+fn ovsdb() -> Ovsdb {
+    Ovsdb::find().unwrap_or_else(|e| panic!("{e}"))
+}
+
 impl Rig {
     /// A rig with the daemon under test; `None` where system tests cannot run.
     pub fn new(nics: usize) -> Option<Rig> {
         crate::able().then(|| Rig::with(nics, crate::daemon(), &[]))
     }
 
+    /// As [`Rig::new`], with a database server that can be stopped while the daemon runs.
+    pub fn with_server(nics: usize) -> Option<Rig> {
+        crate::able().then(|| Rig::on(nics, crate::daemon(), ovsdb().apart(), &[]))
+    }
+
     /// A rig with a given daemon and further arguments for it.
     pub fn with(nics: usize, daemon: Daemon, arguments: &[&str]) -> Rig {
+        Rig::on(nics, daemon, ovsdb(), arguments)
+    }
+
+    /// As [`Rig::with`], with a choice of who keeps the database.
+    pub fn on(nics: usize, daemon: Daemon, ovsdb: Ovsdb, arguments: &[&str]) -> Rig {
         let ns = || Arc::new(Netns::new().expect("a namespace"));
         let (hv, tor, vm) = (ns(), ns(), ns());
         for i in 0..nics {
@@ -54,7 +68,7 @@ impl Rig {
             let mac = nic_mac(i);
             hv.rtnl().set_mac(&format!("nic{i}"), mac).expect("an address");
         }
-        let switch = Switch::start_with(hv.clone(), daemon, "braid-test", arguments)
+        let switch = Switch::start_on(hv.clone(), daemon, ovsdb, "braid-test", arguments)
             .unwrap_or_else(|e| panic!("{e}"));
         let rig = Rig { switch, hv, tor, vm, nics };
         rig.vsctl(

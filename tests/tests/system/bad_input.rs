@@ -216,7 +216,7 @@ fn random_frames_on_the_wire() {
 
 #[test]
 fn a_database_that_talks_nonsense() {
-    let Some(mut rig) = Rig::new(2) else { return };
+    let Some(mut rig) = Rig::with_server(2) else { return };
     rig.bond("");
     let mut random = Random::new();
     rig.switch.stop_server();

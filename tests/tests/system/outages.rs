@@ -48,7 +48,7 @@ fn a_crash_is_survived_by_configuration_and_devices() {
 
 #[test]
 fn forwarding_and_failover_go_on_without_the_database() {
-    let Some(mut rig) = Rig::new(2) else { return };
+    let Some(mut rig) = Rig::with_server(2) else { return };
     rig.bond("");
     let (fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], 1000, false);
     rig.await_calm(&traffic);
@@ -84,7 +84,7 @@ fn forwarding_and_failover_go_on_without_the_database() {
 
 #[test]
 fn the_daemon_waits_for_a_database_that_is_not_there_yet() {
-    let Some(mut rig) = Rig::new(2) else { return };
+    let Some(mut rig) = Rig::with_server(2) else { return };
     rig.bond("");
     rig.switch.stop_vswitchd();
     rig.switch.stop_server();

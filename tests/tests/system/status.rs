@@ -99,7 +99,7 @@ fn the_daemon_detaches_when_it_is_ready_and_exits_when_told() {
     assert!(!pidfile.exists(), "the pidfile outlived the daemon");
     let mut c = rig.switch.command(&rig.switch.daemon().path().display().to_string());
     c.args(["--detach", "--no-chdir", "--pidfile", "-vconsole:off", "--log-file"]);
-    c.arg(format!("unix:{}", rig.switch.path("db.sock").display()));
+    c.arg(rig.switch.database());
     let status = c.status().unwrap();
     assert!(status.success());
     let pid = std::fs::read_to_string(&pidfile).unwrap().trim().to_owned();
@@ -111,7 +111,7 @@ fn the_daemon_detaches_when_it_is_ready_and_exits_when_told() {
     // A second one with the same pidfile is refused.
     let mut second = rig.switch.command(&rig.switch.daemon().path().display().to_string());
     second.args(["--detach", "--no-chdir", "--pidfile", "-vconsole:off"]);
-    second.arg(format!("unix:{}", rig.switch.path("db.sock").display()));
+    second.arg(rig.switch.database());
     assert!(!second.output().unwrap().status.success());
 
     assert!(appctl(&["exit"]).status.success());
