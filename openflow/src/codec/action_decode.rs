@@ -105,7 +105,9 @@ fn split_instructions(octets: &[u8], version: Version) -> Result<[Option<Reader<
             3 => (3, None),
             4 => (1, None),
             5 => (2, Some(8)),
-            6 if version < Version::V15 => (0, Some(8)),
+            // An action since 1.5.
+            6 if version >= Version::V15 && len == 8 => return Err(OfError::BicUnknownInst),
+            6 => (0, Some(8)),
             0xffff => return Err(OfError::BicBadExperimenter),
             _ => return Err(OfError::BicUnknownInst),
         };
@@ -288,7 +290,7 @@ fn vendor_kind(vendor: u32, subtype: u16, v: Version) -> Option<Kind> {
             Ok(Action::SetQueue(b.u32()?))
         }),
         5 => nx(16, |_, _| Ok(Action::PopQueue)),
-        6 if to14 => nx_more(24, |b, _| {
+        6 if to14 => nx_more(16, |b, _| {
             let (n_bits, src, dst) = (b.u16()?, b.u16()?, b.u16()?);
             move_field(b, n_bits, src, dst, false)
         }),
@@ -446,7 +448,6 @@ fn reg_load(b: &mut Reader<'_>, _: Context) -> Result<Action, OfError> {
 }
 
 fn reg_load2(b: &mut Reader<'_>, _: Context) -> Result<Action, OfError> {
-    b.skip(6)?;
     let (field, value, mask) = nxm::pull_entry(b, true)?;
     b.zeros(b.len(), OfError::BacBadSetArgument)?;
     if !field.info().writable {
@@ -493,7 +494,8 @@ fn controller2(b: &mut Reader<'_>, _: Context) -> Result<Action, OfError> {
             2 => c.reason = PacketInReason(p.u8()?),
             3 => c.userdata = p.body.to_vec(),
             4 => c.pause = true,
-            5 => c.meter = Some(p.u32()?),
+            // There is no meter 0.
+            5 => c.meter = Some(p.u32()?).filter(|m| *m != 0),
             _ => return Err(OfError::BpcBadType),
         }
     }

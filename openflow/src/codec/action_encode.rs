@@ -411,10 +411,7 @@ pub(crate) fn segments(field: Field, mask: u128) -> Vec<Subfield> {
 
 fn put_loads(w: &mut Writer, field: Field, value: u128, mask: u128, load2: bool) {
     if load2 || nxm::nxm_header(field).is_none() {
-        return nx(w, 33, |w| {
-            w.zeros(6);
-            nxm::put_entry(w, field, None, value, mask);
-        });
+        return nx(w, 33, |w| nxm::put_entry(w, field, None, value, mask));
     }
     for s in segments(field, mask) {
         reg_load(w, s, ((value >> s.ofs) & ones(s.n_bits)) as u64);

@@ -82,7 +82,9 @@ pub(crate) fn pull10(r: &mut Reader<'_>) -> Result<(Match, bool), OfError> {
         [(fw10::NW_SRC_SHIFT, Field::Ipv4Src, nw_src), (fw10::NW_DST_SHIFT, Field::Ipv4Dst, nw_dst)]
     {
         let mask = wildcard_bits(w >> shift);
-        if mask != 0 {
+        // These are IPv4's; where the match is for IPv6 they say nothing.
+        let v6 = on(fw10::DL_TYPE) && dl_type == EtherType::IPV6;
+        if mask != 0 && !v6 {
             m.set_masked(field, (value & mask).into(), mask.into());
         }
     }

@@ -8,6 +8,7 @@ mod action_decode;
 mod action_encode;
 mod buf;
 mod flow;
+mod flow_events;
 mod kind;
 mod match10;
 mod nxm;
@@ -125,8 +126,8 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol) -> Result<Body, OfErr
         Kind::PacketOut => Body::PacketOut(packet::decode_out(r, v)?),
         Kind::FlowMod => Body::FlowMod(flow::decode_mod(r, p)?),
         Kind::NxFlowMod => Body::FlowMod(flow::decode_nx_mod(r, p)?),
-        Kind::FlowRemoved => Body::FlowRemoved(flow::decode_removed(r, v)?),
-        Kind::NxFlowRemoved => Body::FlowRemoved(flow::decode_nx_removed(r)?),
+        Kind::FlowRemoved => Body::FlowRemoved(flow_events::decode_removed(r, v)?),
+        Kind::NxFlowRemoved => Body::FlowRemoved(flow_events::decode_nx_removed(r)?),
         Kind::PortMod => Body::PortMod(port::decode_mod(r, v)?),
         Kind::PortStatus => Body::PortStatus(port::decode_status(r, v)?),
         Kind::TableMod => Body::TableMod(switch::decode_table_mod(r)?),
@@ -170,10 +171,10 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol) -> Result<Body, OfErr
         Kind::PortDescRequest => Body::PortDescRequest(port::decode_port_no(r, v)?),
         Kind::PortDescReply => Body::PortDescReply(port::decode_descs(r, v)?),
         Kind::FlowMonitorRequest if v <= Version::V12 => {
-            Body::FlowMonitorRequest(flow::decode_monitor_requests(r)?)
+            Body::FlowMonitorRequest(flow_events::decode_monitor_requests(r)?)
         }
         Kind::FlowMonitorReply if v <= Version::V12 => {
-            Body::FlowMonitorReply(flow::decode_updates(r, v)?)
+            Body::FlowMonitorReply(flow_events::decode_updates(r, v)?)
         }
         Kind::FlowMonitorCancel => Body::FlowMonitorCancel(r.u32()?),
         Kind::FlowMonitorPaused => Body::FlowMonitorPaused,
@@ -338,9 +339,9 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
         }
         Body::FlowMod(f) => one(Kind::FlowMod, |w| flow::encode_mod(w, f, p)),
         Body::FlowRemoved(f) if f.nxm => {
-            one(Kind::NxFlowRemoved, |w| flow::encode_nx_removed(w, f))
+            one(Kind::NxFlowRemoved, |w| flow_events::encode_nx_removed(w, f))
         }
-        Body::FlowRemoved(f) => one(Kind::FlowRemoved, |w| flow::encode_removed(w, f, v)),
+        Body::FlowRemoved(f) => one(Kind::FlowRemoved, |w| flow_events::encode_removed(w, f, v)),
         Body::PortMod(m) => one(Kind::PortMod, |w| port::encode_mod(w, m, v)),
         Body::PortStatus(s) => one(Kind::PortStatus, |w| {
             w.u8(s.reason.wire()).zeros(7);
@@ -408,10 +409,10 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
             items(Kind::PortDescReply, all, |w, d| port::encode_desc(w, d, v))
         }
         Body::FlowMonitorRequest(all) => {
-            items(Kind::FlowMonitorRequest, all, flow::encode_monitor_request)
+            items(Kind::FlowMonitorRequest, all, flow_events::encode_monitor_request)
         }
         Body::FlowMonitorReply(all) => {
-            items(Kind::FlowMonitorReply, all, |w, u| flow::encode_update(w, u, v))
+            items(Kind::FlowMonitorReply, all, |w, u| flow_events::encode_update(w, u, v))
         }
         Body::FlowMonitorCancel(id) => one(Kind::FlowMonitorCancel, |w| {
             w.u32(*id);

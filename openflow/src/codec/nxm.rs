@@ -195,13 +195,9 @@ pub(crate) fn pull_field(r: &mut Reader<'_>) -> Result<Field, OfError> {
 /// The field of a 32-bit NXM header in an old action.
 pub(crate) fn field_of_nxm_header(header: u32) -> Result<Field, OfError> {
     let octets = header.to_be_bytes();
-    let mut r = Reader::new(&octets, OfError::BmcBadLen);
-    let tlv = Tlv::read(&mut r).map_err(|_| OfError::BacBadSetType)?;
-    match tlv.named() {
-        Some(f) if tlv.field() == Some(f) && !tlv.has_mask => Ok(f),
-        Some(_) if !tlv.has_mask => Err(OfError::BacBadSetLen),
-        _ => Err(OfError::BacBadSetType),
-    }
+    let tlv = Tlv::read(&mut Reader::new(&octets, OfError::BmcBadLen));
+    let field = tlv.ok().filter(|t| !t.has_mask).and_then(|t| t.field());
+    field.ok_or(OfError::BacBadSetType)
 }
 
 /// A field with its value, and its mask if `masked`, in an action.

@@ -33,6 +33,7 @@ pub struct Fields {
     pub tun_flags: u16,
     pub tun_ttl: u8,
     pub tun_tos: u8,
+    /// Eight flags.
     pub ct_state: u32,
     pub ct_zone: u16,
     pub ct_mark: u32,
@@ -172,7 +173,7 @@ impl Fields {
             }
             Field::SkbPriority => k.skb_priority = v32,
             Field::PktMark => k.pkt_mark = v32,
-            Field::CtState => self.ct_state = v32,
+            Field::CtState => self.ct_state = v32 & 0xff,
             Field::CtZone => self.ct_zone = v16,
             Field::CtMark => self.ct_mark = v32,
             Field::CtLabel => self.ct_label = v,

@@ -95,6 +95,8 @@ impl Match {
             Field::ActsetOutput if self.mask.actset_output.0 != 0 => field.ones(),
             // Of its 16 bits only the lower eight are stored.
             Field::ArpOp if self.mask.key.nw_proto == 0xff => field.ones(),
+            // The same of its 32.
+            Field::CtState if self.mask.ct_state == 0xff => field.ones(),
             _ => self.mask.get(field),
         };
         (self.value.get(field), mask)

@@ -135,7 +135,7 @@ impl Field {
             Field::InPortOxm | Field::ActsetOutput => {
                 u32::try_from(value).is_ok_and(|v| crate::OfPort::from_wire32(v).is_ok())
             }
-            Field::ArpOp => value <= 0xff,
+            Field::ArpOp | Field::CtState => value <= 0xff,
             _ => value & !self.ones() == 0,
         }
     }
@@ -255,7 +255,7 @@ mod tests {
             let v = match f {
                 Field::InPortOxm | Field::ActsetOutput => 0xffff_fffe,
                 Field::IpDscp => 0xb8,
-                Field::ArpOp => 0xa5,
+                Field::ArpOp | Field::CtState => 0xa5,
                 Field::DlVlan => 0xabc,
                 _ => 0x5a5a_5a5a_5a5a_5a5a_5a5a_5a5a_5a5a_5a5a & f.ones(),
             };

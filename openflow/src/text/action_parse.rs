@@ -240,7 +240,7 @@ fn controller(mut arg: &str) -> Result<Action, TextError> {
                     c.extended = true;
                 }
                 "pause" => c.pause = true,
-                "meter_id" => c.meter = Some(scan::u32(v)?),
+                "meter_id" => c.meter = Some(scan::u32(v)?).filter(|m| *m != 0),
                 _ => {
                     return TextError::new(format!(
                         "unknown key \"{key}\" parsing controller action"

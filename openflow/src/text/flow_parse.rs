@@ -69,10 +69,6 @@ pub fn parse_flow(s: &str, text: FlowText, names: &dyn Names) -> Result<FlowMod,
         p.item(key, v)?;
     }
     let mut f = p.flow;
-    if f.matching.mask.packet_type == u32::MAX && f.matching.value.packet_type >> 16 == 1 {
-        f.matching.value.key.eth_type = f.matching.value.packet_type as u16;
-        f.matching.mask.key.eth_type = 0xffff;
-    }
     let modifies = matches!(command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
     if modifies && f.cookie_mask == 0 && f.new_cookie == u64::MAX {
         f.new_cookie = 0;

@@ -72,14 +72,23 @@ pub(super) fn ipv4(value: u32, mask: u32) -> String {
     }
 }
 
+/// An IPv6 address as the C library writes it: unlike Rust's it takes `::4:1` for an IPv4 address
+/// in disguise.
+fn ipv6_address(v: u128) -> String {
+    match u32::try_from(v) {
+        Ok(low @ 0x1_0000..) => format!("::{}", Ipv4Addr::from(low)),
+        _ => Ipv6Addr::from(v).to_string(),
+    }
+}
+
 pub(super) fn ipv6(value: u128, mask: u128) -> String {
-    let addr = Ipv6Addr::from(value);
+    let addr = ipv6_address(value);
     match mask {
-        u128::MAX => addr.to_string(),
+        u128::MAX => addr,
         m if m.leading_ones() + m.trailing_zeros() == 128 => {
             format!("{addr}/{}", m.leading_ones())
         }
-        m => format!("{addr}/{}", Ipv6Addr::from(m)),
+        m => format!("{addr}/{}", ipv6_address(m)),
     }
 }
 
@@ -125,9 +134,13 @@ pub(super) fn packet_type(value: u32, mask: u32) -> String {
     if value == 0 && mask == u32::MAX {
         return "eth".to_owned();
     }
-    let part = |v: u32, m: u32| match m {
-        0xffff => hex(v),
-        m => format!("{}/{}", hex(v), hex(m)),
+    let part = |v: u32, m: u32| {
+        let number = if v > 9 { format!("{v:#x}") } else { v.to_string() };
+        match m {
+            0 => "*".to_owned(),
+            0xffff => number,
+            m => format!("{number}/{m:#x}"),
+        }
     };
     let (ns, typ) = (part(value >> 16, mask >> 16), part(value & 0xffff, mask & 0xffff));
     format!("packet_type=({ns},{typ})")

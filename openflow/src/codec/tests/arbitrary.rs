@@ -75,7 +75,7 @@ pub(super) fn matching() -> impl Strategy<Value = Match> {
             for (f, value, mask, whole) in rest {
                 let value = match f {
                     Field::InPortOxm | Field::ActsetOutput => value & 0xfe,
-                    Field::ArpOp => value & 0xff,
+                    Field::ArpOp | Field::CtState => value & 0xff,
                     // A later fragment has no ports.
                     Field::IpFrag => value & 1,
                     _ => value & f.ones(),
@@ -83,6 +83,7 @@ pub(super) fn matching() -> impl Strategy<Value = Match> {
                 if !f.prereq_ok(&m.value) || !m.is_wild(f) {
                     continue;
                 }
+                let mask = if f == Field::CtState { mask & 0xff } else { mask };
                 if whole || !f.info().maskable {
                     m.set(f, value);
                 } else {

@@ -181,3 +181,11 @@ fn other_messages() {
     let props = [0, 99, 0, 8, 0, 0, 0, 0];
     assert_eq!(refused(Version::V14, 28, &props), OfError::AcfcUnsupported);
 }
+
+/// The second form of `load` names the field right after its number, without padding between.
+#[test]
+fn load2_layout() {
+    let a = [0xff, 0xff, 0, 24, 0, 0, 0x23, 0x20, 0, 33, 0, 1, 0, 4, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0];
+    let Ok(Body::PacketOut(po)) = out10(&a) else { panic!("{:?}", out10(&a)) };
+    assert!(format!("{:?}", po.actions[0]).contains("field: Reg(0), value: 5"));
+}
