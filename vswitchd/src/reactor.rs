@@ -35,7 +35,7 @@ use wire::Time;
 use crate::apply::{Parts, Switch};
 use crate::clock::{Clock, Waiter};
 use crate::commands::{self, Context, Dummy, View};
-use crate::config::{Desired, DummyPolicy, Warning, desired};
+use crate::config::{Desired, DummyPolicy, Warning, desired_after};
 use crate::coverage::Counter;
 use crate::links::{self, Links};
 use crate::modules::{BRIDGE, OVSDB, RECONNECT};
@@ -336,7 +336,7 @@ impl Daemon {
                 return false;
             }
             self.seen = Some(seqno);
-            let wanted = desired(self.session.db(), self.dummy);
+            let wanted = desired_after(self.session.db(), self.dummy, &self.desired);
             log_new_warnings(&self.desired.warnings, &wanted.warnings);
             if wanted.switch != self.desired.switch {
                 let limit = wanted.switch.flow_limit;

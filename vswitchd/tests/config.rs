@@ -8,7 +8,9 @@ use ofproto::config::PriorityTags;
 use ofproto::{FailMode, VlanMode};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
-use vswitchd::config::{Desired, Detect, DeviceKind, DummyPolicy, WantPort, desired, mac, options};
+use vswitchd::config::{
+    Desired, Detect, DeviceKind, DummyPolicy, WantPort, desired, desired_after, mac, options,
+};
 use wire::EthAddr;
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -474,4 +476,32 @@ fn what_is_not_supported_is_said() {
     assert!(wanted.bridges.is_empty());
     let warning = wanted.warnings[0].to_string();
     assert!(warning.contains("datapath_type=magic") && warning.contains("netdev"), "{warning}");
+}
+
+#[test]
+fn an_interface_stays_where_it_works() {
+    let mut rows = Rows::new();
+    rows.port(bond_row(&[]), &["a", "b"]);
+    let before = rows.wanted();
+    let a = before.bridges[0].ports.iter().find(|p| p.name == "bond0").unwrap().ifaces[0].uuid;
+
+    // Another port claims it, and comes first.
+    rows.port_of(Port { name: "aaa".to_owned(), ..Port::default() }, vec![a]);
+    rows.bridge().ports.rotate_right(1);
+    let names = |wanted: &Desired, port: &str| -> Vec<String> {
+        let port = wanted.bridges[0].ports.iter().find(|p| p.name == port).unwrap();
+        port.ifaces.iter().map(|i| i.name.clone()).collect()
+    };
+    let after = desired_after(&rows.tables, DummyPolicy::Off, &before);
+    assert_eq!(names(&after, "bond0"), ["a", "b"]);
+    assert_eq!(names(&after, "aaa"), [""; 0]);
+    let warning = after.warnings[0].to_string();
+    assert!(warning.starts_with("port aaa: interfaces=a: "), "{warning}");
+
+    // Until the port that has it lets go.
+    let bond = after.bridges[0].ports.iter().find(|p| p.name == "bond0").unwrap().uuid;
+    rows.tables.ports.get_mut(&bond).unwrap().interfaces.retain(|i| *i != a);
+    let last = desired_after(&rows.tables, DummyPolicy::Off, &after);
+    assert_eq!(names(&last, "aaa"), ["a"]);
+    assert!(last.warnings.is_empty());
 }

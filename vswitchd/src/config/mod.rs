@@ -26,6 +26,7 @@ pub mod warning;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ovsdb::Uuid;
 use ovsdb_client::rows::{OpenVSwitch, Tables};
 
 pub use self::bond::{Detect, WantBond, WantLacp};
@@ -75,13 +76,19 @@ impl Default for SwitchOptions {
 
 /// Works out what the rows ask for. Never fails: what cannot be used becomes a warning.
 pub fn desired(tables: &Tables, dummy: DummyPolicy) -> Desired {
+    desired_after(tables, dummy, &Desired::default())
+}
+
+/// As [`desired`], where `before` is what runs: an interface that two ports name stays with the
+/// one that has it.
+pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> Desired {
     let mut warnings = Vec::new();
     let Some(root) = tables.open_vswitch.values().next() else {
         return Desired::default();
     };
     let switch = switch_options(root, &mut warnings);
     let mut bridges: BTreeMap<&str, WantBridge> = BTreeMap::new();
-    let mut used = Used::default();
+    let mut used = Used { owners: owners(tables, root, before), ..Used::default() };
     for (uuid, row) in root.bridges.iter().filter_map(|u| Some((u, tables.bridges.get(u)?))) {
         let mut refuse = |column: &str, value: &str, advice: &str| {
             warnings.push(Warning {
@@ -115,6 +122,25 @@ pub fn desired(tables: &Tables, dummy: DummyPolicy) -> Desired {
 #[derive(Default)]
 pub(crate) struct Used {
     pub(crate) interfaces: BTreeSet<String>,
+    /// Interfaces' rows that more than one port names, with the port that has each already: a
+    /// mistake elsewhere takes nothing away from a port that works.
+    pub(crate) owners: BTreeMap<Uuid, Uuid>,
+}
+
+/// Which of several ports keeps an interface: the one that had it before, if it still wants it.
+fn owners(tables: &Tables, root: &OpenVSwitch, before: &Desired) -> BTreeMap<Uuid, Uuid> {
+    let mut claims: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    let bridges = root.bridges.iter().filter_map(|u| tables.bridges.get(u));
+    for port in bridges.flat_map(|b| &b.ports) {
+        for iface in tables.ports.get(port).into_iter().flat_map(|p| &p.interfaces) {
+            claims.entry(*iface).or_default().insert(*port);
+        }
+    }
+    claims.retain(|_, ports| ports.len() > 1);
+    let had = before.bridges.iter().flat_map(|b| &b.ports);
+    had.flat_map(|p| p.ifaces.iter().map(|i| (i.uuid, p.uuid)))
+        .filter(|(iface, port)| claims.get(iface).is_some_and(|c| c.contains(port)))
+        .collect()
 }
 
 fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {

@@ -64,9 +64,9 @@ pub(super) fn want(
     let mac = mac_column("port", &row.name, row.mac.as_deref(), warnings);
 
     let mut ifaces = Vec::new();
-    for (uuid, iface) in row.interfaces.iter().filter_map(|u| Some((u, tables.interfaces.get(u)?)))
-    {
-        if !used.interfaces.insert(iface.name.clone()) {
+    for (id, iface) in row.interfaces.iter().filter_map(|u| Some((u, tables.interfaces.get(u)?))) {
+        let others = used.owners.get(id).is_some_and(|owner| *owner != uuid);
+        if others || !used.interfaces.insert(iface.name.clone()) {
             warnings.push(Warning {
                 table: "port",
                 row: row.name.clone(),
@@ -77,7 +77,7 @@ pub(super) fn want(
             });
             continue;
         }
-        ifaces.push(iface::want(bridge, *uuid, iface, kinds, warnings));
+        ifaces.push(iface::want(bridge, *id, iface, kinds, warnings));
     }
     ifaces.sort_by(|a, b| a.name.cmp(&b.name));
     let is_bond = ifaces.len() > 1;

@@ -1,6 +1,7 @@
 //! The thread's loop: wait, take in what happened, publish, then do the rest.
 
 mod configure;
+mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bond::{Effect, MemberId, Notice};
+use bond::{Effect, MemberId};
 use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -25,7 +26,6 @@ use super::port::Running;
 use super::slow::{slow_frame, slow_payload};
 use super::{LinkDevice, Links, Request};
 use crate::clock::Clock;
-use crate::log::RateLimit;
 use crate::modules::{BOND, LACP};
 use crate::revalidator::Queue;
 
@@ -238,7 +238,7 @@ impl Thread {
                 LinkEvent::Changed(info) => {
                     let entry =
                         self.kernel.entry(info.name.clone()).or_insert_with(|| (info.clone(), 0));
-                    entry.1 += u64::from(entry.0.carrier != info.carrier);
+                    entry.1 += notes::resets(&entry.0, info);
                     let moved = entry.0.mac != info.mac;
                     entry.0 = info.clone();
                     if moved {
@@ -432,7 +432,7 @@ impl Thread {
                 }
             }
             Effect::Revalidate(reason) => self.setup.revalidator.push(reason),
-            Effect::Notice(notice) => log(&notice),
+            Effect::Notice(notice) => notes::log(&notice),
         }
     }
 
@@ -575,27 +575,6 @@ impl Thread {
 fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
-}
-
-/// What packets from the network may write into the log: as monitors, 20 lines a minute.
-static STRANGERS: RateLimit = RateLimit::new(20, 20);
-
-fn log(notice: &Notice) {
-    use crate::log::Level;
-    let module = if notice.module == "lacp" { &LACP } else { &BOND };
-    let level = match notice.level {
-        bond::Level::Err => Level::Err,
-        bond::Level::Warn => Level::Warn,
-        bond::Level::Info => Level::Info,
-        bond::Level::Dbg => Level::Dbg,
-    };
-    match notice.level {
-        // A stranger's packets cause these.
-        bond::Level::Err | bond::Level::Warn | bond::Level::Dbg => {
-            crate::log_at_rl!(module, STRANGERS, level, "{}", notice.text);
-        }
-        bond::Level::Info => crate::log_at!(module, level, "{}", notice.text),
-    }
 }
 
 /// Speed and duplex of every member that tells.
