@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 
 use crate::db::{BadValue, Db, Format};
 use crate::plan::{Plan, SchemaGap};
-use crate::remote::{BlockingStream, Remote, RemoteError};
+use crate::remote::{BlockingStream, Remote, RemoteError, Remotes};
 use crate::rows::Table;
+use crate::tls::TlsFiles;
 use crate::txn::{Txn, TxnError, TxnReply, parse_reply};
 
 /// Why a request was not done.
@@ -106,26 +107,45 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `unix:PATH` or `tcp:HOST[:PORT]` and uses the database `Open_vSwitch`. Each
-    /// request may take 10 s; see [`Client::set_timeout`].
+    /// Connects to the first of these servers that can be reached ([`Remotes`]) and uses the
+    /// database `Open_vSwitch`. Each request may take 10 s; see [`Client::set_timeout`]. Of a
+    /// cluster any member will do: it hands transactions on to the leader.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Remote`], [`ClientError::Connect`].
-    pub fn connect(remote: &str) -> Result<Client, ClientError> {
-        let remote: Remote = remote.parse()?;
+    /// [`ClientError::Remote`]; [`ClientError::Connect`] with the last server's reason.
+    pub fn connect(remotes: &str) -> Result<Client, ClientError> {
+        Client::connect_with(remotes, &TlsFiles::default())
+    }
+
+    /// The same with the files that `ssl:` servers need.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::connect`].
+    pub fn connect_with(remotes: &str, tls: &TlsFiles) -> Result<Client, ClientError> {
+        let remotes: Remotes = remotes.parse()?;
         let timeout = Duration::from_secs(10);
-        match BlockingStream::open(&remote, timeout) {
-            Ok(stream) => Ok(Client {
-                stream,
-                framer: Framer::default(),
-                database: "Open_vSwitch".to_owned(),
-                timeout,
-                plan: None,
-                next_id: 0,
-            }),
-            Err(error) => Err(ClientError::Connect { remote, error }),
+        let mut failed = None;
+        for remote in remotes.as_slice() {
+            match BlockingStream::open(remote, tls, timeout) {
+                Ok(stream) => {
+                    return Ok(Client {
+                        stream,
+                        framer: Framer::default(),
+                        database: "Open_vSwitch".to_owned(),
+                        timeout,
+                        plan: None,
+                        next_id: 0,
+                    });
+                }
+                Err(error) => {
+                    failed = Some(ClientError::Connect { remote: remote.clone(), error });
+                }
+            }
         }
+        // There is at least one.
+        Err(failed.unwrap_or(ClientError::Io(ErrorKind::NotFound.into())))
     }
 
     /// Most time that one request may take.
@@ -232,6 +252,30 @@ impl Client {
         let (params, infos) = txn.encode(&self.database, None, |table, c| plan.has(table, c));
         let result = self.call("transact", &params)?;
         Ok(parse_reply(result.get(), &infos)?)
+    }
+
+    /// Builds a transaction from the contents and does it; if it fails because the contents were
+    /// other ones by then ([`TxnError::is_transient`]), builds it anew from the new contents. What
+    /// `build` relies on it should read with [`Txn::read`]; an empty transaction says that there
+    /// is nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; the last [`ClientError::Txn`] if it is not done within the time of
+    /// [`Client::set_timeout`].
+    pub fn retry(&mut self, mut build: impl FnMut(&Db) -> Txn) -> Result<TxnReply, ClientError> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let txn = build(&self.snapshot()?.db);
+            if txn.is_empty() {
+                return Ok(TxnReply::default());
+            }
+            match self.transact(&txn) {
+                Err(ClientError::Txn(error))
+                    if error.is_transient() && Instant::now() < deadline => {}
+                result => return result,
+            }
+        }
     }
 
     /// The whole contents as typed rows.

@@ -9,6 +9,7 @@ use ovsdb::jsonrpc::{self, Message, MessageError};
 use ovsdb::{FrameError, Framer};
 use serde_json::value::RawValue;
 
+use crate::cluster::{ServerWatch, Unfit};
 use crate::db::Format;
 use crate::remote::Stream;
 use crate::txn::OpInfo;
@@ -43,6 +44,9 @@ pub enum LinkError {
     /// The server refused something, or answered what was not asked.
     #[error("{0}")]
     Protocol(String),
+    /// The server is there, but not one to stay with.
+    #[error("{0}; trying another server")]
+    Unfit(#[from] Unfit),
     /// [`crate::Session::reconnect`] was called.
     #[error("disconnected on request")]
     Asked,
@@ -61,6 +65,7 @@ impl LinkError {
             | LinkError::Closed
             | LinkError::Silent(_)
             | LinkError::Unread(_)
+            | LinkError::Unfit(_)
             | LinkError::Asked => false,
         }
     }
@@ -96,6 +101,8 @@ impl MonitorMethod {
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
+    /// Asked what the server is to its cluster.
+    Server { id: u64 },
     /// Asked for the schema.
     Schema { id: u64 },
     /// Asked for the contents.
@@ -134,6 +141,12 @@ pub(crate) struct Connection {
     pub(crate) framer: Framer,
     pub(crate) phase: Phase,
     pub(crate) lock: LockState,
+    /// The server follows rows by conditions.
+    pub(crate) takes_conditions: bool,
+    /// A change of conditions without a reply yet.
+    pub(crate) conditions: Option<u64>,
+    /// The row of `_Server` about the database, while it is watched.
+    pub(crate) server: ServerWatch,
     /// Transactions without a reply yet.
     pub(crate) txns: BTreeMap<u64, Vec<OpInfo>>,
     /// When it was made.
@@ -155,6 +168,9 @@ impl Connection {
             framer: Framer::default(),
             phase,
             lock: LockState::NotWanted,
+            takes_conditions: false,
+            conditions: None,
+            server: ServerWatch::default(),
             txns: BTreeMap::new(),
             since: now,
             heard: now,
@@ -208,6 +224,12 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(LinkError::Io(error)),
             }
+        }
+        match self.stream.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                return Err(LinkError::Io(error));
+            }
+            Ok(()) | Err(_) => {}
         }
         self.out.clear();
         self.out.shrink_to(1 << 20);

@@ -1,12 +1,48 @@
 //! An OVSDB client: session, monitor, typed rows, transactions.
 //!
-//! - [`Session`] follows a database without blocking and keeps a typed replica ([`Db`]);
+//! - [`Session`] follows a database without blocking and keeps a typed replica ([`Db`]); it goes
+//!   from server to server of a cluster, probes, waits and resumes by itself;
+//! - [`RowFilter`] follows only some rows of a table;
 //! - [`Client`] does one blocking request at a time;
-//! - [`Txn`] is a transaction of typed columns for either;
+//! - [`Txn`] is a transaction of typed columns for either; [`Session::retry`] and [`Client::retry`]
+//!   repeat one that others got in the way of;
 //! - [`rows`] has the tables of the `Open_vSwitch` schema.
+//!
+//! Servers are named like everywhere in Open vSwitch: `unix:PATH`, `tcp:HOST[:PORT]`,
+//! `ssl:HOST[:PORT]` ([`TlsFiles`] has the keys), several with commas between them. A HOST is
+//! an address or `localhost`: nothing here asks a name server.
+//!
+//! # Reading and writing safely
+//!
+//! Another client may write between our look at the replica and our transaction.
+//! [`Txn::read`] gives a value and makes the transaction fail if it is another one by the time the
+//! server does it; the `retry` functions then build the transaction anew from the new contents:
+//!
+//! ```no_run
+//! use ovsdb_client::{Client, Port, Txn};
+//!
+//! # fn main() -> Result<(), ovsdb_client::ClientError> {
+//! let mut client = Client::connect("unix:/run/openvswitch/db.sock")?;
+//! // Adds 10 ms to the updelay of bond0, whoever else does the same at the same time.
+//! client.retry(|db| {
+//!     let mut txn = Txn::new();
+//!     let port = db.ports.iter().find(|(_, port)| port.name == "bond0").map(|(uuid, _)| *uuid);
+//!     if let Some(port) = port {
+//!         let old = *txn.read(db, port, Port::COL.bond_updelay).unwrap_or(&0);
+//!         txn.set(port, Port::COL.bond_updelay, &(old + 10));
+//!     }
+//!     txn
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The examples `watch_bonds` and `create_bond` are whole programs.
 
 mod client;
+mod cluster;
 pub mod column;
+mod condition;
 mod connection;
 mod db;
 mod decode;
@@ -14,16 +50,21 @@ mod plan;
 mod remote;
 pub mod rows;
 mod session;
+mod tls;
 mod txn;
 
 pub use client::{Client, ClientError, Snapshot};
+pub use cluster::{Cluster, Unfit};
+pub use condition::{Filters, RowFilter};
 pub use connection::LinkError;
 pub use db::{BadValue, Change, ChangeKind, Db};
 pub use ovsdb::Uuid;
+pub use ovsdb::condition::Function;
 pub use plan::SchemaGap;
-pub use remote::{DEFAULT_PORT, Remote, RemoteError};
+pub use remote::{DEFAULT_PORT, Remote, RemoteError, Remotes};
 pub use rows::{
     Bridge, Controller, Interface, Manager, Mirror, OpenVSwitch, Port, Row, Ssl, Table, Tables,
 };
 pub use session::{Options, Session, SessionEvent, TxnId};
+pub use tls::TlsFiles;
 pub use txn::{OpInfo, Txn, TxnError, TxnReply};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ovsdb::DatabaseSchema;
 
+use crate::condition::Filters;
 use crate::rows::Table;
 
 /// A table or column that the server's schema lacks, or has with another type. Older servers lack
@@ -58,13 +59,39 @@ impl Plan {
 
     /// `{table: {"columns": […]}}`, which every monitor method takes.
     pub(crate) fn monitor_requests(&self) -> String {
+        self.requests(None)
+    }
+
+    /// The same with the rows to follow, for the methods that take conditions.
+    pub(crate) fn conditional_requests(&self, filters: &Filters) -> String {
+        self.requests(Some(filters))
+    }
+
+    fn requests(&self, filters: Option<&Filters>) -> String {
         let mut out = String::from("{");
         for (at, (table, columns)) in self.columns.iter().enumerate() {
             out.push_str(if at > 0 { ",\"" } else { "\"" });
             out.push_str(table.name());
             out.push_str(r#"":[{"columns":[""#);
             out.push_str(&columns.join("\",\""));
-            out.push_str("\"]}]");
+            out.push_str("\"]");
+            if let Some(filters) = filters {
+                out.push_str(r#","where":"#);
+                out.push_str(&filters.clauses(*table, |column| columns.contains(&column)));
+            }
+            out.push_str("}]");
+        }
+        out.push('}');
+        out
+    }
+
+    /// `{table: [{"where": […]}]}`, what `monitor_cond_change` takes.
+    pub(crate) fn condition_changes(&self, filters: &Filters) -> String {
+        let mut out = String::from("{");
+        for (at, (table, columns)) in self.columns.iter().enumerate() {
+            let clauses = filters.clauses(*table, |column| columns.contains(&column));
+            let comma = if at > 0 { "," } else { "" };
+            out.push_str(&format!(r#"{comma}"{}":[{{"where":{clauses}}}]"#, table.name()));
         }
         out.push('}');
         out

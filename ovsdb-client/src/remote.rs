@@ -11,16 +11,81 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
 
+use crate::tls::{Tls, TlsFiles};
+
 /// The TCP port of OVSDB (IANA).
 pub const DEFAULT_PORT: u16 = 6640;
 
-/// A server's address: `unix:PATH` or `tcp:HOST[:PORT]`.
+/// A server's address: `unix:PATH`, `tcp:HOST[:PORT]` or `ssl:HOST[:PORT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
     /// A Unix socket.
     Unix(PathBuf),
     /// A TCP port.
     Tcp(SocketAddr),
+    /// A TCP port under TLS.
+    Ssl(SocketAddr),
+}
+
+/// One or more servers of the same database, with commas between them: the members of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remotes(Vec<Remote>);
+
+impl Remotes {
+    /// The servers in the order given; at least one.
+    pub fn as_slice(&self) -> &[Remote] {
+        &self.0
+    }
+
+    /// Puts the servers into an order that depends on `seed`, so that the clients of a fleet, which
+    /// all have the same list, do not all begin with the same server.
+    pub(crate) fn shuffle(&mut self, seed: u64) {
+        let mut state = seed;
+        for at in (1..self.0.len()).rev() {
+            // SplitMix64.
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut random = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            random ^= random >> 31;
+            self.0.swap(at, (random % (at as u64 + 1)) as usize);
+        }
+    }
+}
+
+impl From<Remote> for Remotes {
+    fn from(remote: Remote) -> Remotes {
+        Remotes(vec![remote])
+    }
+}
+
+impl FromStr for Remotes {
+    type Err = RemoteError;
+
+    /// Addresses with commas between them, as [`Remote`] takes them. A comma that no `KIND:`
+    /// follows belongs to the path before it.
+    fn from_str(text: &str) -> Result<Remotes, RemoteError> {
+        let kinds = ["unix:", "tcp:", "ssl:", "punix:", "ptcp:", "pssl:"];
+        let mut remotes = Vec::new();
+        let mut begin = 0;
+        for (at, _) in text.match_indices(',') {
+            let rest = text[at + 1..].trim_start();
+            if kinds.iter().any(|kind| rest.starts_with(kind)) {
+                remotes.push(text[begin..at].trim().parse()?);
+                begin = at + 1;
+            }
+        }
+        remotes.push(text[begin..].trim().parse()?);
+        Ok(Remotes(remotes))
+    }
+}
+
+impl fmt::Display for Remotes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, remote) in self.0.iter().enumerate() {
+            write!(f, "{}{remote}", if at > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
 }
 
 /// A text that names no server that can be reached from here.
@@ -36,8 +101,9 @@ pub struct RemoteError {
 impl FromStr for Remote {
     type Err = RemoteError;
 
-    /// `unix:PATH`; `tcp:HOST` or `tcp:HOST:PORT`, where HOST is an IPv4 address, an IPv6 address in
-    /// brackets or `localhost`, and PORT is 6640 when it is left out.
+    /// `unix:PATH`; `tcp:HOST[:PORT]` or `ssl:HOST[:PORT]`, where HOST is an IPv4 address, an IPv6
+    /// address in brackets or `localhost`, and PORT is 6640 when it is left out. Other names are
+    /// refused: to look them up would block.
     fn from_str(text: &str) -> Result<Remote, RemoteError> {
         let error =
             |problem: &str| RemoteError { text: text.to_owned(), problem: problem.to_owned() };
@@ -47,12 +113,16 @@ impl FromStr for Remote {
             }
             return Ok(Remote::Unix(PathBuf::from(path)));
         }
-        if text.starts_with("ssl:") {
-            return Err(error("TLS is not available (accepted: unix:PATH or tcp:HOST[:PORT])"));
-        }
-        let Some(rest) = text.strip_prefix("tcp:") else {
-            return Err(error("accepted are unix:PATH and tcp:HOST[:PORT]"));
-        };
+        let (rest, make): (_, fn(SocketAddr) -> Remote) =
+            match (text.strip_prefix("tcp:"), text.strip_prefix("ssl:")) {
+                (Some(rest), _) => (rest, Remote::Tcp),
+                (None, Some(rest)) => (rest, Remote::Ssl),
+                (None, None) => {
+                    return Err(error(
+                        "accepted are unix:PATH, tcp:HOST[:PORT] and ssl:HOST[:PORT]",
+                    ));
+                }
+            };
         let (host, port) = match rest.strip_prefix('[') {
             Some(inner) => match inner.split_once(']') {
                 Some((host, "")) => (host, None),
@@ -70,7 +140,10 @@ impl FromStr for Remote {
         let address = match host {
             "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
             host => host.parse().map_err(|_| {
-                error("HOST is an IPv4 address, an IPv6 address in brackets, or localhost")
+                error(
+                    "HOST is an IPv4 address, an IPv6 address in brackets, or localhost; \
+                     other names are not looked up",
+                )
             })?,
         };
         let port = match port {
@@ -80,7 +153,7 @@ impl FromStr for Remote {
                 _ => return Err(error("PORT is a number from 1 to 65535")),
             },
         };
-        Ok(Remote::Tcp(SocketAddr::new(address, port)))
+        Ok(make(SocketAddr::new(address, port)))
     }
 }
 
@@ -89,6 +162,7 @@ impl fmt::Display for Remote {
         match self {
             Remote::Unix(path) => write!(f, "unix:{}", path.display()),
             Remote::Tcp(address) => write!(f, "tcp:{address}"),
+            Remote::Ssl(address) => write!(f, "ssl:{address}"),
         }
     }
 }
@@ -114,30 +188,38 @@ fn with_short_path<T>(path: &Path, connect: impl FnOnce(&Path) -> io::Result<T>)
 pub(crate) enum Stream {
     Unix(mio::net::UnixStream),
     Tcp(mio::net::TcpStream),
+    Tls(Tls<mio::net::TcpStream>),
 }
 
 impl Stream {
     /// Begins to connect.
-    pub(crate) fn open(remote: &Remote) -> io::Result<Stream> {
+    pub(crate) fn open(remote: &Remote, tls: &TlsFiles) -> io::Result<Stream> {
         match remote {
             Remote::Unix(path) => {
                 with_short_path(path, |path| mio::net::UnixStream::connect(path)).map(Stream::Unix)
             }
             Remote::Tcp(address) => mio::net::TcpStream::connect(*address).map(Stream::Tcp),
+            Remote::Ssl(address) => {
+                let begun = tls.begin(*address)?;
+                let socket = mio::net::TcpStream::connect(*address)?;
+                Ok(Stream::Tls(Tls::new(socket, begun)))
+            }
         }
     }
 
     /// `Ok(true)` when connected, `Ok(false)` while it goes on.
     pub(crate) fn connected(&self) -> io::Result<bool> {
-        let (failed, peer) = match self {
-            Stream::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
-            Stream::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+        let (tcp, failed, peer) = match self {
+            Stream::Unix(socket) => (None, socket.take_error()?, socket.peer_addr().map(drop)),
+            Stream::Tcp(socket) | Stream::Tls(Tls { socket, .. }) => {
+                (Some(socket), socket.take_error()?, socket.peer_addr().map(drop))
+            }
         };
         match (failed, peer) {
             (Some(error), _) => Err(error),
             (None, Ok(())) => {
-                if let Stream::Tcp(stream) = self {
-                    stream.set_nodelay(true)?;
+                if let Some(socket) = tcp {
+                    socket.set_nodelay(true)?;
                 }
                 Ok(true)
             }
@@ -150,6 +232,7 @@ impl Stream {
         match self {
             Stream::Unix(stream) => stream,
             Stream::Tcp(stream) => stream,
+            Stream::Tls(tls) => &mut tls.socket,
         }
     }
 
@@ -168,6 +251,7 @@ impl Read for Stream {
         match self {
             Stream::Unix(stream) => stream.read(buffer),
             Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -177,12 +261,23 @@ impl Write for Stream {
         match self {
             Stream::Unix(stream) => stream.write(bytes),
             Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Stream::Unix(_) | Stream::Tcp(_) => Ok(()),
+            Stream::Tls(stream) => stream.flush(),
+        }
     }
+}
+
+fn connect_tcp(address: &SocketAddr, timeout: Duration) -> io::Result<std::net::TcpStream> {
+    let stream = std::net::TcpStream::connect_timeout(address, timeout)?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(timeout))?;
+    Ok(stream)
 }
 
 /// A blocking socket with time limits.
@@ -190,10 +285,15 @@ impl Write for Stream {
 pub(crate) enum BlockingStream {
     Unix(std::os::unix::net::UnixStream),
     Tcp(std::net::TcpStream),
+    Tls(Tls<std::net::TcpStream>),
 }
 
 impl BlockingStream {
-    pub(crate) fn open(remote: &Remote, timeout: Duration) -> io::Result<BlockingStream> {
+    pub(crate) fn open(
+        remote: &Remote,
+        tls: &TlsFiles,
+        timeout: Duration,
+    ) -> io::Result<BlockingStream> {
         match remote {
             Remote::Unix(path) => {
                 let stream =
@@ -201,11 +301,14 @@ impl BlockingStream {
                 stream.set_write_timeout(Some(timeout))?;
                 Ok(BlockingStream::Unix(stream))
             }
-            Remote::Tcp(address) => {
-                let stream = std::net::TcpStream::connect_timeout(address, timeout)?;
-                stream.set_nodelay(true)?;
-                stream.set_write_timeout(Some(timeout))?;
-                Ok(BlockingStream::Tcp(stream))
+            Remote::Tcp(address) => connect_tcp(address, timeout).map(BlockingStream::Tcp),
+            Remote::Ssl(address) => {
+                let begun = tls.begin(*address)?;
+                let socket = connect_tcp(address, timeout)?;
+                socket.set_read_timeout(Some(timeout))?;
+                let mut stream = Tls::new(socket, begun);
+                stream.shake_hands()?;
+                Ok(BlockingStream::Tls(stream))
             }
         }
     }
@@ -214,6 +317,7 @@ impl BlockingStream {
         match self {
             BlockingStream::Unix(stream) => stream.set_read_timeout(Some(timeout)),
             BlockingStream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            BlockingStream::Tls(tls) => tls.socket.set_read_timeout(Some(timeout)),
         }
     }
 }
@@ -223,6 +327,7 @@ impl Read for BlockingStream {
         match self {
             BlockingStream::Unix(stream) => stream.read(buffer),
             BlockingStream::Tcp(stream) => stream.read(buffer),
+            BlockingStream::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -232,11 +337,15 @@ impl Write for BlockingStream {
         match self {
             BlockingStream::Unix(stream) => stream.write(bytes),
             BlockingStream::Tcp(stream) => stream.write(bytes),
+            BlockingStream::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            BlockingStream::Unix(_) | BlockingStream::Tcp(_) => Ok(()),
+            BlockingStream::Tls(stream) => stream.flush(),
+        }
     }
 }
 
@@ -252,16 +361,42 @@ mod tests {
             ("tcp:localhost", "tcp:127.0.0.1:6640"),
             ("tcp:[::1]:6641", "tcp:[::1]:6641"),
             ("tcp:[::1]", "tcp:[::1]:6640"),
+            ("ssl:192.0.2.1", "ssl:192.0.2.1:6640"),
+            ("ssl:[::1]:1", "ssl:[::1]:1"),
         ] {
             assert_eq!(text.parse::<Remote>().unwrap().to_string(), printed);
         }
     }
 
     #[test]
+    fn a_list_of_servers_parses() {
+        let list: Remotes = "tcp:192.0.2.1:1,ssl:192.0.2.2, unix:/a,b".parse().unwrap();
+        assert_eq!(list.to_string(), "tcp:192.0.2.1:1,ssl:192.0.2.2:6640,unix:/a,b");
+        assert_eq!(list.as_slice().len(), 3);
+        for bad in ["", ",", "tcp:192.0.2.1,tcp:nowhere", "tcp:192.0.2.1,", "unix:,tcp:192.0.2.1"] {
+            assert!(bad.parse::<Remotes>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_server_comes_first_for_some() {
+        let mut firsts = std::collections::BTreeSet::new();
+        for seed in 0..50 {
+            let mut list: Remotes = "tcp:192.0.2.1,tcp:192.0.2.2,tcp:192.0.2.3".parse().unwrap();
+            list.shuffle(seed);
+            firsts.insert(list.0[0].to_string());
+            list.0.sort_by_key(ToString::to_string);
+            assert_eq!(list.to_string().matches("192.0.2.").count(), 3);
+        }
+        assert_eq!(firsts.len(), 3);
+    }
+
+    #[test]
     fn others_are_refused_with_a_reason() {
         for (text, says) in [
             ("unix:", "no path"),
-            ("ssl:1.2.3.4", "TLS is not available"),
+            ("ssl:", "HOST is"),
+            ("ssl:example.com", "other names are not looked up"),
             ("ptcp:6640", "accepted are"),
             ("tcp:example.com:1", "HOST is"),
             ("tcp:1.2.3.4:0", "PORT is"),

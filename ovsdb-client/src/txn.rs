@@ -153,6 +153,26 @@ pub enum TxnError {
     BadReply(String),
 }
 
+impl TxnError {
+    /// True if the same transaction, built anew from newer contents, may well be done: a value was
+    /// not as verified, the cluster was without a leader, the lock or the connection was lost.
+    ///
+    /// After [`TxnError::Disconnected`] the first one may be done already; whoever builds the next
+    /// one from the contents sees that.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            TxnError::Operation { operation, error, .. } => match error.as_str() {
+                "timed out" => operation.op == "wait",
+                "cluster error" | "not owner" => true,
+                _ => false,
+            },
+            TxnError::Commit { error, .. } => error == "cluster error",
+            TxnError::NotLocked | TxnError::Disconnected => true,
+            TxnError::Refused(_) | TxnError::BadReply(_) => false,
+        }
+    }
+}
+
 /// What a transaction did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TxnReply {
@@ -300,6 +320,19 @@ impl Txn {
     pub fn verify<R: Row, T: ColumnValue>(&mut self, row: Uuid, column: Column<R, T>, value: &T) {
         let kind = OpKind::Wait { column: column.info.name, json: encoded(value) };
         self.ops.push(Op { table: R::TABLE, uuid: row, kind });
+    }
+
+    /// The value of a column in the replica, verified: the transaction fails with `timed out` if it
+    /// is another one by the time the server does it. `None` if there is no such row.
+    pub fn read<'t, R: Row, T: ColumnValue>(
+        &mut self,
+        tables: &'t Tables,
+        row: Uuid,
+        column: Column<R, T>,
+    ) -> Option<&'t T> {
+        let value = (column.get)(R::rows(tables).get(&row)?);
+        self.verify(row, column, value);
+        Some(value)
     }
 
     /// Adds a comment to the database's log.

@@ -39,6 +39,20 @@ impl Function {
         ("excludes", Function::Excludes),
     ];
 
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Function::Less => "<",
+            Function::LessOrEqual => "<=",
+            Function::Equal => "==",
+            Function::NotEqual => "!=",
+            Function::GreaterOrEqual => ">=",
+            Function::Greater => ">",
+            Function::Includes => "includes",
+            Function::Excludes => "excludes",
+        }
+    }
+
     /// The function of this name.
     pub fn from_name(name: &str) -> Option<Function> {
         Function::ALL.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)

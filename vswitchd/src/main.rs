@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mio::{Events, Poll};
+use ovsdb_client::TlsFiles;
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
@@ -13,7 +14,7 @@ use vswitchd::daemon::{self, Pidfile, Signal, Signals};
 use vswitchd::embedded::{self, Embedded};
 use vswitchd::log::{self, Level};
 use vswitchd::modules::{self, VSWITCHD};
-use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed};
+use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed, TlsOptions};
 use vswitchd::reactor::{self, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
 use vswitchd::unixctl::{Server, builtin};
 use vswitchd::{coverage, log_at};
@@ -46,13 +47,25 @@ fn fail(e: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The files with which `ssl:` databases are talked to.
+fn tls_files(options: &TlsOptions) -> TlsFiles {
+    let bootstrap = options.bootstrap_ca_cert.as_ref();
+    TlsFiles {
+        private_key: options.private_key.clone(),
+        certificate: options.certificate.clone(),
+        ca_cert: bootstrap.or(options.ca_cert.as_ref()).cloned(),
+        bootstrap: bootstrap.is_some(),
+        peer_ca_cert: options.peer_ca_cert.clone(),
+    }
+}
+
 /// Runs until asked to stop; the signal that asked, if one did.
 fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error::Error>> {
     if options.embedded_db.is_some() {
         embedded::make_directories(options, dirs)?;
     }
     set_up_log(options)?;
-    let remote = options.database.parse()?;
+    let remotes = options.database.parse()?;
     let ready = daemon::start(&options.daemon)?;
     // After the last fork: threads do not survive one.
     log::start_writer()?;
@@ -76,7 +89,8 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let mut signals = Signals::new(poll.registry(), SIGNALS)?;
     let clock = Clock::new();
     let setup = Setup {
-        remote,
+        remotes,
+        tls: tls_files(&options.tls),
         dummy: match options.dummy {
             Dummy::Off => DummyPolicy::Off,
             Dummy::On => DummyPolicy::On,

@@ -28,7 +28,7 @@ use std::time::Duration;
 use datapath::Datapath;
 use datapath::userspace::Userspace;
 use mio::{Events, Poll, Token, Waker};
-use ovsdb_client::{Options, Remote, Session, SessionEvent, Txn, TxnError, TxnId};
+use ovsdb_client::{Options, Remotes, Session, SessionEvent, TlsFiles, Txn, TxnError, TxnId};
 use parking_lot::Mutex;
 use wire::Time;
 
@@ -64,7 +64,9 @@ static RECONFIGURED: Counter = Counter::new("bridge_reconfigure");
 
 /// What the daemon is started with.
 pub struct Setup {
-    pub remote: Remote,
+    /// The database servers, with the files for TLS.
+    pub remotes: Remotes,
+    pub tls: TlsFiles,
     pub dummy: DummyPolicy,
     pub clock: Clock,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
@@ -139,8 +141,13 @@ impl Daemon {
             revalidator: queue.clone(),
             main: waker,
         })?;
-        let options = Options { lock: Some(LOCK.to_owned()), ..Options::default() };
-        let mut session = Session::new(setup.remote, options);
+        let options = Options {
+            lock: Some(LOCK.to_owned()),
+            tls: setup.tls,
+            shuffle: Some(random_seed()),
+            ..Options::default()
+        };
+        let mut session = Session::new(setup.remotes, options);
         session.register(poll.registry(), SESSION)?;
         let view = Arc::new(Mutex::new(View::default()));
         Ok(Daemon {
@@ -253,7 +260,9 @@ impl Daemon {
                 crate::info!(RECONNECT, "{}: connection closed ({reason})", self.session.remote());
                 crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
             }
-            SessionEvent::InitialData | SessionEvent::Changed => self.dirty = true,
+            SessionEvent::InitialData | SessionEvent::Filtered | SessionEvent::Changed => {
+                self.dirty = true;
+            }
             SessionEvent::Locked => {
                 self.ours = true;
                 // What another daemon may have written meanwhile is not what is here.

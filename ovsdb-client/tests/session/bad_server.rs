@@ -7,10 +7,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::common::{Driver, TempDir, quick};
+use crate::common::{Driver, TempDir};
 use ovsdb::Framer;
 use ovsdb::jsonrpc::{self, Message};
-use ovsdb_client::{LinkError, Options, SessionEvent, Txn, TxnError};
+use ovsdb_client::{Cluster, LinkError, Options, SessionEvent, Txn, TxnError};
 
 const SCHEMA: &str = r#"{"name":"Open_vSwitch","version":"1.0.0","tables":{"Port":{"columns":{
     "name":{"type":"string"},
@@ -19,6 +19,11 @@ const SCHEMA: &str = r#"{"name":"Open_vSwitch","version":"1.0.0","tables":{"Port
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 
 const ZERO: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Options with short waits; these servers know nothing of `_Server`.
+fn quick() -> Options {
+    Options { cluster: Cluster::Any, ..crate::common::quick() }
+}
 
 /// What a fake server sends for a method: bytes, or nothing.
 type Script = Box<dyn Fn(&str, &str) -> Option<Vec<u8>> + Send>;

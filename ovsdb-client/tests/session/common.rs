@@ -34,7 +34,20 @@ pub(crate) struct Server {
     child: Option<Child>,
 }
 
-const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+pub(crate) const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/// True where `ovsdb-server` is; else says so loudly.
+pub(crate) fn installed() -> bool {
+    let here =
+        Path::new(SCHEMA).exists() && Command::new("ovsdb-server").arg("-V").output().is_ok();
+    if !here {
+        eprintln!(
+            "SKIPPED: no ovsdb-server with its schema here \
+             (Debian: apt-get install openvswitch-switch)"
+        );
+    }
+    here
+}
 
 impl Server {
     /// `None`, and a loud word, where `ovsdb-server` is not installed.
@@ -43,11 +56,7 @@ impl Server {
     }
 
     pub(crate) fn start_with(extra: &[&str]) -> Option<Server> {
-        if !Path::new(SCHEMA).exists() || Command::new("ovsdb-server").arg("-V").output().is_err() {
-            eprintln!(
-                "SKIPPED: no ovsdb-server with its schema here \
-                 (Debian: apt-get install openvswitch-switch)"
-            );
+        if !installed() {
             return None;
         }
         let extra = extra.iter().map(|option| (*option).to_owned()).collect();

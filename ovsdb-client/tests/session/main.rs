@@ -1,5 +1,6 @@
 //! The session and the blocking client against servers, real and fake.
 
 mod bad_server;
+mod cluster;
 mod common;
 mod server;

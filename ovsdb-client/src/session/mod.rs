@@ -1,0 +1,368 @@
+//! The session: one connection to a server after the other, and the replica that outlives them.
+//!
+//! ```text
+//!            deadline                writable            _Server, get_schema, monitor answered
+//!  Backoff ----------> Connecting ------------> Connected(Server -> Schema -> Monitor -> Following)
+//!     ^                    |                        |
+//!     +--------------------+------------------------+   any error: the next server at once; after
+//!                                                       the last one twice as long, up to 8 s
+//! ```
+
+mod follow;
+mod link;
+mod repeat;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Registry, Token};
+use ovsdb::Uuid;
+
+use crate::cluster::{Cluster, Newest};
+use crate::condition::{Filters, RowFilter};
+use crate::connection::{Connection, LinkError, LockState, Phase};
+use crate::db::{BadValue, Change, Db};
+use crate::plan::{Plan, SchemaGap};
+use crate::remote::{Remote, Remotes, Stream};
+use crate::rows::{Row, Table};
+use crate::tls::TlsFiles;
+use crate::txn::{Txn, TxnError, TxnReply};
+use repeat::Repeat;
+
+/// What a session can be told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The database's name. Default `Open_vSwitch`.
+    pub database: String,
+    /// The lock to ask for, if any; `ovs-vswitchd` takes `ovs_vswitchd`. While it is set, a
+    /// transaction is only done when it is held. Default none.
+    pub lock: Option<String>,
+    /// The tables to follow. Default all that have typed rows.
+    pub tables: Vec<Table>,
+    /// The rows to follow. Default all; [`Session::set_filter`] changes it later.
+    pub filters: Filters,
+    /// Which members of a clustered database to stay with. Default the leader.
+    pub cluster: Cluster,
+    /// Tries several servers in an order that depends on this number instead of the order given,
+    /// to spread the clients of a fleet. Default the order given.
+    pub shuffle: Option<u64>,
+    /// The files for `ssl:` servers. Default none.
+    pub tls: TlsFiles,
+    /// Silence after which the server is probed; as much again without an answer breaks the
+    /// connection. Zero turns it off. Default, as upstream: 5 s for TCP and TLS, off for Unix sockets,
+    /// whose end is always noticed.
+    pub probe_interval: Option<Duration>,
+    /// First wait after every server failed once. Default 1 s.
+    pub min_backoff: Duration,
+    /// Longest wait between attempts. Default 8 s.
+    pub max_backoff: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            database: "Open_vSwitch".to_owned(),
+            lock: None,
+            tables: Table::ALL.to_vec(),
+            filters: Filters::default(),
+            cluster: Cluster::default(),
+            shuffle: None,
+            tls: TlsFiles::default(),
+            probe_interval: None,
+            min_backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Names a transaction until its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxnId(u64);
+
+/// Something that happened, in the order it happened.
+#[derive(Debug)]
+pub enum SessionEvent {
+    /// A connection stands; the contents are not here yet.
+    Connected,
+    /// An attempt to connect failed.
+    ConnectFailed {
+        /// Why.
+        reason: LinkError,
+        /// Time until the next attempt.
+        retry_in: Duration,
+    },
+    /// The connection broke. The replica keeps what it had.
+    Disconnected {
+        /// Why.
+        reason: LinkError,
+        /// Time until the next attempt.
+        retry_in: Duration,
+    },
+    /// The replica holds the whole contents now, after each connect.
+    InitialData,
+    /// The replica holds the rows that the filters ask for, after [`Session::set_filter`].
+    Filtered,
+    /// The replica changed. Several updates may be one event.
+    Changed,
+    /// The lock is ours.
+    Locked,
+    /// The lock is no longer ours: another client has it, or the connection broke.
+    LockLost,
+    /// Another client holds the lock; [`SessionEvent::Locked`] comes when it lets go.
+    LockBusy,
+    /// The server lacks a column, or has it with another type. After each connect.
+    SchemaGap(SchemaGap),
+    /// A value that its column does not take.
+    BadValue(BadValue),
+    /// A transaction is done, or is not.
+    TxnReply(TxnId, Result<TxnReply, TxnError>),
+}
+
+#[derive(Debug)]
+enum Link {
+    Backoff { until: Duration },
+    Connecting { stream: Stream, until: Duration },
+    Connected(Box<Connection>),
+}
+
+/// A client of one database, on one server or on one of several.
+///
+/// With several servers (`tcp:192.0.2.1:6640,tcp:192.0.2.2:6640`) a failure leads to the next one
+/// at once; only when all have failed, it waits. The replica outlives the change: from a server of
+/// the same cluster only what came since is fetched. [`Options::cluster`] says which members of a
+/// cluster are good enough; one that ceases to be is left.
+///
+/// It does no blocking call and reads no clock: `now` is the time since any fixed point. The
+/// caller's duties, in this order, each time round its loop:
+///
+/// 1. [`Session::on_event`] for every event of the session's token;
+/// 2. [`Session::run`];
+/// 3. [`Session::poll_event`] until it gives `None`;
+/// 4. sleep no longer than until [`Session::next_deadline`].
+///
+/// Call `run` also after [`Session::transact`], which only queues.
+///
+/// ```no_run
+/// use std::time::{Duration, Instant};
+///
+/// use ovsdb_client::{Options, Session, SessionEvent};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // Prints every bond whenever the configuration changes.
+/// let mut poll = mio::Poll::new()?;
+/// let mut events = mio::Events::with_capacity(16);
+/// let mut session = Session::new("unix:/run/openvswitch/db.sock".parse()?, Options::default());
+/// session.register(poll.registry(), mio::Token(0))?;
+/// let start = Instant::now();
+/// let mut seen = 0;
+/// loop {
+///     session.run(start.elapsed());
+///     while let Some(event) = session.poll_event() {
+///         if let SessionEvent::Disconnected { reason, .. } = event {
+///             eprintln!("{reason}");
+///         }
+///     }
+///     if session.has_data() && session.db().config_seqno() != seen {
+///         seen = session.db().config_seqno();
+///         for port in session.db().ports.values().filter(|port| port.interfaces.len() > 1) {
+///             println!("{}: {:?}", port.name, port.bond_mode);
+///         }
+///     }
+///     let wait = session.next_deadline().map(|at| at.saturating_sub(start.elapsed()));
+///     poll.poll(&mut events, wait)?;
+///     events.iter().for_each(|event| session.on_event(event));
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    remotes: Remotes,
+    /// Which of them is used, or is tried next.
+    at: usize,
+    /// The next attempt is the next server's.
+    next_server: bool,
+    /// Servers that are tried without a wait before it.
+    free: usize,
+    newest: Newest,
+    options: Options,
+    registry: Option<(Registry, Token)>,
+    link: Link,
+    backoff: Duration,
+    db: Db,
+    has_data: bool,
+    plan: Plan,
+    schema_version: Option<String>,
+    /// The last transaction in the replica, if the server counts them; else zero.
+    last_txn: Uuid,
+    /// The filters that the server was last told.
+    asked: Filters,
+    /// The filters that the rows in the replica meet; `None` if that is not known.
+    holds: Option<Filters>,
+    resumed: u64,
+    repeats: Vec<Repeat>,
+    events: VecDeque<SessionEvent>,
+    next_id: u64,
+}
+
+impl Session {
+    /// A session that connects at the first [`Session::run`].
+    pub fn new(mut remotes: Remotes, options: Options) -> Session {
+        if let Some(seed) = options.shuffle {
+            remotes.shuffle(seed);
+        }
+        Session {
+            at: 0,
+            next_server: false,
+            free: remotes.as_slice().len(),
+            remotes,
+            newest: Newest::default(),
+            options,
+            registry: None,
+            link: Link::Backoff { until: Duration::ZERO },
+            backoff: Duration::ZERO,
+            db: Db::default(),
+            has_data: false,
+            plan: Plan::default(),
+            schema_version: None,
+            last_txn: Uuid::ZERO,
+            asked: Filters::default(),
+            holds: None,
+            resumed: 0,
+            repeats: Vec::new(),
+            events: VecDeque::new(),
+            next_id: 1,
+        }
+    }
+
+    /// Tells where the session's sockets, this one's and later ones', are to be registered.
+    ///
+    /// # Errors
+    ///
+    /// The poll's, if it cannot be duplicated or refuses the socket.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let registry = registry.try_clone()?;
+        match &mut self.link {
+            Link::Connecting { stream, .. } => stream.register(&registry, token)?,
+            Link::Connected(connection) => connection.stream.register(&registry, token)?,
+            Link::Backoff { .. } => {}
+        }
+        self.registry = Some((registry, token));
+        Ok(())
+    }
+
+    /// The address of the server that is used; while there is none, of the one tried last. After a
+    /// failure it stays the failed one's until the next attempt.
+    pub fn remote(&self) -> &Remote {
+        &self.remotes.as_slice()[self.at]
+    }
+
+    /// All servers' addresses, in the order in which they are tried.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
+    /// The replica. It is kept while there is no connection.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The version of the schema that the server had last, such as `8.3.1`.
+    pub fn schema_version(&self) -> Option<&str> {
+        self.schema_version.as_deref()
+    }
+
+    /// True once the replica has held the whole contents.
+    pub fn has_data(&self) -> bool {
+        self.has_data
+    }
+
+    /// How many connections went on where an earlier one had ended: only what came since was
+    /// fetched, not the whole contents.
+    pub fn resumed(&self) -> u64 {
+        self.resumed
+    }
+
+    /// True while the replica follows the server.
+    pub fn is_following(&self) -> bool {
+        matches!(&self.link, Link::Connected(connection) if connection.phase == Phase::Following)
+    }
+
+    /// True while the lock is held.
+    pub fn is_locked(&self) -> bool {
+        matches!(&self.link, Link::Connected(connection) if connection.lock == LockState::Held)
+    }
+
+    /// The rows that changed since the last call. Take them now and then, for rows that came and
+    /// went are remembered until then.
+    pub fn take_changes(&mut self) -> BTreeMap<(Table, Uuid), Change> {
+        self.db.take_changes()
+    }
+
+    /// What happened next, if anything.
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
+        self.events.pop_front()
+    }
+
+    /// Takes note of an event of the session's token.
+    pub fn on_event(&mut self, event: &Event) {
+        if let Link::Connected(connection) = &mut self.link
+            && (event.is_readable() || event.is_read_closed() || event.is_error())
+        {
+            connection.readable = true;
+        }
+    }
+
+    /// The time at which [`Session::run`] must be called even without an event.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        match &self.link {
+            Link::Backoff { until } | Link::Connecting { until, .. } => Some(*until),
+            Link::Connected(connection) => {
+                let own = connection.next_deadline(self.probe_interval());
+                own.into_iter().chain(self.next_repeat()).min()
+            }
+        }
+    }
+
+    /// Changes which rows of a table are followed. Rows that no longer meet the filter leave the
+    /// replica, others come; [`SessionEvent::Filtered`] says when that is done. Without a
+    /// connection it counts from the next one on. A server that knows only `monitor` (upstream
+    /// before 2.6) sends every row all the same. To be followed by [`Session::run`].
+    pub fn set_filter<R: Row>(&mut self, filter: RowFilter<R>) {
+        self.options.filters.set(filter);
+        self.change_filters();
+    }
+
+    /// Queues a transaction; its reply comes as [`SessionEvent::TxnReply`], at the latest when the
+    /// connection breaks. The replica holds what it wrote before the reply comes.
+    pub fn transact(&mut self, txn: &Txn) -> TxnId {
+        let id = self.next_id();
+        let txn_id = TxnId(id);
+        let refused = match &mut self.link {
+            Link::Connected(connection) if connection.phase == Phase::Following => {
+                if self.options.lock.is_some() && connection.lock != LockState::Held {
+                    TxnError::NotLocked
+                } else {
+                    let lock = self.options.lock.as_deref();
+                    let plan = &self.plan;
+                    let (params, infos) =
+                        txn.encode(&self.options.database, lock, |table, c| plan.has(table, c));
+                    connection.request(id, "transact", &params);
+                    connection.txns.insert(id, infos);
+                    return txn_id;
+                }
+            }
+            Link::Connected(_) | Link::Backoff { .. } | Link::Connecting { .. } => {
+                TxnError::Disconnected
+            }
+        };
+        self.events.push_back(SessionEvent::TxnReply(txn_id, Err(refused)));
+        txn_id
+    }
+
+    /// Breaks the connection and connects again after a wait, for instance on request.
+    pub fn reconnect(&mut self, now: Duration) {
+        self.fail(now, LinkError::Asked);
+    }
+}
