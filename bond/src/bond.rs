@@ -51,6 +51,9 @@ pub struct Bond {
     /// meanwhile is nobody's load.
     counters: Option<Box<[u64; BUCKETS]>>,
     pub(crate) next_rebalance: Time,
+    /// A shorter interval may have put the next rebalancing into the past; it is not done before
+    /// this, so that whoever has set it sees so.
+    pub(crate) rebalance_from: Time,
     pub(crate) failbacks: Failbacks,
     /// The member that would take over, and what it waits for.
     pub(crate) waiting: Option<Waiting>,
@@ -80,6 +83,7 @@ impl Bond {
             buckets: Buckets::default(),
             counters: Some(Box::new([0; BUCKETS])),
             next_rebalance: Time::ZERO,
+            rebalance_from: Time::ZERO,
             failbacks: Failbacks::default(),
             waiting: None,
             published: None,
@@ -127,7 +131,7 @@ impl Bond {
     pub fn next_deadline(&self) -> Option<Time> {
         let links = self.members.iter().filter_map(|m| m.link.deadline());
         let lacp = self.lacp.as_ref().and_then(Lacp::next_deadline);
-        let rebalance = self.is_balanced().then_some(self.next_rebalance);
+        let rebalance = self.is_balanced().then_some(self.next_rebalance.max(self.rebalance_from));
         let failback = self.waiting.and_then(|w| w.until);
         links.chain(lacp).chain(rebalance).chain(failback).min()
     }
@@ -355,7 +359,7 @@ impl Bond {
         let enabled: Vec<MemberId> =
             self.members.iter().filter(|m| m.enabled()).map(|m| m.config.id).collect();
         self.buckets.follow(&enabled);
-        if !self.is_balanced() || now < self.next_rebalance {
+        if !self.is_balanced() || now < self.next_rebalance.max(self.rebalance_from) {
             return;
         }
         self.next_rebalance = now + self.config.rebalance_interval;

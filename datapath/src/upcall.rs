@@ -7,6 +7,7 @@ use netdev::Packet;
 use wire::{FlowKey, FlowMask, Time};
 
 use crate::action::{Action, PortNo, UserspaceReason};
+use crate::flow::FlowHandle;
 
 /// The answer to a miss.
 pub struct Translation {
@@ -32,6 +33,11 @@ pub struct SlowPath<'a> {
 pub trait Upcall: Send + Sync {
     /// Translates a packet once, with its side effects (MAC learning). `in_port` is in the key.
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation;
+
+    /// The translation of a miss was installed. Called on a datapath thread; must not wait.
+    fn flow_added(&self, flow: &FlowHandle) {
+        let _ = flow;
+    }
 
     /// A flow said `Userspace`.
     fn slow_path(&self, now: Time, what: SlowPath<'_>);

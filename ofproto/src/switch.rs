@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use datapath::Packet;
-use datapath::{Datapath, Job, SlowPath, Translation, Upcall};
+use datapath::{Datapath, FlowHandle, Job, SlowPath, Translation, Upcall};
 use parking_lot::Mutex;
 use serde::Serialize;
 use wire::{FlowKey, Time};
@@ -51,6 +51,9 @@ pub struct Change {
     pub flushed: Vec<(String, String)>,
 }
 
+/// Is shown flows.
+pub type FlowWatcher = Box<dyn Fn(&FlowHandle) + Send + Sync>;
+
 /// Totals that `coverage/show` can print.
 #[derive(Debug, Default)]
 struct Totals {
@@ -82,6 +85,7 @@ pub struct Switch {
     megaflows: AtomicBool,
     sink: OnceLock<Arc<dyn SlowPathSink>>,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    watcher: OnceLock<FlowWatcher>,
     /// The revalidator has been called and has not started yet.
     called: AtomicBool,
     totals: Totals,
@@ -119,6 +123,7 @@ impl Switch {
             megaflows: AtomicBool::new(true),
             sink: OnceLock::new(),
             waker: OnceLock::new(),
+            watcher: OnceLock::new(),
             called: AtomicBool::new(false),
             totals: Totals::default(),
             control: Mutex::new(Control::default()),
@@ -141,6 +146,12 @@ impl Switch {
     /// Says how to wake the revalidator's thread, once. Called on any thread; must not wait.
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send + Sync>) {
         let _ = self.waker.set(waker);
+    }
+
+    /// Says who is shown each flow that is installed, once: for logs. Called on a datapath thread;
+    /// must not wait.
+    pub fn set_flow_watcher(&self, watcher: FlowWatcher) {
+        let _ = self.watcher.set(watcher);
     }
 
     pub(crate) fn datapath(&self) -> Option<Arc<dyn Datapath>> {
@@ -364,6 +375,12 @@ impl Upcall for Switch {
             mask: answer.mask,
             install: answer.install,
             notes: Some(Arc::new(Notes::new(answer.basis))),
+        }
+    }
+
+    fn flow_added(&self, flow: &FlowHandle) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher(flow);
         }
     }
 

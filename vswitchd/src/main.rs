@@ -153,7 +153,9 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             server.run(&mut daemon, poll.registry());
         }
         let next_count = coverage::run(now);
-        waiter.done();
+        if daemon.is_settled() {
+            waiter.done();
+        }
         let sleep = [warp.run(), daemon.timeout(), clock.timeout(Some(next_count))];
         let sleep = sleep.into_iter().flatten().min();
         if daemon.exit.is_some() {

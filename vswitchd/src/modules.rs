@@ -15,6 +15,8 @@ pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
 pub static NETDEV_DUMMY: Module = Module::new("netdev_dummy");
 
+pub static DPIF_NETDEV: Module = Module::new("dpif_netdev");
+
 /// All of them, for `log::register`.
 pub static ALL: &[&Module] = &[
     &BRIDGE,
@@ -31,6 +33,7 @@ pub static ALL: &[&Module] = &[
     &JSONRPC,
     &DAEMON,
     &NETDEV_DUMMY,
+    &DPIF_NETDEV,
 ];
 
 /// Names that Open vSwitch's daemon logs under and this one does not. Service files, scripts and
@@ -61,7 +64,6 @@ const NAMES: &[&str] = &[
     "dns_resolve",
     "dp_packet_gso",
     "dpdk",
-    "dpif_netdev",
     "dpif_netdev_dpcls",
     "dpif_netlink",
     "dpif_netlink_rtnl",

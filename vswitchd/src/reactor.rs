@@ -21,12 +21,13 @@
 //! but configuration goes on, and what was learned meanwhile is written when it is back.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use datapath::Datapath;
+use datapath::format::Show;
 use datapath::userspace::Userspace;
+use datapath::{Datapath, PortNo};
 use mio::{Events, Poll, Token, Waker};
 use ovsdb_client::{Options, Remotes, Session, SessionEvent, TlsFiles, Txn, TxnError, TxnId};
 use parking_lot::Mutex;
@@ -38,7 +39,8 @@ use crate::commands::{self, Context, Dummy, View};
 use crate::config::{Desired, DummyPolicy, Warning, desired_after};
 use crate::coverage::Counter;
 use crate::links::{self, Links};
-use crate::modules::{BRIDGE, OVSDB, RECONNECT};
+use crate::log::Level;
+use crate::modules::{BRIDGE, DPIF_NETDEV, OVSDB, RECONNECT};
 use crate::revalidator::{self, Queue};
 use crate::status::{self, Status};
 use crate::unixctl::{Commands, Pending};
@@ -129,6 +131,9 @@ impl Daemon {
         let _ = time.waiter.set(clock.waiter(Arc::new(userspace.waker())));
         let datapath: Arc<dyn Datapath> = Arc::new(userspace);
         ofproto.attach(datapath.clone());
+        // Weak: the switch must not keep its datapath alive.
+        let tables = Arc::downgrade(&datapath);
+        ofproto.set_flow_watcher(Box::new(move |flow| log_flow(&tables, flow)));
         // Ends with the process: the switch forwards until the last moment.
         std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?;
         let queue = Queue::default();
@@ -177,6 +182,13 @@ impl Daemon {
     pub fn commands() -> Commands<Daemon> {
         let mut commands = Commands::new();
         commands::register(&mut commands, |daemon: &Daemon| &daemon.context);
+        commands.register("dpctl/del-if", "dp netdev...", 2, usize::MAX, |daemon, req| {
+            use crate::unixctl::Reply;
+            match daemon.remove_ports(&req.args[0], &req.args[1..]) {
+                Ok(()) => Reply::Text(String::new()),
+                Err(text) => Reply::Error(text),
+            }
+        });
         commands.register("bridge/reconnect", "[bridge]", 0, 1, |daemon, req| {
             use crate::unixctl::Reply;
             match req.args.first() {
@@ -317,6 +329,30 @@ impl Daemon {
         }
     }
 
+    /// Nothing that this daemon writes is on its way to the database.
+    pub fn is_settled(&self) -> bool {
+        (self.in_flight.is_none() && self.stats_in_flight.is_none()) || !self.session.is_following()
+    }
+
+    /// `dpctl/del-if`: takes ports out of the datapath behind the configuration's back. They come
+    /// back when something is configured the next time.
+    fn remove_ports(&mut self, datapath: &str, ports: &[String]) -> Result<(), String> {
+        let context = self.context.clone();
+        if !context.ofproto.dpif_show().iter().any(|d| d.name == datapath) {
+            return Err("ovs-vswitchd: opening datapath (No such device)\n".to_owned());
+        }
+        let mut errors = String::new();
+        for port in ports {
+            let number = port.parse().ok().map(PortNo);
+            if !self.switch.lose(port, number, &self.desired, &parts(&context)) {
+                errors += &format!("ovs-vswitchd: no port named {port}\n");
+            }
+        }
+        *self.context.view.lock() = self.view();
+        self.dirty = true;
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
     /// The first configuration is in force and written back.
     pub fn is_ready(&self) -> bool {
         self.ready
@@ -347,6 +383,9 @@ impl Daemon {
             self.seen = Some(seqno);
             let wanted = desired_after(self.session.db(), self.dummy, &self.desired);
             log_new_warnings(&self.desired.warnings, &wanted.warnings);
+            if wanted.switch.stats_interval != self.desired.switch.stats_interval {
+                self.next_stats = None;
+            }
             if wanted.switch != self.desired.switch {
                 let limit = wanted.switch.flow_limit;
                 self.context.revalidator.ask(move |r| r.set_max_flow_limit(limit));
@@ -456,6 +495,16 @@ impl Daemon {
     }
 }
 
+/// Each flow that is installed, for those who set `dpif_netdev:dbg`.
+fn log_flow(datapath: &Weak<dyn Datapath>, flow: &datapath::FlowHandle) {
+    if !DPIF_NETDEV.enabled(Level::Dbg) {
+        return;
+    }
+    let table = |id| datapath.upgrade()?.table(id);
+    let shown = datapath::format::installed(flow, Show { table: &table, names: None, more: false });
+    crate::dbg!(DPIF_NETDEV, "flow_add: {shown}");
+}
+
 /// The clock as the packet thread sees it.
 struct PacketClock {
     clock: Clock,
@@ -494,7 +543,7 @@ fn parts(context: &Context) -> Parts<'_> {
 }
 
 /// Keys whose bad values are logged as information.
-const QUIET: [&str; 1] = ["datapath-id"];
+const QUIET: [&str; 2] = ["datapath-id", "bond-primary"];
 
 /// What is wrong is said when it appears, not at every change of something else.
 fn log_new_warnings(old: &[Warning], new: &[Warning]) {

@@ -34,6 +34,8 @@ struct Pending {
     /// Who wants to know when a whole round has begun and ended.
     rounds: Vec<SyncSender<()>>,
     moved: bool,
+    /// Nothing but jobs is done (`revalidator/pause`).
+    paused: bool,
     stop: bool,
 }
 
@@ -71,6 +73,12 @@ impl Queue {
     /// The clock was moved by hand.
     pub fn clock_moved(&self) {
         self.put(|p| p.moved = true);
+    }
+
+    /// Stops rounds, or lets them go on. On return none is under way.
+    pub fn pause(&self, on: bool) {
+        self.put(|p| p.paused = on);
+        self.ask(|_| ());
     }
 
     /// Ends the thread.
@@ -132,11 +140,12 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
             loop {
                 let now = waiter.now();
                 let due = if p.called || !p.reasons.is_empty() { next.not_before } else { next.at };
-                if !p.jobs.is_empty() || !p.rounds.is_empty() || p.stop || due <= now {
+                let work = !p.rounds.is_empty() || due <= now;
+                if !p.jobs.is_empty() || p.stop || (work && !p.paused) {
                     break;
                 }
                 waiter.done();
-                match clock.timeout(Some(due)) {
+                match clock.timeout(Some(due)).filter(|_| !p.paused) {
                     Some(left) => {
                         wake.wait_for(&mut p, left);
                     }
@@ -144,7 +153,11 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
                 }
                 p.moved = false;
             }
-            std::mem::take(&mut *p)
+            if p.paused {
+                Pending { jobs: std::mem::take(&mut p.jobs), stop: p.stop, ..Pending::default() }
+            } else {
+                std::mem::take(&mut *p)
+            }
         };
         if work.stop {
             return;
@@ -157,7 +170,7 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
         for job in work.jobs {
             job(&mut revalidator);
         }
-        if only_jobs && waiter.now() < next.at {
+        if only_jobs && (waiter.now() < next.at || pending.lock().paused) {
             continue;
         }
         next = revalidator.run(waiter.now(), &work.reasons);

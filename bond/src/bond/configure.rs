@@ -1,6 +1,7 @@
 //! A new configuration: only what differs is touched.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use wire::{EthAddr, Time};
 
@@ -11,6 +12,9 @@ use crate::lacp::{self, Lacp};
 use crate::member::Member;
 use crate::notice::Level;
 use crate::turn::Turn;
+
+/// From a new interval to the first rebalancing by it, at the least.
+const REBALANCE_AFTER: Duration = Duration::from_millis(1);
 
 impl Bond {
     pub(super) fn configure(&mut self, now: Time, config: BondConfig, turn: &mut Turn) {
@@ -36,6 +40,7 @@ impl Bond {
         } else if old.rebalance_interval != new.rebalance_interval {
             let started = self.next_rebalance - old.rebalance_interval;
             self.next_rebalance = started + new.rebalance_interval;
+            self.rebalance_from = now + REBALANCE_AFTER;
         }
         // Members are compared on their own; delays and failback change no flow.
         let seen_by_flows = |c: &BondConfig| {

@@ -85,6 +85,21 @@ impl FlowDump {
     }
 }
 
+/// A flow that has just been installed, as Open vSwitch logs it: identities, match, actions.
+pub fn installed(flow: &FlowHandle, show: Show<'_>) -> String {
+    struct Match(Vec<Attr>, Vec<String>);
+    impl fmt::Display for Match {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            commas(f, &self.0)?;
+            f.write_str(", actions:")?;
+            if self.1.is_empty() { f.write_str("drop") } else { commas(f, &self.1) }
+        }
+    }
+    let dump = FlowDump::new(flow, Time::ZERO, show);
+    let id = ufid(flow);
+    format!("ufid:{id} mega_ufid:{id} {}", Match(dump.key, dump.actions))
+}
+
 /// The flow's identity: a hash of what it matches, in the shape of a UUID.
 fn ufid(flow: &FlowHandle) -> String {
     // Two FNV-1a runs (Fowler, Noll and Vo) from different starts: the same flow has the same

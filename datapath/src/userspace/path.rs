@@ -232,6 +232,7 @@ impl Path {
                 let flow = Arc::new(flow);
                 let n = self.classifier.insert(flow.clone());
                 self.cache.put(hash, n);
+                s.upcall.flow_added(&flow);
                 s.installed.push(flow);
             } else {
                 self.counts.over_limit += 1;

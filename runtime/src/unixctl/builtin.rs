@@ -28,7 +28,11 @@ pub struct Hooks<C> {
 /// (`list-commands` and `set-options` are the server's own). Call [`TimeWarp::run`] each turn.
 pub fn register<C: 'static>(commands: &mut Commands<C>, hooks: Hooks<C>) -> TimeWarp {
     crate::log::commands(commands);
-    commands.register("version", "", 0, 0, |_, req| req.render(&Version::default()));
+    // Text in every format, as in Open vSwitch.
+    commands.register("version", "", 0, 0, |_, _| {
+        let (program, version) = (crate::log::program(), crate::cli::OVS_VERSION);
+        Reply::Text(format!("{program} (Open vSwitch) {version}"))
+    });
     let exit = hooks.exit;
     commands.register("exit", "[--cleanup]", 0, 1, move |ctx, req| {
         let (pending, reply) = req.defer();
@@ -53,31 +57,6 @@ pub fn register<C: 'static>(commands: &mut Commands<C>, hooks: Hooks<C>) -> Time
         warp.register(commands);
     }
     warp
-}
-
-/// The program's version; the first line of `--version` as text.
-#[derive(Clone, Debug, Serialize)]
-pub struct Version {
-    pub program: &'static str,
-    /// The release of Open vSwitch whose behaviour is matched.
-    pub open_vswitch: &'static str,
-    pub braid: &'static str,
-}
-
-impl Default for Version {
-    fn default() -> Version {
-        Version {
-            program: crate::log::program(),
-            open_vswitch: crate::cli::OVS_VERSION,
-            braid: env!("CARGO_PKG_VERSION"),
-        }
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (Open vSwitch) {}", self.program, self.open_vswitch)
-    }
 }
 
 #[derive(Serialize)]

@@ -160,6 +160,29 @@ impl Switch {
         self.applied = Some(desired.clone());
     }
 
+    /// Somebody takes a device, by name or number, out of the datapath. False if there is none.
+    /// Something must be applied again for it to come back.
+    pub fn lose(
+        &mut self,
+        name: &str,
+        number: Option<PortNo>,
+        desired: &Desired,
+        parts: &Parts<'_>,
+    ) -> bool {
+        let found = self.attached.iter().find(|(n, a)| {
+            a.port_no.is_some() && (*n == name || number.is_some_and(|p| a.port_no == Some(p)))
+        });
+        let Some((name, port_no)) = found.and_then(|(n, a)| Some((n.clone(), a.port_no?))) else {
+            return false;
+        };
+        self.attached.remove(&name);
+        self.stale = true;
+        parts.links.configure(self.link_ports(desired));
+        parts.ofproto.configure(parts.now, self.switch_config(desired));
+        self.close(&name, port_no, parts);
+        true
+    }
+
     /// Lets go of everything, in an orderly way, because another daemon has the lock.
     pub fn clear(&mut self, parts: &Parts<'_>) {
         self.stale = true;

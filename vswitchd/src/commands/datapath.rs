@@ -1,6 +1,6 @@
 //! `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -210,4 +210,47 @@ pub fn revalidator_wait(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
 pub fn revalidator_purge(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     c.revalidator.ask(|r| r.purge()).ok_or("the revalidator does not answer")?;
     Answer::text("")
+}
+
+pub fn revalidator_pause(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    c.revalidator.pause(true);
+    Answer::text("")
+}
+
+pub fn revalidator_resume(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    c.revalidator.pause(false);
+    Answer::text("")
+}
+
+/// The bucket tables of bonds whose flows go through them in one pass (`lb-output-action`).
+pub fn bond_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let known = datapaths(c);
+    let asked = |dp: &str| known.iter().any(|k| k == dp || k.split('@').nth(1) == Some(dp));
+    if known.is_empty() || call.arg(0).is_some_and(|dp| !asked(dp)) {
+        return Err("please specify an existing datapath".to_owned());
+    }
+    let bonds: BTreeMap<u32, Vec<u32>> = c
+        .links
+        .bonds()
+        .iter()
+        .filter(|b| b.status.lb_output)
+        .filter_map(|b| {
+            let table = c.datapath.table(b.table)?;
+            let port = |p: &Option<PortNo>| p.map_or(u32::MAX, |p| p.0);
+            Some((b.recirc_id, table.buckets.iter().map(port).collect()))
+        })
+        .collect();
+    call.show(&bonds, |bonds| {
+        let mut out = String::new();
+        if !bonds.is_empty() {
+            out += "Bonds:\n";
+        }
+        for (id, buckets) in bonds {
+            out += &format!("  bond-id {id}:\n");
+            for (bucket, member) in buckets.iter().enumerate() {
+                out += &format!("    bucket {bucket} - member {member}\n");
+            }
+        }
+        out
+    })
 }

@@ -173,6 +173,9 @@ pub const ALL: &[Command] = &[
     command("upcall/disable-megaflows", "", 0, 0, datapath::disable_megaflows),
     command("revalidator/wait", "", 0, 0, datapath::revalidator_wait),
     command("revalidator/purge", "", 0, 0, datapath::revalidator_purge),
+    command("revalidator/pause", "", 0, 0, datapath::revalidator_pause),
+    command("revalidator/resume", "", 0, 0, datapath::revalidator_resume),
+    command("dpif-netdev/bond-show", "[dp]", 0, 1, datapath::bond_show),
 ];
 
 /// Names of old, and of the manual; not listed, as in Open vSwitch.

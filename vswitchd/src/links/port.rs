@@ -9,7 +9,7 @@ use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
     LacpMemberConfig, MemberId, Monitor, OutputRule,
 };
-use datapath::{BucketTable, Datapath, Ingress, PortNo};
+use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId};
 use ofproto::BondHandle;
 use serde::Serialize;
 use wire::{EthAddr, Time};
@@ -23,6 +23,9 @@ pub struct BondView {
     pub status: BondStatus,
     pub bridge: String,
     pub recirc_id: u32,
+    /// Its buckets in the datapath.
+    #[serde(skip)]
+    pub table: TableId,
     /// Each member's link and who told of it.
     pub links: Vec<LinkView>,
     /// Microseconds from reading the latest event that moved traffic to the store of the table.
@@ -279,6 +282,7 @@ impl Running {
             status: bond.status(now),
             bridge: self.bridge.clone(),
             recirc_id: handle.recirc_id,
+            table: handle.table,
             links: self.devices.iter().map(Device::view).collect(),
             last_move_us: us(self.last_move),
             longest_move_us: us(self.longest_move),
