@@ -79,14 +79,18 @@ fn main() {
         let name = format!("transactions, {clients} clients, {kind}");
         if wanted.has(&name) {
             // Best of two: others use the machine as well.
-            let both: Vec<f64> = servers
+            let both: Vec<(f64, f64)> = servers
                 .iter()
                 .map(|server| {
                     let run = || transactions(server, clients, durable, wanted.seconds);
-                    run().max(run())
+                    let (a, b) = (run(), run());
+                    (a.0.max(b.0), a.1.min(b.1))
                 })
                 .collect();
-            report(&name, "/s", Better::More, both[0], both.get(1).copied());
+            let theirs = both.get(1);
+            report(&name, "/s", Better::More, both[0].0, theirs.map(|theirs| theirs.0));
+            let name = "  processor time of the server for each";
+            report(name, "us", Better::Less, both[0].1, theirs.map(|theirs| theirs.1));
         }
     }
     if wanted.has("first monitor") || wanted.has("start") || wanted.has("memory") {
@@ -108,8 +112,17 @@ fn start(what: &str, schema: &str, server: &str) -> Program {
     p
 }
 
-/// Transactions that each change one row, per second; each client waits for its answer.
-fn transactions(server: &str, clients: usize, durable: bool, seconds: f64) -> f64 {
+/// Microseconds of processor time that a process has used.
+fn processor_time(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Behind the name, which is in parentheses: utime and stime, in hundredths of a second.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) * 1e4
+}
+
+/// Transactions that each change one row, per second, and processor time for each; each client
+/// waits for its answer.
+fn transactions(server: &str, clients: usize, durable: bool, seconds: f64) -> (f64, f64) {
     let p = start("bench", &open_vswitch(), server);
     let mut first = p.client();
     let name = |n: usize| format!("br{n}");
@@ -126,6 +139,7 @@ fn transactions(server: &str, clients: usize, durable: bool, seconds: f64) -> f6
                      "row": {"bridges": ["set", bridges]}}));
     first.transact(Value::Array(rows));
 
+    let used = processor_time(p.pid());
     let barrier = Barrier::new(clients);
     let done: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..clients)
@@ -137,14 +151,15 @@ fn transactions(server: &str, clients: usize, durable: bool, seconds: f64) -> f6
                     let end = Instant::now() + Duration::from_secs_f64(seconds);
                     let mut done = 0;
                     while Instant::now() < end {
-                        let change = json!({"op": "update", "table": "Bridge",
-                            "where": [["name", "==", name(n)]],
-                            "row": {"external_ids": ["map", [["n", done.to_string()]]]}});
-                        let mut params = vec![json!("Open_vSwitch"), change];
-                        if durable {
-                            params.push(json!({"op": "commit", "durable": true}));
-                        }
-                        client.ask("transact", &Value::Array(params)).unwrap();
+                        // As text: the client shares the processors with the server.
+                        let commit = match durable {
+                            true => r#",{"op":"commit","durable":true}"#,
+                            false => "",
+                        };
+                        let request = format!(
+                            r#"{{"id":{done},"method":"transact","params":["Open_vSwitch",{{"op":"update","table":"Bridge","where":[["name","==","br{n}"]],"row":{{"external_ids":["map",[["n","{done}"]]]}}}}{commit}]}}"#
+                        );
+                        client.send(request.as_bytes()).unwrap();
                         let answer = client.receive_bytes().unwrap();
                         assert!(answer.windows(9).any(|part| part == b"\"count\":1"));
                         done += 1;
@@ -155,7 +170,7 @@ fn transactions(server: &str, clients: usize, durable: bool, seconds: f64) -> f6
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    done as f64 / seconds
+    (done as f64 / seconds, (processor_time(p.pid()) - used) / done as f64)
 }
 
 /// A database with many rows: a first monitor, memory, start.

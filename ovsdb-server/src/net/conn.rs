@@ -56,6 +56,8 @@ pub(super) struct Conn {
     pub(super) framer: Framer,
     /// There may be bytes to read.
     pub(super) readable: bool,
+    /// The peer has closed its side, as an event said.
+    pub(super) closing: bool,
     /// The peer sends no more; what it sent is still answered.
     pub(super) ended: bool,
     /// The engine has something for it.
@@ -96,6 +98,7 @@ impl Conn {
             session,
             framer: Framer::default(),
             readable: true,
+            closing: false,
             ended: false,
             fetch: false,
             more: false,
@@ -164,6 +167,11 @@ impl Conn {
                     self.heard = now;
                     self.probed = false;
                     self.read_budget = self.read_budget.saturating_sub(number);
+                    // What comes later comes with an event of its own (epoll(7)), and there is
+                    // none after the last: only its end is still to be read then.
+                    if number < buffer.len() && !self.closing && !self.stream.holds_back() {
+                        self.readable = false;
+                    }
                     return Ok(Input::Some);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

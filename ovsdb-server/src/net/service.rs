@@ -187,7 +187,7 @@ impl Service {
     }
 
     /// Something happened at one of our sockets.
-    fn event(&mut self, token: Token) {
+    fn event(&mut self, token: Token, closing: bool) {
         let slot = token.0.wrapping_sub(self.first_token);
         match self.slots.get_mut(slot) {
             Some(Slot::Listener(listener)) => {
@@ -197,6 +197,7 @@ impl Service {
             }
             Some(Slot::Conn(conn)) => {
                 conn.readable = true;
+                conn.closing |= closing;
                 self.list(slot);
             }
             Some(Slot::Free) | None => {}
@@ -260,7 +261,10 @@ impl Service {
         }
         for event in events.iter() {
             match event.token() {
-                token if token.0 >= self.first_token => self.event(token),
+                token if token.0 >= self.first_token => {
+                    let closing = event.is_read_closed() || event.is_write_closed();
+                    self.event(token, closing || event.is_error());
+                }
                 token => other(self, token),
             }
         }

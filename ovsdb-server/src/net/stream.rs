@@ -68,6 +68,11 @@ impl Stream {
         }
     }
 
+    /// True if there may be more after a read that did not fill its buffer.
+    pub(super) fn holds_back(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
     /// Writes what is taken.
     pub(super) fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
