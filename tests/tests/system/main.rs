@@ -5,6 +5,7 @@
 mod bad_input;
 mod bond;
 mod compat;
+mod compat_dummy;
 mod embedded;
 mod failback;
 mod lacp;
