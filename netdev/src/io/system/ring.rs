@@ -13,8 +13,8 @@ use crate::io::arena::{self, Arena};
 use crate::packet::{Packet, VnetHdr};
 use crate::sys;
 
-/// Rings that one process opens by itself: 64 of 2 MiB.
-pub const MAX_RINGS: usize = 64;
+/// Rings that one process opens by itself: 2 MiB of resident memory each.
+pub const MAX_RINGS: usize = 32;
 
 /// Frames that fit into a slot: an Ethernet MTU of 1500 with room to spare. Longer ones are
 /// fetched from the socket's queue.
