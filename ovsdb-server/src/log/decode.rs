@@ -51,7 +51,18 @@ pub fn decode(schema: &Schema, bytes: &[u8]) -> Result<TxnRecord> {
         deserializer.end()?;
         Ok(record)
     });
-    record.map_err(|error| Error::new("syntax error", error.to_string()))
+    record.map_err(|error| {
+        let text = error.to_string();
+        // As the reference puts it; a record may be long, so only its beginning is shown.
+        let unknown = text.split_once("No table named ").and_then(|(_, rest)| rest.split_once('.'));
+        match unknown {
+            None => Error::new("syntax error", text),
+            Some((name, _)) => Error {
+                syntax: Some(String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned()),
+                ..Error::new("unknown table", format!("No table named {name}."))
+            },
+        }
+    })
 }
 
 struct RecordSeed<'s> {
