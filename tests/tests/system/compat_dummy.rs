@@ -222,7 +222,7 @@ fn buckets_and_a_revalidator_that_pauses() {
     assert!(said.contains("please specify an existing datapath"), "{said}");
 }
 
-/// A test of ours alone: Open vSwitch before 3.2 counts otherwise.
+/// As Open vSwitch's master; Debian's 3.1 waits for the new interval from the change on.
 #[test]
 fn a_shorter_rebalance_interval_is_seen_before_it_acts() {
     if !braid_tests::able() || !braid_tests::ours_only("rebalancing that is overdue") {
