@@ -282,7 +282,9 @@ fn json_replies() {
     assert_eq!(c.ask("face", &[]), Ok(json!({ "answer": 42 })));
     assert_eq!(c.ask("echo", &["a"]), Ok(json!({ "reply-format": "plain", "reply": "a" })));
     assert_eq!(c.ask("list-commands", &[]).unwrap()["echo"], json!("[arg]..."));
-    assert_eq!(c.ask("version", &[]).unwrap()["open_vswitch"], json!("3.1.0"));
+    let version = c.ask("version", &[]).unwrap();
+    assert_eq!(version["reply-format"], json!("plain"));
+    assert!(version["reply"].as_str().unwrap().ends_with(" (Open vSwitch) 3.1.0"), "{version}");
     assert_eq!(c.ask("memory/show", &[]), Ok(json!({ "handlers": 1, "ports": 7 })));
     assert!(c.ask("nosuch", &[]).unwrap_err().is_string());
     // Another connection has its own format.
