@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod model;
+
 use ovsdb_server::schema::Schema;
 use ovsdb_server::{Database, Now, RowIds, Server, SessionId, SessionOptions};
 use serde_json::Value;
