@@ -58,7 +58,9 @@ pub fn decode(schema: &Schema, bytes: &[u8]) -> Result<TxnRecord> {
         match unknown {
             None => Error::new("syntax error", text),
             Some((name, _)) => Error {
-                syntax: Some(String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned()),
+                syntax: Some(
+                    String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).trim_end().to_owned(),
+                ),
                 ..Error::new("unknown table", format!("No table named {name}."))
             },
         }
