@@ -31,10 +31,8 @@ fuzz_target!(|text: &str| {
     let Some(ty) = schema.tables.first().and_then(|t| Some(&t.columns[t.column("c")?].ty)) else {
         return;
     };
-    let values: Vec<Datum> = lines
-        .take(4)
-        .filter_map(|line| value(ty, &Json::parse(line).ok()?))
-        .collect();
+    let values: Vec<Datum> =
+        lines.take(4).filter_map(|line| value(ty, &Json::parse(line).ok()?)).collect();
     for old in &values {
         for new in &values {
             let diff = old.diff(new, ty);

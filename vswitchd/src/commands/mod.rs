@@ -66,7 +66,7 @@ pub struct Dummy {
 /// What a handler is given.
 pub struct Call<'a> {
     pub args: &'a [String],
-    /// `--format json`: [`Answer::json`] is wanted.
+    /// `--format json`: [`Answer::Json`] is wanted.
     pub json: bool,
 }
 
