@@ -242,7 +242,7 @@ fn pipelines() {
     for n in 1000..1010 {
         last.ask("transact", &insert(n, "y")).unwrap();
     }
-    drop(last);
+    last.end_of_requests();
     wait_for("what was sent before the end", || {
         let found = client.transact(json!(["simple",
             {"op": "select", "table": "t", "where": [["text", "==", "y"]], "columns": ["n"]}]));

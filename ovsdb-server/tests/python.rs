@@ -280,8 +280,10 @@ fn same(what: &str, script: &str, switch: bool, begins: &str) {
         let _switch = switch.then(|| Switch::start(&theirs));
         assert_eq!(ours, run(&theirs, &python, script));
     }
-    // Nothing went wrong unnoticed.
-    assert!(!p.log().contains("WARN") && !p.log().contains("ERR"), "{}", p.log());
+    // Nothing went wrong unnoticed. A client that ends with an answer unread resets the connection.
+    let log = p.log();
+    let mut loud = log.lines().filter(|l| l.contains("|WARN|") || l.contains("|ERR|"));
+    assert!(loud.all(|l| l.contains("connection dropped (Connection reset by peer")), "{log}");
 }
 
 /// One test, because the packages are installed once.

@@ -252,7 +252,7 @@ proptest! {
         frame.extend(&octets);
         for n in 0..4 {
             let (_, l) = extract_layers(&frame, 0, n);
-            prop_assert!(l.l3.is_some());
+            prop_assert_eq!(l.l3.is_some(), frame.len() >= 14);
             prop_assert!(l.l4.is_none_or(|o| o <= l.l4_end && l.l4_end <= frame.len()));
         }
         let _ = extract(&octets, 0);

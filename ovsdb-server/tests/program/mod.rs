@@ -218,6 +218,14 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Sends no more, and still listens.
+    pub(crate) fn end_of_requests(&self) {
+        let Socket::Unix(socket) = &self.socket else {
+            panic!("only a Unix socket has two halves")
+        };
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     pub(crate) fn unix(path: &Path) -> Client {
         let socket = UnixStream::connect(path).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();

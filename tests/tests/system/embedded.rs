@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use braid_tests::Rig;
 use braid_tests::rig::talk;
 use utilities::testbed::Ovsdb;
+use utilities::testbed::carrier::Watch;
 
 const ROWS: usize = 20_000;
 const MS: Duration = Duration::from_millis(1);
@@ -50,16 +51,23 @@ fn a_big_transaction_delays_neither_links_nor_packets() {
     rig.bond("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
     rig.await_calm(&traffic);
 
+    let start = Instant::now();
+    let watch = Watch::new(&rig.hv, start).unwrap();
     let at = traffic.now();
     let db = UnixStream::connect(rig.switch.path("db.sock")).unwrap();
     let rows = insert_rows(db);
     std::thread::sleep(5 * MS);
     let cut = traffic.now();
+    let cut_by_watch = start.elapsed();
     fabric.set_link(0, false).unwrap();
     let (answer, took) = rows.join().unwrap();
     assert_eq!(answer.matches("{\"uuid\":").count(), ROWS, "{}", &answer[..300]);
     rig.await_member(0, false);
     rig.await_calm(&traffic);
+
+    // The kernel's own delay, on a machine that runs other tests, is not the daemon's.
+    let told = watch.news().into_iter().find(|c| c.link == "nic0" && !c.up).map(|c| c.at);
+    let late = told.expect("the kernel tells of the carrier").saturating_sub(cut_by_watch);
 
     let end = traffic.now() - 150 * MS;
     for (way, ledger) in [("up", &traffic.up), ("down", &traffic.down)] {
@@ -67,9 +75,13 @@ fn a_big_transaction_delays_neither_links_nor_packets() {
         assert_eq!(early.lost, 0, "{way}: lost before the link was cut");
         let s = ledger.stretch(at, end);
         let gap = s.gap.unwrap_or_default();
-        eprintln!("{way}: {} lost of {}, gap {gap:?}; {ROWS} rows in {took:?}", s.lost, s.sent);
+        eprintln!(
+            "{way}: {} lost of {}, gap {gap:?}; {ROWS} rows in {took:?}, news after {late:?}",
+            s.lost, s.sent
+        );
         // A link of three: what was on its way, and no more than without the database.
-        assert!(s.lost <= 100 && gap < 300 * MS, "{way}: {} lost in {gap:?}", s.lost);
+        let limit = 100 + late.as_millis() as u64;
+        assert!(s.lost <= limit && gap < 300 * MS + late, "{way}: {} lost in {gap:?}", s.lost);
     }
     // Longer than LACP's short time-out.
     std::thread::sleep(3500 * MS);
