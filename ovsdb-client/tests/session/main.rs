@@ -3,4 +3,6 @@
 mod bad_server;
 mod cluster;
 mod common;
+mod filters;
 mod server;
+mod tls;
