@@ -79,13 +79,13 @@ impl Fabric {
     /// Cuts a link (the far end loses carrier) or mends it. As any switch, it forgets what it
     /// learned on a port that goes down.
     pub fn set_link(&self, port: usize, up: bool) -> Result<(), Error> {
-        if !up {
-            // Forget first: from here on nothing is sent to a port that is about to go.
-            self.with_port_down(port);
-        }
+        // The kernel may take its time when other namespaces come and go. Until it has done so the
+        // link is as it was.
         self.ns.rtnl().set_up(&self.ports[port].name, up)?;
         if up {
             self.state().up[port] = true;
+        } else {
+            self.with_port_down(port);
         }
         Ok(())
     }
