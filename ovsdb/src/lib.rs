@@ -3,6 +3,7 @@
 //!
 //! No socket and no clock here: bytes come in, bytes go out.
 
+pub mod certificate;
 pub mod condition;
 pub mod declare;
 pub mod framer;
