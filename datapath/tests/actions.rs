@@ -24,7 +24,9 @@ fn output_to_several_ports_and_back() {
     for port in 1..=3 {
         assert_eq!(s.sent(port), std::slice::from_ref(&frame), "port {port}");
     }
-    assert_eq!(s.port_counters(PortNo(2)).map(|c| c.tx_bytes), Some(frame.len() as u64));
+    // Counters are told when the packet thread comes to rest, which is after it answers.
+    let sent = Some(frame.len() as u64);
+    wait("counters", || s.port_counters(PortNo(2)).map(|c| c.tx_bytes) == sent);
 }
 
 #[test]
