@@ -1,7 +1,6 @@
 //! What `vswitchd` tells ofproto of bridges and ports: a whole new picture each time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +8,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bond::{Forwarding, MemberId};
 use datapath::{PortNo, TableId};
-use serde::Serialize;
+pub use openflow::OfPort;
 use wire::EthAddr;
-
-/// An OpenFlow port number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct OfPort(pub u32);
-
-impl OfPort {
-    /// The bridge's own port.
-    pub const LOCAL: OfPort = OfPort(0xfffe);
-}
-
-/// As OpenFlow tools write it: `LOCAL` or the number.
-impl fmt::Display for OfPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == OfPort::LOCAL { f.pad("LOCAL") } else { f.pad(&self.0.to_string()) }
-    }
-}
 
 /// Every bridge; what is not in it any more goes away.
 #[derive(Clone, Debug, Default)]

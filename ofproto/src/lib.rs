@@ -6,11 +6,13 @@
 //! thread.
 
 pub mod config;
+pub mod controller;
 pub mod mac_table;
 pub mod revalidate;
 pub mod show;
 pub mod slow_path;
 pub mod switch;
+pub mod trace;
 
 mod learning_packets;
 mod mask;

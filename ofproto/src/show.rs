@@ -26,7 +26,7 @@ pub struct FdbRow {
 
 fn number<S: Serializer>(p: &OfPort, s: S) -> Result<S::Ok, S::Error> {
     // As Open vSwitch writes it to JSON; 65534 for the bridge's own.
-    s.serialize_u32(p.0)
+    s.serialize_u32(p.0.into())
 }
 
 /// How old a row is.

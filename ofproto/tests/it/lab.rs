@@ -250,19 +250,19 @@ fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>)
         |name: &str, n: u32, of: OfPort| IfaceConfig::new(name, of, IfaceKind::Datapath(PortNo(n)));
     let ifaces = if let Some(peer) = place.strip_prefix("patch:") {
         let n = 200 + bonds.len() as u32;
-        vec![IfaceConfig::new(name, OfPort(n), IfaceKind::Patch { peer: peer.to_owned() })]
+        vec![IfaceConfig::new(name, OfPort(n as u16), IfaceKind::Patch { peer: peer.to_owned() })]
     } else if let Some(n) = place.strip_prefix("local:") {
         vec![iface(name, number(n), OfPort::LOCAL)]
     } else if place.contains('+') {
         let members = place.split('+').map(|m| {
             let n = number(m);
-            let mut i = iface(&format!("{name}-{n}"), n, OfPort(n));
+            let mut i = iface(&format!("{name}-{n}"), n, OfPort(n as u16));
             i.member = Some(MemberId(n));
             i
         });
         members.collect()
     } else {
-        vec![iface(name, number(place), OfPort(number(place)))]
+        vec![iface(name, number(place), OfPort(number(place) as u16))]
     };
     let mut c = BundleConfig::new(name, ifaces[0].clone());
     if ifaces.len() > 1 {

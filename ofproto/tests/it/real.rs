@@ -49,8 +49,9 @@ fn real() -> Real {
             admission: Vec::new(),
         }),
     });
-    let iface =
-        |n: u32| IfaceConfig::new(&format!("p{n}"), OfPort(n), IfaceKind::Datapath(PortNo(n)));
+    let iface = |n: u32| {
+        IfaceConfig::new(&format!("p{n}"), OfPort(n as u16), IfaceKind::Datapath(PortNo(n)))
+    };
     let member = |n: u32| IfaceConfig { member: Some(MemberId(n)), ..iface(n) };
     let mut bundle = BundleConfig::new("bond0", member(3));
     bundle.ifaces.push(member(4));

@@ -16,21 +16,21 @@ use crate::config::WantBridge;
 const QUARANTINE: Duration = Duration::from_secs(3);
 
 /// The first reserved OpenFlow port number.
-const OFPP_MAX: u32 = 0xff00;
+const OFPP_MAX: u16 = OfPort::MAX.0;
 
 /// The number asked for, else the one of the last run, else the lowest that is free and that no
 /// other interface of the bridge asks for or had.
 pub(super) fn of_port(
     bridge: &WantBridge,
-    asked: Option<u32>,
-    last: Option<u32>,
+    asked: Option<u16>,
+    last: Option<u16>,
     taken: &BTreeSet<OfPort>,
 ) -> OfPort {
-    let free = |p: &u32| !taken.contains(&OfPort(*p));
+    let free = |p: &u16| !taken.contains(&OfPort(*p));
     if let Some(p) = asked.filter(free).or(last.filter(free)) {
         return OfPort(p);
     }
-    let others: BTreeSet<u32> = bridge
+    let others: BTreeSet<u16> = bridge
         .ports
         .iter()
         .flat_map(|p| &p.ifaces)

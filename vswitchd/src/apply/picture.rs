@@ -186,7 +186,7 @@ fn member_lacp(want: &WantIface, attached: &Attached) -> LacpMemberConfig {
     LacpMemberConfig {
         // As upstream: the OpenFlow port number.
         port_id: match want.lacp_port_id {
-            0 => attached.of_port.0 as u16,
+            0 => attached.of_port.0,
             id => id,
         },
         port_priority: want.lacp_port_priority,

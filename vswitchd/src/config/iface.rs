@@ -100,9 +100,9 @@ pub struct WantIface {
     /// `mtu_request`.
     pub mtu: Option<u32>,
     /// `ofport_request`, 1 to 65279.
-    pub ofport_request: Option<u32>,
+    pub ofport_request: Option<u16>,
     /// `ofport` as it stands in the database: the number of the last run.
-    pub ofport: Option<u32>,
+    pub ofport: Option<u16>,
     pub options: BTreeMap<String, String>,
     pub lacp_port_id: u16,
     pub lacp_port_priority: u16,
@@ -209,8 +209,8 @@ fn column(row: &Interface, column: &str, value: String, advice: &str) -> Warning
     }
 }
 
-fn ofport(p: i64) -> Option<u32> {
-    (1..OFPP_MAX).contains(&p).then_some(p as u32)
+fn ofport(p: i64) -> Option<u16> {
+    (1..OFPP_MAX).contains(&p).then_some(p as u16)
 }
 
 fn kind(row: &Interface, local: bool, kinds: Kinds) -> DeviceKind {
