@@ -178,12 +178,18 @@ fn subfield(writable: bool) -> impl Strategy<Value = Subfield> {
 fn load() -> impl Strategy<Value = Action> {
     let short = subfield(true)
         .prop_filter("has a 32-bit header", |s| crate::codec::nxm::nxm_header(s.field).is_some());
-    (short, any::<u64>()).prop_map(|(dst, v)| Action::SetField {
-        field: dst.field,
-        value: u128::from(v) << dst.ofs & dst.mask(),
-        mask: dst.mask(),
-        form: SetForm::Load,
-    })
+    (short, any::<u64>())
+        .prop_map(|(dst, v)| Action::SetField {
+            field: dst.field,
+            value: u128::from(v) << dst.ofs & dst.mask(),
+            mask: dst.mask(),
+            form: SetForm::Load,
+        })
+        // OpenFlow 1.5 sends it as a set_field, whose value must be one that the field can have.
+        .prop_filter("the field can have it", |a| match a {
+            Action::SetField { field, value, .. } => field.value_ok(*value),
+            _ => true,
+        })
 }
 
 fn set_field() -> impl Strategy<Value = Action> {
