@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use ovsdb::schema::ColumnType;
-use ovsdb::{AtomicType as Kind, Uuid};
+use ovsdb::Uuid;
+use ovsdb::declare::{Atomic, Takes, Typed};
 
 use crate::decode::{decode_map, decode_set};
 
@@ -18,35 +18,6 @@ pub enum Class {
     Status,
 }
 
-/// How many values of which types a column takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Exactly one value.
-    One(Kind),
-    /// None or one.
-    Optional(Kind),
-    /// Any number, no duplicates.
-    Set(Kind),
-    /// Keys, each with a value.
-    Map(Kind, Kind),
-}
-
-impl Shape {
-    /// Whether values of a server's column decode into this shape, and its differences apply.
-    pub fn accepts(self, server: &ColumnType) -> bool {
-        let many = server.max > 1;
-        match (self, &server.value) {
-            (Shape::One(kind) | Shape::Optional(kind), None) => kind == server.key.kind && !many,
-            (Shape::Set(kind), None) => kind == server.key.kind && many,
-            (Shape::Map(key, value), Some(base)) => {
-                key == server.key.kind && value == base.kind && many
-            }
-            (Shape::One(_) | Shape::Optional(_) | Shape::Set(_), Some(_))
-            | (Shape::Map(..), None) => false,
-        }
-    }
-}
-
 /// What is known of a column before any server is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnInfo {
@@ -54,13 +25,13 @@ pub struct ColumnInfo {
     pub name: &'static str,
     /// Who writes it.
     pub class: Class,
-    /// What it takes.
-    pub shape: Shape,
+    /// What it takes, by its Rust type.
+    pub takes: Takes,
 }
 
 /// A column of row type `R` with values of type `T`, so that a write is checked by the compiler.
 pub struct Column<R, T> {
-    /// Name, class and shape.
+    /// Name, class and type.
     pub info: ColumnInfo,
     /// Reads the column from a row.
     pub get: fn(&R) -> &T,
@@ -96,9 +67,9 @@ pub struct ValueError {
 }
 
 /// A single value of a column.
-pub trait AtomValue: Clone + Default + PartialEq + Ord + fmt::Debug + Send + 'static {
-    /// Its type in a schema.
-    const KIND: Kind;
+pub trait AtomValue:
+    Atomic + Clone + Default + PartialEq + Ord + fmt::Debug + Send + 'static
+{
     /// From a JSON integer.
     fn from_integer(_value: i64) -> Option<Self> {
         None
@@ -120,7 +91,6 @@ pub trait AtomValue: Clone + Default + PartialEq + Ord + fmt::Debug + Send + 'st
 }
 
 impl AtomValue for i64 {
-    const KIND: Kind = Kind::Integer;
     fn from_integer(value: i64) -> Option<i64> {
         Some(value)
     }
@@ -131,7 +101,6 @@ impl AtomValue for i64 {
 }
 
 impl AtomValue for bool {
-    const KIND: Kind = Kind::Boolean;
     fn from_boolean(value: bool) -> Option<bool> {
         Some(value)
     }
@@ -141,7 +110,6 @@ impl AtomValue for bool {
 }
 
 impl AtomValue for String {
-    const KIND: Kind = Kind::String;
     fn from_text(value: &str) -> Option<String> {
         Some(value.to_owned())
     }
@@ -151,7 +119,6 @@ impl AtomValue for String {
 }
 
 impl AtomValue for Uuid {
-    const KIND: Kind = Kind::Uuid;
     fn from_uuid(value: Uuid) -> Option<Uuid> {
         Some(value)
     }
@@ -161,9 +128,7 @@ impl AtomValue for Uuid {
 }
 
 /// The Rust type of a column.
-pub trait ColumnValue: Clone + Default + PartialEq + fmt::Debug + Send + 'static {
-    /// Its shape in a schema.
-    const SHAPE: Shape;
+pub trait ColumnValue: Typed + Clone + Default + PartialEq + fmt::Debug + Send + 'static {
     /// From JSON text as RFC 7047 (section 5.1 `<value>`) writes it.
     fn decode(json: &str) -> Result<Self, ValueError>;
     /// Applies a difference: a set's is the elements that came or went; a map's the pairs that
@@ -180,7 +145,6 @@ pub trait ColumnValue: Clone + Default + PartialEq + fmt::Debug + Send + 'static
 macro_rules! scalar_columns {
     ($($ty:ty)*) => { $(
         impl ColumnValue for $ty {
-            const SHAPE: Shape = Shape::One(<$ty as AtomValue>::KIND);
             fn decode(json: &str) -> Result<$ty, ValueError> {
                 let mut values = decode_set::<$ty>(json)?;
                 if values.len() != 1 {
@@ -197,7 +161,6 @@ macro_rules! scalar_columns {
 scalar_columns!(i64 bool String Uuid);
 
 impl<T: AtomValue> ColumnValue for Option<T> {
-    const SHAPE: Shape = Shape::Optional(T::KIND);
     fn decode(json: &str) -> Result<Option<T>, ValueError> {
         let mut values = decode_set::<T>(json)?;
         if values.len() > 1 {
@@ -214,7 +177,6 @@ impl<T: AtomValue> ColumnValue for Option<T> {
 }
 
 impl<T: AtomValue> ColumnValue for Vec<T> {
-    const SHAPE: Shape = Shape::Set(T::KIND);
     fn decode(json: &str) -> Result<Vec<T>, ValueError> {
         let mut values = decode_set::<T>(json)?;
         values.sort_unstable();
@@ -255,7 +217,6 @@ impl<T: AtomValue> ColumnValue for Vec<T> {
 }
 
 impl<K: AtomValue, V: AtomValue> ColumnValue for BTreeMap<K, V> {
-    const SHAPE: Shape = Shape::Map(K::KIND, V::KIND);
     fn decode(json: &str) -> Result<BTreeMap<K, V>, ValueError> {
         let mut map = BTreeMap::new();
         decode_map(json, |key, value| {
@@ -283,14 +244,6 @@ impl<K: AtomValue, V: AtomValue> ColumnValue for BTreeMap<K, V> {
             out.push(']');
         }
         out.push_str("]]");
-    }
-}
-
-/// A field's name without the `r#` that a keyword needs in Rust.
-pub(crate) const fn plain_name(field: &'static str) -> &'static str {
-    match field.as_bytes() {
-        [b'r', b'#', ..] => field.split_at(2).1,
-        _ => field,
     }
 }
 

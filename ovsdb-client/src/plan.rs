@@ -41,7 +41,7 @@ impl Plan {
                     |reason| gaps.push(SchemaGap { table, column: Some(info.name), reason });
                 match known.columns.get(info.name) {
                     None => gap("not in the server's schema"),
-                    Some(column) if !info.shape.accepts(&column.column_type) => {
+                    Some(column) if !info.takes.fits(&column.column_type) => {
                         gap("of another type in the server's schema");
                     }
                     Some(_) => columns.push(info.name),

@@ -1,8 +1,9 @@
 //! The rows of the `Open_vSwitch` database that a switch reads and writes, as Rust types.
 //!
-//! One `rows!` declaration makes, for each table: the row's struct, its columns as typed constants
-//! (`Interface::COL.link_state`), its place in [`Tables`] and its decoding. The fields are named
-//! like the columns of `vswitch.ovsschema`, and `ovs-vswitchd.conf.db(5)` says what they mean.
+//! The declaration that makes the schema ([`ovsdb::open_vswitch_tables`]) also makes, for each table:
+//! the row's struct, its columns as typed constants (`Interface::COL.link_state`), its place in
+//! [`Tables`] and its decoding. The fields are named like the columns of `vswitch.ovsschema`, and
+//! `ovs-vswitchd.conf.db(5)` says what they mean.
 //!
 //! Shapes: a column that must have one value is the bare type, one that may be empty is an
 //! `Option`, a set is a sorted `Vec`, a map is a `BTreeMap`. References to rows are their [`Uuid`]s.
@@ -16,8 +17,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ovsdb::Uuid;
+use ovsdb::declare::{Typed, plain_name};
+pub use ovsdb::vswitch::{CounterMap, StringMap};
 
-use crate::column::{Class, Column, ColumnInfo, ColumnValue, ValueError, plain_name};
+use crate::column::{Class, Column, ColumnInfo, ColumnValue, ValueError};
 
 /// A row of one table.
 pub trait Row: Default + Clone + PartialEq + std::fmt::Debug + Send + 'static {
@@ -62,8 +65,13 @@ macro_rules! class {
 macro_rules! rows {
     ($(
         $(#[$row_meta:meta])*
-        $Row:ident $Columns:ident $table:literal $rows:ident {
-            $( $(#[$meta:meta])* $class:ident $column:ident : $ty:ty, )*
+        $Row:ident $Columns:ident $table:literal $rows:ident
+        $(: $($table_rule:ident $(($($table_arg:expr),*))?),+)? {
+            $(
+                $(#[$meta:meta])*
+                $class:ident $column:ident : $ty:ty
+                $(where $($rule:ident $(($($arg:expr),*))?),+)?;
+            )*
         }
     )*) => {
         /// The tables that have typed rows.
@@ -131,7 +139,7 @@ macro_rules! rows {
                     ColumnInfo {
                         name: plain_name(stringify!($column)),
                         class: class!($class),
-                        shape: <$ty as ColumnValue>::SHAPE,
+                        takes: <$ty as Typed>::TAKES,
                     },
                     |row| &row.$column,
                 ), )* };
@@ -177,281 +185,4 @@ macro_rules! rows {
     };
 }
 
-/// Names and values of `other_config` and the like.
-pub type StringMap = BTreeMap<String, String>;
-/// Names and counters.
-pub type CounterMap = BTreeMap<String, i64>;
-
-rows! {
-    /// The database's root: one row.
-    OpenVSwitch OpenVSwitchColumns "Open_vSwitch" open_vswitch {
-        /// Bridges to make.
-        config bridges: Vec<Uuid>,
-        /// OVSDB remotes that the database server serves.
-        config manager_options: Vec<Uuid>,
-        /// TLS keys, if any.
-        config ssl: Option<Uuid>,
-        /// Options of the whole switch.
-        config other_config: StringMap,
-        /// For other programs; `system-id` is among them.
-        config external_ids: StringMap,
-        /// Raised by `ovs-vsctl` with every change.
-        config next_cfg: i64,
-        /// The `next_cfg` that is in force.
-        status cur_cfg: i64,
-        /// Figures of the host.
-        status statistics: StringMap,
-        /// Version of the switch.
-        status ovs_version: Option<String>,
-        /// Version of the schema.
-        status db_version: Option<String>,
-        /// Operating system, as `ovs-ctl` writes it.
-        status system_type: Option<String>,
-        /// Its version.
-        status system_version: Option<String>,
-        /// Values that `Bridge.datapath_type` may have.
-        status datapath_types: Vec<String>,
-        /// Values that `Interface.type` may have.
-        status iface_types: Vec<String>,
-        /// True if DPDK was started.
-        status dpdk_initialized: bool,
-        /// Version of DPDK, if built with it.
-        status dpdk_version: Option<String>,
-    }
-
-    /// A bridge.
-    Bridge BridgeColumns "Bridge" bridges {
-        /// Unique among bridges; never changes.
-        config name: String,
-        /// `system` (or empty) or `netdev`.
-        config datapath_type: String,
-        /// Version of the datapath.
-        status datapath_version: String,
-        /// 16 hexadecimal digits.
-        status datapath_id: Option<String>,
-        /// Spanning tree (802.1D).
-        config stp_enable: bool,
-        /// Rapid spanning tree (802.1w).
-        config rstp_enable: bool,
-        /// IGMP and MLD snooping.
-        config mcast_snooping_enable: bool,
-        /// Its ports.
-        config ports: Vec<Uuid>,
-        /// Its mirrors.
-        config mirrors: Vec<Uuid>,
-        /// NetFlow export.
-        config netflow: Option<Uuid>,
-        /// sFlow export.
-        config sflow: Option<Uuid>,
-        /// IPFIX export.
-        config ipfix: Option<Uuid>,
-        /// OpenFlow controllers.
-        config controller: Vec<Uuid>,
-        /// OpenFlow versions; empty means the default.
-        config protocols: Vec<String>,
-        /// `standalone` or `secure`; none means standalone.
-        config fail_mode: Option<String>,
-        /// Spanning tree status.
-        status status: StringMap,
-        /// Rapid spanning tree status.
-        status rstp_status: StringMap,
-        /// Options, such as `mac-aging-time`.
-        config other_config: StringMap,
-        /// For other programs.
-        config external_ids: StringMap,
-        /// VLANs (0 to 4095) on which MAC learning is off.
-        config flood_vlans: Vec<i64>,
-        /// OpenFlow table number (0 to 254) to its `Flow_Table` row.
-        config flow_tables: BTreeMap<i64, Uuid>,
-        /// 802.1Qcj.
-        config auto_attach: Option<Uuid>,
-    }
-
-    /// A port: one interface, or a bond of several.
-    Port PortColumns "Port" ports {
-        /// Unique among ports; never changes.
-        config name: String,
-        /// One interface, or a bond's members.
-        config interfaces: Vec<Uuid>,
-        /// VLANs carried (0 to 4095); empty means all.
-        config trunks: Vec<i64>,
-        /// Customer VLANs of a `dot1q-tunnel` port (0 to 4095); empty means all.
-        config cvlans: Vec<i64>,
-        /// Access or native VLAN (0 to 4095).
-        config tag: Option<i64>,
-        /// `access`, `trunk`, `native-tagged`, `native-untagged` or `dot1q-tunnel`.
-        config vlan_mode: Option<String>,
-        /// Traffic shaping.
-        config qos: Option<Uuid>,
-        /// MAC address of an internal port or of the bond's learning packets.
-        config mac: Option<String>,
-        /// `active-backup`, `balance-slb` or `balance-tcp`.
-        config bond_mode: Option<String>,
-        /// `active`, `passive` or `off`.
-        config lacp: Option<String>,
-        /// Milliseconds that a link must be up before it is used.
-        config bond_updelay: i64,
-        /// Milliseconds that a link must be down before it is given up.
-        config bond_downdelay: i64,
-        /// MAC address of the active member, kept over a restart.
-        status bond_active_slave: Option<String>,
-        /// Makes an internal interface with the bond's name.
-        config bond_fake_iface: bool,
-        /// True if the port stands for a fake (VLAN) bridge.
-        config fake_bridge: bool,
-        /// Spanning tree status.
-        status status: StringMap,
-        /// Rapid spanning tree status.
-        status rstp_status: StringMap,
-        /// Rapid spanning tree counters.
-        status rstp_statistics: CounterMap,
-        /// Spanning tree counters.
-        status statistics: CounterMap,
-        /// Protected ports do not talk to each other.
-        config protected: bool,
-        /// Options, the bond's among them.
-        config other_config: StringMap,
-        /// For other programs.
-        config external_ids: StringMap,
-    }
-
-    /// A device that belongs to a port.
-    Interface InterfaceColumns "Interface" interfaces {
-        /// Unique among interfaces; never changes.
-        config name: String,
-        /// `system` (or empty), `internal`, `patch`, `dummy`, or a tunnel's type.
-        config r#type: String,
-        /// Options of the type.
-        config options: StringMap,
-        /// Most that is accepted, kbit/s; 0 turns policing off.
-        config ingress_policing_rate: i64,
-        /// Burst, kbit; 0 means the default.
-        config ingress_policing_burst: i64,
-        /// Most that is accepted, thousands of packets a second; 0 turns it off.
-        config ingress_policing_kpkts_rate: i64,
-        /// Burst, thousands of packets.
-        config ingress_policing_kpkts_burst: i64,
-        /// The device's MAC address.
-        status mac_in_use: Option<String>,
-        /// MAC address to give to an internal device.
-        config mac: Option<String>,
-        /// The kernel's index (0 to 2^32-1).
-        status ifindex: Option<i64>,
-        /// For other programs; `attached-mac` is among them.
-        config external_ids: StringMap,
-        /// OpenFlow port number; -1 if the device could not be added.
-        status ofport: Option<i64>,
-        /// Number asked for (1 to 65,279).
-        config ofport_request: Option<i64>,
-        /// BFD options.
-        config bfd: StringMap,
-        /// BFD status.
-        status bfd_status: StringMap,
-        /// CFM maintenance point.
-        config cfm_mpid: Option<i64>,
-        /// CFM: remote points seen.
-        status cfm_remote_mpids: Vec<i64>,
-        /// CFM: changes of `cfm_fault`.
-        status cfm_flap_count: Option<i64>,
-        /// CFM: true if there is a fault.
-        status cfm_fault: Option<bool>,
-        /// CFM: reasons of the fault.
-        status cfm_fault_status: Vec<String>,
-        /// CFM: `up` or `down`.
-        status cfm_remote_opstate: Option<String>,
-        /// CFM: 0 to 100.
-        status cfm_health: Option<i64>,
-        /// LACP: true if the partner's information is current.
-        status lacp_current: Option<bool>,
-        /// LLDP options.
-        config lldp: StringMap,
-        /// Options, LACP's and the bond member's among them.
-        config other_config: StringMap,
-        /// Packets, bytes and errors.
-        status statistics: CounterMap,
-        /// Driver's name and version and the like.
-        status status: StringMap,
-        /// `up` or `down`.
-        status admin_state: Option<String>,
-        /// `up` or `down`.
-        status link_state: Option<String>,
-        /// Changes of `link_state`.
-        status link_resets: Option<i64>,
-        /// Bits per second.
-        status link_speed: Option<i64>,
-        /// `half` or `full`.
-        status duplex: Option<String>,
-        /// Bytes.
-        status mtu: Option<i64>,
-        /// MTU asked for (at least 1).
-        config mtu_request: Option<i64>,
-        /// Why the interface does not work.
-        status error: Option<String>,
-    }
-
-    /// A copy of chosen traffic to a port or VLAN.
-    Mirror MirrorColumns "Mirror" mirrors {
-        /// Names it for people.
-        config name: String,
-        /// Every packet.
-        config select_all: bool,
-        /// Packets that arrive on these ports.
-        config select_src_port: Vec<Uuid>,
-        /// Packets that leave by these ports.
-        config select_dst_port: Vec<Uuid>,
-        /// Only of these VLANs (0 to 4095); empty means all.
-        config select_vlan: Vec<i64>,
-        /// Port to copy to.
-        config output_port: Option<Uuid>,
-        /// VLAN to copy to (1 to 4095).
-        config output_vlan: Option<i64>,
-        /// Bytes kept of each packet (14 to 65,535).
-        config snaplen: Option<i64>,
-        /// Packets and bytes copied.
-        status statistics: CounterMap,
-    }
-
-    /// An OpenFlow controller of a bridge.
-    Controller ControllerColumns "Controller" controllers {
-        /// `primary` or `service`.
-        config r#type: Option<String>,
-        /// `tcp:…`, `ssl:…`, `unix:…` or a listening form.
-        config target: String,
-        /// Milliseconds between attempts at most (at least 1,000).
-        config max_backoff: Option<i64>,
-        /// Milliseconds of silence before a probe; 0 turns it off.
-        config inactivity_probe: Option<i64>,
-        /// `in-band` or `out-of-band`.
-        config connection_mode: Option<String>,
-        /// Options.
-        config other_config: StringMap,
-        /// True while connected.
-        status is_connected: bool,
-        /// `other`, `master` or `slave`.
-        status role: Option<String>,
-        /// `state`, `sec_since_connect` and the like.
-        status status: StringMap,
-    }
-
-    /// A remote that the database server serves or connects to.
-    Manager ManagerColumns "Manager" managers {
-        /// `ptcp:…`, `pssl:…`, `tcp:…`, `ssl:…` and the like.
-        config target: String,
-        /// `in-band` or `out-of-band`.
-        config connection_mode: Option<String>,
-        /// Options.
-        config other_config: StringMap,
-    }
-
-    /// TLS files.
-    Ssl SslColumns "SSL" ssls {
-        /// Path of the private key.
-        config private_key: String,
-        /// Path of the certificate.
-        config certificate: String,
-        /// Path of the authority's certificate.
-        config ca_cert: String,
-        /// Take the authority's certificate from the first peer.
-        config bootstrap_ca_cert: bool,
-    }
-}
+ovsdb::open_vswitch_tables!(rows);

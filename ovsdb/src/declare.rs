@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::schema::{
     AtomicType, BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefType, TableSchema,
 };
+use crate::uuid::Uuid;
 use crate::value::Atom;
 
 /// A database.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Db {
     /// Its name.
     pub name: &'static str,
@@ -21,7 +22,7 @@ pub struct Db {
 }
 
 /// A table.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tab {
     /// Its name.
     pub name: &'static str,
@@ -31,12 +32,12 @@ pub struct Tab {
     pub is_root: bool,
     /// Most rows; `u32::MAX` means no bound.
     pub max_rows: u32,
-    /// Sets of columns whose values together are unique.
-    pub indexes: &'static [&'static [&'static str]],
+    /// Columns whose values together are unique; empty = none.
+    pub index: &'static [&'static str],
 }
 
 /// A column.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Col {
     /// Its name.
     pub name: &'static str,
@@ -49,7 +50,7 @@ pub struct Col {
 }
 
 /// A single value's type with its constraints.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Single {
     /// Its type.
     pub kind: AtomicType,
@@ -62,7 +63,7 @@ pub struct Single {
 }
 
 /// What a column takes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Takes {
     /// A set's elements or a map's keys.
     pub key: Single,
@@ -74,99 +75,73 @@ pub struct Takes {
     pub max: u32,
 }
 
-const fn one(kind: AtomicType) -> Takes {
-    let key = Single { kind, texts: &[], integers: (i64::MIN, i64::MAX), refers_to: None };
-    Takes { key, value: None, min: 1, max: 1 }
+/// A Rust type of single values.
+pub trait Atomic {
+    /// Its type in a schema.
+    const KIND: AtomicType;
 }
 
-/// One integer.
-pub const fn integer() -> Takes {
-    one(AtomicType::Integer)
+/// A Rust type of a column's values: the bare type where there must be one, `Option` where there
+/// may be none, a sorted `Vec` for a set, a `BTreeMap` for a map.
+pub trait Typed {
+    /// The type in a schema, without constraints.
+    const TAKES: Takes;
 }
 
-/// One integer of a range.
-pub const fn range(min: i64, max: i64) -> Takes {
-    let mut takes = one(AtomicType::Integer);
-    takes.key.integers = (min, max);
-    takes
+impl Single {
+    const fn of<T: Atomic>() -> Single {
+        Single { kind: T::KIND, texts: &[], integers: (i64::MIN, i64::MAX), refers_to: None }
+    }
 }
 
-/// One real.
-pub const fn real() -> Takes {
-    one(AtomicType::Real)
+macro_rules! atomic {
+    ($($ty:ty: $kind:ident,)*) => { $(
+        impl Atomic for $ty {
+            const KIND: AtomicType = AtomicType::$kind;
+        }
+        impl Typed for $ty {
+            const TAKES: Takes = Takes { key: Single::of::<$ty>(), value: None, min: 1, max: 1 };
+        }
+    )* };
+}
+atomic! { i64: Integer, f64: Real, bool: Boolean, String: String, Uuid: Uuid, }
+
+impl<T: Atomic> Typed for Option<T> {
+    const TAKES: Takes = Takes { key: Single::of::<T>(), value: None, min: 0, max: 1 };
 }
 
-/// True or false.
-pub const fn boolean() -> Takes {
-    one(AtomicType::Boolean)
+impl<T: Atomic> Typed for Vec<T> {
+    const TAKES: Takes = Takes { key: Single::of::<T>(), value: None, min: 0, max: u32::MAX };
 }
 
-/// One text.
-pub const fn string() -> Takes {
-    one(AtomicType::String)
-}
-
-/// One of these texts.
-pub const fn one_of(texts: &'static [&'static str]) -> Takes {
-    let mut takes = one(AtomicType::String);
-    takes.key.texts = texts;
-    takes
-}
-
-/// One row identifier.
-pub const fn uuid() -> Takes {
-    one(AtomicType::Uuid)
-}
-
-/// A row of a table, which is kept by being referred to.
-pub const fn strong(table: &'static str) -> Takes {
-    let mut takes = one(AtomicType::Uuid);
-    takes.key.refers_to = Some((table, RefType::Strong));
-    takes
-}
-
-/// A row of a table; the reference goes when the row goes.
-pub const fn weak(table: &'static str) -> Takes {
-    let mut takes = one(AtomicType::Uuid);
-    takes.key.refers_to = Some((table, RefType::Weak));
-    takes
+impl<K: Atomic, V: Atomic> Typed for BTreeMap<K, V> {
+    const TAKES: Takes =
+        Takes { key: Single::of::<K>(), value: Some(Single::of::<V>()), min: 0, max: u32::MAX };
 }
 
 impl Takes {
-    /// None or one.
-    pub const fn optional(self) -> Takes {
-        self.up_to(1)
+    /// True if values of a server's column are of this Rust type, and its differences apply.
+    /// Constraints may be others.
+    pub fn fits(&self, server: &ColumnType) -> bool {
+        let value = self.value.as_ref().map(|value| value.kind);
+        self.key.kind == server.key.kind
+            && value == server.value.as_ref().map(|value| value.kind)
+            && (self.max > 1) == (server.max > 1)
     }
+}
 
-    /// None, or as many as this.
-    pub const fn up_to(mut self, max: u32) -> Takes {
-        self.min = 0;
-        self.max = max;
-        self
-    }
-
-    /// Any number.
-    pub const fn set(self) -> Takes {
-        self.up_to(u32::MAX)
-    }
-
-    /// Any number but none.
-    pub const fn some(mut self) -> Takes {
-        self.max = u32::MAX;
-        self
-    }
-
-    /// A map of any number from values like this one to values like another.
-    pub const fn to(mut self, value: Takes) -> Takes {
-        self.value = Some(value.key);
-        self.set()
+/// A field's name without the `r#` that a keyword needs in Rust.
+pub const fn plain_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
     }
 }
 
 impl Col {
-    /// A column that may change and is kept on disk.
-    pub const fn new(name: &'static str, takes: Takes) -> Col {
-        Col { name, takes, ephemeral: false, mutable: true }
+    /// A column of this type that may change and is kept on disk.
+    pub const fn of<T: Typed>(name: &'static str) -> Col {
+        Col { name, takes: T::TAKES, ephemeral: false, mutable: true }
     }
 
     /// It is not kept on disk.
@@ -180,19 +155,70 @@ impl Col {
         self.mutable = false;
         self
     }
+
+    /// At most so many elements.
+    pub const fn up_to(mut self, max: u32) -> Col {
+        self.takes.max = max;
+        self
+    }
+
+    /// At least one element.
+    pub const fn some(mut self) -> Col {
+        self.takes.min = 1;
+        self
+    }
+
+    /// Integers, or a map's keys, of a range.
+    pub const fn range(mut self, min: i64, max: i64) -> Col {
+        self.takes.key.integers = (min, max);
+        self
+    }
+
+    /// Only these texts, or keys.
+    pub const fn one_of(mut self, texts: &'static [&'static str]) -> Col {
+        self.takes.key.texts = texts;
+        self
+    }
+
+    /// Rows of a table, which are kept by being referred to.
+    pub const fn strong(mut self, table: &'static str) -> Col {
+        self.takes.key.refers_to = Some((table, RefType::Strong));
+        self
+    }
+
+    /// Rows of a table; a reference goes when the row goes.
+    pub const fn weak(mut self, table: &'static str) -> Col {
+        self.takes.key.refers_to = Some((table, RefType::Weak));
+        self
+    }
+
+    /// A map's values: integers of a range.
+    pub const fn value_range(mut self, min: i64, max: i64) -> Col {
+        if let Some(value) = &mut self.takes.value {
+            value.integers = (min, max);
+        }
+        self
+    }
+
+    /// A map's values: rows of a table, which are kept by being referred to.
+    pub const fn value_strong(mut self, table: &'static str) -> Col {
+        if let Some(value) = &mut self.takes.value {
+            value.refers_to = Some((table, RefType::Strong));
+        }
+        self
+    }
 }
 
 impl Tab {
     /// A table whose rows are kept by being referred to.
     pub const fn new(name: &'static str, columns: &'static [Col]) -> Tab {
-        Tab { name, columns, is_root: false, max_rows: u32::MAX, indexes: &[] }
+        Tab { name, columns, is_root: false, max_rows: u32::MAX, index: &[] }
     }
 
-    /// A table whose rows stay.
-    pub const fn root(name: &'static str, columns: &'static [Col]) -> Tab {
-        let mut table = Tab::new(name, columns);
-        table.is_root = true;
-        table
+    /// Its rows stay.
+    pub const fn root(mut self) -> Tab {
+        self.is_root = true;
+        self
     }
 
     /// With a bound on the number of rows.
@@ -201,9 +227,9 @@ impl Tab {
         self
     }
 
-    /// With indexes.
-    pub const fn indexes(mut self, indexes: &'static [&'static [&'static str]]) -> Tab {
-        self.indexes = indexes;
+    /// With an index.
+    pub const fn index(mut self, columns: &'static [&'static str]) -> Tab {
+        self.index = columns;
         self
     }
 }
@@ -234,7 +260,6 @@ impl Db {
             ephemeral: column.ephemeral,
             mutable: column.mutable,
         };
-        let strings = |names: &&[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let table = |table: &Tab| TableSchema {
             columns: table
                 .columns
@@ -243,7 +268,10 @@ impl Db {
                 .collect::<BTreeMap<_, _>>(),
             max_rows: table.max_rows,
             is_root: table.is_root,
-            indexes: table.indexes.iter().map(strings).collect(),
+            indexes: match table.index {
+                [] => Vec::new(),
+                names => vec![names.iter().map(|name| (*name).to_owned()).collect()],
+            },
         };
         DatabaseSchema {
             name: self.name.to_owned(),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ovsdb::declare::{Col, Db, Tab, boolean, integer, one_of, string, uuid};
+use ovsdb::Uuid;
+use ovsdb::declare::{Col, Db, Tab};
 use ovsdb::schema::AtomicType;
 
 use crate::database::{TxnContext, TxnOutcome};
@@ -17,19 +18,20 @@ const SERVER: Db = Db {
     name: "_Server",
     version: "1.2.0",
     cksum: "3009684573 744",
-    tables: &[Tab::root(
+    tables: &[Tab::new(
         "Database",
         &[
-            Col::new("name", string()),
-            Col::new("model", one_of(&["clustered", "relay", "standalone"])),
-            Col::new("connected", boolean()),
-            Col::new("leader", boolean()),
-            Col::new("schema", string().optional()),
-            Col::new("cid", uuid().optional()),
-            Col::new("sid", uuid().optional()),
-            Col::new("index", integer().optional()),
+            Col::of::<String>("name"),
+            Col::of::<String>("model").one_of(&["clustered", "relay", "standalone"]),
+            Col::of::<bool>("connected"),
+            Col::of::<bool>("leader"),
+            Col::of::<Option<String>>("schema"),
+            Col::of::<Option<Uuid>>("cid"),
+            Col::of::<Option<Uuid>>("sid"),
+            Col::of::<Option<i64>>("index"),
         ],
-    )],
+    )
+    .root()],
 };
 
 /// The schema of `_Server`. It is declared above, so it compiles.
