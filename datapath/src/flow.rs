@@ -2,9 +2,10 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use Ordering::Relaxed;
+use arc_swap::{ArcSwap, Guard};
 use wire::{FlowKey, FlowMask, Time};
 
 use crate::action::Action;
@@ -19,6 +20,44 @@ pub struct FlowStats {
     pub tcp_flags: u16,
 }
 
+/// What a flow does, replaced as a whole.
+///
+/// The packet thread keeps a copy and looks only at a counter to see whether it is still good.
+pub struct FlowActions {
+    list: ArcSwap<Vec<Action>>,
+    /// Goes up after each replacement.
+    version: AtomicU32,
+}
+
+impl FlowActions {
+    fn new(actions: Vec<Action>) -> FlowActions {
+        FlowActions { list: ArcSwap::from_pointee(actions), version: AtomicU32::new(0) }
+    }
+
+    /// The actions, for a short look.
+    pub fn load(&self) -> Guard<Arc<Vec<Action>>> {
+        self.list.load()
+    }
+
+    /// The actions, to keep.
+    pub fn load_full(&self) -> Arc<Vec<Action>> {
+        self.list.load_full()
+    }
+
+    /// Makes `actions` what later packets get.
+    pub fn store(&self, actions: Arc<Vec<Action>>) {
+        self.list.store(actions);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// To be read before `load_full`: a list that is newer than its version is loaded once more,
+    /// one that is older never counts as current.
+    #[inline]
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Acquire)
+    }
+}
+
 /// A megaflow. The datapath's threads write the counters, the revalidator may replace the
 /// actions or mark the flow dead; neither waits for the other.
 ///
@@ -26,7 +65,7 @@ pub struct FlowStats {
 #[repr(C, align(64))]
 pub struct FlowHandle {
     /// Replaced as a whole when re-translation gives others.
-    pub actions: ArcSwap<Vec<Action>>,
+    pub actions: FlowActions,
     pub(crate) packets: AtomicU64,
     pub(crate) bytes: AtomicU64,
     /// Nanoseconds of `Time`; 0 = never.
@@ -57,7 +96,7 @@ impl FlowHandle {
             key: seen.masked(&mask),
             mask,
             seen,
-            actions: ArcSwap::from_pointee(actions),
+            actions: FlowActions::new(actions),
             notes: ArcSwap::from_pointee(notes),
             created,
             packets: AtomicU64::new(0),

@@ -11,6 +11,7 @@ pub mod chaos;
 pub mod fake;
 pub mod flow;
 pub mod format;
+pub mod set;
 pub mod table;
 pub mod upcall;
 pub mod userspace;
@@ -20,8 +21,8 @@ use std::sync::Arc;
 pub use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use wire::Time;
 
-pub use action::{Action, PortNo, UserspaceReason};
-pub use flow::{FlowHandle, FlowStats};
+pub use action::{Action, Layer, Note, Notes, PortNo, SetHeader, ToController, UserspaceReason};
+pub use flow::{FlowActions, FlowHandle, FlowStats};
 pub use table::{Bucket, BucketTable, Ingress, TableId};
 pub use upcall::{SlowPath, Translation, Upcall};
 pub use userspace::{Clock, Userspace, Worker};

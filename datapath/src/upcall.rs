@@ -6,7 +6,7 @@ use std::sync::Arc;
 use netdev::Packet;
 use wire::{FlowKey, FlowMask, Time};
 
-use crate::action::{Action, PortNo, UserspaceReason};
+use crate::action::{Action, PortNo, ToController, UserspaceReason};
 use crate::flow::FlowHandle;
 
 /// The answer to a miss.
@@ -41,4 +41,10 @@ pub trait Upcall: Send + Sync {
 
     /// A flow said `Userspace`.
     fn slow_path(&self, now: Time, what: SlowPath<'_>);
+
+    /// A flow said `Controller`: `packet` as it is then, already cut if the flow says so, and its
+    /// key as it is then. Called on a datapath thread; must not wait.
+    fn to_controller(&self, now: Time, what: &ToController, packet: &Packet, key: &FlowKey) {
+        let _ = (now, what, packet, key);
+    }
 }

@@ -16,6 +16,7 @@ use wire::{EtherType, FlowKey, Time, hash};
 
 use crate::action::{Action, PortNo};
 use crate::flow::FlowHandle;
+use crate::set;
 use crate::table::{BucketTable, TableId};
 use crate::upcall::{SlowPath, Upcall};
 use crate::{Datapath, DatapathError, DatapathStats, Execute, Job};
@@ -94,7 +95,7 @@ impl Fake {
             counters.rx_bytes += frame.len() as u64;
         }
         let key = wire::extract(frame, port.0);
-        self.forward(Packet::new(frame), key, None, 0);
+        self.forward(Packet::new(frame), key, None, 0, None);
     }
 
     /// Takes what was sent since the last call, in order.
@@ -114,7 +115,14 @@ impl Fake {
         flow
     }
 
-    fn forward(&self, packet: Packet, key: FlowKey, dp_hash: Option<u32>, depth: u32) {
+    fn forward(
+        &self,
+        packet: Packet,
+        key: FlowKey,
+        dp_hash: Option<u32>,
+        depth: u32,
+        cut: Option<usize>,
+    ) {
         let now = self.now();
         let found = {
             let mut s = self.state.lock();
@@ -127,7 +135,7 @@ impl Fake {
         };
         if let Some(flow) = found {
             let actions = flow.actions.load_full();
-            self.apply(packet, key, &actions, dp_hash, depth);
+            self.apply(packet, key, &actions, dp_hash, depth, cut);
             return;
         }
         let Some(upcall) = self.upcall.get() else {
@@ -146,7 +154,7 @@ impl Fake {
                 s.stats.over_limit += 1;
             }
         }
-        self.apply(packet, key, &t.actions, dp_hash, depth);
+        self.apply(packet, key, &t.actions, dp_hash, depth, cut);
     }
 
     fn output(&self, port: PortNo, packet: &Packet) {
@@ -167,47 +175,55 @@ impl Fake {
         }
     }
 
-    fn bucket(&self, table: TableId, bucket: u8, packet: &Packet) {
+    fn bucket(&self, table: TableId, bucket: u8, packet: &Packet, cut: &mut Option<usize>) {
         let port = {
             let mut s = self.state.lock();
             s.tables.get_mut(&table).and_then(|t| {
                 let i = usize::from(bucket);
                 let port = t.table.buckets[i]?;
-                t.bytes[i] += packet.len() as u64;
+                t.bytes[i] += packet.len().min(cut.unwrap_or(usize::MAX)) as u64;
                 Some(port)
             })
         };
         if let Some(port) = port {
-            self.output(port, packet);
+            match cut.take().filter(|len| *len < packet.len()) {
+                Some(len) => self.output(port, &set::cut(packet, len)),
+                None => self.output(port, packet),
+            }
         }
     }
 
+    /// Runs `actions` on a packet that was found by `key`. `cut` is what a `trunc` before left.
     fn apply(
         &self,
         mut packet: Packet,
-        key: FlowKey,
+        mut key: FlowKey,
         actions: &[Action],
         mut dp_hash: Option<u32>,
         depth: u32,
+        mut cut: Option<usize>,
     ) {
         let in_port = PortNo(key.in_port);
         for action in actions {
             // The plain way: look at the packet again before every action.
-            let now_key = FlowKey {
-                recirc_id: key.recirc_id,
-                dp_hash: key.dp_hash,
-                ..wire::extract(packet.data(), key.in_port)
+            key = again(&packet, &key);
+            // What leaves now.
+            let leaves = |cut: &mut Option<usize>| match cut.take() {
+                Some(len) if len < packet.len() => set::cut(&packet, len),
+                _ => packet.to_owned_packet(),
             };
-            match *action {
-                Action::Output(port) => self.output(port, &packet),
-                Action::OutputBucket { table, bucket } => self.bucket(table, bucket, &packet),
+            match action {
+                Action::Output(port) => self.output(*port, &leaves(&mut cut)),
+                Action::OutputBucket { table, bucket } => {
+                    self.bucket(*table, *bucket, &packet, &mut cut);
+                }
                 Action::Gate { table } => {
-                    let multicast = now_key.eth_dst.is_multicast();
-                    if !self.table(table).is_some_and(|t| t.admits(in_port, multicast)) {
+                    let multicast = key.eth_dst.is_multicast();
+                    if !self.table(*table).is_some_and(|t| t.admits(in_port, multicast)) {
                         return;
                     }
                 }
-                Action::PushVlan { tpid, tci } => packet.push_vlan(tpid, tci),
+                Action::PushVlan { tpid, tci } => packet.push_vlan(*tpid, *tci),
                 Action::PopVlan => {
                     if let [_, _, _, _, _, _, _, _, _, _, _, _, a, b, ..] = *packet.data()
                         && matches!(
@@ -218,29 +234,54 @@ impl Fake {
                         packet.pop_vlan();
                     }
                 }
-                // Hashes are of the packet as it was looked up.
-                Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&key, basis)),
+                Action::Set(new) => set::header(&mut packet, &mut key, new),
+                Action::Trunc(len) => cut = Some((*len as usize).max(14)),
+                Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&key, *basis)),
                 Action::LbOutput { table, .. } => {
                     let h = dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(&key, 0));
-                    self.bucket(table, h as u8, &packet);
+                    self.bucket(*table, h as u8, &packet, &mut cut);
                 }
+                Action::Clone(inner) => {
+                    let copy = packet.to_owned_packet();
+                    self.apply(copy, key, inner, dp_hash, depth, cut.take());
+                }
+                Action::Drop(_) => return,
                 Action::Recirc(id) if depth == MAX_RECIRC => {
                     let _ = id;
                     self.state.lock().stats.lost += 1;
                 }
                 Action::Recirc(id) => {
                     let left = dp_hash.unwrap_or(key.dp_hash);
-                    let key = FlowKey { recirc_id: id, dp_hash: left, ..now_key };
-                    self.forward(packet.to_owned_packet(), key, dp_hash, depth + 1);
+                    let key = FlowKey { recirc_id: *id, dp_hash: left, ..key };
+                    self.forward(packet.to_owned_packet(), key, dp_hash, depth + 1, cut.take());
                 }
                 Action::Userspace(reason) => {
+                    let packet = &leaves(&mut cut);
+                    let key = &again(packet, &key);
                     if let Some(upcall) = self.upcall.get() {
-                        let what = SlowPath { reason, in_port, packet: &packet, key: &now_key };
+                        let what = SlowPath { reason: *reason, in_port, packet, key };
                         upcall.slow_path(self.now(), what);
+                    }
+                }
+                Action::Controller(what) => {
+                    let packet = &leaves(&mut cut);
+                    if let Some(upcall) = self.upcall.get() {
+                        upcall.to_controller(self.now(), what, packet, &again(packet, &key));
                     }
                 }
             }
         }
+    }
+}
+
+/// The key of the packet as it is now; what is not in its bytes stays.
+fn again(packet: &Packet, key: &FlowKey) -> FlowKey {
+    FlowKey {
+        recirc_id: key.recirc_id,
+        dp_hash: key.dp_hash,
+        pkt_mark: key.pkt_mark,
+        skb_priority: key.skb_priority,
+        ..wire::extract(packet.data(), key.in_port)
     }
 }
 
@@ -320,7 +361,7 @@ impl Datapath for Fake {
         let frame = packet.data().to_vec();
         let key = wire::extract(&frame, in_port.0);
         self.state.lock().calls.push(Call::Execute { in_port, frame, actions: actions.clone() });
-        self.apply(packet, key, &actions, None, 0);
+        self.apply(packet, key, &actions, None, 0, None);
     }
 
     fn run(&self, job: Job) {

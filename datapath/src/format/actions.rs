@@ -3,7 +3,7 @@
 use wire::{EtherType, FlowKey, VlanTag};
 
 use super::Show;
-use crate::action::{Action, PortNo, UserspaceReason};
+use crate::action::{Action, PortNo, ToController, UserspaceReason};
 
 /// What the actions do now with packets like `key`. What goes through a bucket table is shown as
 /// where it goes.
@@ -40,11 +40,40 @@ pub(super) fn list(actions: &[Action], key: &FlowKey, show: Show<'_>) -> Vec<Str
                     UserspaceReason::Lacp => "lacp",
                     UserspaceReason::Bfd => "bfd",
                     UserspaceReason::Cfm => "cfm",
+                    UserspaceReason::Stp => "stp",
+                    UserspaceReason::Lldp => "lldp",
+                    UserspaceReason::Controller => "controller",
                     UserspaceReason::Action => "action",
+                    UserspaceReason::Match => "match",
                 };
                 out.push(format!("userspace(pid=0,slow_path({reason}))"));
+            }
+            Action::Set(ref set) => out.push(format!("set({:?})", set.layer)),
+            Action::Trunc(len) => out.push(format!("trunc({len})")),
+            Action::Clone(ref inner) => {
+                out.push(format!("clone({})", list(inner, key, show).join(",")));
+            }
+            Action::Controller(ref what) => out.push(controller(what)),
+            Action::Drop(_) => {
+                out.push("drop".to_owned());
+                break;
             }
         }
     }
     out
+}
+
+fn controller(what: &ToController) -> String {
+    let bit = u8::from;
+    format!(
+        "userspace(pid=0,controller(reason={},dont_send={},continuation={},recirc_id={},\
+         rule_cookie={:#x},controller_id={},max_len={}))",
+        what.reason,
+        bit(what.dont_send),
+        bit(what.continuation),
+        what.recirc_id,
+        what.cookie,
+        what.controller_id,
+        what.max_len
+    )
 }

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 use wire::{FlowKey, FlowMask};
@@ -18,16 +17,6 @@ use crate::flow::FlowHandle;
 /// Lookups between two looks at the order of the masks.
 const RANK_EVERY: u32 = 4096;
 
-/// Lets `arc_swap::Cache` find the actions in a flow.
-struct FlowRef(Arc<FlowHandle>);
-
-impl std::ops::Deref for FlowRef {
-    type Target = ArcSwap<Vec<Action>>;
-    fn deref(&self) -> &ArcSwap<Vec<Action>> {
-        &self.0.actions
-    }
-}
-
 /// Actions kept in the entry itself; longer lists stay where they are.
 const COPIED: usize = 2;
 
@@ -35,10 +24,11 @@ const COPIED: usize = 2;
 #[repr(align(64))]
 struct Entry {
     flow: Arc<FlowHandle>,
-    /// The actions as last seen: a load and a comparison tell whether they were replaced.
-    actions: Cache<FlowRef, Arc<Vec<Action>>>,
-    /// Address of what `copy` is a copy of. `actions` holds it, so it is no other list's.
-    copied: usize,
+    /// The actions as last seen.
+    actions: Arc<Vec<Action>>,
+    /// Which version of the flow's actions they are: a load and a comparison tell whether they
+    /// were replaced.
+    version: u32,
     subtable: u32,
     /// How many of `copy` count; more than there are: the list is too long.
     copy_len: u8,
@@ -46,6 +36,16 @@ struct Entry {
 }
 
 const _: () = assert!(size_of::<Option<Entry>>() == 64);
+
+impl Entry {
+    #[cold]
+    fn copy_actions(&mut self) {
+        self.copy_len = u8::try_from(self.actions.len()).unwrap_or(u8::MAX);
+        for (to, from) in self.copy.iter_mut().zip(self.actions.iter()) {
+            *to = from.clone();
+        }
+    }
+}
 
 /// The flows of one mask.
 struct Subtable {
@@ -109,16 +109,13 @@ impl Classifier {
     #[inline]
     pub(crate) fn actions(&mut self, n: u32) -> (&[Action], &FlowHandle) {
         let e = self.entries[n as usize].as_mut().expect("a flow that lookup returned");
-        let current = e.actions.load();
-        let address = Arc::as_ptr(current).addr();
-        if address != e.copied {
-            e.copied = address;
-            e.copy_len = u8::try_from(current.len()).unwrap_or(u8::MAX);
-            for (to, from) in e.copy.iter_mut().zip(current.iter()) {
-                *to = from.clone();
-            }
+        let version = e.flow.actions.version();
+        if version != e.version {
+            e.version = version;
+            e.actions = e.flow.actions.load_full();
+            e.copy_actions();
         }
-        (e.copy.get(..usize::from(e.copy_len)).unwrap_or(current), &e.flow)
+        (e.copy.get(..usize::from(e.copy_len)).unwrap_or(&e.actions), &e.flow)
     }
 
     /// Asks for the entry's memory; `prefetch_flow` may follow a little later.
@@ -187,10 +184,13 @@ impl Classifier {
         let Classifier { hasher, entries, free, subtables, .. } = self;
         let s = subtables[subtable].as_mut().expect("found or made above");
         let hash = hasher.masked(&flow.key, &s.words);
-        let actions = Cache::new(FlowRef(flow.clone()));
+        let version = flow.actions.version();
+        let actions = flow.actions.load_full();
         let subtable = subtable as u32;
         let copy = [const { Action::PopVlan }; COPIED];
-        let entry = Some(Entry { flow, actions, copied: 0, subtable, copy_len: 0, copy });
+        let mut entry = Entry { flow, actions, version, subtable, copy_len: 0, copy };
+        entry.copy_actions();
+        let entry = Some(entry);
         let n = match free.pop() {
             Some(n) => {
                 entries[n as usize] = entry;

@@ -16,6 +16,7 @@ use super::tables::View;
 use crate::Execute;
 use crate::action::{Action, PortNo};
 use crate::flow::FlowHandle;
+use crate::set;
 use crate::upcall::SlowPath;
 
 /// Packets whose lookups overlap: the memory that one needs is asked for while others are
@@ -56,6 +57,7 @@ struct Before {
     candidate: Option<u32>,
     dp_hash: Option<u32>,
     sent: bool,
+    cut: u32,
 }
 
 /// A packet on its way through one or more lists of actions.
@@ -68,6 +70,8 @@ struct Journey<'a> {
     sent: bool,
     /// The key no longer tells what the bytes are.
     stale: bool,
+    /// Octets that the next copy may have; 0 = all. Outlives a recirculation.
+    cut: u32,
 }
 
 /// How a list of actions ended.
@@ -76,6 +80,11 @@ enum End {
     /// Look up again; then do the rest with the packet as it was.
     Recirc {
         id: u32,
+        rest: SmallVec<[Action; 4]>,
+    },
+    /// Do `inner` with a copy, then the rest with the packet as it was.
+    Clone {
+        inner: Arc<Vec<Action>>,
         rest: SmallVec<[Action; 4]>,
     },
 }
@@ -147,12 +156,13 @@ impl Path {
                     dp_hash: s.dp_hash,
                     sent: s.sent,
                     stale: false,
+                    cut: s.cut,
                 };
                 match self.forward(now, &mut j, s.hash, s.candidate) {
                     End::Done => false,
                     End::Recirc { id, rest } if rest.is_empty() && depth < MAX_RECIRC => {
                         j.look_again(id);
-                        (s.dp_hash, s.sent) = (j.dp_hash, j.sent);
+                        (s.dp_hash, s.sent, s.cut) = (j.dp_hash, j.sent, j.cut);
                         s.hash = self.hasher.full(key);
                         self.cache.prefetch(s.hash);
                         true
@@ -180,8 +190,9 @@ impl Path {
             dp_hash: None,
             sent: false,
             stale: false,
+            cut: 0,
         };
-        let end = apply(&mut self.ports, &mut self.view, &self.shared, now, &mut j, &actions);
+        let end = self.apply(now, &mut j, &actions);
         self.go_on(now, j, end, 0);
         self.ports.hold(packet);
     }
@@ -238,30 +249,44 @@ impl Path {
                 self.counts.over_limit += 1;
             }
         }
-        apply(&mut self.ports, &mut self.view, &self.shared, now, j, &t.actions)
+        self.apply(now, j, &t.actions)
     }
 
-    /// Recirculates one packet as long as lists of actions end with it.
+    /// Goes on after a list of actions that did not end by itself.
     fn go_on(&mut self, now: Time, mut j: Journey<'_>, end: End, depth: u32) {
-        let End::Recirc { id, rest } = end else { return };
-        if rest.is_empty() {
-            self.recirculate(now, j, id, depth);
-            return;
-        }
-        // The rest works on the packet as it is now, so the second look gets a copy.
+        let (inner, rest) = match end {
+            End::Done => return,
+            End::Recirc { id, rest } if rest.is_empty() => {
+                return self.recirculate(now, j, id, depth);
+            }
+            End::Recirc { id, rest } => (Err(id), rest),
+            End::Clone { inner, rest } => (Ok(inner), rest),
+        };
+        // The rest works on the packet as it is now, so the branch gets a copy.
         let mut copy = j.packet.to_owned_packet();
         let mut key = *j.key;
-        let other = Journey {
+        let mut branch = Journey {
             packet: &mut copy,
             key: &mut key,
             dp_hash: j.dp_hash,
             sent: false,
             stale: j.stale,
+            cut: std::mem::take(&mut j.cut),
         };
-        self.recirculate(now, other, id, depth);
+        match inner {
+            Ok(actions) => {
+                let end = self.apply(now, &mut branch, &actions);
+                self.go_on(now, branch, end, depth);
+            }
+            Err(id) => self.recirculate(now, branch, id, depth),
+        }
         self.ports.hold(copy);
-        let end = apply(&mut self.ports, &mut self.view, &self.shared, now, &mut j, &rest);
+        let end = self.apply(now, &mut j, &rest);
         self.go_on(now, j, end, depth);
+    }
+
+    fn apply(&mut self, now: Time, j: &mut Journey<'_>, actions: &[Action]) -> End {
+        apply(&mut self.ports, &mut self.view, &self.shared, now, j, actions)
     }
 
     fn recirculate(&mut self, now: Time, mut j: Journey<'_>, id: u32, depth: u32) {
@@ -278,46 +303,77 @@ impl Path {
 }
 
 impl Journey<'_> {
-    /// The key of the bytes as they are now. The journey's own key stays what the flow was found
-    /// by: hashes are of that.
-    fn fresh_key(&self) -> FlowKey {
-        if !self.stale {
-            return *self.key;
-        }
-        FlowKey {
-            recirc_id: self.key.recirc_id,
-            dp_hash: self.key.dp_hash,
-            pkt_mark: self.key.pkt_mark,
-            skb_priority: self.key.skb_priority,
-            ..wire::extract(self.packet.data(), self.key.in_port)
+    /// Makes the key what the bytes are now.
+    #[inline]
+    fn refresh(&mut self) {
+        if self.stale {
+            *self.key = FlowKey {
+                recirc_id: self.key.recirc_id,
+                dp_hash: self.key.dp_hash,
+                pkt_mark: self.key.pkt_mark,
+                skb_priority: self.key.skb_priority,
+                ..wire::extract(self.packet.data(), self.key.in_port)
+            };
+            self.stale = false;
         }
     }
 
     /// Makes the key what the second look looks at.
     #[inline]
     fn look_again(&mut self, recirc_id: u32) {
-        if self.stale {
-            *self.key = self.fresh_key();
-            self.stale = false;
-        }
+        self.refresh();
         self.key.recirc_id = recirc_id;
         self.key.dp_hash = self.dp_hash.unwrap_or(self.key.dp_hash);
     }
 
     /// The packet, to change. Bytes that were sent stay as they are until the flush.
     #[inline]
-    fn change(&mut self, ports: &mut Ports) -> &mut Packet {
+    fn own(&mut self, ports: &mut Ports) -> &mut Packet {
         if self.sent {
             let copy = self.packet.to_owned_packet();
             ports.hold(std::mem::replace(self.packet, copy));
             self.sent = false;
         }
-        self.stale = true;
         self.packet
+    }
+
+    /// The packet, to change its tags.
+    #[inline]
+    fn change(&mut self, ports: &mut Ports) -> &mut Packet {
+        self.stale = true;
+        self.own(ports)
+    }
+
+    /// A cut copy, if the packet is to be cut and is longer.
+    #[inline]
+    fn take_cut(&mut self) -> Option<Packet> {
+        match std::mem::take(&mut self.cut) as usize {
+            0 => None,
+            len if len >= self.packet.len() => None,
+            len => Some(set::cut(self.packet, len)),
+        }
+    }
+
+    #[inline]
+    fn output(&mut self, ports: &mut Ports, port: PortNo) {
+        match self.take_cut() {
+            None => self.sent |= ports.output(port, self.packet),
+            Some(copy) => {
+                ports.output(port, &copy);
+                ports.hold(copy);
+            }
+        }
+    }
+
+    /// Octets that leave with the next output.
+    #[inline]
+    fn out_len(&self) -> u64 {
+        let len = self.packet.len() as u64;
+        if self.cut == 0 { len } else { len.min(u64::from(self.cut)) }
     }
 }
 
-/// Runs a list of actions up to its end or to a `Recirc`.
+/// Runs a list of actions up to its end, a `Recirc` or a `Clone`.
 #[inline]
 fn apply(
     ports: &mut Ports,
@@ -328,11 +384,12 @@ fn apply(
     actions: &[Action],
 ) -> End {
     for (i, action) in actions.iter().enumerate() {
+        let rest = || actions[i + 1..].iter().cloned().collect();
         match *action {
-            Action::Output(port) => j.sent |= ports.output(port, j.packet),
+            Action::Output(port) => j.output(ports, port),
             Action::OutputBucket { table, bucket } => {
-                if let Some(port) = view.resolve(table, bucket, j.packet.len() as u64) {
-                    j.sent |= ports.output(port, j.packet);
+                if let Some(port) = view.resolve(table, bucket, j.out_len()) {
+                    j.output(ports, port);
                 }
             }
             Action::Gate { table } => {
@@ -346,27 +403,60 @@ fn apply(
                     j.change(ports).pop_vlan();
                 }
             }
-            Action::HashL4 { basis } => j.dp_hash = Some(hash::dp_hash_l4(j.key, basis)),
+            Action::HashL4 { basis } => {
+                j.refresh();
+                j.dp_hash = Some(hash::dp_hash_l4(j.key, basis));
+            }
             Action::LbOutput { table, .. } => {
                 // In one pass there is no `hash` action; Open vSwitch takes the packet's own.
+                j.refresh();
                 let h = j.dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(j.key, 0));
-                if let Some(port) = view.resolve(table, h as u8, j.packet.len() as u64) {
-                    j.sent |= ports.output(port, j.packet);
+                if let Some(port) = view.resolve(table, h as u8, j.out_len()) {
+                    j.output(ports, port);
                 }
             }
-            Action::Recirc(id) => {
-                let rest = actions[i + 1..].iter().cloned().collect();
-                return End::Recirc { id, rest };
+            Action::Recirc(id) => return End::Recirc { id, rest: rest() },
+            Action::Clone(ref inner) => {
+                return End::Clone { inner: inner.clone(), rest: rest() };
             }
-            Action::Userspace(reason) => {
-                let key = &j.fresh_key();
-                let in_port = PortNo(key.in_port);
-                let what = SlowPath { reason, in_port, packet: j.packet, key };
-                shared.upcall.slow_path(now, what);
+            Action::Set(ref set) => {
+                j.refresh();
+                j.own(ports);
+                set::header(j.packet, j.key, set);
             }
+            Action::Trunc(len) => j.cut = len.max(wire::eth::ETH_HEADER_LEN as u32),
+            Action::Drop(_) => return End::Done,
+            Action::Userspace(_) | Action::Controller(_) => go_up(shared, now, j, action),
         }
     }
     End::Done
+}
+
+/// Hands a copy to the control side.
+#[cold]
+fn go_up(shared: &Shared, now: Time, j: &mut Journey<'_>, action: &Action) {
+    j.refresh();
+    let copy = j.take_cut();
+    let packet = copy.as_ref().unwrap_or(j.packet);
+    let mut key = *j.key;
+    if copy.is_some() {
+        key = FlowKey {
+            recirc_id: key.recirc_id,
+            dp_hash: key.dp_hash,
+            pkt_mark: key.pkt_mark,
+            skb_priority: key.skb_priority,
+            ..wire::extract(packet.data(), key.in_port)
+        };
+    }
+    match action {
+        Action::Userspace(reason) => {
+            let in_port = PortNo(key.in_port);
+            let what = SlowPath { reason: *reason, in_port, packet, key: &key };
+            shared.upcall.slow_path(now, what);
+        }
+        Action::Controller(what) => shared.upcall.to_controller(now, what, packet, &key),
+        _ => {}
+    }
 }
 
 /// Whether there is a VLAN tag to pop.

@@ -555,8 +555,12 @@ impl Thread {
                 UserspaceReason::Cfm => {
                     self.monitors.cfm_frame(now, frame.in_port, &frame.frame);
                 }
-                // For a controller, if anybody.
-                UserspaceReason::Action => {}
+                // None of a link's own protocols.
+                UserspaceReason::Stp
+                | UserspaceReason::Lldp
+                | UserspaceReason::Controller
+                | UserspaceReason::Action
+                | UserspaceReason::Match => {}
             }
             self.heed_monitors(Instant::now());
         }
