@@ -4,6 +4,7 @@
 
 mod action_parse;
 mod action_print;
+mod fields_print;
 mod flow;
 mod flow_parse;
 mod match_print;
@@ -15,6 +16,7 @@ mod value;
 
 pub use action_parse::{parse_actions, parse_instructions};
 pub use action_print::print_actions;
+pub use fields_print::{packet_mask, print_fields};
 pub use flow::{print_flow_mod, print_flow_stats};
 pub use flow_parse::{FlowText, parse_exact_flow, parse_flow, parse_match};
 pub use match_print::print_match;

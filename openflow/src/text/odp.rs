@@ -32,10 +32,19 @@ pub struct OdpFlow {
 
 /// Reads a key. `port` tells the number of a port given by name.
 pub fn parse_odp_flow(s: &str, port: &dyn Fn(&str) -> Option<u32>) -> Result<OdpFlow, TextError> {
-    let mut p = Parser { flow: OdpFlow::default(), port, depth: 0 };
-    p.list(s)?;
+    let mut p = Parser { flow: OdpFlow::default(), port, depth: 0, implied: EtherType::NONE };
+    p.list(without_identity(s))?;
     p.finish()?;
     Ok(p.flow)
+}
+
+/// The text without the identity that a detailed dump has in front: `ufid:` and a UUID.
+fn without_identity(s: &str) -> &str {
+    let s = s.trim_start_matches([',', ' ', '\t', '\r', '\n']);
+    match s.strip_prefix("ufid:").and_then(|rest| rest.split_at_checked(36)) {
+        Some((id, rest)) if id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()) => rest,
+        _ => s,
+    }
 }
 
 struct Parser<'a> {
@@ -43,6 +52,8 @@ struct Parser<'a> {
     port: &'a dyn Fn(&str) -> Option<u32>,
     /// Of `encap`: the number of tags passed.
     depth: usize,
+    /// The packet's type if none is given.
+    implied: u16,
 }
 
 /// Takes `name(content)` off the text.
@@ -160,10 +171,13 @@ fn fields(
 
 impl Parser<'_> {
     fn list(&mut self, mut s: &str) -> Result<(), TextError> {
-        while let Some((name, content)) = attribute(&mut s)? {
-            self.attribute(name, content)?;
+        loop {
+            let at = s.trim_start_matches([',', ' ', '\t', '\r', '\n']);
+            let Some((name, content)) = attribute(&mut s)? else { return Ok(()) };
+            // As upstream, the rest of the text from the attribute on is what is wrong.
+            let bad = |_| TextError(format!("syntax error at {at}"));
+            self.attribute(name, content).map_err(bad)?;
         }
-        Ok(())
     }
 
     fn attribute(&mut self, name: &str, c: &str) -> Result<(), TextError> {
@@ -202,9 +216,14 @@ impl Parser<'_> {
                 self.list(c)?;
                 self.depth -= 1;
             }
-            "mpls" => return self.mpls(c),
+            "mpls" => {
+                self.implied = 0x8847;
+                return self.mpls(c);
+            }
             "ipv4" | "ipv6" => {
-                let address = if name == "ipv4" { ipv4 } else { ipv6 };
+                let v4 = name == "ipv4";
+                self.implied = if v4 { EtherType::IPV4 } else { EtherType::IPV6 };
+                let address = if v4 { ipv4 } else { ipv6 };
                 fields(c, |name, v| {
                     match name {
                         "src" => k.nw_src = address(v)?,
@@ -343,8 +362,8 @@ impl Parser<'_> {
     fn finish(&mut self) -> Result<(), TextError> {
         let k = &mut self.flow.key;
         if k.eth_type == 0 {
-            // An IEEE 802.2 frame: the notation has no type for it.
-            k.eth_type = EtherType::NONE;
+            // None at all is an IEEE 802.2 frame: the notation has no type for it.
+            k.eth_type = self.implied;
         }
         for tag in &mut k.vlan {
             if tag.is_present() && tag.tpid == 0 {

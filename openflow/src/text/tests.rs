@@ -207,6 +207,12 @@ fn datapath_notation() {
     ] {
         assert!(odp(bad).unwrap_err().0.starts_with("syntax error at"), "{bad}");
     }
+    let wrong = odp("in_port(1),eth(src=x),eth_type(0x800)").unwrap_err().0;
+    assert_eq!(wrong, "syntax error at eth(src=x),eth_type(0x800)");
+    assert_eq!(odp("ipv4(proto=1)").unwrap().key.eth_type, EtherType::IPV4);
+    let id = "ufid:29e148ba-4de1-436c-bc01-890097e0663d";
+    assert_eq!(odp(&format!("{id}, in_port(3)")).unwrap().key.in_port, 3);
+    assert!(odp("ufid:29e1, in_port(3)").is_err());
 }
 
 /// Keys that a frame can have.
