@@ -12,6 +12,7 @@ pub mod revalidate;
 pub mod show;
 pub mod slow_path;
 pub mod switch;
+pub mod tables;
 pub mod trace;
 
 mod learning_packets;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use arc_swap::ArcSwap;
 use datapath::PortNo;
 use foldhash::HashMap;
 use parking_lot::Mutex;
@@ -10,6 +11,7 @@ use wire::Time;
 
 use crate::config::{BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind};
 use crate::mac_table::{BundleId, MacTable};
+use crate::tables::{FlowTable, Tables};
 use crate::vlan::PortVlan;
 
 /// Packets and bytes, added up by whoever handles them.
@@ -44,6 +46,10 @@ pub(crate) struct BridgeState {
     pub(crate) macs: Mutex<MacTable>,
     /// Of the one rule of table 0.
     pub(crate) normal: Counter,
+    /// What packets are looked up in.
+    pub(crate) tables: ArcSwap<Tables>,
+    /// Invariant: locked by the control side only.
+    pub(crate) flow_table: Mutex<FlowTable>,
 }
 
 /// What stays of a bundle across configurations.

@@ -26,6 +26,7 @@ use crate::slow_path::SlowPathSink;
 use crate::snapshot::{
     Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
 };
+use crate::tables::{FlowTable, Tables};
 use crate::translate::{Answer, Learning, Request, translate};
 use crate::vlan::PortVlan;
 
@@ -82,6 +83,8 @@ pub struct Switch {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Changes of all MAC tables.
     pub(crate) mac_changes: Arc<AtomicU64>,
+    /// Pictures of flow tables published so far, of all bridges.
+    pub(crate) table_changes: AtomicU64,
     megaflows: AtomicBool,
     sink: OnceLock<Arc<dyn SlowPathSink>>,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -120,6 +123,7 @@ impl Switch {
             datapath: OnceLock::new(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             mac_changes: Arc::new(AtomicU64::new(0)),
+            table_changes: AtomicU64::new(0),
             megaflows: AtomicBool::new(true),
             sink: OnceLock::new(),
             waker: OnceLock::new(),
@@ -198,6 +202,26 @@ impl Switch {
         rx.recv_timeout(PATIENCE).map_err(|_| QueryError::Busy)
     }
 
+    /// Works on the flow tables of a bridge. Packets see all that `change` did from one moment to
+    /// the next, when it has returned; flows made before follow at the revalidator's leisure. For
+    /// the control side only.
+    pub fn with_flow_table<R>(
+        &self,
+        bridge: &str,
+        change: impl FnOnce(&mut FlowTable) -> R,
+    ) -> Result<R, QueryError> {
+        let snap = self.snapshot.load_full();
+        let state = &snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?.state;
+        let mut table = state.flow_table.lock();
+        let result = change(&mut table);
+        if let Some(tables) = table.publish() {
+            state.tables.store(tables);
+            self.table_changes.fetch_add(1, Ordering::AcqRel);
+            self.call_revalidator();
+        }
+        Ok(result)
+    }
+
     /// Takes over a whole new configuration. Packets see it from one moment to the next; flows
     /// made before follow at the revalidator's leisure.
     pub fn configure(&self, now: Time, config: SwitchConfig) -> Change {
@@ -248,7 +272,13 @@ impl Switch {
     fn new_bridge(&self, now: Time, c: &BridgeConfig) -> Arc<BridgeState> {
         let mut macs = MacTable::new(self.mac_changes.clone());
         macs.configure(c.mac_aging, c.mac_table_size, &c.flood_vlans);
-        Arc::new(BridgeState { created: now, macs: Mutex::new(macs), normal: Counter::default() })
+        Arc::new(BridgeState {
+            created: now,
+            macs: Mutex::new(macs),
+            normal: Counter::default(),
+            tables: ArcSwap::from_pointee(Tables::empty()),
+            flow_table: Mutex::new(FlowTable::new()),
+        })
     }
 
     /// Turns megaflows on or off (`upcall/enable-megaflows`, `upcall/disable-megaflows`); the

@@ -1,0 +1,283 @@
+//! The control side of a bridge's flow tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openflow::msg::{FlowFlags, FlowRemoved, FlowRemovedReason};
+use openflow::{Action, Match, OfError, Version};
+use wire::Time;
+
+use super::classifier::Classifier;
+use super::flat::{Flat, FlatMask};
+use super::rule::{Rule, RuleStats};
+use super::{INTERNAL_TABLE, N_TABLES, Table, TableCounters, TableMiss, Tables};
+use crate::controller::ConnId;
+
+/// Who asks for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requester {
+    /// The connection and the number of its message; nothing for the switch itself.
+    pub conn: Option<(ConnId, u32)>,
+    /// The version spoken; which decides how strictly actions are held against the match.
+    pub version: Version,
+}
+
+impl Requester {
+    /// The switch itself.
+    pub const INTERNAL: Requester = Requester { conn: None, version: Version::V10 };
+}
+
+/// What happened to a rule.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// It is new, or replaced one of the same match whose actions are `old_actions` if they
+    /// differ.
+    Added {
+        rule: Arc<Rule>,
+        old_actions: Option<Arc<[Action]>>,
+    },
+    /// Its actions or its cookie changed.
+    Modified {
+        rule: Arc<Rule>,
+        old_actions: Option<Arc<[Action]>>,
+    },
+    Removed {
+        rule: Arc<Rule>,
+        reason: FlowRemovedReason,
+    },
+}
+
+impl Event {
+    pub fn rule(&self) -> &Arc<Rule> {
+        match self {
+            Event::Added { rule, .. }
+            | Event::Modified { rule, .. }
+            | Event::Removed { rule, .. } => rule,
+        }
+    }
+}
+
+/// What one command or time-out changed, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Who asked for it, and in which message.
+    pub by: Option<(ConnId, u32)>,
+    pub events: Vec<Event>,
+}
+
+impl Changes {
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The notices for controllers that want to know of rules that are gone.
+    pub fn flow_removed(&self, now: Time) -> impl Iterator<Item = FlowRemoved> {
+        self.events.iter().filter_map(move |e| match e {
+            Event::Removed { rule, reason }
+                if rule.flags.has(FlowFlags::SEND_FLOW_REM) && !rule.hidden =>
+            {
+                let (duration_sec, duration_nsec) = duration(now.since(rule.created));
+                Some(FlowRemoved {
+                    nxm: false,
+                    matching: rule.matching(),
+                    cookie: rule.cookie,
+                    priority: rule.priority as u16,
+                    reason: *reason,
+                    table_id: rule.table,
+                    duration_sec,
+                    duration_nsec,
+                    idle_timeout: rule.idle_timeout,
+                    hard_timeout: rule.hard_timeout,
+                    packets: rule.stats.packets(),
+                    bytes: rule.stats.bytes(),
+                })
+            }
+            _ => None,
+        })
+    }
+}
+
+/// Seconds and nanoseconds, in whole milliseconds as upstream tells them.
+pub(super) fn duration(d: Duration) -> (u32, u32) {
+    let sec = u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+    (sec, d.subsec_millis() * 1_000_000)
+}
+
+/// A rule that the switch makes for itself.
+#[derive(Clone, Debug)]
+pub struct InternalFlow {
+    pub table: u8,
+    pub matching: Match,
+    /// Beyond 65535 no controller can change it.
+    pub priority: i32,
+    pub actions: Vec<Action>,
+    /// Never shown to controllers.
+    pub hidden: bool,
+}
+
+/// The flow tables of one bridge, to change.
+#[derive(Debug)]
+pub struct FlowTable {
+    pub(super) tables: Vec<Table>,
+    /// Counts rules that came into the tables.
+    pub(super) order: u64,
+    generation: u64,
+    changed: bool,
+    /// Rules with a time-out, oldest first.
+    pub(super) expirable: BTreeMap<u64, Arc<Rule>>,
+}
+
+impl Default for FlowTable {
+    fn default() -> FlowTable {
+        FlowTable::new()
+    }
+}
+
+impl FlowTable {
+    /// Tables without rules.
+    pub fn new() -> FlowTable {
+        let table = || Table {
+            rules: Arc::new(Classifier::default()),
+            counters: Arc::new(TableCounters::default()),
+            miss: TableMiss::Default,
+        };
+        FlowTable {
+            tables: (0..N_TABLES).map(|_| table()).collect(),
+            order: 0,
+            generation: 0,
+            changed: false,
+            expirable: BTreeMap::new(),
+        }
+    }
+
+    /// The number of rules in `table`.
+    pub fn count(&self, table: u8) -> usize {
+        self.tables.get(usize::from(table)).map_or(0, |t| t.rules.len())
+    }
+
+    /// The picture to look packets up in, if anything changed since the last one.
+    pub fn publish(&mut self) -> Option<Arc<Tables>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        self.generation += 1;
+        Some(Arc::new(self.picture()))
+    }
+
+    pub(super) fn picture(&self) -> Tables {
+        Tables { generation: self.generation, tables: self.tables.clone().into() }
+    }
+
+    /// Adds a rule of the switch's own; one with the same match and priority gives way to it.
+    pub fn add_internal(&mut self, now: Time, flow: InternalFlow) -> Changes {
+        let i = usize::from(flow.table.min(INTERNAL_TABLE));
+        let (mask, values) = self.place(flow.table, &flow.matching);
+        self.order += 1;
+        let old = self.tables[i].rules.find(&mask, &values, flow.priority).cloned();
+        let rule = Arc::new(Rule {
+            mask,
+            values,
+            priority: flow.priority,
+            table: i as u8,
+            cookie: 0,
+            actions: flow.actions.into(),
+            idle_timeout: 0,
+            hard_timeout: 0,
+            importance: 0,
+            flags: FlowFlags::default(),
+            created: now,
+            modified: now,
+            hidden: flow.hidden,
+            stats: Arc::new(RuleStats::new(now)),
+            order: self.order,
+        });
+        self.put(rule.clone());
+        let old_actions = old.filter(|o| o.actions != rule.actions).map(|o| o.actions.clone());
+        Changes { by: None, events: vec![Event::Added { rule, old_actions }] }
+    }
+
+    /// Takes out a rule of the switch's own.
+    pub fn remove_internal(&mut self, table: u8, matching: &Match, priority: i32) -> Changes {
+        let (mask, values) = self.place(table, matching);
+        let table = &self.tables[usize::from(table.min(INTERNAL_TABLE))];
+        let found = table.rules.find(&mask, &values, priority).cloned();
+        self.delete(found.into_iter().collect(), FlowRemovedReason::Delete)
+    }
+
+    /// Takes out every rule but those of the switch's own table.
+    pub fn clear(&mut self) -> Changes {
+        let of = |t: &Table| t.rules.rules().into_iter().cloned().collect::<Vec<_>>();
+        let all = self.tables[..usize::from(INTERNAL_TABLE)].iter().flat_map(of).collect();
+        self.delete(all, FlowRemovedReason::Delete)
+    }
+
+    /// Where a rule with this match stands in `table`.
+    pub(super) fn place(&self, table: u8, m: &Match) -> (Arc<FlatMask>, Box<[u64]>) {
+        let mask = FlatMask::of(&m.mask);
+        let mask = self.tables[usize::from(table.min(INTERNAL_TABLE))].rules.shared_mask(mask);
+        let values = mask.values(&Flat::of(&m.value));
+        (mask, values)
+    }
+
+    /// Puts a rule in, in the place of one with the same match and priority.
+    pub(super) fn put(&mut self, rule: Arc<Rule>) {
+        self.changed = true;
+        if rule.idle_timeout != 0 || rule.hard_timeout != 0 {
+            self.expirable.insert(rule.order, rule.clone());
+        }
+        let table = &mut self.tables[usize::from(rule.table)];
+        if let Some(old) = Arc::make_mut(&mut table.rules).insert(rule) {
+            self.expirable.remove(&old.order);
+        }
+    }
+
+    /// Takes rules out.
+    pub(super) fn delete(&mut self, rules: Vec<Arc<Rule>>, reason: FlowRemovedReason) -> Changes {
+        let mut changes = Changes::default();
+        for rule in rules {
+            self.changed = true;
+            self.expirable.remove(&rule.order);
+            let table = &mut self.tables[usize::from(rule.table)];
+            Arc::make_mut(&mut table.rules).remove(&rule);
+            changes.events.push(Event::Removed { rule, reason });
+        }
+        changes
+    }
+
+    /// Takes out the rules whose time is over. Also when to look again; nothing if no rule has a
+    /// time-out.
+    pub fn expire(&mut self, now: Time) -> (Changes, Option<Time>) {
+        let mut next: Option<Time> = None;
+        let mut gone: [Vec<Arc<Rule>>; 2] = Default::default();
+        for rule in self.expirable.values() {
+            let ends = |since: Time, secs: u16| {
+                (secs != 0).then(|| since + Duration::from_secs(secs.into()))
+            };
+            let hard = ends(rule.modified, rule.hard_timeout);
+            let idle = ends(rule.stats.used(), rule.idle_timeout);
+            if hard.is_some_and(|t| now > t) {
+                gone[0].push(rule.clone());
+            } else if idle.is_some_and(|t| now > t) {
+                gone[1].push(rule.clone());
+            } else {
+                // A rule goes when its time lies behind, so look one step later.
+                let step = Duration::from_millis(1);
+                next = [next, hard.map(|t| t + step), idle.map(|t| t + step)]
+                    .into_iter()
+                    .flatten()
+                    .min();
+            }
+        }
+        let [hard, idle] = gone;
+        let mut changes = self.delete(hard, FlowRemovedReason::HardTimeout);
+        changes.events.extend(self.delete(idle, FlowRemovedReason::IdleTimeout).events);
+        (changes, next)
+    }
+
+    /// Whether a table of this number can be asked for.
+    pub(super) fn check_table(table: u8) -> Result<(), OfError> {
+        // 255 stands for all, and every number below it is a table.
+        if table == 255 || table < N_TABLES { Ok(()) } else { Err(OfError::BrcBadTableId) }
+    }
+}

@@ -1,0 +1,271 @@
+//! Commands that change flows (OpenFlow 1.0 clause 4.6, 1.5 clause 6.4).
+
+use std::sync::Arc;
+
+use openflow::msg::{FlowFlags, FlowMod, FlowModCommand, FlowRemovedReason, GROUP_ANY};
+use openflow::{Action, Match, OfError, OfPort};
+use wire::Time;
+
+use super::INTERNAL_TABLE;
+use super::control::{Changes, Event, FlowTable, Requester};
+use super::flat::{Flat, FlatMask};
+use super::rule::{Rule, RuleStats};
+
+/// Which rules a request means.
+pub(super) struct Criteria<'a> {
+    pub(super) table: u8,
+    pub(super) matching: &'a Match,
+    /// Only the rule with just this match and priority.
+    pub(super) strict: Option<i32>,
+    pub(super) cookie: u64,
+    pub(super) cookie_mask: u64,
+    pub(super) out_port: OfPort,
+    pub(super) out_group: u32,
+}
+
+impl Criteria<'_> {
+    /// All but the match.
+    fn admits(&self, r: &Rule) -> bool {
+        !r.hidden
+            && (r.cookie ^ self.cookie) & self.cookie_mask == 0
+            && (self.out_port == OfPort::ANY || outputs_to(&r.actions, self.out_port))
+            && (self.out_group == GROUP_ANY || uses_group(&r.actions, self.out_group))
+    }
+}
+
+/// Whether actions send to just this port; flooding does not count.
+pub(super) fn outputs_to(actions: &[Action], to: OfPort) -> bool {
+    actions.iter().any(|a| match a {
+        Action::Output { port, .. }
+        | Action::OutputTrunc { port, .. }
+        | Action::Enqueue { port, .. } => *port == to,
+        Action::Controller(_) => to == OfPort::CONTROLLER,
+        Action::WriteActions(inner) | Action::Clone(inner) => outputs_to(inner, to),
+        _ => false,
+    })
+}
+
+/// Whether actions send to this group.
+pub(super) fn uses_group(actions: &[Action], group: u32) -> bool {
+    actions.iter().any(|a| match a {
+        Action::Group(g) => *g == group,
+        Action::WriteActions(inner) | Action::Clone(inner) => uses_group(inner, group),
+        _ => false,
+    })
+}
+
+/// What actions name beyond ports must exist; there are no groups and meters.
+fn check_exists(actions: &[Action]) -> Result<(), OfError> {
+    actions.iter().try_for_each(|a| match a {
+        Action::Group(_) => Err(OfError::BacBadOutGroup),
+        Action::Meter(_) => Err(OfError::MmfcInvalidMeter),
+        Action::WriteActions(inner) | Action::Clone(inner) => check_exists(inner),
+        _ => Ok(()),
+    })
+}
+
+/// The flags that a flow keeps.
+fn kept(flags: FlowFlags) -> FlowFlags {
+    let mut kept = FlowFlags::default();
+    for flag in [FlowFlags::SEND_FLOW_REM, FlowFlags::NO_PKT_COUNTS, FlowFlags::NO_BYT_COUNTS] {
+        if flags.has(flag) {
+            kept = kept.with(flag);
+        }
+    }
+    kept
+}
+
+impl FlowTable {
+    /// Carries out a command. On an error nothing has changed.
+    pub fn flow_mod(
+        &mut self,
+        now: Time,
+        fm: &FlowMod,
+        who: &Requester,
+    ) -> Result<Changes, OfError> {
+        let command = fm.command;
+        FlowTable::check_table(fm.table_id)?;
+        if !command.is_delete() {
+            if fm.table_id == INTERNAL_TABLE {
+                return Err(OfError::BrcEperm);
+            }
+            if fm.buffer_id.is_some() {
+                return Err(OfError::BrcBufferUnknown);
+            }
+        }
+        let mut changes = match command {
+            FlowModCommand::Add => self.add(now, fm)?,
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify(now, fm)?,
+            FlowModCommand::Delete | FlowModCommand::DeleteStrict => {
+                let rules = self.chosen(fm)?;
+                self.delete(rules, FlowRemovedReason::Delete)
+            }
+        };
+        changes.by = who.conn;
+        Ok(changes)
+    }
+
+    /// The rules to change or delete.
+    fn chosen(&self, fm: &FlowMod) -> Result<Vec<Arc<Rule>>, OfError> {
+        let delete = fm.command.is_delete();
+        let found = self.collect(&Criteria {
+            table: fm.table_id,
+            matching: &fm.matching,
+            strict: fm.command.is_strict().then_some(fm.priority.into()),
+            cookie: fm.cookie,
+            cookie_mask: fm.cookie_mask,
+            out_port: if delete { fm.out_port } else { OfPort::ANY },
+            out_group: if delete { fm.out_group } else { GROUP_ANY },
+        })?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|r| r.table == INTERNAL_TABLE);
+        if others.is_empty() && !own.is_empty() {
+            return Err(OfError::BrcEperm);
+        }
+        Ok(others.into_iter().cloned().collect())
+    }
+
+    /// The rules that a request means, in the order in which they are shown.
+    pub(super) fn collect(&self, c: &Criteria<'_>) -> Result<Vec<&Arc<Rule>>, OfError> {
+        FlowTable::check_table(c.table)?;
+        let tables = match c.table {
+            255 => 0..usize::from(INTERNAL_TABLE),
+            t => usize::from(t)..usize::from(t) + 1,
+        };
+        let mask = FlatMask::of(&c.matching.mask);
+        let value = Flat::of(&c.matching.value);
+        let values = mask.values(&value);
+        let mut found = Vec::new();
+        for table in &self.tables[tables] {
+            match c.strict {
+                Some(priority) => found.extend(table.rules.find(&mask, &values, priority)),
+                None => found.extend(
+                    table.rules.rules().into_iter().filter(|r| r.is_within(&mask, &values)),
+                ),
+            }
+        }
+        found.retain(|r| c.admits(r));
+        Ok(found)
+    }
+
+    /// A rule as a command describes it.
+    fn make(&mut self, now: Time, fm: &FlowMod, table: u8) -> Rule {
+        let (mask, values) = self.place(table, &fm.matching);
+        self.order += 1;
+        Rule {
+            mask,
+            values,
+            priority: fm.priority.into(),
+            table,
+            cookie: fm.new_cookie,
+            actions: fm.actions.clone().into(),
+            idle_timeout: fm.idle_timeout,
+            hard_timeout: fm.hard_timeout,
+            importance: fm.importance,
+            flags: kept(fm.flags),
+            created: now,
+            modified: now,
+            hidden: false,
+            stats: Arc::new(RuleStats::new(now)),
+            order: self.order,
+        }
+    }
+
+    fn add(&mut self, now: Time, fm: &FlowMod) -> Result<Changes, OfError> {
+        check_exists(&fm.actions)?;
+        let table = if fm.table_id == 255 { 0 } else { fm.table_id };
+        let new = self.make(now, fm, table);
+        let rules = &self.tables[usize::from(table)].rules;
+        let old = rules.find(&new.mask, &new.values, new.priority).cloned();
+        match old {
+            Some(old) => {
+                let event = self.replace(fm, new, &old, true);
+                Ok(Changes { by: None, events: event.into_iter().collect() })
+            }
+            None => {
+                let overlaps = |r: &&Arc<Rule>| r.priority == new.priority && r.overlaps(&new);
+                if fm.flags.has(FlowFlags::CHECK_OVERLAP) && rules.rules().iter().any(overlaps) {
+                    return Err(OfError::FmfcOverlap);
+                }
+                let rule = Arc::new(new);
+                self.put(rule.clone());
+                let event = Event::Added { rule, old_actions: None };
+                Ok(Changes { by: None, events: vec![event] })
+            }
+        }
+    }
+
+    fn modify(&mut self, now: Time, fm: &FlowMod) -> Result<Changes, OfError> {
+        let old = self.chosen(fm)?;
+        if old.is_empty() {
+            let may_add = fm.new_cookie != u64::MAX && fm.cookie_mask == 0;
+            return if may_add { self.add(now, fm) } else { Ok(Changes::default()) };
+        }
+        check_exists(&fm.actions)?;
+        let mut changes = Changes::default();
+        for old in old {
+            let mut new = self.make(now, fm, old.table);
+            new.mask = old.mask.clone();
+            new.values = old.values.clone();
+            new.priority = old.priority;
+            changes.events.extend(self.replace(fm, new, &old, fm.modify_cookie));
+        }
+        Ok(changes)
+    }
+
+    /// Puts `new` in the place of `old`, with what a command leaves as it was.
+    fn replace(
+        &mut self,
+        fm: &FlowMod,
+        mut new: Rule,
+        old: &Arc<Rule>,
+        new_cookie: bool,
+    ) -> Option<Event> {
+        let add = fm.command == FlowModCommand::Add;
+        if !add {
+            new.idle_timeout = old.idle_timeout;
+            new.hard_timeout = old.hard_timeout;
+            new.importance = old.importance;
+            new.flags = old.flags;
+            new.created = old.created;
+        }
+        if !new_cookie || new.cookie == u64::MAX {
+            new.cookie = old.cookie;
+        }
+        if !fm.flags.has(FlowFlags::RESET_COUNTS) {
+            new.stats = old.stats.clone();
+        }
+        let rule = Arc::new(new);
+        self.put(rule.clone());
+        let old_actions = (rule.actions != old.actions).then(|| old.actions.clone());
+        if add {
+            Some(Event::Added { rule, old_actions })
+        } else if old_actions.is_some() || rule.cookie != old.cookie {
+            Some(Event::Modified { rule, old_actions })
+        } else {
+            None
+        }
+    }
+}
+
+impl Rule {
+    /// Whether it matches no packet that `mask` and `values` do not match.
+    pub(super) fn is_within(&self, mask: &FlatMask, values: &[u64]) -> bool {
+        let mut own = self.mask.iter().zip(self.values.iter()).peekable();
+        mask.iter().zip(values).all(|((at, bits), value)| {
+            while own.next_if(|((a, _), _)| *a < at).is_some() {}
+            own.next_if(|((a, _), _)| *a == at)
+                .is_some_and(|((_, b), v)| b & bits == bits && v & bits == *value)
+        })
+    }
+
+    /// Whether there can be a packet that both match.
+    pub(super) fn overlaps(&self, other: &Rule) -> bool {
+        let mut own = self.mask.iter().zip(self.values.iter()).peekable();
+        other.mask.iter().zip(other.values.iter()).all(|((at, bits), value)| {
+            while own.next_if(|((a, _), _)| *a < at).is_some() {}
+            own.next_if(|((a, _), _)| *a == at)
+                .is_none_or(|((_, b), v)| (v ^ value) & b & bits == 0)
+        })
+    }
+}

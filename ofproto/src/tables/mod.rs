@@ -1,0 +1,122 @@
+//! Flow tables: what controllers write and translation reads.
+//!
+//! [`FlowTable`] belongs to the control side, which changes it. [`FlowTable::publish`] makes a
+//! [`Tables`], a picture that never changes and that shares with the one before all that stayed
+//! the same; packets are looked up in that.
+
+mod classifier;
+mod control;
+mod flat;
+mod flow_mod;
+mod rule;
+mod stats;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use openflow::Fields;
+
+pub use control::{Changes, Event, FlowTable, InternalFlow, Requester};
+pub use rule::{Rule, RuleStats};
+
+use classifier::Classifier;
+use flat::Flat;
+
+/// How many tables a bridge has, the switch's own included.
+pub const N_TABLES: u8 = 255;
+
+/// The switch's own table: controllers can read it but not write it.
+pub const INTERNAL_TABLE: u8 = 254;
+
+/// What becomes of a packet that no rule of a table matches (OpenFlow 1.1 and 1.2 can say it).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableMiss {
+    /// As the controllers' versions have it: to those before 1.3, dropped without one.
+    #[default]
+    Default,
+    Controller,
+    /// On in the next table.
+    Continue,
+    Drop,
+}
+
+/// How many packets were looked up in a table.
+#[derive(Debug, Default)]
+pub struct TableCounters {
+    matched: AtomicU64,
+    missed: AtomicU64,
+}
+
+impl TableCounters {
+    /// Puts down packets for which a rule was found, or none.
+    pub fn add(&self, found: bool, packets: u64) {
+        let c = if found { &self.matched } else { &self.missed };
+        c.fetch_add(packets, Relaxed);
+    }
+
+    pub fn lookups(&self) -> u64 {
+        self.matched.load(Relaxed) + self.missed.load(Relaxed)
+    }
+
+    pub fn matches(&self) -> u64 {
+        self.matched.load(Relaxed)
+    }
+}
+
+/// All tables of a bridge at one moment.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    generation: u64,
+    tables: Box<[Table]>,
+}
+
+#[derive(Clone, Debug)]
+struct Table {
+    rules: Arc<Classifier>,
+    counters: Arc<TableCounters>,
+    miss: TableMiss,
+}
+
+impl Tables {
+    /// Tables without rules.
+    pub fn empty() -> Tables {
+        FlowTable::new().picture()
+    }
+
+    /// Differs after any change that can matter to a packet.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The rule of `table` with the highest priority that matches `flow`. The bits of `wc` are
+    /// set that decided it: a packet that agrees with `flow` in them meets the same rule.
+    pub fn lookup(&self, table: u8, flow: &Fields, wc: &mut Fields) -> Option<&Arc<Rule>> {
+        let table = self.tables.get(usize::from(table))?;
+        if table.rules.is_empty() {
+            return None;
+        }
+        let mut mask = Flat::of(wc);
+        let found = table.rules.lookup(&Flat::of(flow), &mut mask);
+        *wc = mask.fields();
+        found
+    }
+
+    /// The number of rules in `table`.
+    pub fn count(&self, table: u8) -> usize {
+        self.tables.get(usize::from(table)).map_or(0, |t| t.rules.len())
+    }
+
+    /// Where the packets of `table` are counted.
+    pub fn counters(&self, table: u8) -> Option<&Arc<TableCounters>> {
+        self.tables.get(usize::from(table)).map(|t| &t.counters)
+    }
+
+    pub fn miss(&self, table: u8) -> TableMiss {
+        self.tables.get(usize::from(table)).map_or(TableMiss::Drop, |t| t.miss)
+    }
+
+    /// All rules of `table`, those a lookup tries first first.
+    pub fn rules(&self, table: u8) -> Vec<&Arc<Rule>> {
+        self.tables.get(usize::from(table)).map_or_else(Vec::new, |t| t.rules.rules())
+    }
+}
