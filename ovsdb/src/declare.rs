@@ -47,6 +47,8 @@ pub struct Col {
     pub ephemeral: bool,
     /// May change after the row is inserted.
     pub mutable: bool,
+    /// Only schemas of later versions have it: it is not in the declared one's text.
+    pub later: bool,
 }
 
 /// A single value's type with its constraints.
@@ -141,12 +143,18 @@ pub const fn plain_name(field: &'static str) -> &'static str {
 impl Col {
     /// A column of this type that may change and is kept on disk.
     pub const fn of<T: Typed>(name: &'static str) -> Col {
-        Col { name, takes: T::TAKES, ephemeral: false, mutable: true }
+        Col { name, takes: T::TAKES, ephemeral: false, mutable: true, later: false }
     }
 
     /// It is not kept on disk.
     pub const fn ephemeral(mut self) -> Col {
         self.ephemeral = true;
+        self
+    }
+
+    /// A server of a later version may have it; the declared schema does not.
+    pub const fn later(mut self) -> Col {
+        self.later = true;
         self
     }
 
@@ -264,6 +272,7 @@ impl Db {
             columns: table
                 .columns
                 .iter()
+                .filter(|declared| !declared.later)
                 .map(|declared| (declared.name.to_owned(), column(declared)))
                 .collect::<BTreeMap<_, _>>(),
             max_rows: table.max_rows,
