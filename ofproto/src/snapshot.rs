@@ -1,7 +1,8 @@
 //! The picture that translation works on: immutable, made anew for each configuration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use datapath::PortNo;
@@ -9,7 +10,9 @@ use foldhash::HashMap;
 use parking_lot::Mutex;
 use wire::Time;
 
-use crate::config::{BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind};
+use crate::config::{
+    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
+};
 use crate::mac_table::{BundleId, MacTable};
 use crate::tables::{FlowTable, Tables};
 use crate::vlan::PortVlan;
@@ -50,6 +53,27 @@ pub(crate) struct BridgeState {
     pub(crate) tables: ArcSwap<Tables>,
     /// Invariant: locked by the control side only.
     pub(crate) flow_table: Mutex<FlowTable>,
+    /// `OFPPC_*` bits of the ports that have some.
+    pub(crate) port_config: ArcSwap<BTreeMap<OfPort, u32>>,
+    /// Some controller of OpenFlow 1.2 or older wants the packets that no rule matches.
+    pub(crate) packet_in_on_miss: AtomicBool,
+    /// `OFPC_FRAG_*`: what is done with IP fragments.
+    pub(crate) frag: AtomicU8,
+}
+
+impl BridgeState {
+    pub(crate) fn new(created: Time, macs: MacTable) -> BridgeState {
+        BridgeState {
+            created,
+            macs: Mutex::new(macs),
+            normal: Counter::default(),
+            tables: ArcSwap::from_pointee(Tables::empty()),
+            flow_table: Mutex::new(FlowTable::new()),
+            port_config: ArcSwap::default(),
+            packet_in_on_miss: AtomicBool::new(false),
+            frag: AtomicU8::new(0),
+        }
+    }
 }
 
 /// What stays of a bundle across configurations.
@@ -74,6 +98,8 @@ pub(crate) struct Bridge {
     pub(crate) fail_mode: FailMode,
     pub(crate) bundles: Vec<Bundle>,
     by_id: HashMap<BundleId, usize>,
+    /// Bundle and interface.
+    by_of_port: HashMap<OfPort, (usize, usize)>,
     pub(crate) state: Arc<BridgeState>,
 }
 
@@ -181,16 +207,33 @@ impl Bridge {
             datapath_type: c.datapath_type.clone(),
             forward_bpdu: c.forward_bpdu,
             fail_mode: c.fail_mode,
+            by_of_port: of_ports(&bundles),
             by_id: bundles.iter().enumerate().map(|(n, b)| (b.state.id, n)).collect(),
             bundles,
             state,
         }
     }
 
+    /// Bundle and interface of an OpenFlow port.
+    pub(crate) fn of_port(&self, port: OfPort) -> Option<(usize, usize)> {
+        self.by_of_port.get(&port).copied()
+    }
+
     /// The bundle that a MAC entry names; nothing when it is gone.
     pub(crate) fn bundle_by_id(&self, id: BundleId) -> Option<usize> {
         self.by_id.get(&id).copied()
     }
+}
+
+/// A number that is there twice belongs to the first.
+fn of_ports(bundles: &[Bundle]) -> HashMap<OfPort, (usize, usize)> {
+    let mut ports = HashMap::default();
+    for (n, bundle) in bundles.iter().enumerate() {
+        for (i, iface) in bundle.ifaces.iter().enumerate() {
+            ports.entry(iface.of_port).or_insert((n, i));
+        }
+    }
+    ports
 }
 
 impl Bundle {

@@ -14,11 +14,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use datapath::Packet;
 use datapath::{Datapath, FlowHandle, Job, SlowPath, Translation, Upcall};
+use openflow::{Action, Match};
 use parking_lot::Mutex;
 use serde::Serialize;
 use wire::{FlowKey, Time};
 
-use crate::config::{BridgeConfig, BundleConfig, IfaceKind, SwitchConfig};
+use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, SwitchConfig};
 use crate::mac_table::{BundleId, MacTable};
 use crate::mask;
 use crate::notes::Notes;
@@ -26,7 +27,7 @@ use crate::slow_path::SlowPathSink;
 use crate::snapshot::{
     Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
 };
-use crate::tables::{FlowTable, Tables};
+use crate::tables::{FlowTable, InternalFlow};
 use crate::translate::{Answer, Learning, Request, translate};
 use crate::vlan::PortVlan;
 
@@ -222,6 +223,48 @@ impl Switch {
         Ok(result)
     }
 
+    /// Sets the `OFPPC_*` bits of a bridge's ports: all that have some.
+    pub fn set_port_config(
+        &self,
+        bridge: &str,
+        config: BTreeMap<OfPort, u32>,
+    ) -> Result<(), QueryError> {
+        let state = self.bridge_state(bridge)?;
+        if **state.port_config.load() != config {
+            state.port_config.store(Arc::new(config));
+            self.tables_changed();
+        }
+        Ok(())
+    }
+
+    /// Says whether packets that no rule of a bridge matches go to a controller, where the table
+    /// itself does not say so.
+    pub fn set_packet_in_on_miss(&self, bridge: &str, on: bool) -> Result<(), QueryError> {
+        if self.bridge_state(bridge)?.packet_in_on_miss.swap(on, Ordering::AcqRel) != on {
+            self.tables_changed();
+        }
+        Ok(())
+    }
+
+    /// Says what a bridge does with IP fragments (`OFPC_FRAG_*`).
+    pub fn set_frag(&self, bridge: &str, mode: u8) -> Result<(), QueryError> {
+        if self.bridge_state(bridge)?.frag.swap(mode, Ordering::AcqRel) != mode {
+            self.tables_changed();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bridge_state(&self, bridge: &str) -> Result<Arc<BridgeState>, QueryError> {
+        let snap = self.snapshot.load();
+        Ok(snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?.state.clone())
+    }
+
+    /// What flows rested on is not so any more.
+    pub(crate) fn tables_changed(&self) {
+        self.table_changes.fetch_add(1, Ordering::AcqRel);
+        self.call_revalidator();
+    }
+
     /// Takes over a whole new configuration. Packets see it from one moment to the next; flows
     /// made before follow at the revalidator's leisure.
     pub fn configure(&self, now: Time, config: SwitchConfig) -> Change {
@@ -272,13 +315,17 @@ impl Switch {
     fn new_bridge(&self, now: Time, c: &BridgeConfig) -> Arc<BridgeState> {
         let mut macs = MacTable::new(self.mac_changes.clone());
         macs.configure(c.mac_aging, c.mac_table_size, &c.flood_vlans);
-        Arc::new(BridgeState {
-            created: now,
-            macs: Mutex::new(macs),
-            normal: Counter::default(),
-            tables: ArcSwap::from_pointee(Tables::empty()),
-            flow_table: Mutex::new(FlowTable::new()),
-        })
+        let state = BridgeState::new(now, macs);
+        if c.fail_mode == FailMode::Standalone {
+            // Forwards from the first packet on. Once there is an OpenFlow connection's agent it
+            // has its own say.
+            let mut table = state.flow_table.lock();
+            table.add_internal(now, normal_flow());
+            if let Some(tables) = table.publish() {
+                state.tables.store(tables);
+            }
+        }
+        Arc::new(state)
     }
 
     /// Turns megaflows on or off (`upcall/enable-megaflows`, `upcall/disable-megaflows`); the
@@ -379,6 +426,17 @@ impl Control {
         let state = bridge.clone();
         self.bridges.insert(c.name.clone(), KnownBridge { state, bundles: known });
         bundles
+    }
+}
+
+/// What makes a bridge a learning switch.
+pub(crate) fn normal_flow() -> InternalFlow {
+    InternalFlow {
+        table: 0,
+        matching: Match::default(),
+        priority: 0,
+        actions: vec![Action::output(OfPort::NORMAL)],
+        hidden: false,
     }
 }
 
