@@ -40,6 +40,33 @@ pub enum UserspaceReason {
     Match,
 }
 
+impl UserspaceReason {
+    pub(crate) const ALL: [UserspaceReason; 8] = [
+        UserspaceReason::Cfm,
+        UserspaceReason::Bfd,
+        UserspaceReason::Lacp,
+        UserspaceReason::Stp,
+        UserspaceReason::Lldp,
+        UserspaceReason::Controller,
+        UserspaceReason::Action,
+        UserspaceReason::Match,
+    ];
+
+    /// As Open vSwitch's notation has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            UserspaceReason::Lacp => "lacp",
+            UserspaceReason::Bfd => "bfd",
+            UserspaceReason::Cfm => "cfm",
+            UserspaceReason::Stp => "stp",
+            UserspaceReason::Lldp => "lldp",
+            UserspaceReason::Controller => "controller",
+            UserspaceReason::Action => "action",
+            UserspaceReason::Match => "match",
+        }
+    }
+}
+
 /// Which header a [`SetHeader`] changes; each is one attribute in Open vSwitch's notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layer {

@@ -37,6 +37,13 @@ pub fn checksum(octets: &[u8]) -> u16 {
     !fold(sum(octets, 0))
 }
 
+/// A checksum after octets that it covers were changed from `old` to `new` (RFC 1624, equation
+/// 3). Both have the same even length and begin at an even offset of what is summed.
+#[inline]
+pub fn replace(field: u16, old: &[u8], new: &[u8]) -> u16 {
+    !fold(sum(new, u32::from(!fold(sum(old, 0))) + u32::from(!field)))
+}
+
 /// Sum of the IPv4 pseudo-header (RFC 793 section 3.1).
 pub fn pseudo_v4(src: [u8; 4], dst: [u8; 4], proto: u8, len: u32) -> u32 {
     sum(&src, sum(&dst, u32::from(proto) + (len >> 16) + (len & 0xffff)))

@@ -7,6 +7,7 @@ pub mod bfd;
 pub mod ccm;
 pub mod checksum;
 pub mod compose;
+pub mod crc32c;
 pub mod eth;
 pub mod extract;
 pub mod hash;

@@ -264,7 +264,7 @@ impl Fake {
                     }
                 }
                 Action::Controller(what) => {
-                    let packet = &leaves(&mut cut);
+                    let packet = &set::complete(&leaves(&mut cut));
                     if let Some(upcall) = self.upcall.get() {
                         upcall.to_controller(self.now(), what, packet, &again(packet, &key));
                     }
@@ -276,13 +276,9 @@ impl Fake {
 
 /// The key of the packet as it is now; what is not in its bytes stays.
 fn again(packet: &Packet, key: &FlowKey) -> FlowKey {
-    FlowKey {
-        recirc_id: key.recirc_id,
-        dp_hash: key.dp_hash,
-        pkt_mark: key.pkt_mark,
-        skb_priority: key.skb_priority,
-        ..wire::extract(packet.data(), key.in_port)
-    }
+    let mut key = *key;
+    set::refresh(packet, &mut key);
+    key
 }
 
 impl Datapath for Fake {

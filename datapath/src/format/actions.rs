@@ -2,8 +2,8 @@
 
 use wire::{EtherType, FlowKey, VlanTag};
 
-use super::Show;
-use crate::action::{Action, PortNo, ToController, UserspaceReason};
+use super::{Show, fields};
+use crate::action::{Action, PortNo, ToController};
 
 /// What the actions do now with packets like `key`. What goes through a bucket table is shown as
 /// where it goes.
@@ -36,22 +36,19 @@ pub(super) fn list(actions: &[Action], key: &FlowKey, show: Show<'_>) -> Vec<Str
             Action::Recirc(id) => out.push(format!("recirc({id:#x})")),
             Action::LbOutput { id, .. } => out.push(format!("lb_output({id})")),
             Action::Userspace(reason) => {
-                let reason = match reason {
-                    UserspaceReason::Lacp => "lacp",
-                    UserspaceReason::Bfd => "bfd",
-                    UserspaceReason::Cfm => "cfm",
-                    UserspaceReason::Stp => "stp",
-                    UserspaceReason::Lldp => "lldp",
-                    UserspaceReason::Controller => "controller",
-                    UserspaceReason::Action => "action",
-                    UserspaceReason::Match => "match",
-                };
+                let reason = reason.name();
                 out.push(format!("userspace(pid=0,slow_path({reason}))"));
             }
-            Action::Set(ref set) => out.push(format!("set({:?})", set.layer)),
+            Action::Set(ref set) => {
+                let (value, show) = (set.value.masked(&set.mask), Show { more: false, ..show });
+                let attr = fields::header(set.layer, &value, &set.mask, show, false);
+                out.extend(attr.map(|a| format!("set({a})")));
+            }
             Action::Trunc(len) => out.push(format!("trunc({len})")),
             Action::Clone(ref inner) => {
-                out.push(format!("clone({})", list(inner, key, show).join(",")));
+                let inner = list(inner, key, show);
+                let inner = if inner.is_empty() { "drop".to_owned() } else { inner.join(",") };
+                out.push(format!("clone({inner})"));
             }
             Action::Controller(ref what) => out.push(controller(what)),
             Action::Drop(_) => {

@@ -9,7 +9,7 @@ use wire::key::{FRAG_ANY, FRAG_LATER};
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag, ip};
 
 use super::{Attr, Show, Value};
-use crate::action::PortNo;
+use crate::action::{Layer, PortNo};
 
 /// `Ethernet type` values below this are lengths of IEEE 802.3 frames.
 const ETH_TYPE_MIN: u16 = 0x600;
@@ -134,8 +134,8 @@ fn number(name: &'static str, v: u32, m: u32, show: Show<'_>) -> Option<Attr> {
 /// The match of a flow that a packet with key `k` made, and that looks where `m` has bits.
 pub(super) fn key(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
     let mut out = Vec::new();
-    out.extend(number("skb_priority", k.skb_priority, m.skb_priority, show));
-    out.extend(number("skb_mark", k.pkt_mark, m.pkt_mark, show));
+    out.extend(header(Layer::SkbPriority, k, m, show, true));
+    out.extend(header(Layer::SkbMark, k, m, show, true));
     if show.more {
         // There is no connection tracking here, and nothing looks at it.
         for name in ["ct_state", "ct_zone", "ct_mark", "ct_label"] {
@@ -157,10 +157,7 @@ pub(super) fn key(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
     // Every packet is Ethernet.
     let ethernet = vec![("ns", "0".to_owned()), ("id", "0".to_owned())];
     out.push(Attr { name: "packet_type", value: Value::Fields(ethernet) });
-    let mut eth = Fields::new(show);
-    eth.eth("src", k.eth_src, m.eth_src);
-    eth.eth("dst", k.eth_dst, m.eth_dst);
-    out.extend(eth.attr("eth"));
+    out.extend(header(Layer::Eth, k, m, show, true));
     out.extend(from_tag(0, k, m, show));
     out
 }
@@ -214,70 +211,108 @@ fn from_type(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
         }
         out.push(Attr { name: "eth_type", value: Value::One(text) });
     }
-    let mut f = Fields::new(show);
-    let name = match k.eth_type {
-        EtherType::IPV4 => {
-            f.ipv4("src", k.ipv4_src(), m.ipv4_src());
-            f.ipv4("dst", k.ipv4_dst(), m.ipv4_dst());
-            f.u8("proto", k.nw_proto, m.nw_proto);
-            f.u8x("tos", k.nw_tos, m.nw_tos);
-            f.u8("ttl", k.nw_ttl, m.nw_ttl);
-            f.frag(k.nw_frag, m.nw_frag);
-            "ipv4"
-        }
-        EtherType::IPV6 => {
-            f.ipv6("src", k.nw_src, m.nw_src);
-            f.ipv6("dst", k.nw_dst, m.nw_dst);
-            f.label(k.ipv6_label, m.ipv6_label);
-            f.u8("proto", k.nw_proto, m.nw_proto);
-            f.u8x("tclass", k.nw_tos, m.nw_tos);
-            f.u8("hlimit", k.nw_ttl, m.nw_ttl);
-            f.frag(k.nw_frag, m.nw_frag);
-            "ipv6"
-        }
-        EtherType::ARP | EtherType::RARP => {
-            f.ipv4("sip", k.ipv4_src(), m.ipv4_src());
-            f.ipv4("tip", k.ipv4_dst(), m.ipv4_dst());
-            f.u8("op", k.nw_proto, m.nw_proto);
-            f.eth("sha", k.arp_sha, m.arp_sha);
-            f.eth("tha", k.arp_tha, m.arp_tha);
-            "arp"
-        }
+    let layer = match k.eth_type {
+        EtherType::IPV4 => Layer::Ipv4,
+        EtherType::IPV6 => Layer::Ipv6,
+        EtherType::ARP | EtherType::RARP => Layer::Arp,
         _ => return out,
     };
-    out.extend(f.attr(name));
-    if name != "arp" && k.nw_frag & FRAG_LATER == 0 {
+    out.extend(header(layer, k, m, show, true));
+    if layer != Layer::Arp && k.nw_frag & FRAG_LATER == 0 {
         l4(k, m, show, &mut out);
     }
     out
 }
 
-fn l4(k: &FlowKey, m: &FlowMask, show: Show<'_>, out: &mut Vec<Attr>) {
+/// One header's attribute; `whole` with what can be matched, but not set.
+pub(super) fn header(
+    layer: Layer,
+    k: &FlowKey,
+    m: &FlowMask,
+    show: Show<'_>,
+    whole: bool,
+) -> Option<Attr> {
     let mut f = Fields::new(show);
-    let mut ports = |name| {
+    let ports = |mut f: Fields, name| {
         f.u16("src", k.tp_src, m.tp_src);
         f.u16("dst", k.tp_dst, m.tp_dst);
-        std::mem::replace(&mut f, Fields::new(show)).attr(name)
+        f.attr(name)
     };
+    match layer {
+        Layer::SkbPriority => number("skb_priority", k.skb_priority, m.skb_priority, show),
+        Layer::SkbMark => number("skb_mark", k.pkt_mark, m.pkt_mark, show),
+        Layer::Eth => {
+            f.eth("src", k.eth_src, m.eth_src);
+            f.eth("dst", k.eth_dst, m.eth_dst);
+            f.attr("eth")
+        }
+        Layer::Ipv4 => {
+            f.ipv4("src", k.ipv4_src(), m.ipv4_src());
+            f.ipv4("dst", k.ipv4_dst(), m.ipv4_dst());
+            if whole {
+                f.u8("proto", k.nw_proto, m.nw_proto);
+            }
+            f.u8x("tos", k.nw_tos, m.nw_tos);
+            f.u8("ttl", k.nw_ttl, m.nw_ttl);
+            if whole {
+                f.frag(k.nw_frag, m.nw_frag);
+            }
+            f.attr("ipv4")
+        }
+        Layer::Ipv6 => {
+            f.ipv6("src", k.nw_src, m.nw_src);
+            f.ipv6("dst", k.nw_dst, m.nw_dst);
+            f.label(k.ipv6_label, m.ipv6_label);
+            if whole {
+                f.u8("proto", k.nw_proto, m.nw_proto);
+            }
+            f.u8x("tclass", k.nw_tos, m.nw_tos);
+            f.u8("hlimit", k.nw_ttl, m.nw_ttl);
+            if whole {
+                f.frag(k.nw_frag, m.nw_frag);
+            }
+            f.attr("ipv6")
+        }
+        Layer::Arp => {
+            f.ipv4("sip", k.ipv4_src(), m.ipv4_src());
+            f.ipv4("tip", k.ipv4_dst(), m.ipv4_dst());
+            f.u8("op", k.nw_proto, m.nw_proto);
+            f.eth("sha", k.arp_sha, m.arp_sha);
+            f.eth("tha", k.arp_tha, m.arp_tha);
+            f.attr("arp")
+        }
+        Layer::Tcp => ports(f, "tcp"),
+        Layer::Udp => ports(f, "udp"),
+        Layer::Sctp => ports(f, "sctp"),
+        Layer::Icmp => icmp("icmp", k, m, show),
+        Layer::Icmpv6 => icmp("icmpv6", k, m, show),
+        Layer::Nd => {
+            f.ipv6("target", k.nd_target, m.nd_target);
+            f.eth("sll", k.arp_sha, m.arp_sha);
+            f.eth("tll", k.arp_tha, m.arp_tha);
+            f.attr("nd")
+        }
+    }
+}
+
+fn l4(k: &FlowKey, m: &FlowMask, show: Show<'_>, out: &mut Vec<Attr>) {
+    let mut add = |layer| out.extend(header(layer, k, m, show, true));
     match (k.nw_proto, k.eth_type) {
         (ip::TCP, _) => {
-            out.extend(ports("tcp"));
+            add(Layer::Tcp);
             if m.tcp_flags & TCP_FLAGS != 0 || (show.more && k.tcp_flags != 0) {
                 let value = Value::One(flags_masked(k.tcp_flags, m.tcp_flags & TCP_FLAGS));
                 out.push(Attr { name: "tcp_flags", value });
             }
         }
-        (ip::UDP, _) => out.extend(ports("udp")),
-        (ip::SCTP, _) => out.extend(ports("sctp")),
-        (ip::ICMP, EtherType::IPV4) => out.extend(icmp("icmp", k, m, show)),
+        (ip::UDP, _) => add(Layer::Udp),
+        (ip::SCTP, _) => add(Layer::Sctp),
+        (ip::ICMP, EtherType::IPV4) => add(Layer::Icmp),
         (ip::ICMPV6, EtherType::IPV6) => {
-            out.extend(icmp("icmpv6", k, m, show));
+            add(Layer::Icmpv6);
             // Neighbour solicitation and advertisement, RFC 4861 sections 4.3 and 4.4.
             if matches!((k.tp_src, k.tp_dst), (135 | 136, 0)) {
-                f.ipv6("target", k.nd_target, m.nd_target);
-                f.eth("sll", k.arp_sha, m.arp_sha);
-                f.eth("tll", k.arp_tha, m.arp_tha);
-                out.extend(f.attr("nd"));
+                add(Layer::Nd);
             }
         }
         _ => {}

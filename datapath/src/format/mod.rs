@@ -7,6 +7,7 @@
 mod actions;
 mod fields;
 pub mod parse;
+pub mod parse_actions;
 #[cfg(test)]
 mod tests;
 

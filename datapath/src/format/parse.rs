@@ -19,8 +19,8 @@ pub enum ParseError {
     /// Open vSwitch's words.
     #[error("syntax error at {0}")]
     Syntax(String),
-    /// A field of packets that this datapath does not look at.
-    #[error("{0}: this datapath has no such field; accepted is only zero")]
+    /// A field of packets that this datapath does not look at, or an action that it cannot do.
+    #[error("{0}: not supported by this datapath")]
     Unsupported(String),
 }
 
@@ -33,13 +33,12 @@ pub fn flow(
     text: &str,
     port: &dyn Fn(&str) -> Option<PortNo>,
 ) -> Result<(FlowKey, FlowMask), ParseError> {
-    let mut p = Parser { key: FlowKey::default(), mask: FlowMask::default(), tags: 0, port };
-    p.key.eth_type = EtherType::NONE;
+    let mut p = Parser::new(port);
     p.attributes(text)?;
-    Ok((p.key, p.mask))
+    Ok(p.done())
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     key: FlowKey,
     mask: FlowMask,
     /// Tags so far.
@@ -47,7 +46,7 @@ struct Parser<'a> {
     port: &'a dyn Fn(&str) -> Option<PortNo>,
 }
 
-const DELIMITERS: [char; 5] = [',', ' ', '\t', '\r', '\n'];
+pub(super) const DELIMITERS: [char; 5] = [',', ' ', '\t', '\r', '\n'];
 
 /// A value and its mask, as text.
 struct Field<'a> {
@@ -150,7 +149,7 @@ impl<'a> Field<'a> {
 }
 
 /// Decimal, or hexadecimal behind `0x`.
-fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
+pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
     let n = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),
@@ -159,7 +158,7 @@ fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
 }
 
 /// The text in the parentheses that open at the start, and what follows them.
-fn parentheses(text: &str) -> Option<(&str, &str)> {
+pub(super) fn parentheses(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('(')?;
     let mut depth = 1;
     for (at, c) in inner.char_indices() {
@@ -175,8 +174,17 @@ fn parentheses(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-impl Parser<'_> {
-    fn attributes(&mut self, text: &str) -> Result<(), ParseError> {
+impl<'a> Parser<'a> {
+    pub(super) fn new(port: &'a dyn Fn(&str) -> Option<PortNo>) -> Parser<'a> {
+        let key = FlowKey { eth_type: EtherType::NONE, ..FlowKey::default() };
+        Parser { key, mask: FlowMask::default(), tags: 0, port }
+    }
+
+    pub(super) fn done(self) -> (FlowKey, FlowMask) {
+        (self.key, self.mask)
+    }
+
+    pub(super) fn attributes(&mut self, text: &str) -> Result<(), ParseError> {
         let mut rest = text.trim_start_matches(DELIMITERS);
         if let Some(ufid) = rest.strip_prefix("ufid:") {
             let end = ufid.find(DELIMITERS).unwrap_or(ufid.len());

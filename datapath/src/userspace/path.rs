@@ -307,13 +307,7 @@ impl Journey<'_> {
     #[inline]
     fn refresh(&mut self) {
         if self.stale {
-            *self.key = FlowKey {
-                recirc_id: self.key.recirc_id,
-                dp_hash: self.key.dp_hash,
-                pkt_mark: self.key.pkt_mark,
-                skb_priority: self.key.skb_priority,
-                ..wire::extract(self.packet.data(), self.key.in_port)
-            };
+            set::refresh(self.packet, self.key);
             self.stale = false;
         }
     }
@@ -436,25 +430,21 @@ fn apply(
 #[cold]
 fn go_up(shared: &Shared, now: Time, j: &mut Journey<'_>, action: &Action) {
     j.refresh();
-    let copy = j.take_cut();
-    let packet = copy.as_ref().unwrap_or(j.packet);
     let mut key = *j.key;
-    if copy.is_some() {
-        key = FlowKey {
-            recirc_id: key.recirc_id,
-            dp_hash: key.dp_hash,
-            pkt_mark: key.pkt_mark,
-            skb_priority: key.skb_priority,
-            ..wire::extract(packet.data(), key.in_port)
-        };
+    let copy = j.take_cut();
+    if let Some(cut) = &copy {
+        set::refresh(cut, &mut key);
     }
+    let packet = copy.as_ref().unwrap_or(j.packet);
     match action {
         Action::Userspace(reason) => {
             let in_port = PortNo(key.in_port);
             let what = SlowPath { reason: *reason, in_port, packet, key: &key };
             shared.upcall.slow_path(now, what);
         }
-        Action::Controller(what) => shared.upcall.to_controller(now, what, packet, &key),
+        Action::Controller(what) => {
+            shared.upcall.to_controller(now, what, &set::complete(packet), &key);
+        }
         _ => {}
     }
 }
