@@ -108,6 +108,7 @@ impl FromIterator<Version> for VersionSet {
     }
 }
 
+/// As a hello's failure tells it: `version 0x04 and earlier`, `versions 0x01, 0x04`.
 impl fmt::Display for VersionSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = (0..32u8).filter(|b| self.0 & (1 << b) != 0).map(|b| format!("0x{b:02x}"));
@@ -115,8 +116,11 @@ impl fmt::Display for VersionSet {
         match names.as_slice() {
             [] => f.write_str("no versions"),
             [one] => write!(f, "version {one}"),
-            [first, last] => write!(f, "versions {first} and {last}"),
-            [rest @ .., last] => write!(f, "versions {}, and {last}", rest.join(", ")),
+            // All up to one, as a hello without a bitmap says.
+            [.., last] if ((self.0 >> 1) + 1).is_power_of_two() => {
+                write!(f, "version {last} and earlier")
+            }
+            all => write!(f, "versions {}", all.join(", ")),
         }
     }
 }
@@ -159,7 +163,9 @@ mod tests {
         assert!(us.needs_bitmap());
         assert!(!VersionSet::one(Version::V10).needs_bitmap());
         assert!(VersionSet::one(Version::V12).needs_bitmap());
-        assert_eq!(us.to_string(), "versions 0x01, 0x04, and 0x05");
+        assert_eq!(us.to_string(), "versions 0x01, 0x04, 0x05");
+        assert_eq!(VersionSet::ALL.to_string(), "version 0x06 and earlier");
+        assert_eq!(VersionSet(0x24).to_string(), "versions 0x02, 0x05");
     }
 
     #[test]

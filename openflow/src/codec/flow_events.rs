@@ -1,22 +1,14 @@
-//! Messages that tell of changes to flows: removals, and what monitors see. Layouts: OpenFlow 1.0
-//! clause 5.4.3, 1.5 clause 7.4.2, and for monitors Open vSwitch's `nicira-ext.h`.
+//! Messages that tell of removed flows. Layouts: OpenFlow 1.0 clause 5.4.3, 1.5 clause 7.4.2.
 
-use super::action_decode::pull_actions;
-use super::action_encode::{Known, put_actions};
 use super::buf::{Reader, Writer};
-use super::flow::{Oxs, entries, known};
+use super::flow::{Oxs, known};
 use super::match10;
 use super::nxm::{self, Mode};
-use crate::action::{Action, Within};
 use crate::error::OfError;
-use crate::field::Match;
-use crate::msg::{
-    FlowMonitorRequest, FlowRemoved, FlowRemovedReason, FlowUpdate, FlowUpdateEvent, monitor_flags,
-};
-use crate::ofport::OfPort;
+use crate::msg::{FlowRemoved, FlowRemovedReason};
 use crate::version::Version;
 
-fn reason(raw: u8) -> Result<FlowRemovedReason, OfError> {
+pub(super) fn reason(raw: u8) -> Result<FlowRemovedReason, OfError> {
     FlowRemovedReason::from_wire(raw).ok_or(OfError::NxBrcBadReason)
 }
 
@@ -160,104 +152,4 @@ pub(super) fn encode_nx_removed(w: &mut Writer, f: &FlowRemoved) {
     w.u16(0).u64(f.packets).u64(f.bytes);
     let len = nxm::put(w, &f.matching, None);
     w.set_u16(len_at, len);
-}
-
-pub(super) fn decode_monitor_requests(
-    r: &mut Reader<'_>,
-) -> Result<Vec<FlowMonitorRequest>, OfError> {
-    use monitor_flags::{ADD, ALL, DELETE, MODIFY};
-    let mut out = Vec::new();
-    while !r.is_empty() {
-        let (id, flags, out_port) = (r.u32()?, r.u16()?, OfPort(r.u16()?));
-        let match_len = usize::from(r.u16()?);
-        let table_id = r.u8()?;
-        let zero = r.take(5)?;
-        if flags & (ADD | DELETE | MODIFY) == 0 || flags & !ALL != 0 {
-            return Err(OfError::MofcBadFlags);
-        }
-        if zero.iter().any(|o| *o != 0) {
-            return Err(OfError::NxBrcMustBeZero);
-        }
-        let (matching, _) = nxm::pull(r, match_len, Mode::Strict, false)?;
-        out.push(FlowMonitorRequest { id, flags, out_port, table_id, matching });
-    }
-    Ok(out)
-}
-
-pub(super) fn encode_monitor_request(w: &mut Writer, q: &FlowMonitorRequest) {
-    let start = w.len();
-    w.u32(q.id).u16(q.flags).u16(q.out_port.0).u16(0).u8(q.table_id).zeros(5);
-    let len = nxm::put(w, &q.matching, None);
-    w.set_u16(start + 8, len);
-}
-
-pub(super) fn decode_updates(r: &mut Reader<'_>, v: Version) -> Result<Vec<FlowUpdate>, OfError> {
-    entries(r, 8, |r| {
-        let event = r.u16()?;
-        if event == 3 {
-            return Ok(FlowUpdate::Abbreviated { xid: r.u32()? });
-        }
-        let raw_reason = r.u16()?;
-        let (priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?);
-        let match_len = usize::from(r.u16()?);
-        let table_id = r.u8()?;
-        r.skip(1)?;
-        let cookie = r.u64()?;
-        let event = match event {
-            0 => FlowUpdateEvent::Added,
-            1 => FlowUpdateEvent::Deleted(reason(raw_reason.min(255) as u8)?),
-            2 => FlowUpdateEvent::Modified,
-            _ => return Err(OfError::NxBrcFmBadEvent),
-        };
-        let (matching, _) = nxm::pull(r, match_len, Mode::Strict, false)?;
-        let actions = pull_actions(r, r.len(), v, Within::Flow)?;
-        Ok(FlowUpdate::Full {
-            event,
-            table_id,
-            priority,
-            idle_timeout,
-            hard_timeout,
-            cookie,
-            matching,
-            actions,
-        })
-    })
-}
-
-pub(super) fn encode_update(w: &mut Writer, u: &FlowUpdate, v: Version) {
-    let start = w.len();
-    w.u16(0);
-    match u {
-        FlowUpdate::Abbreviated { xid } => {
-            w.u16(3).u32(*xid);
-        }
-        FlowUpdate::Full {
-            event,
-            table_id,
-            priority,
-            idle_timeout,
-            hard_timeout,
-            cookie,
-            matching,
-            actions,
-        } => {
-            let (event, reason) = match event {
-                FlowUpdateEvent::Added => (0, 0),
-                FlowUpdateEvent::Deleted(r) => (1, r.wire()),
-                FlowUpdateEvent::Modified => (2, 0),
-            };
-            w.u16(event).u16(reason.into()).u16(*priority).u16(*idle_timeout).u16(*hard_timeout);
-            w.u16(0).u8(*table_id).zeros(1).u64(*cookie);
-            let len = nxm::put(w, matching, None);
-            w.set_u16(start + 12, len);
-            put_list(w, actions, v, matching);
-        }
-    }
-    w.set_len(start, 0);
-}
-
-/// Actions alone, also in versions that have instructions.
-fn put_list(w: &mut Writer, actions: &[Action], v: Version, m: &Match) {
-    let known = Known::of(m);
-    put_actions(w, actions, v, known);
 }

@@ -171,8 +171,43 @@ pub(super) struct Parts<'a> {
     pub(super) body: &'a [u8],
 }
 
+/// What the headers of a message say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peek {
+    pub kind: Kind,
+    /// Of a multipart message: more parts follow.
+    pub more: bool,
+    /// Octets after the headers.
+    pub body: usize,
+    /// Whether that is a length which such a message can have.
+    pub fits: bool,
+}
+
+/// Whether a message with this type in its header is a multipart (before 1.1: statistics) request.
+pub fn is_multipart_request(typ: u8, version: Version) -> bool {
+    typ == stats_type(version, false)
+}
+
+/// Looks at the headers of one whole message only.
+pub fn peek(octets: &[u8], version: Version) -> Result<Peek, OfError> {
+    look(octets, version).map(|(p, fits)| Peek {
+        kind: p.kind,
+        more: p.more,
+        body: p.body.len(),
+        fits,
+    })
+}
+
 /// Takes the headers off a message. `octets` is one whole message.
 pub(super) fn split(octets: &[u8], version: Version) -> Result<Parts<'_>, OfError> {
+    match look(octets, version)? {
+        (parts, true) => Ok(parts),
+        (_, false) => Err(OfError::BrcBadLen),
+    }
+}
+
+/// The same, with whether the body's length is right.
+fn look(octets: &[u8], version: Version) -> Result<(Parts<'_>, bool), OfError> {
     let bad = OfError::BrcBadLen;
     let mut r = Reader::new(octets, bad);
     r.skip(1)?;
@@ -230,10 +265,7 @@ pub(super) fn split(octets: &[u8], version: Version) -> Result<Parts<'_>, OfErro
         0 => n == row.min,
         step => n >= row.min && (n - row.min).is_multiple_of(step),
     };
-    if !fits {
-        return Err(bad);
-    }
-    Ok(Parts { kind: row.kind, more, body: r.rest() })
+    Ok((Parts { kind: row.kind, more, body: r.rest() }, fits))
 }
 
 /// Writes the headers of a message of `kind`; the length is not set yet. `None` if the version

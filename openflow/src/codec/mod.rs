@@ -7,19 +7,23 @@
 mod action_decode;
 mod action_encode;
 mod buf;
+mod bundle;
 mod flow;
 mod flow_events;
 mod kind;
 mod match10;
+mod monitor;
 mod nxm;
 mod packet;
 mod port;
 mod prop;
+mod shaping;
 mod switch;
+mod table;
 #[cfg(test)]
 mod tests;
 
-pub use kind::Kind;
+pub use kind::{Kind, Peek, is_multipart_request, peek};
 
 pub(crate) use action_encode::segments;
 
@@ -101,11 +105,11 @@ pub fn decode(octets: &[u8], protocol: Protocol) -> Result<Message, OfError> {
     let version = version.ok_or(OfError::BrcBadVersion)?;
     let parts = kind::split(octets, version)?;
     let r = Reader::new(parts.body, OfError::BrcBadLen);
-    let body = decode_body(parts.kind, r, Protocol { version, ..protocol })?;
+    let body = decode_body(parts.kind, r, Protocol { version, ..protocol }, header.xid)?;
     Ok(Message { version, xid: header.xid, more: parts.more, body })
 }
 
-fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol) -> Result<Body, OfError> {
+fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol, xid: u32) -> Result<Body, OfError> {
     let v = p.version;
     let r = &mut r;
     Ok(match kind {
@@ -130,7 +134,7 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol) -> Result<Body, OfErr
         Kind::NxFlowRemoved => Body::FlowRemoved(flow_events::decode_nx_removed(r)?),
         Kind::PortMod => Body::PortMod(port::decode_mod(r, v)?),
         Kind::PortStatus => Body::PortStatus(port::decode_status(r, v)?),
-        Kind::TableMod => Body::TableMod(switch::decode_table_mod(r)?),
+        Kind::TableMod => Body::TableMod(table::decode_table_mod(r, v)?),
         Kind::RoleRequest => Body::RoleRequest(switch::decode_role(r, true)?),
         Kind::RoleReply => Body::RoleReply(switch::decode_role(r, false)?),
         Kind::NxRoleRequest => Body::RoleRequest(switch::decode_nx_role(r)?),
@@ -160,22 +164,18 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol) -> Result<Body, OfErr
             Body::AggregateReply { nxm: true, stats: flow::decode_aggregate(r, v)? }
         }
         Kind::TableStatsRequest => Body::TableStatsRequest,
-        Kind::TableStatsReply => Body::TableStatsReply(switch::decode_table_stats(r, v)?),
-        Kind::TableFeaturesRequest => Body::TableFeaturesRequest(switch::decode_table_features(r)?),
-        Kind::TableFeaturesReply => Body::TableFeaturesReply(switch::decode_table_features(r)?),
+        Kind::TableStatsReply => Body::TableStatsReply(table::decode_table_stats(r, v)?),
+        Kind::TableFeaturesRequest => Body::TableFeaturesRequest(table::decode_table_features(r)?),
+        Kind::TableFeaturesReply => Body::TableFeaturesReply(table::decode_table_features(r)?),
         Kind::TableDescRequest => Body::TableDescRequest,
-        Kind::TableDescReply => Body::TableDescReply(switch::decode_table_desc(r)?),
+        Kind::TableDescReply => Body::TableDescReply(table::decode_table_desc(r)?),
         Kind::PortStatsRequest => Body::PortStatsRequest(port::decode_port_no(r, v)?),
         Kind::PortStatsReply => Body::PortStatsReply(port::decode_stats(r, v)?),
         Kind::PortDescRequest if r.is_empty() => Body::PortDescRequest(OfPort::ANY),
         Kind::PortDescRequest => Body::PortDescRequest(port::decode_port_no(r, v)?),
         Kind::PortDescReply => Body::PortDescReply(port::decode_descs(r, v)?),
-        Kind::FlowMonitorRequest if v <= Version::V12 => {
-            Body::FlowMonitorRequest(flow_events::decode_monitor_requests(r)?)
-        }
-        Kind::FlowMonitorReply if v <= Version::V12 => {
-            Body::FlowMonitorReply(flow_events::decode_updates(r, v)?)
-        }
+        Kind::FlowMonitorRequest => Body::FlowMonitorRequest(monitor::decode_requests(r, v)?),
+        Kind::FlowMonitorReply => Body::FlowMonitorReply(monitor::decode_updates(r, v)?),
         Kind::FlowMonitorCancel => Body::FlowMonitorCancel(r.u32()?),
         Kind::FlowMonitorPaused => Body::FlowMonitorPaused,
         Kind::FlowMonitorResumed => Body::FlowMonitorResumed,
@@ -194,32 +194,31 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol) -> Result<Body, OfErr
             r.zeros(6, OfError::NxBrcMustBeZero)?;
             Body::SetControllerId(r.u16()?)
         }
+        Kind::TableStatus => Body::TableStatus(table::decode_table_status(r)?),
+        Kind::BundleControl => Body::BundleControl(bundle::decode_control(r)?),
+        Kind::BundleAdd => Body::BundleAdd(bundle::decode_add(r, v, xid)?),
+        Kind::QueueStatsRequest => Body::QueueStatsRequest(shaping::decode_queue_stats(r, v)?),
+        Kind::QueueGetConfigRequest | Kind::QueueDescRequest => {
+            Body::QueueConfigRequest(shaping::decode_queue_config(r, v)?)
+        }
+        Kind::GroupStatsRequest => Body::GroupStatsRequest(shaping::decode_number(r)?),
+        Kind::GroupDescRequest => Body::GroupDescRequest(shaping::decode_number(r)?),
+        Kind::GroupFeaturesRequest => Body::GroupFeaturesRequest,
+        Kind::GroupFeaturesReply => Body::GroupFeaturesReply(shaping::decode_group_features(r)?),
+        Kind::MeterStatsRequest => Body::MeterStatsRequest(shaping::decode_number(r)?),
+        Kind::MeterConfigRequest => Body::MeterConfigRequest(shaping::decode_number(r)?),
+        Kind::MeterFeaturesRequest => Body::MeterFeaturesRequest,
+        Kind::MeterFeaturesReply => Body::MeterFeaturesReply(shaping::decode_meter_features(r)?),
         Kind::GroupMod
-        | Kind::QueueGetConfigRequest
         | Kind::QueueGetConfigReply
         | Kind::MeterMod
-        | Kind::TableStatus
         | Kind::RequestForward
-        | Kind::BundleControl
-        | Kind::BundleAdd
-        | Kind::QueueStatsRequest
         | Kind::QueueStatsReply
-        | Kind::GroupStatsRequest
         | Kind::GroupStatsReply
-        | Kind::GroupDescRequest
         | Kind::GroupDescReply
-        | Kind::GroupFeaturesRequest
-        | Kind::GroupFeaturesReply
-        | Kind::MeterStatsRequest
         | Kind::MeterStatsReply
-        | Kind::MeterConfigRequest
         | Kind::MeterConfigReply
-        | Kind::MeterFeaturesRequest
-        | Kind::MeterFeaturesReply
-        | Kind::QueueDescRequest
         | Kind::QueueDescReply
-        | Kind::FlowMonitorRequest
-        | Kind::FlowMonitorReply
         | Kind::TlvTableMod
         | Kind::TlvTableRequest
         | Kind::TlvTableReply
@@ -347,9 +346,10 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
             w.u8(s.reason.wire()).zeros(7);
             port::encode_desc(w, &s.desc, v);
         }),
-        Body::TableMod(t) => one(Kind::TableMod, |w| {
-            w.u8(t.table_id).zeros(3).u32(t.config);
-        }),
+        Body::TableMod(t) => one(Kind::TableMod, |w| table::encode_table_mod(w, t, v)),
+        Body::TableStatus(t) => one(Kind::TableStatus, |w| table::encode_table_status(w, t)),
+        Body::BundleControl(b) => one(Kind::BundleControl, |w| bundle::encode_control(w, b)),
+        Body::BundleAdd(b) => one(Kind::BundleAdd, |w| bundle::encode_add(w, b)),
         Body::RoleRequest(r) if r.nx => one(Kind::NxRoleRequest, |w| switch::encode_nx_role(w, r)),
         Body::RoleRequest(r) => one(Kind::RoleRequest, |w| switch::encode_role(w, r)),
         Body::RoleReply(r) if r.nx => one(Kind::NxRoleReply, |w| switch::encode_nx_role(w, r)),
@@ -383,18 +383,16 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
         }
         Body::TableStatsRequest => empty(Kind::TableStatsRequest),
         Body::TableStatsReply(t) => {
-            items(Kind::TableStatsReply, t, |w, t| switch::encode_table_stats(w, t, v))
+            items(Kind::TableStatsReply, t, |w, t| table::encode_table_stats(w, t, v))
         }
         Body::TableFeaturesRequest(t) => {
-            items(Kind::TableFeaturesRequest, t, switch::encode_table_features)
+            items(Kind::TableFeaturesRequest, t, table::encode_table_features)
         }
         Body::TableFeaturesReply(t) => {
-            items(Kind::TableFeaturesReply, t, switch::encode_table_features)
+            items(Kind::TableFeaturesReply, t, table::encode_table_features)
         }
         Body::TableDescRequest => empty(Kind::TableDescRequest),
-        Body::TableDescReply(t) => items(Kind::TableDescReply, t, |w, t| {
-            w.u16(8).u8(t.table_id).zeros(1).u32(t.config);
-        }),
+        Body::TableDescReply(t) => items(Kind::TableDescReply, t, table::encode_table_desc),
         Body::PortStatsRequest(port) => {
             one(Kind::PortStatsRequest, |w| port::encode_port_no(w, *port, v))
         }
@@ -409,10 +407,10 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
             items(Kind::PortDescReply, all, |w, d| port::encode_desc(w, d, v))
         }
         Body::FlowMonitorRequest(all) => {
-            items(Kind::FlowMonitorRequest, all, flow_events::encode_monitor_request)
+            items(Kind::FlowMonitorRequest, all, |w, q| monitor::encode_request(w, q, v))
         }
         Body::FlowMonitorReply(all) => {
-            items(Kind::FlowMonitorReply, all, |w, u| flow_events::encode_update(w, u, v))
+            items(Kind::FlowMonitorReply, all, |w, u| monitor::encode_update(w, u, v))
         }
         Body::FlowMonitorCancel(id) => one(Kind::FlowMonitorCancel, |w| {
             w.u32(*id);
@@ -432,6 +430,36 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
         Body::SetControllerId(id) => one(Kind::SetControllerId, |w| {
             w.zeros(6).u16(*id);
         }),
+        Body::QueueStatsRequest(q) => {
+            one(Kind::QueueStatsRequest, |w| shaping::encode_queue_stats(w, q, v))
+        }
+        Body::QueueConfigRequest(q) => {
+            let old = v < Version::V14;
+            let kind = if old { Kind::QueueGetConfigRequest } else { Kind::QueueDescRequest };
+            one(kind, |w| shaping::encode_queue_config(w, q, v))
+        }
+        Body::GroupStatsRequest(id) => {
+            one(Kind::GroupStatsRequest, |w| shaping::encode_number(w, *id))
+        }
+        // Before 1.5 it is always of all, but for Nicira's.
+        Body::GroupDescRequest(id) if matches!(v, Version::V10 | Version::V15) => {
+            one(Kind::GroupDescRequest, |w| shaping::encode_number(w, *id))
+        }
+        Body::GroupDescRequest(_) => empty(Kind::GroupDescRequest),
+        Body::GroupFeaturesRequest => empty(Kind::GroupFeaturesRequest),
+        Body::GroupFeaturesReply(g) => {
+            one(Kind::GroupFeaturesReply, |w| shaping::encode_group_features(w, g))
+        }
+        Body::MeterStatsRequest(id) => {
+            one(Kind::MeterStatsRequest, |w| shaping::encode_number(w, *id))
+        }
+        Body::MeterConfigRequest(id) => {
+            one(Kind::MeterConfigRequest, |w| shaping::encode_number(w, *id))
+        }
+        Body::MeterFeaturesRequest => empty(Kind::MeterFeaturesRequest),
+        Body::MeterFeaturesReply(m) => {
+            one(Kind::MeterFeaturesReply, |w| shaping::encode_meter_features(w, m))
+        }
         Body::Raw { kind, body } => one(*kind, |w| {
             w.bytes(body);
         }),

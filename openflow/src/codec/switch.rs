@@ -1,13 +1,10 @@
-//! Messages about the switch, its tables and its controllers.
+//! Messages about the switch and its controllers.
 
 use super::buf::{Reader, Writer};
 use super::port;
 use super::prop::{self, Properties};
 use crate::error::{ErrorCode, OfError};
-use crate::msg::{
-    AsyncMasks, Config, Desc, ErrorMsg, Features, Role, RoleRequest, RoleStatus, TableDesc,
-    TableFeatures, TableMod, TableStats,
-};
+use crate::msg::{AsyncMasks, Config, Desc, ErrorMsg, Features, Role, RoleRequest, RoleStatus};
 use crate::version::Version;
 
 /// The type of an error that a vendor defines, before 1.2 and since.
@@ -72,12 +69,6 @@ pub(super) fn decode_config(r: &mut Reader<'_>, v: Version) -> Result<Config, Of
         return Err(OfError::ScfcBadFlags);
     }
     Ok(Config { flags, miss_send_len })
-}
-
-pub(super) fn decode_table_mod(r: &mut Reader<'_>) -> Result<TableMod, OfError> {
-    let table_id = r.u8()?;
-    r.skip(3)?;
-    Ok(TableMod { table_id, config: r.u32()? })
 }
 
 fn role(n: u32) -> Result<Role, OfError> {
@@ -221,117 +212,4 @@ pub(super) fn decode_desc(r: &mut Reader<'_>) -> Result<Desc, OfError> {
 pub(super) fn encode_desc(w: &mut Writer, d: &Desc) {
     w.text(&d.manufacturer, DESC).text(&d.hardware, DESC).text(&d.software, DESC);
     w.text(&d.serial, SERIAL).text(&d.datapath, DESC);
-}
-
-/// Octets of a table's name with its final zero.
-const TABLE_NAME: usize = 32;
-
-/// Octets of what a table supports: in 1.1 six words of 32 bits, in 1.2 four of 64 bits, four of
-/// 32 with metadata between.
-fn supported_len(v: Version) -> usize {
-    if v == Version::V11 { 24 } else { 64 }
-}
-
-pub(super) fn decode_table_stats(
-    r: &mut Reader<'_>,
-    v: Version,
-) -> Result<Vec<TableStats>, OfError> {
-    let mut out = Vec::new();
-    while !r.is_empty() {
-        let mut t = TableStats { table_id: r.u8()?, ..TableStats::default() };
-        match v {
-            Version::V10 => {
-                r.skip(3)?;
-                t.name = r.text(TABLE_NAME)?;
-                t.wildcards = r.u32()?;
-                t.max_entries = r.u32()?;
-            }
-            Version::V11 | Version::V12 => {
-                r.skip(7)?;
-                t.name = r.text(TABLE_NAME)?;
-                t.supported = r.take(supported_len(v))?.to_vec();
-                t.max_entries = r.u32()?;
-            }
-            _ => r.skip(3)?,
-        }
-        t.active = r.u32()?;
-        t.lookups = r.u64()?;
-        t.matched = r.u64()?;
-        out.push(t);
-    }
-    Ok(out)
-}
-
-pub(super) fn encode_table_stats(w: &mut Writer, t: &TableStats, v: Version) {
-    w.u8(t.table_id);
-    match v {
-        Version::V10 => {
-            w.zeros(3).text(&t.name, TABLE_NAME).u32(t.wildcards).u32(t.max_entries);
-        }
-        Version::V11 | Version::V12 => {
-            let n = supported_len(v);
-            let known = &t.supported[..t.supported.len().min(n)];
-            w.zeros(7).text(&t.name, TABLE_NAME).bytes(known).zeros(n - known.len());
-            w.u32(t.max_entries);
-        }
-        _ => {
-            w.zeros(3);
-        }
-    }
-    w.u32(t.active).u64(t.lookups).u64(t.matched);
-}
-
-pub(super) fn decode_table_desc(r: &mut Reader<'_>) -> Result<Vec<TableDesc>, OfError> {
-    let mut out = Vec::new();
-    while !r.is_empty() {
-        let bad = OfError::BrcBadLen;
-        let len = usize::from(Reader::new(r.rest(), bad).u16()?);
-        let mut e = r.sub(len, bad)?;
-        e.skip(2)?;
-        let table_id = e.u8()?;
-        e.skip(1)?;
-        out.push(TableDesc { table_id, config: e.u32()? });
-    }
-    Ok(out)
-}
-
-pub(super) fn decode_table_features(r: &mut Reader<'_>) -> Result<Vec<TableFeatures>, OfError> {
-    let bad = OfError::BpcBadLen;
-    let mut out = Vec::new();
-    while !r.is_empty() {
-        let len = usize::from(Reader::new(r.rest(), bad).u16()?);
-        let mut e = r.sub(len, bad)?;
-        e.skip(2)?;
-        let (table_id, command, features) = (e.u8()?, e.u8()?, e.u32()?);
-        let name = e.text(TABLE_NAME)?;
-        let (metadata_match, metadata_write) = (e.u64()?, e.u64()?);
-        let (capabilities, max_entries) = (e.u32()?, e.u32()?);
-        let properties = Properties::new(e.rest())
-            .map(|p| p.map(|p| (p.typ, p.body.to_vec())))
-            .collect::<Result<_, _>>()?;
-        out.push(TableFeatures {
-            table_id,
-            command,
-            features,
-            name,
-            metadata_match,
-            metadata_write,
-            capabilities,
-            max_entries,
-            properties,
-        });
-    }
-    Ok(out)
-}
-
-pub(super) fn encode_table_features(w: &mut Writer, t: &TableFeatures) {
-    let start = w.len();
-    w.u16(0).u8(t.table_id).u8(t.command).u32(t.features).text(&t.name, TABLE_NAME);
-    w.u64(t.metadata_match).u64(t.metadata_write).u32(t.capabilities).u32(t.max_entries);
-    for (typ, body) in &t.properties {
-        prop::put(w, *typ, |w| {
-            w.bytes(body);
-        });
-    }
-    w.set_len(start, 0);
 }

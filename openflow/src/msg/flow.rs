@@ -237,23 +237,38 @@ pub struct FlowRemoved {
     pub bytes: u64,
 }
 
-/// What to watch and to tell: the bits of [`FlowMonitorRequest::flags`] (`NXFMF_*`).
+/// What to watch and to tell: the bits of [`FlowMonitorRequest::flags`] (`OFPFMF_*`).
 pub mod monitor_flags {
     pub const INITIAL: u16 = 1;
     pub const ADD: u16 = 2;
     pub const DELETE: u16 = 4;
     pub const MODIFY: u16 = 8;
     pub const ACTIONS: u16 = 16;
-    pub const OWN: u16 = 32;
-    pub const ALL: u16 = 63;
+    /// 1.4 and later.
+    pub const NO_ABBREV: u16 = 32;
+    /// Nicira's and the foundation's extensions have it as 32.
+    pub const OWN: u16 = 64;
+    pub const ALL: u16 = 127;
+}
+
+/// What to do with a monitor; before 1.4 it is only ever added this way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MonitorCommand {
+    #[default]
+    Add,
+    Modify,
+    Delete,
 }
 
 /// A wish to be told of changes to flows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowMonitorRequest {
     pub id: u32,
+    pub command: MonitorCommand,
     pub flags: u16,
     pub out_port: OfPort,
+    /// [`GROUP_ANY`] before 1.4.
+    pub out_group: u32,
     pub table_id: u8,
     pub matching: Match,
 }
@@ -261,6 +276,8 @@ pub struct FlowMonitorRequest {
 /// What happened to a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowUpdateEvent {
+    /// It was there when the monitor was made; before 1.4 sent as an addition.
+    Initial,
     Added,
     Deleted(FlowRemovedReason),
     Modified,
@@ -281,5 +298,10 @@ pub enum FlowUpdate {
         actions: Vec<Action>,
     },
     /// A change that the receiver itself asked for in the message with this number.
-    Abbreviated { xid: u32 },
+    Abbreviated {
+        xid: u32,
+    },
+    /// 1.4 and later; before they are messages of their own.
+    Paused,
+    Resumed,
 }

@@ -1,20 +1,26 @@
 //! Messages, independent of the version in which they are sent.
 
+mod bundle;
 mod flow;
 mod packet;
 mod port;
+mod shaping;
 mod switch;
 mod table;
 
+pub use bundle::{BundleAdd, BundleControl, BundleOp, bundle_flags};
 pub use flow::{
     Aggregate, FlowFlags, FlowMod, FlowModCommand, FlowMonitorRequest, FlowRemoved,
     FlowRemovedReason, FlowStats, FlowStatsRequest, FlowUpdate, FlowUpdateEvent, GROUP_ANY,
-    monitor_flags,
+    MonitorCommand, monitor_flags,
 };
 pub use packet::{PacketIn, PacketInFormat, PacketOut};
 pub use port::{PortDesc, PortMod, PortReason, PortStats, PortStatus, config, features, state};
+pub use shaping::{ALL, GROUP_ALL, GroupFeatures, METER_ALL, MeterFeatures, QueueRequest};
 pub use switch::{AsyncMasks, Config, Desc, ErrorMsg, Features, Role, RoleRequest, RoleStatus};
-pub use table::{TableDesc, TableFeatures, TableMod, TableStats};
+pub use table::{
+    TableDesc, TableFeatures, TableMod, TableStats, TableStatus, Vacancy, table_config,
+};
 
 use crate::codec::Kind;
 use crate::version::{Version, VersionSet};
@@ -63,6 +69,9 @@ pub enum Body {
     PortMod(PortMod),
     PortStatus(PortStatus),
     TableMod(TableMod),
+    TableStatus(TableStatus),
+    BundleControl(BundleControl),
+    BundleAdd(BundleAdd),
 
     RoleRequest(RoleRequest),
     RoleReply(RoleRequest),
@@ -101,6 +110,20 @@ pub enum Body {
     FlowMonitorCancel(u32),
     FlowMonitorPaused,
     FlowMonitorResumed,
+    /// Counters of queues.
+    QueueStatsRequest(QueueRequest),
+    /// What queues there are.
+    QueueConfigRequest(QueueRequest),
+    /// A group's counters; [`GROUP_ALL`]: of all.
+    GroupStatsRequest(u32),
+    GroupDescRequest(u32),
+    GroupFeaturesRequest,
+    GroupFeaturesReply(GroupFeatures),
+    /// A meter's counters; [`METER_ALL`]: of all.
+    MeterStatsRequest(u32),
+    MeterConfigRequest(u32),
+    MeterFeaturesRequest,
+    MeterFeaturesReply(MeterFeatures),
 
     /// Matches in the extended form (NXM) or not.
     SetFlowFormat {
@@ -114,7 +137,7 @@ pub enum Body {
     SetControllerId(u16),
 
     /// A message that exists and whose length is right, but whose content is not read here:
-    /// groups, meters, queues, bundles and others. The octets after its headers.
+    /// groups, meters and others. The octets after its headers.
     Raw {
         kind: Kind,
         body: Vec<u8>,

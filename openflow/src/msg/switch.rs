@@ -15,10 +15,11 @@ pub struct ErrorMsg {
 }
 
 impl ErrorMsg {
-    /// The answer to `request`, of which at most the first 64 octets are returned (the standard
-    /// wants at least these).
+    /// The answer to `request`, which is returned as far as there is room.
     pub fn reply(error: OfError, request: &[u8]) -> ErrorMsg {
-        let data = request[..request.len().min(64)].to_vec();
+        // Header, type, code, and those of a vendor.
+        const HEADERS: usize = 8 + 16;
+        let data = request[..request.len().min(usize::from(u16::MAX) - HEADERS)].to_vec();
         ErrorMsg { error: Some(error), code: ErrorCode { vendor: 0, typ: 0, code: 0 }, data }
     }
 }

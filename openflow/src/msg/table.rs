@@ -17,21 +17,52 @@ pub struct TableStats {
     pub matched: u64,
 }
 
+/// Bits of a table's configuration, 1.4 and later.
+pub mod table_config {
+    pub const EVICTION: u32 = 4;
+    pub const VACANCY_EVENTS: u32 = 8;
+}
+
+/// When to tell that a table fills up or empties, in percent that are free (1.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vacancy {
+    /// Tell when less is free.
+    pub down: u8,
+    /// Tell when more is free again.
+    pub up: u8,
+    /// What is free; 0 in a command.
+    pub now: u8,
+}
+
 /// A command to change a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableMod {
     /// 255: all.
     pub table_id: u8,
     /// 1.1 and 1.2: what a miss does (0 to controller, 1 next table, 2 drop); 1.4 and later:
-    /// 4 eviction, 8 vacancy events.
+    /// [`table_config`].
     pub config: u32,
+    /// 1.4: 1 other, 2 by importance, 4 by lifetime.
+    pub eviction: Option<u32>,
+    /// 1.4.
+    pub vacancy: Option<Vacancy>,
 }
 
 /// A table's configuration (1.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableDesc {
     pub table_id: u8,
     pub config: u32,
+    pub eviction: Option<u32>,
+    pub vacancy: Option<Vacancy>,
+}
+
+/// A table filled up or has room again (1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableStatus {
+    /// 3: less is free than wanted, 4: more is free again.
+    pub reason: u8,
+    pub desc: TableDesc,
 }
 
 /// What a table can (1.3).

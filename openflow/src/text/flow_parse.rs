@@ -250,7 +250,27 @@ pub fn parse_match(mut s: &str, names: &dyn Names) -> Result<Match, TextError> {
 /// Reads one packet's fields, as `ofproto/trace` takes them: `in_port=1,tcp,nw_src=10.0.0.1`.
 /// The port is [`OfPort::NONE`] if none is given.
 pub fn parse_exact_flow(s: &str, names: &dyn Names) -> Result<Fields, TextError> {
+    let (mut f, _) = exact(s, names)?;
+    if f.in_port == OfPort(0) {
+        f.in_port = OfPort::NONE;
+    }
+    Ok(f)
+}
+
+/// Reads the same as a match of the fields that are named, as a mirror's filter is written.
+pub fn parse_exact_match(s: &str, names: &dyn Names) -> Result<Match, TextError> {
+    let (f, named) = exact(s, names)?;
+    let mut m = Match::default();
+    for field in named {
+        m.set(field, f.get(field));
+    }
+    Ok(m)
+}
+
+/// The fields and which of them were named.
+fn exact(s: &str, names: &dyn Names) -> Result<(Fields, Vec<Field>), TextError> {
     let mut f = Fields::default();
+    let mut named = Vec::new();
     let mut rest = s;
     let mut has_port = false;
     while let Some((key, v)) = scan::key_value(&mut rest) {
@@ -259,11 +279,13 @@ pub fn parse_exact_flow(s: &str, names: &dyn Names) -> Result<Fields, TextError>
                 return TextError::new(format!("{s}: Ethernet type set multiple times"));
             }
             f.key.eth_type = typ;
+            named.push(Field::EthType);
             if proto != 0 {
                 if f.key.nw_proto != 0 {
                     return TextError::new(format!("{s}: network protocol set multiple times"));
                 }
                 f.key.nw_proto = proto;
+                named.push(Field::IpProto);
             }
             continue;
         }
@@ -286,11 +308,9 @@ pub fn parse_exact_flow(s: &str, names: &dyn Names) -> Result<Fields, TextError>
             return Err(wild());
         }
         f.set(field, value);
+        named.push(field);
     }
-    if f.in_port == OfPort(0) {
-        f.in_port = OfPort::NONE;
-    }
-    Ok(f)
+    Ok((f, named))
 }
 
 fn is_set(field: Field, f: &Fields) -> bool {

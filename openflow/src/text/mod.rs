@@ -18,7 +18,7 @@ pub use action_parse::{parse_actions, parse_instructions};
 pub use action_print::print_actions;
 pub use fields_print::{packet_mask, print_fields};
 pub use flow::{print_flow_mod, print_flow_stats};
-pub use flow_parse::{FlowText, parse_exact_flow, parse_flow, parse_match};
+pub use flow_parse::{FlowText, parse_exact_flow, parse_exact_match, parse_flow, parse_match};
 pub use match_print::print_match;
 pub use odp::{OdpFlow, parse_odp_flow};
 pub use value::{parse_field, parse_subfield, print_subfield, print_value};

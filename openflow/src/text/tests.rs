@@ -168,6 +168,9 @@ fn exact_flows() {
     );
     assert!(error("ip,nw_src=1.0.0.0/8").contains("wildcards not allowed"));
     assert_eq!(error("bogus=1"), "bogus=1: unknown field bogus");
+    let m = parse_exact_match("tcp,tcp_dst=80", &NoNames).unwrap();
+    assert_eq!(print_match(&m, 0x8000, &NoNames), "tcp,tp_dst=80");
+    assert!(m.is_wild(Field::InPort) && m.is_wild(Field::Ipv4Src));
 }
 
 fn odp(s: &str) -> Result<OdpFlow, TextError> {

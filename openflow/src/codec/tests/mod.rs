@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Header, decode, decode_hello, encode};
 use crate::action::Action;
 use crate::error::OfError;
-use crate::field::Match;
+use crate::field::{Field, Match};
 use crate::msg::*;
 use crate::ofport::OfPort;
 use crate::version::{Protocol, Version, VersionSet};
@@ -77,7 +77,14 @@ fn plain_messages() {
         if v >= Version::V14 {
             let s = RoleStatus { role: Role::Secondary, reason: 0, generation: 4 };
             same(Body::RoleStatus(s), p);
-            same(Body::TableDescReply(vec![TableDesc { table_id: 3, config: 4 }]), p);
+            let desc = TableDesc {
+                table_id: 3,
+                config: table_config::EVICTION,
+                eviction: Some(5),
+                vacancy: Some(Vacancy { down: 10, up: 20, now: 30 }),
+            };
+            same(Body::TableDescReply(vec![desc, TableDesc { eviction: None, ..desc }]), p);
+            same(Body::TableStatus(TableStatus { reason: 3, desc }), p);
         }
         let d = Desc {
             manufacturer: "Nicira, Inc.".into(),
@@ -212,7 +219,125 @@ fn tables() {
             );
         }
         if p.version > Version::V10 {
-            same(Body::TableMod(TableMod { table_id: 255, config: 2 }), p);
+            let m = TableMod { table_id: 255, config: 2, ..TableMod::default() };
+            same(Body::TableMod(m), p);
+            if p.version >= Version::V14 {
+                let vacancy = Some(Vacancy { down: 10, up: 20, now: 0 });
+                same(Body::TableMod(TableMod { eviction: Some(1), vacancy, ..m }), p);
+                let upside_down = Some(Vacancy { down: 20, up: 10, now: 0 });
+                let m = Message::new(
+                    p.version,
+                    1,
+                    Body::TableMod(TableMod { vacancy: upside_down, ..m }),
+                );
+                let octets = encode(&m, p).unwrap().remove(0);
+                assert_eq!(decode(&octets, p), Err(OfError::BpcBadValue));
+            }
+        }
+    }
+}
+
+#[test]
+fn bundles() {
+    for v in [Version::V13, Version::V14, Version::V15] {
+        let p = Protocol::new(v);
+        let typ = BundleOp::Commit.wire(false);
+        assert_eq!(BundleOp::from_wire(typ + 1), Some((BundleOp::Commit, true)));
+        same(Body::BundleControl(BundleControl { id: 7, typ, flags: bundle_flags::ATOMIC }), p);
+        let inner = encode(&Message::new(v, 0x1234_5678, Body::BarrierRequest), p).unwrap();
+        let add = BundleAdd { id: 7, flags: bundle_flags::ORDERED, message: inner[0].clone() };
+        let octets =
+            encode(&Message::new(v, 0x1234_5678, Body::BundleAdd(add.clone())), p).unwrap();
+        assert_eq!(decode(&octets[0], p).unwrap().body, Body::BundleAdd(add));
+        // The inner message's version, length and number.
+        let at = octets[0].len() - 8;
+        for (offset, error) in
+            [(0, OfError::BfcBadVersion), (2, OfError::BfcMsgBadLen), (7, OfError::BfcMsgBadXid)]
+        {
+            let mut bad = octets[0].clone();
+            bad[at + offset] ^= 0x40;
+            assert_eq!(decode(&bad, p), Err(error));
+        }
+    }
+}
+
+#[test]
+fn monitors() {
+    use monitor_flags::{ADD, DELETE, INITIAL, OWN};
+    for p in protocols() {
+        let mut matching = Match::default();
+        matching.set(Field::InPort, 3);
+        let mut q = FlowMonitorRequest {
+            id: 9,
+            command: MonitorCommand::Add,
+            flags: INITIAL | ADD | DELETE | OWN,
+            out_port: OfPort(4),
+            out_group: GROUP_ANY,
+            table_id: 255,
+            matching,
+        };
+        let full = |event| FlowUpdate::Full {
+            event,
+            table_id: 3,
+            priority: 7,
+            idle_timeout: 1,
+            hard_timeout: 2,
+            cookie: 5,
+            matching,
+            actions: vec![Action::output(OfPort(1))],
+        };
+        let mut updates = vec![
+            full(FlowUpdateEvent::Added),
+            full(FlowUpdateEvent::Deleted(FlowRemovedReason::Delete)),
+            full(FlowUpdateEvent::Modified),
+            FlowUpdate::Abbreviated { xid: 77 },
+        ];
+        same(Body::FlowMonitorRequest(vec![q.clone()]), p);
+        if p.version >= Version::V14 {
+            q.command = MonitorCommand::Modify;
+            q.out_group = 3;
+            same(Body::FlowMonitorRequest(vec![q.clone()]), p);
+            updates.extend([
+                full(FlowUpdateEvent::Initial),
+                FlowUpdate::Paused,
+                FlowUpdate::Resumed,
+            ]);
+        } else {
+            same(Body::FlowMonitorCancel(8), p);
+            same(Body::FlowMonitorPaused, p);
+        }
+        same(Body::FlowMonitorReply(updates), p);
+        q.flags = INITIAL;
+        let octets = encode(&Message::new(p.version, 1, Body::FlowMonitorRequest(vec![q])), p);
+        assert_eq!(decode(&octets.unwrap()[0], p), Err(OfError::MofcBadFlags));
+    }
+}
+
+#[test]
+fn queues_groups_and_meters() {
+    for p in protocols() {
+        let q = QueueRequest { port: OfPort::ANY, queue: ALL };
+        same(Body::QueueStatsRequest(q), p);
+        same(Body::QueueStatsRequest(QueueRequest { port: OfPort(3), queue: 7 }), p);
+        same(Body::QueueConfigRequest(QueueRequest { port: OfPort(3), queue: ALL }), p);
+        same(Body::GroupStatsRequest(5), p);
+        same(Body::GroupDescRequest(GROUP_ALL), p);
+        same(Body::GroupFeaturesRequest, p);
+        let f =
+            GroupFeatures { types: 15, capabilities: 7, max_groups: [1, 2, 3, 4], actions: [5; 4] };
+        same(Body::GroupFeaturesReply(f), p);
+        if p.version >= Version::V13 {
+            same(Body::MeterStatsRequest(METER_ALL), p);
+            same(Body::MeterConfigRequest(3), p);
+            same(Body::MeterFeaturesRequest, p);
+            let m = MeterFeatures {
+                max_meters: 1,
+                band_types: 2,
+                capabilities: 15,
+                max_bands: 8,
+                max_color: 0,
+            };
+            same(Body::MeterFeaturesReply(m), p);
         }
     }
 }
@@ -304,7 +429,8 @@ fn error_messages() {
             assert_eq!(back.data, [1, 2, 3]);
         }
     }
-    assert_eq!(ErrorMsg::reply(OfError::BrcBadType, &[0; 100]).data.len(), 64);
+    assert_eq!(ErrorMsg::reply(OfError::BrcBadType, &[0; 100]).data.len(), 100);
+    assert_eq!(ErrorMsg::reply(OfError::BrcBadType, &[0; 65535]).data.len(), 65511);
 }
 
 proptest! {

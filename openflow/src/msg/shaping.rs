@@ -1,0 +1,42 @@
+//! Queues, groups and meters, as far as their requests and limits go.
+
+use crate::ofport::OfPort;
+
+/// All queues of a port; all groups.
+pub const ALL: u32 = 0xffff_ffff;
+/// Any group, in a description's request of 1.4 and before.
+pub const GROUP_ALL: u32 = 0xffff_fffc;
+/// All meters.
+pub const METER_ALL: u32 = 0xffff_ffff;
+
+/// Which queues to tell about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueRequest {
+    /// [`OfPort::ANY`]: of all ports.
+    pub port: OfPort,
+    /// [`ALL`]: all. Before 1.4 the configuration is always asked of all.
+    pub queue: u32,
+}
+
+/// What groups there can be, by type: all, select, indirect, fast failover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupFeatures {
+    /// Bit by type.
+    pub types: u32,
+    /// 1 weights, 2 liveness, 4 chains, 8 checks of chains.
+    pub capabilities: u32,
+    pub max_groups: [u32; 4],
+    /// Bits of the version's action numbers.
+    pub actions: [u32; 4],
+}
+
+/// What meters there can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeterFeatures {
+    pub max_meters: u32,
+    /// Bits: 2 drop, 4 remark.
+    pub band_types: u32,
+    pub capabilities: u32,
+    pub max_bands: u8,
+    pub max_color: u8,
+}
