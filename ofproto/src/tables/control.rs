@@ -162,6 +162,9 @@ impl FlowTable {
             return None;
         }
         self.generation += 1;
+        for table in self.tables.iter_mut().filter(|t| t.rules.is_unsettled()) {
+            Arc::make_mut(&mut table.rules).settle();
+        }
         Some(Arc::new(self.picture()))
     }
 

@@ -4,7 +4,7 @@
 //! then what is above it. A flow that differs in an early segment keeps the megaflow free of the
 //! later ones.
 
-use openflow::{Fields, Match, OfPort};
+use openflow::{Field, Fields, Match, OfPort};
 use wire::EthAddr;
 
 /// How many words there are.
@@ -182,14 +182,101 @@ impl FlatMask {
         self.at.iter().position(|a| usize::from(*a) == at).map_or(0, |i| self.bits[i])
     }
 
+    /// All words: `values` here, 0 elsewhere.
+    pub(crate) fn flat(&self, values: &[u64]) -> Flat {
+        let mut flat = Flat::ZERO;
+        for (at, v) in self.at.iter().zip(values) {
+            flat.0[usize::from(*at)] = *v;
+        }
+        flat
+    }
+
     /// The match that has `values` here.
     pub(crate) fn to_match(&self, values: &[u64]) -> Match {
-        let mut mask = Flat::ZERO;
-        let mut value = Flat::ZERO;
-        for ((at, bits), v) in self.iter().zip(values) {
-            mask.0[at] = bits;
-            value.0[at] = *v;
-        }
-        Match { value: value.fields(), mask: mask.fields() }
+        Match { value: self.flat(values).fields(), mask: self.flat(&self.bits).fields() }
     }
+
+    /// Whether it looks wherever `other` does.
+    pub(crate) fn covers(&self, other: &FlatMask) -> bool {
+        let own = self.flat(&self.bits);
+        other.iter().all(|(at, bits)| own.0[at] & bits == bits)
+    }
+}
+
+/// A field whose prefixes a trie can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PrefixField {
+    pub(crate) field: Field,
+    /// The word of its lowest bits.
+    at: usize,
+    /// How far up in that word it begins.
+    shift: u32,
+    /// 32, 64 or 128.
+    pub(crate) bits: u32,
+}
+
+impl PrefixField {
+    /// [`None`] for a field that is not looked up by prefix.
+    pub(crate) fn of(field: Field) -> Option<PrefixField> {
+        let (at, shift) = match field {
+            Field::TunId => (TUN_ID, 0),
+            Field::TunSrc => (TUN_V4, 32),
+            Field::TunDst => (TUN_V4, 0),
+            Field::TunIpv6Src => (TUN_SRC6 + 1, 0),
+            Field::TunIpv6Dst => (TUN_DST6 + 1, 0),
+            Field::Ipv4Src | Field::Ipv6Src => (NW_SRC + 1, 0),
+            Field::Ipv4Dst | Field::Ipv6Dst => (NW_DST + 1, 0),
+            _ => return None,
+        };
+        Some(PrefixField { field, at, shift, bits: u32::from(field.info().bits) })
+    }
+
+    /// The word of its uppermost bits.
+    pub(crate) fn first_word(&self) -> usize {
+        if self.bits == 128 { self.at - 1 } else { self.at }
+    }
+
+    /// Its value, in the uppermost bits.
+    pub(crate) fn value(&self, f: &Flat) -> u128 {
+        let low = u128::from(f.0[self.at] >> self.shift);
+        match self.bits {
+            128 => u128::from(f.0[self.at - 1]) << 64 | low,
+            bits => low << (128 - bits),
+        }
+    }
+
+    /// The length of the prefix that `mask` looks at; 0 if it is no prefix.
+    pub(crate) fn length(&self, mask: &FlatMask) -> u32 {
+        let flat = mask.flat(&mask.bits);
+        let is_v4 = matches!(self.field, Field::Ipv4Src | Field::Ipv4Dst);
+        if is_v4 && (flat.0[self.at - 1] != 0 || flat.0[self.at] >> 32 != 0) {
+            // It looks at an IPv6 address.
+            return 0;
+        }
+        let v = self.value(&flat);
+        let len = v.leading_ones();
+        if prefix_bits(len) == v { len } else { 0 }
+    }
+
+    /// Adds the first `n` of its bits to a mask.
+    pub(crate) fn look_at(&self, wc: &mut Flat, n: u32) {
+        let m = prefix_bits(n);
+        if self.bits == 128 {
+            wc.0[self.at - 1] |= (m >> 64) as u64;
+            wc.0[self.at] |= m as u64;
+        } else {
+            wc.0[self.at] |= ((m >> (128 - self.bits)) as u64) << self.shift;
+        }
+    }
+
+    /// Whether a mask already has the first `n` of its bits.
+    pub(crate) fn is_looked_at(&self, wc: &Flat, n: u32) -> bool {
+        let m = prefix_bits(n);
+        self.value(wc) & m == m
+    }
+}
+
+/// The first `n` of 128 bits.
+fn prefix_bits(n: u32) -> u128 {
+    if n == 0 { 0 } else { u128::MAX << (128 - n.min(128)) }
 }

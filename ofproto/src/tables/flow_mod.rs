@@ -139,9 +139,7 @@ impl FlowTable {
         for table in &self.tables[tables] {
             match c.strict {
                 Some(priority) => found.extend(table.rules.find(&mask, &values, priority)),
-                None => found.extend(
-                    table.rules.rules().into_iter().filter(|r| r.is_within(&mask, &values)),
-                ),
+                None => found.extend(table.rules.rules_within(&mask, &values)),
             }
         }
         found.retain(|r| c.admits(r));
@@ -183,8 +181,7 @@ impl FlowTable {
                 Ok(Changes { by: None, events: event.into_iter().collect() })
             }
             None => {
-                let overlaps = |r: &&Arc<Rule>| r.priority == new.priority && r.overlaps(&new);
-                if fm.flags.has(FlowFlags::CHECK_OVERLAP) && rules.rules().iter().any(overlaps) {
+                if fm.flags.has(FlowFlags::CHECK_OVERLAP) && rules.overlaps(&new) {
                     return Err(OfError::FmfcOverlap);
                 }
                 let rule = Arc::new(new);

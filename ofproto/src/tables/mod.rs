@@ -96,7 +96,7 @@ impl Tables {
             return None;
         }
         let mut mask = Flat::of(wc);
-        let found = table.rules.lookup(&Flat::of(flow), &mut mask);
+        let found = table.rules.lookup(flow, &mut mask);
         *wc = mask.fields();
         found
     }

@@ -1,0 +1,313 @@
+//! Finds the rule that a packet meets: tuple space search (Srinivasan et al., "Packet
+//! Classification using Tuple Space Search"), one subtable for each mask.
+//!
+//! A lookup also tells which bits decided it. They are to be few, since the megaflow that is made
+//! of them then covers more packets, and just those that Open vSwitch's classifier gives:
+//!
+//! - Subtables are tried from the highest priority down, until what is found beats the rest.
+//! - Within a subtable the segments are looked at one after the other; what comes after a segment
+//!   that no rule agrees with is not looked at.
+//! - Tries of address prefixes tell which prefix lengths are possible at all, and so spare whole
+//!   subtables; a trie of the ports in each subtable does the same for ports.
+
+mod conjunction;
+mod persistent;
+mod subtable;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use openflow::{Field, Fields};
+use smallvec::SmallVec;
+
+use self::conjunction::Met;
+use self::subtable::{Entry, Subtable};
+use self::trie::{Answer, Trie};
+use super::flat::{Flat, FlatMask, PrefixField};
+use super::rule::Rule;
+
+/// How many fields of a table can have tries.
+pub(crate) const MAX_TRIES: usize = 4;
+
+/// The fields that have tries unless the configuration says otherwise.
+pub(crate) const DEFAULT_TRIES: [Field; MAX_TRIES] =
+    [Field::Ipv4Dst, Field::Ipv4Src, Field::Ipv6Dst, Field::Ipv6Src];
+
+/// The tries of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Tries(SmallVec<[(PrefixField, Trie); MAX_TRIES]>);
+
+impl Tries {
+    fn new(fields: &[Field]) -> Tries {
+        let known = fields.iter().filter_map(|f| PrefixField::of(*f));
+        Tries(known.take(MAX_TRIES).map(|f| (f, Trie::default())).collect())
+    }
+
+    /// The length of the prefix that `mask` has in the field of each.
+    fn lengths(&self, mask: &FlatMask) -> SmallVec<[u32; 4]> {
+        self.0.iter().map(|(f, _)| f.length(mask)).collect()
+    }
+
+    fn each(&mut self, rule: &Rule, lengths: &[u32], change: fn(&mut Trie, u128, u32)) {
+        for ((field, trie), len) in self.0.iter_mut().zip(lengths) {
+            if *len > 0 {
+                change(trie, field.value(&rule.mask.flat(&rule.values)), *len);
+            }
+        }
+    }
+}
+
+/// The tries in one lookup: each is asked once at most.
+pub(super) struct TriesAsked<'a> {
+    tries: &'a Tries,
+    fields: &'a Fields,
+    flow: &'a Flat,
+    answers: [Option<Answer>; MAX_TRIES],
+}
+
+impl TriesAsked<'_> {
+    /// Whether a trie shows that no rule of `subtable` agrees with the packet in the given words
+    /// of its mask. Then `wc` has the bits that show it.
+    fn rule_out(&mut self, subtable: &Subtable, words: Range<usize>, wc: &mut Flat) -> bool {
+        let words = &subtable.mask.at[words];
+        let tries = self.tries.0.iter().zip(&mut self.answers).zip(subtable.prefixes());
+        for (((field, trie), answer), len) in tries {
+            if *len == 0 || !words.contains(&(field.first_word() as u8)) {
+                continue;
+            }
+            let answer = *answer.get_or_insert_with(|| {
+                // A field that the packet does not have says nothing.
+                if field.field.prereq_ok(self.fields) {
+                    trie.lookup(field.value(self.flow), field.bits)
+                } else {
+                    Answer::ANY
+                }
+            });
+            if answer.may_have(*len) {
+                continue;
+            }
+            // No more bits than the subtable itself would have looked at.
+            if answer.looked_at <= *len {
+                field.look_at(wc, answer.looked_at);
+                return true;
+            }
+            if field.is_looked_at(wc, answer.looked_at) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The rules of one table. A copy shares what stays the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Classifier {
+    /// Highest priority first; see [`Classifier::settle`].
+    subtables: Vec<Arc<Subtable>>,
+    tries: Tries,
+    len: usize,
+}
+
+impl Default for Classifier {
+    fn default() -> Classifier {
+        Classifier { subtables: Vec::new(), tries: Tries::new(&DEFAULT_TRIES), len: 0 }
+    }
+}
+
+impl Classifier {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn subtable(&self, mask: &FlatMask) -> Option<usize> {
+        self.subtables.iter().position(|s| *s.mask == *mask)
+    }
+
+    /// The mask to give to a new rule: the one of its subtable if there is one.
+    pub(crate) fn shared_mask(&self, mask: FlatMask) -> Arc<FlatMask> {
+        match self.subtable(&mask) {
+            Some(i) => self.subtables[i].mask.clone(),
+            None => Arc::new(mask),
+        }
+    }
+
+    /// Makes tries for these fields, at most four; others than addresses are left out.
+    pub(crate) fn set_tries(&mut self, fields: &[Field]) {
+        self.tries = Tries::new(fields);
+        for s in &mut self.subtables {
+            Arc::make_mut(s).set_tries(&self.tries);
+            let mut last: Option<&[u64]> = None;
+            let mut rules = s.rules();
+            rules.sort_by(|a, b| a.values.cmp(&b.values));
+            for rule in rules {
+                // Rules with the same match count once.
+                if last.replace(&rule.values) != Some(&*rule.values) {
+                    self.tries.each(rule, s.prefixes(), Trie::insert);
+                }
+            }
+        }
+    }
+
+    /// The rule with just this match and priority.
+    pub(crate) fn find(
+        &self,
+        mask: &FlatMask,
+        values: &[u64],
+        priority: i32,
+    ) -> Option<&Arc<Rule>> {
+        self.subtables[self.subtable(mask)?].find(values, priority)
+    }
+
+    /// Adds a rule in the place of the one with the same match and priority, which is returned.
+    pub(crate) fn insert(&mut self, rule: Arc<Rule>) -> Option<Arc<Rule>> {
+        let i = self.subtable(&rule.mask).unwrap_or_else(|| {
+            let new = Subtable::new(rule.mask.clone(), &self.tries);
+            self.subtables.push(Arc::new(new));
+            self.subtables.len() - 1
+        });
+        let s = Arc::make_mut(&mut self.subtables[i]);
+        let max = s.max_priority;
+        let done = s.insert(rule.clone());
+        if done.row_changed {
+            self.tries.each(&rule, s.prefixes(), Trie::insert);
+        }
+        if s.max_priority != max {
+            self.sort();
+        }
+        if done.old.is_none() {
+            self.len += 1;
+        }
+        done.old
+    }
+
+    /// Takes a rule out; nothing if there is none with its match and priority.
+    pub(crate) fn remove(&mut self, rule: &Rule) -> Option<Arc<Rule>> {
+        let i = self.subtable(&rule.mask)?;
+        let s = Arc::make_mut(&mut self.subtables[i]);
+        let done = s.remove(rule);
+        if done.row_changed {
+            self.tries.each(rule, s.prefixes(), Trie::remove);
+        }
+        let old = done.old?;
+        self.len -= 1;
+        if s.is_empty() {
+            // The order among equals after that is upstream's.
+            self.subtables.swap_remove(i);
+            self.sort();
+        }
+        Some(old)
+    }
+
+    /// Brings the subtables into order after rules were taken out. To be called before lookups.
+    pub(crate) fn settle(&mut self) {
+        let mut changed = false;
+        for s in self.subtables.iter_mut().filter(|s| s.is_unsettled()) {
+            changed |= Arc::make_mut(s).settle();
+        }
+        if changed {
+            self.sort();
+        }
+    }
+
+    /// Whether [`Classifier::settle`] has something to do.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.subtables.iter().any(|s| s.is_unsettled())
+    }
+
+    fn sort(&mut self) {
+        self.subtables.sort_by_key(|s| std::cmp::Reverse(s.max_priority));
+    }
+
+    /// The rule of highest priority that `fields` meet; `wc` gets the bits that decided it.
+    pub(crate) fn lookup(&self, fields: &Fields, wc: &mut Flat) -> Option<&Arc<Rule>> {
+        self.search(fields, true, wc)
+    }
+
+    fn search(&self, fields: &Fields, conjunctions: bool, wc: &mut Flat) -> Option<&Arc<Rule>> {
+        let flow = Flat::of(fields);
+        let answers = [None; MAX_TRIES];
+        let mut tries = TriesAsked { tries: &self.tries, fields, flow: &flow, answers };
+        // The best rule that stands for itself, and parts of conjunctions.
+        let mut hard: Option<&Entry> = None;
+        let mut soft: Vec<(&Subtable, &Entry)> = Vec::new();
+        for s in &self.subtables {
+            if hard.is_some_and(|h| h.rule.priority >= s.max_priority) {
+                break;
+            }
+            let Some(found) = s.lookup(&flow, &mut tries, wc) else { continue };
+            if hard.is_some_and(|h| h.rule.priority >= found.rule.priority) {
+                continue;
+            }
+            if found.clauses.is_none() {
+                hard = Some(found);
+            } else if conjunctions {
+                soft.push((s, found));
+            }
+        }
+        if soft.is_empty() {
+            return hard.map(|h| &h.rule);
+        }
+        self.conjunction(fields, soft, hard, wc)
+    }
+
+    /// Whether parts of conjunctions come together to one that beats `hard`.
+    fn conjunction<'a>(
+        &'a self,
+        fields: &Fields,
+        mut soft: Vec<(&'a Subtable, &'a Entry)>,
+        mut hard: Option<&'a Entry>,
+        wc: &mut Flat,
+    ) -> Option<&'a Arc<Rule>> {
+        loop {
+            soft.retain(|(_, e)| hard.is_none_or(|h| e.rule.priority > h.rule.priority));
+            let Some(top) = soft.iter().map(|(_, e)| e.rule.priority).max() else {
+                return hard.map(|h| &h.rule);
+            };
+            let (first, mut rest): (Vec<_>, Vec<_>) =
+                soft.into_iter().partition(|(_, e)| e.rule.priority == top);
+            let mut met = Met::default();
+            for (_, entry) in &first {
+                let Some(clauses) = &entry.clauses else { continue };
+                if let Some(conj_id) = met.add(clauses, first.len())
+                    && let Some(rule) = self.search(&Fields { conj_id, ..*fields }, false, wc)
+                {
+                    return Some(rule);
+                }
+            }
+            // None is complete: next come rules with the same match and a lower priority.
+            for (s, entry) in first {
+                let Some(below) = s.below(entry) else { continue };
+                if below.clauses.is_some() {
+                    rest.push((s, below));
+                } else if hard.is_none_or(|h| below.rule.priority > h.rule.priority) {
+                    hard = Some(below);
+                }
+            }
+            soft = rest;
+        }
+    }
+
+    /// All rules: by subtable, and in it the order in which they came.
+    pub(crate) fn rules(&self) -> Vec<&Arc<Rule>> {
+        self.subtables.iter().flat_map(|s| s.rules()).collect()
+    }
+
+    /// The rules that match no packet that `mask` and `values` do not match, in the same order.
+    pub(crate) fn rules_within(&self, mask: &FlatMask, values: &[u64]) -> Vec<&Arc<Rule>> {
+        let able = self.subtables.iter().filter(|s| s.mask.covers(mask));
+        able.flat_map(|s| s.rules()).filter(|r| r.is_within(mask, values)).collect()
+    }
+
+    /// Whether there is a rule of the same priority with which `rule` shares packets.
+    pub(crate) fn overlaps(&self, rule: &Rule) -> bool {
+        let able = self.subtables.iter().filter(|s| s.max_priority >= rule.priority);
+        able.flat_map(|s| s.rules()).any(|r| r.priority == rule.priority && r.overlaps(rule))
+    }
+}
