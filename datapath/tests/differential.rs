@@ -5,15 +5,67 @@ mod support;
 use std::sync::Arc;
 
 use datapath::fake::{Fake, memory};
-use datapath::{Action, Datapath, PortNo, TableId, Upcall, UserspaceReason};
+use datapath::{
+    Action, Datapath, Layer, Notes, PortNo, SetHeader, TableId, ToController, Upcall,
+    UserspaceReason,
+};
 use proptest::prelude::*;
 use support::*;
 use wire::{EthAddr, FlowKey, FlowMask};
 
 const PORTS: u32 = 4;
 
+fn change() -> impl Strategy<Value = Action> {
+    let layers = [Layer::Eth, Layer::Ipv4, Layer::Tcp, Layer::Udp, Layer::SkbMark];
+    (prop::sample::select(layers.to_vec()), any::<[u8; 4]>(), 0..4u16, any::<bool>()).prop_map(
+        |(layer, address, port, whole)| {
+            let mut value =
+                FlowKey { tp_dst: port, nw_ttl: port as u8, pkt_mark: 1, ..FlowKey::default() };
+            value.eth_dst.0[0] = address[0];
+            value.nw_dst[12..].copy_from_slice(&address);
+            let none = FlowMask::default();
+            let mut mask = match layer {
+                Layer::Eth => FlowMask { eth_dst: EthAddr([0xff; 6]), ..none },
+                Layer::Ipv4 => FlowMask { nw_ttl: !0, ..none },
+                Layer::SkbMark => FlowMask { pkt_mark: !0, ..none },
+                _ => FlowMask { tp_dst: !0, ..none },
+            };
+            if layer == Layer::Ipv4 && whole {
+                mask.nw_dst[12..].fill(0xff);
+            }
+            Action::Set(Box::new(SetHeader { layer, value, mask }))
+        },
+    )
+}
+
+fn to_controller(id: u16) -> Action {
+    Action::Controller(Box::new(ToController {
+        reason: 1,
+        max_len: 0xffff,
+        controller_id: id,
+        cookie: 0,
+        table: 0,
+        dont_send: false,
+        continuation: false,
+        recirc_id: 0,
+        userdata: Vec::new(),
+        notes: Notes::new(()),
+    }))
+}
+
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
+        12 => plain(),
+        1 => prop::collection::vec(plain(), 0..4).prop_map(|inner| Action::Clone(inner.into())),
+    ]
+}
+
+fn plain() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        2 => change(),
+        1 => (0..70u32).prop_map(Action::Trunc),
+        1 => Just(Action::Drop(0)),
+        1 => (0..3u16).prop_map(to_controller),
         4 => (1..=PORTS + 1).prop_map(out),
         2 => any::<u8>().prop_map(|bucket| Action::OutputBucket { table: TABLE, bucket }),
         1 => Just(Action::Gate { table: TABLE }),
@@ -50,7 +102,8 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(mut f, at, octet, cut)| {
             let at = at.index(f.len());
             if cut {
-                f.truncate(at);
+                // No device hands up less than an Ethernet header.
+                f.truncate(at.max(14));
             } else {
                 f[at] = octet;
             }
@@ -69,6 +122,18 @@ fn mask(key: &FlowKey) -> FlowMask {
         (1, _) => FlowMask { dp_hash: 0xff, ..base() },
         _ => base(),
     }
+}
+
+/// Leaves only the first `Recirc`, wherever it is.
+fn once(actions: &mut Vec<Action>, seen: &mut bool) {
+    actions.retain_mut(|a| match a {
+        Action::Recirc(_) => !std::mem::replace(seen, true),
+        Action::Clone(inner) => {
+            once(Arc::make_mut(inner), seen);
+            true
+        }
+        _ => true,
+    });
 }
 
 proptest! {
@@ -90,21 +155,23 @@ proptest! {
             // A way through recirculation that grows with every copy would never end.
             let mut actions = lists[(sum % lists.len() as u64) as usize].clone();
             let mut seen = false;
-            actions.retain(|a| !matches!(a, Action::Recirc(_)) || !std::mem::replace(&mut seen, true));
+            once(&mut actions, &mut seen);
             translation(&actions, mask)
         };
         let s = Switch::new(PORTS, translate.clone());
         // The same frames all at once: then packets of different flows may change places.
         let bulk = Switch::new(PORTS, translate);
         let fake = Fake::new();
-        let upcall: Arc<dyn Upcall> = Arc::new(Closure {
+        let plain: Arc<Closure> = Arc::new(Closure {
             translate: Box::new({
                 let real = s.upcall.clone();
                 move |key| (real.translate)(key)
             }),
             misses: Default::default(),
             up: Default::default(),
+            controllers: Default::default(),
         });
+        let upcall: Arc<dyn Upcall> = plain.clone();
         fake.set_upcall(upcall);
         for n in 1..=PORTS {
             let (io, _) = memory().expect("an eventfd");
@@ -142,6 +209,8 @@ proptest! {
             expected.sort_unstable();
             prop_assert_eq!(&at_once, &*expected, "port {}, all at once", n);
         }
+        prop_assert_eq!(&*s.upcall.up.lock().unwrap(), &*plain.up.lock().unwrap());
+        prop_assert_eq!(&*s.upcall.controllers.lock().unwrap(), &*plain.controllers.lock().unwrap());
         prop_assert_eq!(s.table_bytes(TABLE), fake.table_bytes(TABLE));
         prop_assert_eq!(bulk.table_bytes(TABLE), fake.table_bytes(TABLE));
         let told = |f: &datapath::FlowHandle| (f.key, f.stats().packets, f.stats().bytes, f.stats().tcp_flags);

@@ -204,6 +204,7 @@ fn calls_to_a_stopped_datapath_say_so() {
         translate: Box::new(|_| translation(&[], l2())),
         misses: Default::default(),
         up: Default::default(),
+        controllers: Default::default(),
     };
     let clock = || wire::Time::ZERO;
     let (dp, worker) = Userspace::new(Arc::new(upcall), Arc::new(clock), 1).expect("descriptors");

@@ -247,7 +247,7 @@ impl Fake {
                 }
                 Action::Drop(_) => return,
                 Action::Recirc(id) if depth == MAX_RECIRC => {
-                    let _ = id;
+                    let _ = (id, cut.take());
                     self.state.lock().stats.lost += 1;
                 }
                 Action::Recirc(id) => {

@@ -387,6 +387,7 @@ fn apply(
                 }
             }
             Action::Gate { table } => {
+                j.refresh();
                 if !view.admits(table, PortNo(j.key.in_port), j.key.eth_dst.is_multicast()) {
                     return End::Done;
                 }

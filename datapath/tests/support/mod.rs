@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use datapath::fake::{MemoryPort, memory};
 use datapath::{
-    Action, BucketTable, Datapath, Ingress, PortNo, SlowPath, TableId, Translation, Upcall,
-    Userspace, UserspaceReason,
+    Action, BucketTable, Datapath, Ingress, PortNo, SlowPath, TableId, ToController, Translation,
+    Upcall, Userspace, UserspaceReason,
 };
 use netdev::Packet;
 use wire::{EthAddr, FlowKey, FlowMask, Time};
@@ -21,6 +21,8 @@ pub struct Closure {
     pub translate: Box<Translate>,
     pub misses: AtomicU64,
     pub up: Mutex<Vec<(UserspaceReason, PortNo, Vec<u8>)>>,
+    /// What was sent to controllers: whose it is, the packet and its key.
+    pub controllers: Mutex<Vec<(u16, Vec<u8>, FlowKey)>>,
 }
 
 impl Upcall for Closure {
@@ -31,6 +33,10 @@ impl Upcall for Closure {
     fn slow_path(&self, _: Time, what: SlowPath<'_>) {
         let frame = what.packet.data().to_vec();
         self.up.lock().unwrap().push((what.reason, what.in_port, frame));
+    }
+    fn to_controller(&self, _: Time, what: &ToController, packet: &Packet, key: &FlowKey) {
+        let frame = packet.data().to_vec();
+        self.controllers.lock().unwrap().push((what.controller_id, frame, *key));
     }
 }
 
@@ -59,6 +65,7 @@ impl Switch {
             translate: Box::new(translate),
             misses: AtomicU64::new(0),
             up: Mutex::default(),
+            controllers: Mutex::default(),
         });
         let now = Arc::new(AtomicU64::new(1_000_000));
         let clock = {
