@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use datapath::{
-    Action, BucketTable, Datapath, PortNo, SlowPath, TableId, Translation, Upcall, Userspace,
+    Action, BucketTable, Datapath, Layer, PortNo, SetHeader, SlowPath, TableId, Translation,
+    Upcall, Userspace,
 };
 use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use rustix::time::{ClockId, clock_gettime};
@@ -59,6 +60,8 @@ impl PacketIo for Source {
             self.next = (self.next + 7919) % self.flows;
             f[26..30].copy_from_slice(&(0x0a00_0000 | (self.next >> 8)).to_be_bytes());
             f[34..36].copy_from_slice(&(1024 + (self.next & 255) as u16).to_be_bytes());
+            // An action may have changed it.
+            f[22] = 64;
             let buf = NonNull::from(&mut f[0]);
             // SAFETY: the slot is this device's; it is written again only after 1,024 others,
             // and `ROUND` bounds what is in flight to that.
@@ -133,10 +136,16 @@ fn main() {
     let exact_too = [args.iter().any(|a| a == "--exact")];
     let exact: &[bool] = if args.len() == 1 { &[false, true] } else { &exact_too };
     let table = TableId(1);
-    let cases: [(&str, Vec<Action>); 4] = [
+    let ttl = SetHeader {
+        layer: Layer::Ipv4,
+        value: FlowKey { nw_ttl: 63, ..FlowKey::default() },
+        mask: FlowKey { nw_ttl: !0, ..FlowKey::default() },
+    };
+    let cases: [(&str, Vec<Action>); 5] = [
         ("output", vec![Action::Output(PortNo(2))]),
         ("bucket", vec![Action::OutputBucket { table, bucket: 7 }]),
         ("hash,recirc", vec![Action::HashL4 { basis: 0 }, Action::Recirc(1)]),
+        ("set,output", vec![Action::Set(Box::new(ttl)), Action::Output(PortNo(2))]),
         ("lb_output", vec![Action::LbOutput { table, id: 1 }]),
     ];
     for &exact in exact {

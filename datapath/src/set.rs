@@ -215,7 +215,7 @@ fn ipv6(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
         }
     }
     let version = u32::from(frame[l3] & 0xf0) << 24;
-    let word = version | u32::from(key.nw_tos) << 20 | key.ipv6_label;
+    let word = version | (u32::from(key.nw_tos) << 20) | key.ipv6_label;
     frame[l3..l3 + 4].copy_from_slice(&word.to_be_bytes());
     frame[l3 + 7] = key.nw_ttl;
 }

@@ -5,8 +5,8 @@ mod support;
 use std::sync::Arc;
 
 use datapath::{
-    Action, BucketTable, Datapath, Execute, Ingress, Packet, PortNo, TableId, Translation,
-    UserspaceReason,
+    Action, BucketTable, Datapath, Execute, Ingress, Layer, Notes, Packet, PortNo, SetHeader,
+    TableId, ToController, Translation, UserspaceReason,
 };
 use support::*;
 use wire::{FlowKey, FlowMask, hash};
@@ -237,4 +237,104 @@ fn tables_are_told_apart() {
     assert_eq!((s.sent(2).len(), s.sent(3).len()), (2, 0));
     assert_eq!(s.table_bytes(other).map(|b| b[0]), Some(124), "counters outlive a generation");
     assert_eq!(s.table(other).map(|t| t.generation), Some(2));
+}
+
+/// `set(ipv4(ttl=..))`.
+fn ttl(ttl: u8) -> Action {
+    let value = FlowKey { nw_ttl: ttl, ..FlowKey::default() };
+    let mask = FlowMask { nw_ttl: !0, ..FlowMask::default() };
+    Action::Set(Box::new(SetHeader { layer: Layer::Ipv4, value, mask }))
+}
+
+fn controller(id: u16) -> Action {
+    Action::Controller(Box::new(ToController {
+        reason: 1,
+        max_len: 128,
+        controller_id: id,
+        cookie: 7,
+        table: 0,
+        dont_send: false,
+        continuation: false,
+        recirc_id: 0,
+        userdata: Vec::new(),
+        notes: Notes::new(id),
+    }))
+}
+
+#[test]
+fn a_set_changes_what_comes_after_it() {
+    let s = always(3, vec![out(2), ttl(9), out(2), out(3), ttl(8), out(3)]);
+    let frame = udp(1, 20);
+    s.inject(1, &frame);
+    let hops = |port| s.sent(port).iter().map(|f| f[22]).collect::<Vec<u8>>();
+    assert_eq!((hops(2), hops(3)), (vec![64, 9], vec![9, 8]));
+}
+
+#[test]
+fn a_second_look_and_hashes_see_new_headers() {
+    let dst = FlowKey { tp_dst: 4242, ..FlowKey::default() };
+    let mask = FlowMask { tp_dst: !0, ..FlowMask::default() };
+    let change = SetHeader { layer: Layer::Udp, value: dst, mask };
+    let mark = SetHeader {
+        layer: Layer::SkbMark,
+        value: FlowKey { pkt_mark: 5, ..FlowKey::default() },
+        mask: FlowMask { pkt_mark: !0, ..FlowMask::default() },
+    };
+    let (change, mark) = (Action::Set(Box::new(change)), Action::Set(Box::new(mark)));
+    let s = Switch::new(2, move |key| match key.recirc_id {
+        0 => {
+            let hash = Action::HashL4 { basis: 0 };
+            translation(&[change.clone(), mark.clone(), hash, Action::Recirc(1)], base())
+        }
+        _ => {
+            assert_eq!((key.tp_dst, key.pkt_mark), (4242, 5));
+            translation(&[out(2)], FlowMask { dp_hash: !0, ..base() })
+        }
+    });
+    s.inject(1, &udp(1, 20));
+    let sent = s.sent(2);
+    let now = wire::extract(&sent[0], 1);
+    assert_eq!(now.tp_dst, 4242);
+    assert_eq!(s.flows()[1].seen.dp_hash, hash::dp_hash_l4(&now, 0));
+}
+
+#[test]
+fn trunc_cuts_the_next_copy_only() {
+    let s = always(3, vec![Action::Trunc(20), out(2), out(3), Action::Trunc(5), out(2)]);
+    let frame = udp(1, 50);
+    s.inject(1, &frame);
+    assert_eq!(s.sent(2), [frame[..20].to_vec(), frame[..14].to_vec()]);
+    assert_eq!(s.sent(3), std::slice::from_ref(&frame));
+    // A bucket's bytes are those that leave.
+    let bucket = Action::OutputBucket { table: TABLE, bucket: 3 };
+    let s = always(2, vec![Action::Trunc(30), bucket]);
+    s.table_publish(TABLE, table(1, 2));
+    s.inject(1, &frame);
+    s.inject(1, &udp(1, 0)[..28]);
+    assert_eq!(s.table_bytes(TABLE).expect("published")[3], 30 + 28);
+}
+
+#[test]
+fn a_clone_leaves_the_packet_as_it_was() {
+    let push = Action::PushVlan { tpid: 0x8100, tci: 0x1005 };
+    let inner = vec![push, ttl(3), out(2), Action::Clone(vec![Action::PopVlan, out(2)].into())];
+    let s = always(3, vec![Action::Clone(inner.into()), out(3), Action::Drop(0), out(3)]);
+    let frame = udp(1, 20);
+    s.inject(1, &frame);
+    let sent = s.sent(2);
+    assert_eq!((sent[0][12..16].to_vec(), sent[0][26]), (vec![0x81, 0, 0x10, 5], 3));
+    assert_eq!((sent[1].len(), sent[1][22]), (frame.len(), 3));
+    assert_eq!(s.sent(3), [frame]);
+}
+
+#[test]
+fn a_controller_gets_the_packet_as_it_is_then() {
+    let s = always(2, vec![ttl(7), controller(3), Action::Trunc(24), controller(4), out(2)]);
+    let frame = udp(1, 20);
+    s.inject(1, &frame);
+    let got = s.upcall.controllers.lock().unwrap();
+    let told: Vec<_> = got.iter().map(|(id, f, key)| (*id, f.len(), f[22], key.nw_ttl)).collect();
+    // Of a packet that is cut in its header, nothing is known beyond Ethernet.
+    assert_eq!(told, [(3, frame.len(), 7, 7), (4, 24, 7, 0)]);
+    assert_eq!(s.sent(2)[0].len(), frame.len());
 }

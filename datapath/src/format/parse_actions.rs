@@ -88,7 +88,7 @@ fn push_vlan(body: &str) -> Option<Action> {
             _ => return None,
         }
     }
-    Some(Action::PushVlan { tpid, tci: vid? | pcp? << VlanTag::PCP_SHIFT | cfi * VlanTag::CFI })
+    Some(Action::PushVlan { tpid, tci: vid? | (pcp? << VlanTag::PCP_SHIFT) | (cfi * VlanTag::CFI) })
 }
 
 fn set(body: &str, port: &dyn Fn(&str) -> Option<PortNo>) -> Result<SetHeader, ParseError> {
