@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bond::{Forwarding, MemberId};
 use datapath::{PortNo, TableId};
+use openflow::Match;
 pub use openflow::OfPort;
 use wire::EthAddr;
 
@@ -48,6 +49,37 @@ pub struct BridgeConfig {
     /// `flood_vlans`: VLANs in which learning is off and everything floods.
     pub flood_vlans: BTreeSet<u16>,
     pub bundles: Vec<BundleConfig>,
+    /// At most [`MAX_MIRRORS`](crate::mirror::MAX_MIRRORS); what is beyond has no effect.
+    pub mirrors: Vec<MirrorConfig>,
+}
+
+/// A mirror: packets of the bridge that are copied to a port or into a VLAN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorConfig {
+    /// Of its row in the database: what has the same keeps its counters.
+    pub id: u128,
+    /// `Mirror.name`, for people.
+    pub name: String,
+    /// Ports by name; what arrives there is copied.
+    pub sources: BTreeSet<String>,
+    /// Ports by name; what leaves there is copied.
+    pub destinations: BTreeSet<String>,
+    /// Only packets in these VLANs; empty = all.
+    pub vlans: BTreeSet<u16>,
+    /// Only packets that fit this; it does not look at the port.
+    pub filter: Option<Box<Match>>,
+    pub output: MirrorOutput,
+    /// Octets kept of each copy; 0 = all.
+    pub snaplen: u16,
+}
+
+/// Where a mirror's copies go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MirrorOutput {
+    /// The port of this name, which is then for nothing else.
+    Port(String),
+    /// All ports of this VLAN, with its tag (RSPAN).
+    Vlan(u16),
 }
 
 /// `Port.vlan_mode`, the database's default already worked out from `tag` and `trunks`.
@@ -158,6 +190,7 @@ impl BridgeConfig {
             forward_bpdu: false,
             flood_vlans: BTreeSet::new(),
             bundles: Vec::new(),
+            mirrors: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod config;
 pub mod controller;
 pub mod mac_table;
+pub mod mirror;
 pub mod revalidate;
 pub mod show;
 pub mod slow_path;

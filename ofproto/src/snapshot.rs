@@ -14,6 +14,7 @@ use crate::config::{
     BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
 };
 use crate::mac_table::{BundleId, MacTable};
+use crate::mirror::Mirrors;
 use crate::tables::{FlowTable, Tables};
 use crate::vlan::PortVlan;
 
@@ -97,6 +98,7 @@ pub(crate) struct Bridge {
     pub(crate) forward_bpdu: bool,
     pub(crate) fail_mode: FailMode,
     pub(crate) bundles: Vec<Bundle>,
+    pub(crate) mirrors: Mirrors,
     by_id: HashMap<BundleId, usize>,
     /// Bundle and interface.
     by_of_port: HashMap<OfPort, (usize, usize)>,
@@ -195,13 +197,23 @@ impl Snapshot {
         self.by_recirc.get(&id).map(|&(b, n)| &self.bridges[b].bundles[n])
     }
 
+    /// The bridge of the bond that sends packets round with this identity.
+    pub(crate) fn recirc_bridge(&self, id: u32) -> Option<usize> {
+        self.by_recirc.get(&id).map(|(bridge, _)| *bridge)
+    }
+
     pub(crate) fn bridge(&self, name: &str) -> Option<&Bridge> {
         self.bridges.iter().find(|b| b.name == name)
     }
 }
 
 impl Bridge {
-    pub(crate) fn new(c: &BridgeConfig, state: Arc<BridgeState>, bundles: Vec<Bundle>) -> Bridge {
+    pub(crate) fn new(
+        c: &BridgeConfig,
+        state: Arc<BridgeState>,
+        bundles: Vec<Bundle>,
+        mirrors: Mirrors,
+    ) -> Bridge {
         Bridge {
             name: c.name.clone(),
             datapath_type: c.datapath_type.clone(),
@@ -210,6 +222,7 @@ impl Bridge {
             by_of_port: of_ports(&bundles),
             by_id: bundles.iter().enumerate().map(|(n, b)| (b.state.id, n)).collect(),
             bundles,
+            mirrors,
             state,
         }
     }

@@ -22,6 +22,7 @@ use wire::{FlowKey, Time};
 use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, SwitchConfig};
 use crate::mac_table::{BundleId, MacTable};
 use crate::mask;
+use crate::mirror::{self, Mirrors};
 use crate::notes::Notes;
 use crate::slow_path::SlowPathSink;
 use crate::snapshot::{
@@ -109,6 +110,7 @@ struct Control {
 struct KnownBridge {
     state: Arc<BridgeState>,
     bundles: BTreeMap<String, KnownBundle>,
+    mirrors: mirror::Known,
 }
 
 struct KnownBundle {
@@ -282,12 +284,17 @@ impl Switch {
             if known.is_none() {
                 change.bridges_added.push(c.name.clone());
             }
-            let (state, old_bundles) = match known {
-                Some(k) => (k.state, k.bundles),
-                None => (self.new_bridge(now, c), BTreeMap::new()),
-            };
+            let KnownBridge { state, bundles: old_bundles, mut mirrors } =
+                known.unwrap_or_else(|| KnownBridge {
+                    state: self.new_bridge(now, c),
+                    bundles: BTreeMap::new(),
+                    mirrors: mirror::Known::default(),
+                });
             let mut gone = Vec::new();
-            let bundles = control.bundles(now, c, &state, old_bundles, &old_patches, &mut gone);
+            let (bundles, known) = control.bundles(now, c, old_bundles, &old_patches, &mut gone);
+            let pictured = Mirrors::new(&c.mirrors, &bundles, &mut mirrors);
+            let known = KnownBridge { state: state.clone(), bundles: known, mirrors };
+            control.bridges.insert(c.name.clone(), known);
             change.flushed.extend(gone.iter().map(|(name, _)| (c.name.clone(), name.clone())));
             let (aging, max) = (c.mac_aging, c.mac_table_size);
             let (flood_vlans, s) = (c.flood_vlans.clone(), state.clone());
@@ -298,7 +305,7 @@ impl Switch {
                     macs.flush_bundle(id);
                 }
             }));
-            bridges.push(Bridge::new(c, state, bundles));
+            bridges.push(Bridge::new(c, state, bundles, pictured));
         }
         change.bridges_removed = old.into_keys().collect();
         control.generation += 1;
@@ -344,6 +351,12 @@ impl Switch {
         control.patches.get(iface).map(|p| (p.rx.get(), p.tx.get()))
     }
 
+    /// What a mirror has copied, by [`MirrorConfig::id`](crate::config::MirrorConfig::id).
+    pub fn mirror_count(&self, id: u128) -> Option<Count> {
+        let control = self.control.lock();
+        control.bridges.values().find_map(|b| b.mirrors.counter(id)).map(|c| c.get())
+    }
+
     pub fn stats(&self) -> SwitchStats {
         let t = &self.totals;
         let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
@@ -381,11 +394,10 @@ impl Control {
         &mut self,
         now: Time,
         c: &BridgeConfig,
-        bridge: &Arc<BridgeState>,
         mut old: BTreeMap<String, KnownBundle>,
         old_patches: &BTreeMap<String, Arc<PatchCounters>>,
         gone: &mut Vec<(String, BundleId)>,
-    ) -> Vec<Bundle> {
+    ) -> (Vec<Bundle>, BTreeMap<String, KnownBundle>) {
         let mut known = BTreeMap::new();
         let mut bundles: Vec<Bundle> = Vec::with_capacity(c.bundles.len());
         for b in &c.bundles {
@@ -423,9 +435,7 @@ impl Control {
             bundles.push(Bundle::new(b, state, patch));
         }
         gone.extend(old.into_iter().map(|(name, k)| (name, k.state.id)));
-        let state = bridge.clone();
-        self.bridges.insert(c.name.clone(), KnownBridge { state, bundles: known });
-        bundles
+        (bundles, known)
     }
 }
 

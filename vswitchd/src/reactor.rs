@@ -29,7 +29,9 @@ use datapath::format::Show;
 use datapath::userspace::Userspace;
 use datapath::{Datapath, PortNo};
 use mio::{Events, Poll, Token, Waker};
-use ovsdb_client::{Options, Remotes, Session, SessionEvent, TlsFiles, Txn, TxnError, TxnId};
+use ovsdb_client::{
+    Options, Remotes, Session, SessionEvent, TlsFiles, Txn, TxnError, TxnId, Uuid,
+};
 use parking_lot::Mutex;
 use wire::Time;
 
@@ -383,6 +385,7 @@ impl Daemon {
             self.seen = Some(seqno);
             let wanted = desired_after(self.session.db(), self.dummy, &self.desired);
             log_new_warnings(&self.desired.warnings, &wanted.warnings);
+            log_new_complaints(&self.desired, &wanted);
             if wanted.switch.stats_interval != self.desired.switch.stats_interval {
                 self.next_stats = None;
             }
@@ -461,6 +464,7 @@ impl Daemon {
         status::write_statistics(
             &mut txn,
             self.session.db(),
+            &self.desired,
             &self.switch,
             &*self.context.datapath,
             &self.context.ofproto,
@@ -553,6 +557,20 @@ fn log_new_warnings(old: &[Warning], new: &[Warning]) {
             crate::info!(BRIDGE, "{warning}");
         } else {
             crate::warn!(BRIDGE, "{warning}");
+        }
+    }
+}
+
+/// The same for rows that Open vSwitch complains of in words of its own.
+fn log_new_complaints(old: &Desired, new: &Desired) {
+    let mirrors = |d: &Desired| -> Vec<(Uuid, Vec<String>)> {
+        let all = d.bridges.iter().flat_map(|b| &b.mirrors);
+        all.map(|m| (m.uuid, m.complaints.clone())).collect()
+    };
+    let known = mirrors(old);
+    for (_, complaints) in mirrors(new).iter().filter(|m| !known.contains(m)) {
+        for text in complaints {
+            crate::warn!(BRIDGE, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use datapath::Datapath;
 use netdev::link::ethtool::{self, DriverInfo};
 use netdev::link::{self, LinkSettings};
 use ovsdb_client::Txn;
-use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
+use ovsdb_client::rows::{Bridge, Interface, Mirror, OpenVSwitch, Port, Tables};
 use wire::EthAddr;
 
 use crate::apply::{Attached, Switch};
@@ -204,14 +204,23 @@ pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str, schema: Option<
     txn.update(*uuid, old, &new);
 }
 
-/// `Interface.statistics` of every interface.
+/// `statistics` of every interface and mirror.
 pub fn write_statistics(
     txn: &mut Txn,
     tables: &Tables,
+    desired: &Desired,
     switch: &Switch,
     datapath: &dyn Datapath,
     ofproto: &ofproto::Switch,
 ) {
+    for mirror in desired.bridges.iter().flat_map(|b| &b.mirrors) {
+        let Some(old) = tables.mirrors.get(&mirror.uuid) else { continue };
+        let statistics = match ofproto.mirror_count(mirror.uuid.as_u128()) {
+            Some(tx) => counters(&[("tx_packets", tx.packets), ("tx_bytes", tx.bytes)]),
+            None => BTreeMap::new(),
+        };
+        txn.update(mirror.uuid, old, &Mirror { statistics, ..old.clone() });
+    }
     for (name, a) in switch.attached.iter().filter(|(_, a)| !a.fake) {
         let Some(old) = tables.interfaces.get(&a.uuid) else { continue };
         let statistics = match a.kind {

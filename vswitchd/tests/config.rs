@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bond::{LacpTime, Mode, PrimaryReselect};
-use ofproto::config::PriorityTags;
+use ofproto::config::{MirrorConfig, MirrorOutput, PriorityTags};
 use ofproto::{FailMode, VlanMode};
 use ovsdb_client::Uuid;
-use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
+use ovsdb_client::rows::{Bridge, Interface, Mirror, OpenVSwitch, Port, Tables};
 use vswitchd::config::{
     Desired, Detect, DeviceKind, DummyPolicy, WantPort, desired, desired_after, mac, options,
 };
@@ -466,16 +466,87 @@ fn a_value_cannot_end_the_line_of_its_warning() {
 fn what_is_not_supported_is_said() {
     let mut rows = Rows::new();
     rows.bridge().stp_enable = true;
-    rows.bridge().mirrors = vec![Uuid::from_u128(77)];
+    rows.bridge().netflow = Some(Uuid::from_u128(77));
     let warnings: Vec<String> = rows.wanted().warnings.iter().map(ToString::to_string).collect();
     assert!(warnings[1].contains("br0: stp_enable=true: the spanning tree"), "{warnings:?}");
-    assert!(warnings[0].contains("br0: mirrors=00000000-"), "{warnings:?}");
+    assert!(warnings[0].contains("br0: netflow=00000000-"), "{warnings:?}");
 
     rows.bridge().datapath_type = "magic".to_owned();
     let wanted = rows.wanted();
     assert!(wanted.bridges.is_empty());
     let warning = wanted.warnings[0].to_string();
     assert!(warning.contains("datapath_type=magic") && warning.contains("netdev"), "{warning}");
+}
+
+/// A bridge with ports p1 and p2, and this mirror.
+fn mirrored(row: impl Fn(&[Uuid]) -> Mirror) -> (Option<MirrorConfig>, Vec<String>) {
+    let mut rows = Rows::new();
+    for name in ["p1", "p2"] {
+        rows.port(Port { name: name.to_owned(), ..Port::default() }, &[name]);
+    }
+    let ports = rows.bridge().ports.clone();
+    let uuid = rows.next();
+    rows.tables.mirrors.insert(uuid, Mirror { name: "m".to_owned(), ..row(&ports) });
+    rows.bridge().mirrors = vec![uuid];
+    let mirror = rows.wanted().bridges.remove(0).mirrors.remove(0);
+    (mirror.config, mirror.complaints)
+}
+
+#[test]
+fn a_mirror() {
+    let (config, complaints) = mirrored(|ports| Mirror {
+        select_src_port: vec![ports[1]],
+        select_vlan: vec![5],
+        output_port: Some(ports[2]),
+        snaplen: Some(100),
+        filter: Some("tcp".to_owned()),
+        ..Mirror::default()
+    });
+    let config = config.unwrap();
+    assert_eq!(config.output, MirrorOutput::Port("p2".to_owned()));
+    assert!(config.sources.iter().eq(["p1"]) && config.destinations.is_empty());
+    assert!(config.vlans.iter().eq([&5]) && config.filter.is_some() && config.snaplen == 100);
+    assert_eq!(complaints, [""; 0]);
+
+    let all = Mirror { select_all: true, output_vlan: Some(12), ..Mirror::default() };
+    let config = mirrored(|_| all.clone()).0.unwrap();
+    assert_eq!(config.output, MirrorOutput::Vlan(12));
+    assert!(config.sources.iter().eq(["br0", "p1", "p2"]));
+    assert_eq!(config.sources, config.destinations);
+}
+
+#[test]
+fn mirrors_that_cannot_work() {
+    let (config, complaints) = mirrored(|_| Mirror::default());
+    assert!(config.is_none());
+    assert_eq!(complaints, ["bridge br0: mirror m does not specify output; ignoring"]);
+
+    let elsewhere = Uuid::from_u128(999);
+    let (config, complaints) =
+        mirrored(|_| Mirror { output_port: Some(elsewhere), ..Mirror::default() });
+    assert!(config.is_none());
+    assert_eq!(complaints, ["bridge br0: mirror m outputs to port not on bridge"]);
+
+    for (filter, text) in [
+        ("bogus", "filter is invalid: bogus: unknown field bogus"),
+        ("in_port=p1", "filter is invalid due to in_port field."),
+    ] {
+        let (config, complaints) = mirrored(|ports| Mirror {
+            output_port: Some(ports[1]),
+            filter: Some(filter.to_owned()),
+            ..Mirror::default()
+        });
+        assert!(config.is_none());
+        assert_eq!(complaints, [text, "bridge br0: mirror m configuration is invalid"]);
+    }
+
+    let (config, complaints) = mirrored(|ports| Mirror {
+        output_port: Some(ports[1]),
+        output_vlan: Some(3),
+        ..Mirror::default()
+    });
+    assert!(config.is_some());
+    assert!(complaints[0].ends_with("ignoring output vlan"), "{complaints:?}");
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Switch {
                 forward_bpdu: bridge.forward_bpdu,
                 flood_vlans: bridge.flood_vlans.clone(),
                 bundles,
+                mirrors: bridge.mirrors.iter().filter_map(|m| m.config.clone()).collect(),
             });
         }
         SwitchConfig { vlan_limit: desired.switch.vlan_limit, bridges }

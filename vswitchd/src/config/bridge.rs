@@ -9,6 +9,7 @@ use ovsdb_client::rows::{Bridge, Tables};
 use wire::EthAddr;
 
 use super::iface::{DummyPolicy, Kinds};
+use super::mirror::{self, WantMirror};
 use super::port::{self, WantPort};
 use super::warning::{Section, Unusable, Warning};
 use super::{Used, options, unsupported};
@@ -35,6 +36,8 @@ pub struct WantBridge {
     pub flood_vlans: BTreeSet<u16>,
     /// The port named like the bridge first, then by name.
     pub ports: Vec<WantPort>,
+    /// By UUID.
+    pub mirrors: Vec<WantMirror>,
 }
 
 /// Whether there is such a datapath.
@@ -125,6 +128,7 @@ pub(super) fn want(
         forward_bpdu,
         flood_vlans,
         ports,
+        mirrors: mirror::want(tables, row, warnings),
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `warning` | reading a column by that table; what is said of a bad value |
 //! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
 //! | `monitor` | BFD and CFM of an interface |
+//! | `mirror` | mirrors of a bridge |
 //! | `unsupported` | what this switch does not do |
 //! | `mac` | which address a bridge takes |
 
@@ -17,6 +18,7 @@ pub mod bond;
 pub mod bridge;
 pub mod iface;
 pub mod mac;
+pub mod mirror;
 pub mod monitor;
 pub mod options;
 pub mod port;
@@ -32,6 +34,7 @@ use ovsdb_client::rows::{OpenVSwitch, Tables};
 pub use self::bond::{Detect, WantBond, WantLacp};
 pub use self::bridge::WantBridge;
 pub use self::iface::{DeviceKind, DummyPolicy, WantIface};
+pub use self::mirror::WantMirror;
 pub use self::monitor::WantBfd;
 pub use self::port::WantPort;
 use self::warning::Section;

@@ -35,7 +35,6 @@ pub(super) fn bridge(row: &Bridge, warnings: &mut Vec<Warning>) {
         }
     }
     for (rows, column, what) in [
-        (&row.mirrors[..], "mirrors", "mirrors are"),
         (row.netflow.as_slice(), "netflow", "NetFlow is"),
         (row.sflow.as_slice(), "sflow", "sFlow is"),
         (row.ipfix.as_slice(), "ipfix", "IPFIX is"),
