@@ -9,16 +9,14 @@ use mio::{Events, Poll, Token, Waker};
 use ovsdb_server::Database;
 use ovsdb_server::cli::{Config, Options, PROGRAM, Parsed};
 use ovsdb_server::control::{self, Control};
-use ovsdb_server::net::{MODULES, Service};
+use ovsdb_server::net::{MODULES, OVSDB, Service};
 use ovsdb_server::schema::Schema;
 use runtime::cli::{Dirs, OVS_VERSION};
 use runtime::clock::Clock;
 use runtime::daemon::{self, Signal, Signals};
-use runtime::log::{self, Level, Module};
+use runtime::log::{self, Level};
 use runtime::unixctl::{Commands, Reply, Server, builtin};
 use runtime::{coverage, log_at};
-
-static LOG: Module = Module::new("ovsdb_server_main");
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -27,7 +25,6 @@ const SERVICE: usize = 102;
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
-    log::register(&[&LOG]);
     log::register(MODULES);
     log::register(runtime::modules::ALL);
     log::install_panic_hook();
@@ -50,7 +47,7 @@ fn main() -> ExitCode {
 /// What upstream does with a fatal error: a line to the terminal and the log, status 1.
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("{PROGRAM}: {error}");
-    log_at!(LOG, Level::Emer, "{error}");
+    log_at!(OVSDB, Level::Emer, "{error}");
     log::flush();
     ExitCode::FAILURE
 }
@@ -73,14 +70,14 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     // After the last fork: threads do not survive one.
     log::start_writer()?;
     for text in &options.ignored {
-        runtime::warn!(LOG, "{text}");
+        runtime::warn!(OVSDB, "{text}");
     }
 
     if let Some(file) = options.default.as_ref().filter(|file| !file.exists()) {
         // A host without ovsdb-tool has no other way to get one.
         let schema = Schema::parse(&ovsdb::vswitch::DATABASE.schema().to_json())?;
         Database::create_file(file, &schema)?;
-        runtime::info!(LOG, "{}: a new database", file.display());
+        runtime::info!(OVSDB, "{}: a new database", file.display());
     }
 
     let mut poll = Poll::new()?;
@@ -125,7 +122,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let child = match &options.run {
         Some(command) => Some(start(command, waker)?),
         None => {
-            runtime::info!(LOG, "{PROGRAM} (Open vSwitch) {OVS_VERSION}");
+            runtime::info!(OVSDB, "{PROGRAM} (Open vSwitch) {OVS_VERSION}");
             None
         }
     };
@@ -210,7 +207,7 @@ fn take_signals(signals: &mut Signals) -> Option<i32> {
             Signal::Exit(number) => killed = Some(number),
             Signal::ReopenLog => {
                 if let Some(Err(error)) = log::reopen_file() {
-                    runtime::err!(LOG, "cannot reopen the log file ({error})");
+                    runtime::err!(OVSDB, "cannot reopen the log file ({error})");
                 }
             }
         }

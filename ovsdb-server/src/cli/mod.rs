@@ -12,7 +12,7 @@ use runtime::daemon::Daemonize;
 
 use crate::net::{RemoteOptions, TlsSources};
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Model};
 
 /// What the program is called in logs, pidfiles and control sockets.
 pub const PROGRAM: &str = "ovsdb-server";
@@ -127,7 +127,10 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
         );
     }
     Ok(Options {
-        config: Config { remotes, databases },
+        config: Config {
+            remotes,
+            databases: databases.into_iter().map(|file| (file, Model::File)).collect(),
+        },
         default,
         config_file,
         run: text("run"),
@@ -165,9 +168,10 @@ mod tests {
 
     #[test]
     fn databases() {
-        assert_eq!(run("").config.databases, ["/OVS_DBDIR/conf.db"]);
+        let files = |line: &str| run(line).config.databases.into_keys().collect::<Vec<_>>();
+        assert_eq!(files(""), ["/OVS_DBDIR/conf.db"]);
         assert!(run("--no-dbs").config.databases.is_empty());
-        assert_eq!(run("a b").config.databases, ["a", "b"]);
+        assert_eq!(files("a b"), ["a", "b"]);
         assert_eq!(run("--config-file=c.json").config_file, Some("/OVS_DBDIR/c.json".into()));
     }
 
@@ -181,7 +185,7 @@ mod tests {
              --bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert --no-chdir \
              --log-file=/var/log/openvswitch/ovsdb-server.log \
              --pidfile=/var/run/openvswitch/ovsdb-server.pid --detach --monitor");
-        assert_eq!(o.config.databases, ["/etc/openvswitch/conf.db"]);
+        assert!(o.config.databases.contains_key("/etc/openvswitch/conf.db"));
         assert!(o.config.remotes.contains_key("punix:/var/run/openvswitch/db.sock"));
         assert_eq!(o.tls.ca_cert.as_deref(), Some("db:Open_vSwitch,SSL,ca_cert"));
         assert!(o.tls.bootstrap && o.daemon.detach && o.daemon.monitor);

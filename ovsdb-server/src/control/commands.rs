@@ -3,6 +3,7 @@
 use runtime::unixctl::{Commands, Reply};
 
 use super::Control;
+use crate::cli::Model;
 use crate::net::{DbColumn, OVSDB, RemoteOptions};
 
 type Answer = Result<String, String>;
@@ -94,7 +95,7 @@ fn list_remotes(control: &mut Control, _: &[String]) -> Answer {
 
 fn add_db(control: &mut Control, args: &[String]) -> Answer {
     by_hand(control)?;
-    control.open(&args[0])?;
+    control.open(&args[0], Model::File)?;
     control.save();
     Ok(String::new())
 }

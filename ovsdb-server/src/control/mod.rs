@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use runtime::unixctl::Pending;
 
-use crate::cli::Config;
+use crate::cli::{Config, Model};
 use crate::net::{DbColumn, OVSDB, Service};
 
 pub use commands::{Ask, forward, register};
@@ -19,8 +19,8 @@ pub struct Control {
     pub service: Service,
     /// Somebody asked us to stop; the answer goes out when we have.
     pub exit: Option<Pending>,
-    /// The files of the databases, by their names.
-    pub files: BTreeMap<String, String>,
+    /// The files of the databases with what was said of them, by their names.
+    pub files: BTreeMap<String, (String, Model)>,
     /// `--config-file`.
     pub config_file: Option<PathBuf>,
     /// Where a server that `--monitor` starts again finds what was configured meanwhile.
@@ -55,18 +55,23 @@ impl Control {
         let gone: Vec<String> = self
             .files
             .iter()
-            .filter(|(_, file)| !config.databases.contains(file))
+            .filter(|(_, (file, _))| !config.databases.contains_key(file))
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
             self.service.remove_database(&name);
             self.files.remove(&name);
         }
-        for file in &config.databases {
-            if self.files.values().any(|known| known == file) {
-                continue;
+        for (file, model) in &config.databases {
+            if let Some((name, known)) = self.known(file) {
+                if *model == known || (serves(*model) && serves(known)) {
+                    continue;
+                }
+                runtime::info!(OVSDB, "service model changed for database {name}");
+                self.service.remove_database(&name);
+                self.files.remove(&name);
             }
-            if let Err(error) = self.open(file) {
+            if let Err(error) = self.open(file, *model) {
                 runtime::warn!(OVSDB, "failed to open database '{file}': {error}");
                 failed.get_or_insert(error);
             }
@@ -90,10 +95,33 @@ impl Control {
         failed.map_or(Ok(()), Err)
     }
 
+    /// The database of a file, with what was said of it.
+    fn known(&self, file: &str) -> Option<(String, Model)> {
+        let (name, (_, model)) = self.files.iter().find(|(_, (known, _))| known == file)?;
+        Some((name.clone(), *model))
+    }
+
     /// Opens a file and serves it.
-    fn open(&mut self, file: &str) -> Result<(), String> {
-        let name = self.service.open_database(file.as_ref()).map_err(|error| error.to_string())?;
-        self.files.insert(name, file.to_owned());
+    fn open(&mut self, file: &str, model: Model) -> Result<(), String> {
+        if matches!(model, Model::Relay | Model::Backup) {
+            let what = if model == Model::Relay { "relays" } else { "backups" };
+            return Err(format!(
+                "ovsdb error: {file}: {what} of other servers' databases are not supported"
+            ));
+        }
+        let opened = self.service.open_database(file.as_ref());
+        let clustered = "is a clustered database, only standalone ones are served";
+        let name = match (opened, model) {
+            (Ok(name), Model::Clustered) => {
+                self.service.remove_database(&name);
+                Err(format!("ovsdb error: {file}: database is standalone and not clustered"))
+            }
+            (Err(error), Model::Standalone) if error.text().ends_with(clustered) => {
+                Err(format!("ovsdb error: {file}: database is clustered and not standalone"))
+            }
+            (opened, _) => opened.map_err(|error| error.to_string()),
+        }?;
+        self.files.insert(name, (file.to_owned(), model));
         Ok(())
     }
 
@@ -118,19 +146,35 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// That it failed.
     pub fn reload(&mut self) -> Result<(), String> {
         let Some(path) = self.config_file.clone() else { return Ok(()) };
-        let parsed = std::fs::read_to_string(&path)
-            .map_err(|error| error.to_string())
-            .and_then(|text| Config::parse(&text).map_err(|error| error.to_string()));
+        let failed = |error: String| {
+            runtime::warn!(OVSDB, "{error}");
+            let path = path.display();
+            runtime::warn!(OVSDB, "failed to load configuration from {path}");
+            Err(FAILED.to_owned())
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => return failed(format!("{}: {error}", path.display())),
+        };
+        let mut warnings = Vec::new();
+        let parsed = Config::parse(&text, &mut warnings);
+        for warning in warnings {
+            runtime::warn!(OVSDB, "{warning}");
+        }
         match parsed {
-            Ok(config) => self.apply(&config),
-            Err(error) => {
-                let text = format!("failed to load configuration from {}: {error}", path.display());
-                runtime::warn!(OVSDB, "{text}");
-                Err(text)
-            }
+            Ok(config) => self.apply(&config).map_err(|_| FAILED.to_owned()),
+            Err(error) => failed(error.to_string()),
         }
     }
+}
+
+/// What a configuration file that cannot be used comes to; the log has the reasons.
+const FAILED: &str = "server configuration failed";
+
+/// True for databases with a file of their own, which can be one or the other.
+fn serves(model: Model) -> bool {
+    matches!(model, Model::File | Model::Standalone | Model::Active)
 }

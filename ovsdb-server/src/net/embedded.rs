@@ -28,6 +28,7 @@ use super::dbcolumn::TlsSources;
 use super::remote::RemoteOptions;
 use super::service::Service;
 use super::{MODULES, OVSDB};
+use crate::cli::Model;
 use crate::control::{Ask, Control};
 use crate::database::Database;
 use crate::error::Error;
@@ -131,7 +132,7 @@ impl EmbeddedServer {
         }
         // Trimming locks every arena of the allocator, and with it the program's other threads.
         let mut control = Control { trim: false, ..Control::new(service) };
-        control.files.extend(file.map(|file| (name, file.display().to_string())));
+        control.files.extend(file.map(|file| (name, (file.display().to_string(), Model::File))));
         let (asks, asked) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

@@ -39,7 +39,8 @@ pub(crate) use runtime::modules::{JSONRPC, RECONNECT};
 pub(crate) static SERVER: Module = Module::new("ovsdb_jsonrpc_server");
 pub(crate) static SOCKET: Module = Module::new("socket_util");
 pub(crate) static TLS: Module = Module::new("stream_ssl");
-pub(crate) static OVSDB: Module = Module::new("ovsdb_server");
+/// Logs of the server as a whole.
+pub static OVSDB: Module = Module::new("ovsdb_server");
 
 /// The modules that log here, for `runtime::log::register`.
 pub static MODULES: &[&Module] = &[&SERVER, &JSONRPC, &RECONNECT, &SOCKET, &TLS, &OVSDB];
