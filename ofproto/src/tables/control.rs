@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openflow::msg::{FlowFlags, FlowRemoved, FlowRemovedReason};
-use openflow::{Action, Match, OfError, Version};
+use openflow::msg::{FlowFlags, FlowRemoved, FlowRemovedReason, TableStatus};
+use openflow::{Action, Field, Match, OfError, Version};
 use wire::Time;
 
 use super::classifier::Classifier;
 use super::flat::{Flat, FlatMask};
 use super::rule::{Rule, RuleStats};
+use super::settings::State;
 use super::{INTERNAL_TABLE, N_TABLES, Table, TableCounters, TableMiss, Tables};
 use crate::controller::ConnId;
 
@@ -64,11 +65,23 @@ pub struct Changes {
     /// Who asked for it, and in which message.
     pub by: Option<(ConnId, u32)>,
     pub events: Vec<Event>,
+    /// Tables that filled up or emptied beyond what controllers set.
+    pub status: Vec<TableStatus>,
 }
 
 impl Changes {
+    pub(super) fn one(event: Event) -> Changes {
+        Changes { events: vec![event], ..Changes::default() }
+    }
+
+    /// Adds what happened after it.
+    pub fn extend(&mut self, later: Changes) {
+        self.events.extend(later.events);
+        self.status.extend(later.status);
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events.is_empty() && self.status.is_empty()
     }
 
     /// The notices for controllers that want to know of rules that are gone.
@@ -120,6 +133,7 @@ pub struct InternalFlow {
 #[derive(Debug)]
 pub struct FlowTable {
     pub(super) tables: Vec<Table>,
+    pub(super) states: Vec<State>,
     /// Counts rules that came into the tables.
     pub(super) order: u64,
     generation: u64,
@@ -144,6 +158,7 @@ impl FlowTable {
         };
         FlowTable {
             tables: (0..N_TABLES).map(|_| table()).collect(),
+            states: vec![State::default(); N_TABLES.into()],
             order: 0,
             generation: 0,
             changed: false,
@@ -194,10 +209,12 @@ impl FlowTable {
             hidden: flow.hidden,
             stats: Arc::new(RuleStats::new(now)),
             order: self.order,
+            added_at: self.order,
+            changed_at: self.order,
         });
         self.put(rule.clone());
         let old_actions = old.filter(|o| o.actions != rule.actions).map(|o| o.actions.clone());
-        Changes { by: None, events: vec![Event::Added { rule, old_actions }] }
+        Changes::one(Event::Added { rule, old_actions })
     }
 
     /// Takes out a rule of the switch's own.
@@ -229,53 +246,98 @@ impl FlowTable {
         if rule.idle_timeout != 0 || rule.hard_timeout != 0 {
             self.expirable.insert(rule.order, rule.clone());
         }
-        let table = &mut self.tables[usize::from(rule.table)];
-        if let Some(old) = Arc::make_mut(&mut table.rules).insert(rule) {
+        let i = usize::from(rule.table);
+        self.states[i].hidden += usize::from(rule.hidden);
+        if let Some(old) = Arc::make_mut(&mut self.tables[i].rules).insert(rule) {
             self.expirable.remove(&old.order);
+            self.states[i].hidden -= usize::from(old.hidden);
+        }
+    }
+
+    /// Takes a rule out without a word.
+    pub(super) fn take(&mut self, rule: &Rule) {
+        self.changed = true;
+        self.expirable.remove(&rule.order);
+        let i = usize::from(rule.table);
+        if Arc::make_mut(&mut self.tables[i].rules).remove(rule).is_some() {
+            self.states[i].hidden -= usize::from(rule.hidden);
         }
     }
 
     /// Takes rules out.
     pub(super) fn delete(&mut self, rules: Vec<Arc<Rule>>, reason: FlowRemovedReason) -> Changes {
+        rules.iter().for_each(|rule| self.take(rule));
         let mut changes = Changes::default();
         for rule in rules {
-            self.changed = true;
-            self.expirable.remove(&rule.order);
-            let table = &mut self.tables[usize::from(rule.table)];
-            Arc::make_mut(&mut table.rules).remove(&rule);
+            changes.status.extend(self.vacancy_status(rule.table));
             changes.events.push(Event::Removed { rule, reason });
         }
         changes
+    }
+
+    /// The rules of `table` that match no packet that `mask` and `values` do not match.
+    pub(super) fn rules_within(
+        &self,
+        table: u8,
+        mask: &FlatMask,
+        values: &[u64],
+    ) -> Vec<&Arc<Rule>> {
+        let table = self.tables.get(usize::from(table));
+        table.map_or_else(Vec::new, |t| t.rules.rules_within(mask, values))
+    }
+
+    /// Looks up prefixes of these fields in a table.
+    pub(super) fn set_tries(&mut self, table: usize, fields: &[Field]) {
+        Arc::make_mut(&mut self.tables[table].rules).set_tries(fields);
+        self.changed = true;
+    }
+
+    pub(super) fn set_miss(&mut self, table: usize, miss: TableMiss) {
+        let t = &mut self.tables[table];
+        self.changed |= t.miss != miss;
+        t.miss = miss;
     }
 
     /// Takes out the rules whose time is over. Also when to look again; nothing if no rule has a
     /// time-out.
     pub fn expire(&mut self, now: Time) -> (Changes, Option<Time>) {
         let mut next: Option<Time> = None;
-        let mut gone: [Vec<Arc<Rule>>; 2] = Default::default();
+        let (mut hard, mut idle) = (Vec::new(), Vec::new());
         for rule in self.expirable.values() {
-            let ends = |since: Time, secs: u16| {
-                (secs != 0).then(|| since + Duration::from_secs(secs.into()))
-            };
-            let hard = ends(rule.modified, rule.hard_timeout);
-            let idle = ends(rule.stats.used(), rule.idle_timeout);
-            if hard.is_some_and(|t| now > t) {
-                gone[0].push(rule.clone());
-            } else if idle.is_some_and(|t| now > t) {
-                gone[1].push(rule.clone());
+            let over = |end: Option<Time>| end.is_some_and(|t| now > t);
+            if over(rule.hard_end()) {
+                hard.push(rule.clone());
+            } else if over(rule.idle_end()) {
+                idle.push(rule.clone());
             } else {
                 // A rule goes when its time lies behind, so look one step later.
-                let step = Duration::from_millis(1);
-                next = [next, hard.map(|t| t + step), idle.map(|t| t + step)]
-                    .into_iter()
-                    .flatten()
-                    .min();
+                let look = rule.expires().map(|t| t + Duration::from_millis(1));
+                next = [next, look].into_iter().flatten().min();
             }
         }
-        let [hard, idle] = gone;
         let mut changes = self.delete(hard, FlowRemovedReason::HardTimeout);
-        changes.events.extend(self.delete(idle, FlowRemovedReason::IdleTimeout).events);
+        changes.extend(self.delete(idle, FlowRemovedReason::IdleTimeout));
         (changes, next)
+    }
+
+    /// Shortens the time-outs of a rule that is still there, in seconds; 0 leaves one as it is
+    /// (the action `fin_timeout`).
+    pub fn reduce_timeouts(&mut self, rule: &Rule, idle: u16, hard: u16) {
+        let reduce = |max: u16, timeout: u16| match (max, timeout) {
+            (0, t) => t,
+            (max, 0) => max,
+            (max, t) => max.min(t),
+        };
+        let rules = &self.tables[usize::from(rule.table)].rules;
+        let Some(old) = rules.find(&rule.mask, &rule.values, rule.priority) else { return };
+        let idle_timeout = reduce(idle, old.idle_timeout);
+        let hard_timeout = reduce(hard, old.hard_timeout);
+        if (idle_timeout, hard_timeout) != (old.idle_timeout, old.hard_timeout)
+            && Arc::ptr_eq(&old.stats, &rule.stats)
+        {
+            let new = Rule { idle_timeout, hard_timeout, ..(**old).clone() };
+            self.put(Arc::new(new));
+        }
     }
 
     /// Whether a table of this number can be asked for.

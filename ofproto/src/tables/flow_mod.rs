@@ -136,10 +136,10 @@ impl FlowTable {
         let value = Flat::of(&c.matching.value);
         let values = mask.values(&value);
         let mut found = Vec::new();
-        for table in &self.tables[tables] {
+        for (i, table) in self.tables.iter().enumerate().take(tables.end).skip(tables.start) {
             match c.strict {
                 Some(priority) => found.extend(table.rules.find(&mask, &values, priority)),
-                None => found.extend(table.rules.rules_within(&mask, &values)),
+                None => found.extend(self.rules_within(i as u8, &mask, &values)),
             }
         }
         found.retain(|r| c.admits(r));
@@ -166,6 +166,8 @@ impl FlowTable {
             hidden: false,
             stats: Arc::new(RuleStats::new(now)),
             order: self.order,
+            added_at: self.order,
+            changed_at: self.order,
         }
     }
 
@@ -178,16 +180,24 @@ impl FlowTable {
         match old {
             Some(old) => {
                 let event = self.replace(fm, new, &old, true);
-                Ok(Changes { by: None, events: event.into_iter().collect() })
+                Ok(Changes { events: event.into_iter().collect(), ..Changes::default() })
             }
             None => {
                 if fm.flags.has(FlowFlags::CHECK_OVERLAP) && rules.overlaps(&new) {
                     return Err(OfError::FmfcOverlap);
                 }
+                let mut changes = Changes::default();
+                if self.is_full(table) {
+                    let rule = self.choose_to_evict(table, &[]).ok_or(OfError::FmfcTableFull)?;
+                    self.take(&rule);
+                    let reason = FlowRemovedReason::Eviction;
+                    changes.events.push(Event::Removed { rule, reason });
+                }
                 let rule = Arc::new(new);
                 self.put(rule.clone());
-                let event = Event::Added { rule, old_actions: None };
-                Ok(Changes { by: None, events: vec![event] })
+                changes.events.push(Event::Added { rule, old_actions: None });
+                changes.status.extend(self.vacancy_status(table));
+                Ok(changes)
             }
         }
     }
@@ -232,16 +242,21 @@ impl FlowTable {
         if !fm.flags.has(FlowFlags::RESET_COUNTS) {
             new.stats = old.stats.clone();
         }
+        let old_actions = (new.actions != old.actions).then(|| old.actions.clone());
+        let told = add || old_actions.is_some() || new.cookie != old.cookie;
+        if !add {
+            new.added_at = old.added_at;
+        }
+        if !told {
+            new.changed_at = old.changed_at;
+        }
         let rule = Arc::new(new);
         self.put(rule.clone());
-        let old_actions = (rule.actions != old.actions).then(|| old.actions.clone());
-        if add {
-            Some(Event::Added { rule, old_actions })
-        } else if old_actions.is_some() || rule.cookie != old.cookie {
-            Some(Event::Modified { rule, old_actions })
+        told.then_some(if add {
+            Event::Added { rule, old_actions }
         } else {
-            None
-        }
+            Event::Modified { rule, old_actions }
+        })
     }
 }
 

@@ -8,8 +8,12 @@ mod classifier;
 mod control;
 mod flat;
 mod flow_mod;
+mod monitor;
 mod rule;
+mod settings;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,6 +22,7 @@ use openflow::Fields;
 
 pub use control::{Changes, Event, FlowTable, InternalFlow, Requester};
 pub use rule::{Rule, RuleStats};
+pub use settings::{MAX_FLOWS, TableSettings};
 
 use classifier::Classifier;
 use flat::Flat;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use openflow::msg::FlowFlags;
 use openflow::{Action, Match};
@@ -11,7 +12,7 @@ use super::flat::FlatMask;
 
 /// One flow of a flow table. It never changes: a modification makes another rule, which keeps
 /// the statistics.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rule {
     pub(crate) mask: Arc<FlatMask>,
     pub(crate) values: Box<[u64]>,
@@ -36,6 +37,10 @@ pub struct Rule {
     pub stats: Arc<RuleStats>,
     /// Grows with each rule that comes into the bridge's tables.
     pub(crate) order: u64,
+    /// When it, or the rule that it modifies, was added, on the scale of `order`.
+    pub(crate) added_at: u64,
+    /// When a change was last told of.
+    pub(crate) changed_at: u64,
 }
 
 impl Rule {
@@ -43,6 +48,25 @@ impl Rule {
     pub fn matching(&self) -> Match {
         self.mask.to_match(&self.values)
     }
+
+    /// When the time of one with a hard time-out is over.
+    pub(crate) fn hard_end(&self) -> Option<Time> {
+        end(self.modified, self.hard_timeout)
+    }
+
+    /// When the time of one with an idle time-out is over if no packet comes.
+    pub(crate) fn idle_end(&self) -> Option<Time> {
+        end(self.stats.used(), self.idle_timeout)
+    }
+
+    /// The earlier of both.
+    pub(crate) fn expires(&self) -> Option<Time> {
+        [self.hard_end(), self.idle_end()].into_iter().flatten().min()
+    }
+}
+
+fn end(since: Time, secs: u16) -> Option<Time> {
+    (secs != 0).then(|| since + Duration::from_secs(secs.into()))
 }
 
 /// What a rule's packets were. Written by whoever handles packets, read by the control side.

@@ -73,11 +73,11 @@ impl FlowTable {
         let seen = self.tables[..usize::from(INTERNAL_TABLE)].iter().enumerate();
         seen.map(|(i, t)| TableStats {
             table_id: i as u8,
-            name: String::new(),
+            name: self.table_name(i as u8).to_owned(),
             wildcards: 0,
             supported: Vec::new(),
-            max_entries: 1_000_000,
-            active: t.rules.len() as u32,
+            max_entries: self.max_entries(i as u8),
+            active: t.rules.len().saturating_sub(self.states[i].hidden) as u32,
             lookups: t.counters.lookups(),
             matched: t.counters.matches(),
         })

@@ -29,6 +29,8 @@ fn rule(m: &Match, priority: i32, order: u64, actions: Vec<Action>) -> Arc<Rule>
         hidden: false,
         stats: Arc::new(RuleStats::default()),
         order,
+        added_at: order,
+        changed_at: order,
     })
 }
 
