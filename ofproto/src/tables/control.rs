@@ -129,8 +129,8 @@ pub struct InternalFlow {
     pub hidden: bool,
 }
 
-/// The flow tables of one bridge, to change.
-#[derive(Debug)]
+/// The flow tables of one bridge, to change. A copy shares the rules.
+#[derive(Clone, Debug)]
 pub struct FlowTable {
     pub(super) tables: Vec<Table>,
     pub(super) states: Vec<State>,
@@ -164,6 +164,13 @@ impl FlowTable {
             changed: false,
             expirable: BTreeMap::new(),
         }
+    }
+
+    /// Puts back what the tables were, as a copy kept it. What was published meanwhile counts as
+    /// changed.
+    pub fn restore(&mut self, before: FlowTable) {
+        let (generation, order) = (self.generation, self.order);
+        *self = FlowTable { generation, order, changed: true, ..before };
     }
 
     /// The number of rules in `table`.

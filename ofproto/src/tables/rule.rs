@@ -49,6 +49,11 @@ impl Rule {
         self.mask.to_match(&self.values)
     }
 
+    /// Whether it matches every packet.
+    pub fn matches_all(&self) -> bool {
+        self.mask.bits.is_empty()
+    }
+
     /// When the time of one with a hard time-out is over.
     pub(crate) fn hard_end(&self) -> Option<Time> {
         end(self.modified, self.hard_timeout)

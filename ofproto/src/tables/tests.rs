@@ -446,6 +446,21 @@ fn monitors() {
 }
 
 #[test]
+fn going_back() {
+    let mut t = FlowTable::new();
+    ask(&mut t, &add(1, 2)).unwrap();
+    let first = t.publish().unwrap();
+    let before = t.clone();
+    ask(&mut t, &FlowMod { idle_timeout: 1, ..add(2, 2) }).unwrap();
+    t.publish().unwrap();
+    t.restore(before);
+    let third = t.publish().unwrap();
+    assert_eq!(third.generation(), first.generation() + 2);
+    assert_eq!(shown(&t), [(1, 2)]);
+    assert_eq!(t.expire(at(9000)).1, None);
+}
+
+#[test]
 fn age_is_bounded() {
     let mut t = FlowTable::new();
     ask(&mut t, &add(1, 2)).unwrap();
