@@ -209,6 +209,11 @@ impl Bond {
         self.lacp.as_ref().is_none_or(|lacp| lacp.may_enable(id))
     }
 
+    /// Whether LACP lets a member carry traffic; `None` without LACP.
+    pub fn lacp_lets(&self, member: MemberId) -> Option<bool> {
+        self.lacp.as_ref().map(|lacp| lacp.may_enable(member))
+    }
+
     /// How far LACP got.
     pub fn lacp_state(&self) -> LacpState {
         match &self.lacp {

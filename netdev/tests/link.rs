@@ -143,9 +143,10 @@ fn what_the_driver_says() {
     isolated("what_the_driver_says", || {
         let far = Netns::new();
         veth("near", "far", &far);
+        let modes = LinkModes { medium: Some(Medium::TwistedPair), ..LinkModes::default() };
         assert_eq!(
             ethtool::settings("near").unwrap(),
-            LinkSettings { speed_mbps: 10_000, full_duplex: Some(true) }
+            LinkSettings { speed_mbps: 10_000, full_duplex: Some(true), modes }
         );
         let d = ethtool::driver_info("near").unwrap();
         assert_eq!(d.driver, "veth");

@@ -10,4 +10,5 @@ pub mod coverage;
 pub mod daemon;
 pub mod log;
 pub mod modules;
+pub mod unix;
 pub mod unixctl;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::LinkSettings;
+use super::{LinkModes, LinkSettings, Medium};
 use crate::DeviceError;
 use crate::sys::Ifreq;
 
@@ -41,11 +41,22 @@ fn u32_at(a: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([a[at], a[at + 1], a[at + 2], a[at + 3]])
 }
 
-fn result(speed: u32, duplex: u8) -> LinkSettings {
+fn result(speed: u32, duplex: u8, modes: LinkModes) -> LinkSettings {
     LinkSettings {
         speed_mbps: if speed == SPEED_UNKNOWN { 0 } else { u64::from(speed) },
         full_duplex: if duplex == DUPLEX_UNKNOWN { None } else { Some(duplex == 1) },
+        modes,
     }
+}
+
+/// `PORT_*` and `AUTONEG_*`.
+fn modes(port: u8, autoneg: u8) -> LinkModes {
+    let medium = match port {
+        0 => Some(Medium::TwistedPair),
+        3 => Some(Medium::Fibre),
+        _ => None,
+    };
+    LinkModes { medium, autoneg: autoneg == 1, ..LinkModes::default() }
 }
 
 /// `struct ethtool_link_settings`, 48 octets, and three bit maps of at most 127 words.
@@ -61,7 +72,15 @@ fn link_settings(name: &str) -> io::Result<LinkSettings> {
     let mut second = command::<LEN>(GLINKSETTINGS);
     second[WORDS_AT] = words.unsigned_abs().min(127);
     let a = ethtool(name, second)?;
-    Ok(result(u32_at(&a, 4), a[8]))
+    let words = usize::from(second[WORDS_AT]);
+    let map = |n: usize| u32_at(&a, 48 + 4 * words * n);
+    let modes = match words {
+        0 => LinkModes::default(),
+        _ => {
+            LinkModes { supported: map(0), advertised: map(1), peer: map(2), ..modes(a[9], a[11]) }
+        }
+    };
+    Ok(result(u32_at(&a, 4), a[8], modes))
 }
 
 /// `struct ethtool_cmd`, for drivers of old kernels.
@@ -71,7 +90,13 @@ fn old_settings(name: &str) -> io::Result<LinkSettings> {
     let high = u32::from(u16::from_ne_bytes([a[28], a[29]]));
     let speed = high << 16 | low;
     // Sixteen bits of ones are "unknown" of drivers older than the upper half.
-    Ok(result(if speed == 0xffff { SPEED_UNKNOWN } else { speed }, a[14]))
+    let modes = LinkModes {
+        supported: u32_at(&a, 4),
+        advertised: u32_at(&a, 8),
+        peer: u32_at(&a, 32),
+        ..modes(a[15], a[18])
+    };
+    Ok(result(if speed == 0xffff { SPEED_UNKNOWN } else { speed }, a[14], modes))
 }
 
 /// Speed and duplex.

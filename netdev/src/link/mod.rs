@@ -50,6 +50,34 @@ pub struct LinkSettings {
     pub speed_mbps: u64,
     /// `None` = unknown.
     pub full_duplex: Option<bool>,
+    pub modes: LinkModes,
+}
+
+/// What the link could be and what was agreed on: bits as `linux/ethtool.h` numbers them, of which
+/// the first 32 are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkModes {
+    pub supported: u32,
+    pub advertised: u32,
+    /// What the peer advertises.
+    pub peer: u32,
+    /// `None` = neither of the two.
+    pub medium: Option<Medium>,
+    pub autoneg: bool,
+}
+
+impl LinkModes {
+    /// Bits of media and of autonegotiation.
+    pub const AUTONEG: u8 = 6;
+    pub const TWISTED_PAIR: u8 = 7;
+    pub const FIBRE: u8 = 10;
+}
+
+/// The connector in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    TwistedPair,
+    Fibre,
 }
 
 /// Counters of a device, from the view of the switch.

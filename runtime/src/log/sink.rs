@@ -231,8 +231,8 @@ pub(super) fn syslog_prefix() -> &'static str {
     OUTPUTS.lock().syslog.prefix()
 }
 
-/// The system's text, as `strerror` has it.
-pub(super) fn text_of(e: &io::Error) -> String {
+/// An error's text as the system has it (strerror(3)), without Rust's number.
+pub fn text_of(e: &io::Error) -> String {
     let s = e.to_string();
     s.split_once(" (os error").map_or(s.clone(), |(t, _)| t.to_owned())
 }

@@ -4,10 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,9 +28,6 @@ static REPLIED: Counter = Counter::new("unixctl_replied");
 
 /// Requests of one client that are run before others get their turn.
 const BURST: usize = 10;
-
-/// Longest path that fits `struct sockaddr_un`, without its NUL.
-const MAX_SUN_PATH: usize = 107;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +67,7 @@ impl<C> Server<C> {
         }
         crate::coverage::register(&[&RECEIVED, &REPLIED]);
         let failed = |error| UnixctlError::Bind { path: path.to_owned(), error };
-        let mut listener = listen(path).map_err(failed)?;
+        let mut listener = crate::unix::listen(path).map_err(failed)?;
         registry
             .register(&mut listener, Token(tokens.start), Interest::READABLE)
             .map_err(failed)?;
@@ -293,29 +286,4 @@ fn set_options(req: &Request<'_>) -> Reply {
         }
         None => Reply::Error(format!("option format has invalid value {value}")),
     }
-}
-
-/// A listening socket, for its owner and group only. A path that is too long for the system's
-/// structure is reached through its directory's descriptor.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    if fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
-        fs::remove_file(path)?;
-    }
-    let listener = if path.as_os_str().len() <= MAX_SUN_PATH {
-        StdListener::bind(path)?
-    } else {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let dir: OwnedFd = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_DIRECTORY | libc::O_PATH)
-            .open(dir)?
-            .into();
-        let mut short = format!("/proc/self/fd/{}/", dir.as_raw_fd()).into_bytes();
-        short.extend(name.as_bytes());
-        StdListener::bind(std::ffi::OsStr::from_bytes(&short))?
-    };
-    fs::set_permissions(path, fs::Permissions::from_mode(0o770))?;
-    listener.set_nonblocking(true)?;
-    Ok(UnixListener::from_std(listener))
 }

@@ -53,6 +53,11 @@ pub struct BfdColumn {
 }
 
 impl BfdColumn {
+    /// The session lets traffic through.
+    pub fn is_forwarding(&self) -> bool {
+        self.forwarding
+    }
+
     /// Keys and values, sorted.
     pub fn pairs(&self) -> [(&'static str, String); 6] {
         [
