@@ -134,16 +134,9 @@ fn number(name: &'static str, v: u32, m: u32, show: Show<'_>) -> Option<Attr> {
 /// The match of a flow that a packet with key `k` made, and that looks where `m` has bits.
 pub(super) fn key(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
     let mut out = Vec::new();
-    out.extend(header(Layer::SkbPriority, k, m, show, true));
-    out.extend(header(Layer::SkbMark, k, m, show, true));
-    if show.more {
-        // There is no connection tracking here, and nothing looks at it.
-        for name in ["ct_state", "ct_zone", "ct_mark", "ct_label"] {
-            out.push(Attr { name, value: Value::One("0/0".to_owned()) });
-        }
-    }
     out.extend(number("recirc_id", k.recirc_id, m.recirc_id, show));
     out.extend(number("dp_hash", k.dp_hash, m.dp_hash, show));
+    out.extend(header(Layer::SkbPriority, k, m, show, true));
     if m.in_port == u32::MAX {
         // A packet of our own has no port, and then there is no attribute.
         if k.in_port != PortNo::NONE.0 {
@@ -153,6 +146,13 @@ pub(super) fn key(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
     } else if m.in_port != 0 || show.more {
         let value = Value::One(format!("{}/{}", k.in_port, hex(m.in_port)));
         out.push(Attr { name: "in_port", value });
+    }
+    out.extend(header(Layer::SkbMark, k, m, show, true));
+    if show.more {
+        // There is no connection tracking here, and nothing looks at it.
+        for name in ["ct_state", "ct_zone", "ct_mark", "ct_label"] {
+            out.push(Attr { name, value: Value::One("0/0".to_owned()) });
+        }
     }
     // Every packet is Ethernet.
     let ethernet = vec![("ns", "0".to_owned()), ("id", "0".to_owned())];

@@ -59,6 +59,8 @@ pub enum Value {
 pub struct FlowDump {
     /// Present with `-m`.
     pub ufid: Option<String>,
+    /// Shown as `dpif/dump-flows` does, which says less of the datapath; false: as `dpctl`.
+    pub of_bridge: bool,
     pub key: Vec<Attr>,
     pub packets: u64,
     pub bytes: u64,
@@ -76,6 +78,7 @@ impl FlowDump {
         let stats = flow.stats();
         FlowDump {
             ufid: show.more.then(|| ufid(flow)),
+            of_bridge: false,
             key: fields::key(&flow.seen, &flow.mask, show),
             packets: stats.packets,
             bytes: stats.bytes,
@@ -102,7 +105,7 @@ pub fn installed(flow: &FlowHandle, show: Show<'_>) -> String {
 }
 
 /// The flow's identity: a hash of what it matches, in the shape of a UUID.
-fn ufid(flow: &FlowHandle) -> String {
+pub fn ufid(flow: &FlowHandle) -> String {
     // Two FNV-1a runs (Fowler, Noll and Vo) from different starts: the same flow has the same
     // identity in every run of the program.
     let run = |start: u64| {
@@ -153,7 +156,7 @@ impl fmt::Display for Attr {
 impl fmt::Display for FlowDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(ufid) = &self.ufid {
-            write!(f, "ufid:{ufid}, ")?;
+            write!(f, "ufid:{ufid}{} ", if self.of_bridge { "" } else { "," })?;
         }
         commas(f, &self.key)?;
         write!(f, ", packets:{}, bytes:{}, used:", self.packets, self.bytes)?;
@@ -164,7 +167,7 @@ impl fmt::Display for FlowDump {
         if !self.tcp_flags.is_empty() {
             write!(f, ", flags:{}", self.tcp_flags)?;
         }
-        if self.ufid.is_some() {
+        if self.ufid.is_some() && !self.of_bridge {
             f.write_str(", dp:ovs")?;
         }
         f.write_str(", actions:")?;

@@ -360,7 +360,7 @@ mod tests {
              tha=00:00:00:00:00:00)))",
             "in_port(1),eth_type(0x0800),ipv4(proto=17,frag=first),udp(src=1,dst=2)",
             "in_port(1),eth_type(0x0800),ipv4(proto=6,frag=no),tcp_flags(+syn-ack)",
-            "skb_priority(0x7),skb_mark(0x1/0x3),in_port(4),eth_type(0x1234)",
+            "skb_priority(0x7),in_port(4),skb_mark(0x1/0x3),eth_type(0x1234)",
         ] {
             assert_eq!(again(text), text);
         }

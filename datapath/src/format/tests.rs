@@ -1,4 +1,4 @@
-//! The expected lines are what Open vSwitch 3.1 printed for the same packets, rules and masks.
+//! The expected lines are what Open vSwitch printed for the same packets, rules and masks.
 
 use std::sync::Arc;
 
@@ -281,13 +281,18 @@ fn more() {
     assert!(ufid.len() == 41 && ufid.starts_with("ufid:"), "{ufid}");
     assert_eq!(
         rest,
-        "skb_priority(0/0),skb_mark(0/0),ct_state(0/0),ct_zone(0/0),ct_mark(0/0),ct_label(0/0),\
-         recirc_id(0),dp_hash(0/0),in_port(p1),packet_type(ns=0,id=0),\
+        "recirc_id(0),dp_hash(0/0),skb_priority(0/0),in_port(p1),skb_mark(0/0),ct_state(0/0),\
+         ct_zone(0/0),ct_mark(0/0),ct_label(0/0),packet_type(ns=0,id=0),\
          eth(src=50:54:00:00:00:05,dst=50:54:00:00:00:07),eth_type(0x0800),\
          ipv4(src=192.168.0.1/0.0.0.0,dst=192.168.0.2/0.0.0.0,proto=6/0,tos=0/0,ttl=64/0,\
          frag=no),tcp(src=1/0,dst=80/0),tcp_flags(0/0), packets:0, bytes:0, used:never, dp:ovs, \
          actions:p2,100"
     );
+    let mut dump = FlowDump::new(&f, Time::ZERO, MORE);
+    dump.of_bridge = true;
+    let text = dump.to_string();
+    assert!(text.starts_with(&format!("{ufid} recirc_id(0),")), "{text}");
+    assert!(text.ends_with(", used:never, actions:p2,100"), "{text}");
 }
 
 #[test]
