@@ -100,8 +100,8 @@ impl Changes {
                     table_id: rule.table,
                     duration_sec,
                     duration_nsec,
-                    idle_timeout: rule.idle_timeout,
-                    hard_timeout: rule.hard_timeout,
+                    idle_timeout: rule.idle_timeout(),
+                    hard_timeout: rule.hard_timeout(),
                     packets: rule.stats.packets(),
                     bytes: rule.stats.bytes(),
                 })
@@ -138,7 +138,7 @@ pub struct FlowTable {
     pub(super) order: u64,
     generation: u64,
     changed: bool,
-    /// Rules with a time-out, oldest first.
+    /// Rules that have a time-out or can get one, oldest first.
     pub(super) expirable: BTreeMap<u64, Arc<Rule>>,
 }
 
@@ -207,8 +207,8 @@ impl FlowTable {
             table: i as u8,
             cookie: 0,
             actions: flow.actions.into(),
-            idle_timeout: 0,
-            hard_timeout: 0,
+            idle: 0,
+            hard: 0,
             importance: 0,
             flags: FlowFlags::default(),
             created: now,
@@ -250,7 +250,7 @@ impl FlowTable {
     /// Puts a rule in, in the place of one with the same match and priority.
     pub(super) fn put(&mut self, rule: Arc<Rule>) {
         self.changed = true;
-        if rule.idle_timeout != 0 || rule.hard_timeout != 0 {
+        if rule.idle != 0 || rule.hard != 0 || rule.may_shorten() {
             self.expirable.insert(rule.order, rule.clone());
         }
         let i = usize::from(rule.table);
@@ -319,32 +319,14 @@ impl FlowTable {
             } else {
                 // A rule goes when its time lies behind, so look one step later.
                 let look = rule.expires().map(|t| t + Duration::from_millis(1));
-                next = [next, look].into_iter().flatten().min();
+                // Packets can shorten the time of some at any moment.
+                let soon = rule.may_shorten().then(|| now + Duration::from_secs(1));
+                next = [next, look, soon].into_iter().flatten().min();
             }
         }
         let mut changes = self.delete(hard, FlowRemovedReason::HardTimeout);
         changes.extend(self.delete(idle, FlowRemovedReason::IdleTimeout));
         (changes, next)
-    }
-
-    /// Shortens the time-outs of a rule that is still there, in seconds; 0 leaves one as it is
-    /// (the action `fin_timeout`).
-    pub fn reduce_timeouts(&mut self, rule: &Rule, idle: u16, hard: u16) {
-        let reduce = |max: u16, timeout: u16| match (max, timeout) {
-            (0, t) => t,
-            (max, 0) => max,
-            (max, t) => max.min(t),
-        };
-        let rules = &self.tables[usize::from(rule.table)].rules;
-        let Some(old) = rules.find(&rule.mask, &rule.values, rule.priority) else { return };
-        let idle_timeout = reduce(idle, old.idle_timeout);
-        let hard_timeout = reduce(hard, old.hard_timeout);
-        if (idle_timeout, hard_timeout) != (old.idle_timeout, old.hard_timeout)
-            && Arc::ptr_eq(&old.stats, &rule.stats)
-        {
-            let new = Rule { idle_timeout, hard_timeout, ..(**old).clone() };
-            self.put(Arc::new(new));
-        }
     }
 
     /// Whether a table of this number can be asked for.

@@ -157,8 +157,8 @@ impl FlowTable {
             table,
             cookie: fm.new_cookie,
             actions: fm.actions.clone().into(),
-            idle_timeout: fm.idle_timeout,
-            hard_timeout: fm.hard_timeout,
+            idle: fm.idle_timeout,
+            hard: fm.hard_timeout,
             importance: fm.importance,
             flags: kept(fm.flags),
             created: now,
@@ -230,8 +230,8 @@ impl FlowTable {
     ) -> Option<Event> {
         let add = fm.command == FlowModCommand::Add;
         if !add {
-            new.idle_timeout = old.idle_timeout;
-            new.hard_timeout = old.hard_timeout;
+            new.idle = old.idle_timeout();
+            new.hard = old.hard_timeout();
             new.importance = old.importance;
             new.flags = old.flags;
             new.created = old.created;
@@ -242,6 +242,7 @@ impl FlowTable {
         if !fm.flags.has(FlowFlags::RESET_COUNTS) {
             new.stats = old.stats.clone();
         }
+        new.stats.restore_timeouts();
         let old_actions = (new.actions != old.actions).then(|| old.actions.clone());
         let told = add || old_actions.is_some() || new.cookie != old.cookie;
         if !add {

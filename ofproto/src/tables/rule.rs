@@ -1,7 +1,7 @@
 //! A rule and its statistics.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use openflow::msg::FlowFlags;
@@ -22,10 +22,11 @@ pub struct Rule {
     pub table: u8,
     pub cookie: u64,
     pub actions: Arc<[Action]>,
-    /// Seconds without a packet after which it goes; 0: never.
-    pub idle_timeout: u16,
+    /// Seconds without a packet after which it goes, unless [`Rule::idle_timeout`] says less;
+    /// 0: never.
+    pub(crate) idle: u16,
     /// Seconds after its last change; 0: never.
-    pub hard_timeout: u16,
+    pub(crate) hard: u16,
     /// Evicted later, the higher it is.
     pub importance: u16,
     pub flags: FlowFlags,
@@ -54,19 +55,49 @@ impl Rule {
         self.mask.bits.is_empty()
     }
 
+    /// Seconds without a packet after which it goes; 0: never.
+    pub fn idle_timeout(&self) -> u16 {
+        lower(self.idle, self.stats.caps().0)
+    }
+
+    /// Seconds after its last change after which it goes; 0: never.
+    pub fn hard_timeout(&self) -> u16 {
+        lower(self.hard, self.stats.caps().1)
+    }
+
+    /// Whether it can get a time-out while it is there.
+    pub(crate) fn may_shorten(&self) -> bool {
+        let shortens = |a: &Action| match a {
+            Action::FinTimeout { .. } => true,
+            Action::WriteActions(inner) | Action::Clone(inner) => {
+                inner.iter().any(|a| matches!(a, Action::FinTimeout { .. }))
+            }
+            _ => false,
+        };
+        self.actions.iter().any(shortens)
+    }
+
     /// When the time of one with a hard time-out is over.
     pub(crate) fn hard_end(&self) -> Option<Time> {
-        end(self.modified, self.hard_timeout)
+        end(self.modified, self.hard_timeout())
     }
 
     /// When the time of one with an idle time-out is over if no packet comes.
     pub(crate) fn idle_end(&self) -> Option<Time> {
-        end(self.stats.used(), self.idle_timeout)
+        end(self.stats.used(), self.idle_timeout())
     }
 
     /// The earlier of both.
     pub(crate) fn expires(&self) -> Option<Time> {
         [self.hard_end(), self.idle_end()].into_iter().flatten().min()
+    }
+}
+
+/// The lower of two time-outs, of which 0 is none.
+fn lower(a: u16, b: u16) -> u16 {
+    match (a, b) {
+        (0, t) | (t, 0) => t,
+        (a, b) => a.min(b),
     }
 }
 
@@ -81,6 +112,8 @@ pub struct RuleStats {
     bytes: AtomicU64,
     /// Nanoseconds on the daemon's clock.
     used: AtomicU64,
+    /// What lowers the time-outs, in seconds: idle in the upper half, hard in the lower.
+    caps: AtomicU32,
 }
 
 impl RuleStats {
@@ -94,6 +127,27 @@ impl RuleStats {
         self.packets.fetch_add(packets, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
         self.used.fetch_max(used.as_nanos(), Relaxed);
+    }
+
+    /// Lowers the rule's time-outs, in seconds; 0 leaves one as it is (the action `fin_timeout`).
+    pub fn reduce_timeouts(&self, idle: u16, hard: u16) {
+        let reduce = |caps: u32| {
+            let idle = lower((caps >> 16) as u16, idle);
+            let hard = lower(caps as u16, hard);
+            Some(u32::from(idle) << 16 | u32::from(hard))
+        };
+        // It always says what to store.
+        let _ = self.caps.fetch_update(Relaxed, Relaxed, reduce);
+    }
+
+    /// The rule's time-outs are what it says again.
+    pub(crate) fn restore_timeouts(&self) {
+        self.caps.store(0, Relaxed);
+    }
+
+    fn caps(&self) -> (u16, u16) {
+        let caps = self.caps.load(Relaxed);
+        ((caps >> 16) as u16, caps as u16)
     }
 
     pub fn packets(&self) -> u64 {

@@ -290,7 +290,7 @@ impl FlowTable {
         }
         let mut groups: BTreeMap<Vec<Option<u128>>, Vec<&Arc<Rule>>> = BTreeMap::new();
         for rule in self.expirable.values().filter(|r| r.table == table) {
-            if !but.iter().any(|b| b.order == rule.order) {
+            if rule.expires().is_some() && !but.iter().any(|b| b.order == rule.order) {
                 groups.entry(group(rule, &s.groups)).or_default().push(rule);
             }
         }

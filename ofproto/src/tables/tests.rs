@@ -281,14 +281,35 @@ fn time_outs() {
     assert_eq!(told[0].reason, FlowRemovedReason::IdleTimeout);
     assert_eq!((told[0].packets, told[0].duration_sec, told[0].idle_timeout), (1, 4, 2));
     assert_eq!((next, t.count(0)), (None, 1));
-    // A connection that ends shortens the time of its flow.
-    let rule = t.publish().unwrap().rules(0)[0].clone();
-    t.reduce_timeouts(&rule, 0, 0);
-    assert!(t.publish().is_none());
-    t.reduce_timeouts(&rule, 5, 0);
-    t.reduce_timeouts(&rule, 9, 7);
-    let f = t.flow_stats(at(0), &all()).unwrap().remove(0);
-    assert_eq!((f.idle_timeout, f.hard_timeout), (5, 7));
+}
+
+/// A connection that ends shortens the time of its flow.
+#[test]
+fn shortened() {
+    let mut t = FlowTable::new();
+    let mut fm = add(1, 2);
+    fm.actions.insert(0, Action::FinTimeout { idle: 5, hard: 7 });
+    let c = ask(&mut t, &fm).unwrap();
+    let stats = &c.events[0].rule().stats;
+    assert_eq!(t.expire(at(0)).1, Some(at(1000)));
+    let timeouts = |t: &FlowTable| {
+        let f = t.flow_stats(at(0), &all()).unwrap().remove(0);
+        (f.idle_timeout, f.hard_timeout)
+    };
+    stats.reduce_timeouts(0, 0);
+    assert_eq!(timeouts(&t), (0, 0));
+    stats.reduce_timeouts(5, 0);
+    stats.reduce_timeouts(9, 7);
+    assert_eq!(timeouts(&t), (5, 7));
+    // A modification leaves it so, an addition has its own.
+    let modify = FlowMod { command: FlowModCommand::Modify, ..fm.clone() };
+    ask(&mut t, &modify).unwrap();
+    assert_eq!(timeouts(&t), (5, 7));
+    ask(&mut t, &FlowMod { idle_timeout: 60, ..fm }).unwrap();
+    assert_eq!(timeouts(&t), (60, 0));
+    ask(&mut t, &modify).unwrap();
+    t.publish().unwrap().rules(0)[0].stats.reduce_timeouts(2, 0);
+    assert_eq!(told(&t.expire(at(2001)).0), [('-', 1)]);
 }
 
 #[test]
