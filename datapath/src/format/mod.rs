@@ -15,9 +15,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use wire::Time;
+use wire::{FlowKey, Time};
 
-use crate::action::PortNo;
+use crate::action::{Action, PortNo};
 use crate::flow::FlowHandle;
 use crate::table::{BucketTable, TableId};
 
@@ -102,6 +102,14 @@ pub fn installed(flow: &FlowHandle, show: Show<'_>) -> String {
     let dump = FlowDump::new(flow, Time::ZERO, show);
     let id = ufid(flow);
     format!("ufid:{id} mega_ufid:{id} {}", Match(dump.key, dump.actions))
+}
+
+/// What `actions` do now with packets like `key`, as `ofproto/trace` shows it.
+pub fn shown_actions(actions: &[Action], key: &FlowKey, show: Show<'_>) -> String {
+    match actions::list(actions, key, show) {
+        list if list.is_empty() => "drop".to_owned(),
+        list => list.join(","),
+    }
 }
 
 /// The flow's identity: a hash of what it matches, in the shape of a UUID.
