@@ -146,20 +146,20 @@ pub struct Settings {
     pub hardware: String,
     pub software: String,
     pub serial: String,
-    /// `other_config:dp-desc`; the bridge's name when not set.
+    /// `other_config:dp-desc`.
     pub datapath: String,
 }
 
 impl Settings {
     /// What a bridge says when nothing is configured. `software` is the daemon's version.
-    pub fn new(bridge: &str, datapath_id: u64, software: &str) -> Settings {
+    pub fn new(datapath_id: u64, software: &str) -> Settings {
         Settings {
             datapath_id,
             manufacturer: "Nicira, Inc.".to_owned(),
             hardware: "Open vSwitch".to_owned(),
             software: software.to_owned(),
             serial: "None".to_owned(),
-            datapath: bridge.to_owned(),
+            datapath: "None".to_owned(),
         }
     }
 }

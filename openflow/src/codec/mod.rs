@@ -24,6 +24,7 @@ mod table;
 mod tests;
 
 pub use kind::{Kind, Peek, is_multipart_request, peek};
+pub use nxm::field_header;
 
 pub(crate) use action_encode::segments;
 

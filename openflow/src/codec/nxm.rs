@@ -215,6 +215,14 @@ pub(crate) fn pull_entry(r: &mut Reader<'_>, masked: bool) -> Result<(Field, u12
     Ok((field, value, mask & field.ones()))
 }
 
+/// A field's header as a version names it: 4 octets, or 8 for an experimenter's. Nothing for a
+/// field that no message can name.
+pub fn field_header(field: Field, version: Version, masked: bool) -> Option<Vec<u8>> {
+    let mut w = Writer::default();
+    put_header(&mut w, field, Some(version), masked);
+    (!w.0.is_empty()).then_some(w.0)
+}
+
 /// Writes a header. `version` chooses the name; a field without any name is left out.
 pub(crate) fn put_header(w: &mut Writer, field: Field, version: Option<Version>, masked: bool) {
     let Some(h) = field.header(version) else { return };
