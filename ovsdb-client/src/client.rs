@@ -1,19 +1,20 @@
 //! A client that blocks: for utilities and tests, one request at a time.
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use ovsdb::jsonrpc::{self, Message, MessageError};
-use ovsdb::{DatabaseSchema, FrameError, Framer};
+use ovsdb::jsonrpc::MessageError;
+use ovsdb::{DatabaseSchema, FrameError};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::TlsSettings;
+use crate::caller::{CallError, Caller};
 use crate::db::{BadValue, Db, Format};
 use crate::plan::{Plan, SchemaGap};
-use crate::remote::{BlockingStream, Remote, RemoteError, Remotes};
+use crate::remote::{Remote, RemoteError, Remotes};
 use crate::rows::Table;
-use crate::tls::TlsFiles;
 use crate::txn::{Txn, TxnError, TxnReply, parse_reply};
 
 /// Why a request was not done.
@@ -98,12 +99,10 @@ pub struct Snapshot {
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    stream: BlockingStream,
-    framer: Framer,
+    caller: Caller,
     database: String,
     timeout: Duration,
     plan: Option<(Plan, Vec<SchemaGap>)>,
-    next_id: u64,
 }
 
 impl Client {
@@ -115,7 +114,7 @@ impl Client {
     ///
     /// [`ClientError::Remote`]; [`ClientError::Connect`] with the last server's reason.
     pub fn connect(remotes: &str) -> Result<Client, ClientError> {
-        Client::connect_with(remotes, &TlsFiles::default())
+        Client::connect_with(remotes, &TlsSettings::default())
     }
 
     /// The same with the files that `ssl:` servers need.
@@ -123,26 +122,20 @@ impl Client {
     /// # Errors
     ///
     /// As of [`Client::connect`].
-    pub fn connect_with(remotes: &str, tls: &TlsFiles) -> Result<Client, ClientError> {
+    pub fn connect_with(remotes: &str, tls: &TlsSettings) -> Result<Client, ClientError> {
         let remotes: Remotes = remotes.parse()?;
         let timeout = Duration::from_secs(10);
         let mut failed = None;
         for remote in remotes.as_slice() {
-            match BlockingStream::open(remote, tls, timeout) {
-                Ok(stream) => {
-                    return Ok(Client {
-                        stream,
-                        framer: Framer::default(),
-                        database: "Open_vSwitch".to_owned(),
-                        timeout,
-                        plan: None,
-                        next_id: 0,
-                    });
+            let error = match Caller::open(remote, tls, Some(Instant::now() + timeout)) {
+                Ok(caller) => {
+                    let database = "Open_vSwitch".to_owned();
+                    return Ok(Client { caller, database, timeout, plan: None });
                 }
-                Err(error) => {
-                    failed = Some(ClientError::Connect { remote: remote.clone(), error });
-                }
-            }
+                Err(CallError::Io(error)) => error,
+                Err(_) => ErrorKind::TimedOut.into(),
+            };
+            failed = Some(ClientError::Connect { remote: remote.clone(), error });
         }
         // There is at least one.
         Err(failed.unwrap_or(ClientError::Io(ErrorKind::NotFound.into())))
@@ -160,50 +153,21 @@ impl Client {
     /// [`ClientError`]: the connection broke, time ran out, or the server refused. After anything
     /// but [`ClientError::Refused`] the client is of no more use.
     pub fn call(&mut self, method: &str, params: &str) -> Result<Box<RawValue>, ClientError> {
-        self.next_id += 1;
-        let id = self.next_id.to_string();
-        let mut request = Vec::new();
-        jsonrpc::push_request(&mut request, self.next_id, method, params);
-        self.stream.write_all(&request)?;
-        let deadline = Instant::now() + self.timeout;
-        let mut chunk = [0; 64 << 10];
-        loop {
-            while let Some(bytes) = self.framer.next_message()? {
-                match jsonrpc::parse(bytes)? {
-                    Message::Response { id: of, result } if of.get() == id => {
-                        return match result {
-                            Ok(result) => Ok(result.to_owned()),
-                            Err(error) => Err(ClientError::Refused {
-                                method: method.to_owned(),
-                                error: error.get().to_owned(),
-                            }),
-                        };
-                    }
-                    Message::Request { method, params, id } if method == "echo" => {
-                        let mut answer = Vec::new();
-                        jsonrpc::push_echo_reply(&mut answer, id, params);
-                        self.stream.write_all(&answer)?;
-                    }
-                    Message::Request { .. }
-                    | Message::Response { .. }
-                    | Message::Notification { .. } => {}
-                }
+        self.caller.set_deadline(Some(Instant::now() + self.timeout));
+        let answer = self.caller.call(method, params).map_err(|error| match error {
+            CallError::Io(error) => ClientError::Io(error),
+            CallError::Frame(error) => ClientError::Frame(error),
+            CallError::Message(error) => ClientError::Message(error),
+            CallError::Deadline => {
+                ClientError::Timeout { method: method.to_owned(), timeout: self.timeout }
             }
-            let timed_out =
-                || ClientError::Timeout { method: method.to_owned(), timeout: self.timeout };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(timed_out());
-            }
-            self.stream.set_read_timeout(left)?;
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return Err(ClientError::Io(ErrorKind::UnexpectedEof.into())),
-                Ok(number) => self.framer.push(&chunk[..number]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(timed_out()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(ClientError::Io(error)),
-            }
-        }
+        })?;
+        // Of the monitor that a snapshot is made with.
+        self.caller.take_updates();
+        answer.map_err(|error| ClientError::Refused {
+            method: method.to_owned(),
+            error: error.get().to_owned(),
+        })
     }
 
     /// Runs operations written as JSON objects, and gives their results.

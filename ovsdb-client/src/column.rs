@@ -27,6 +27,8 @@ pub struct ColumnInfo {
     pub class: Class,
     /// What it takes, by its Rust type.
     pub takes: Takes,
+    /// Only servers of later versions have it; nobody misses it in others.
+    pub later: bool,
 }
 
 /// A column of row type `R` with values of type `T`, so that a write is checked by the compiler.

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::cluster::{ServerWatch, Unfit};
 use crate::db::Format;
-use crate::remote::Stream;
+use crate::stream::Stream;
 use crate::txn::OpInfo;
 
 /// Why a connection could not be made or ended.
@@ -47,6 +47,9 @@ pub enum LinkError {
     /// The server is there, but not one to stay with.
     #[error("{0}; trying another server")]
     Unfit(#[from] Unfit),
+    /// The server came a second time to where we listen.
+    #[error("a new connection replaces this one")]
+    Replaced,
     /// [`crate::Session::reconnect`] was called.
     #[error("disconnected on request")]
     Asked,
@@ -66,6 +69,7 @@ impl LinkError {
             | LinkError::Silent(_)
             | LinkError::Unread(_)
             | LinkError::Unfit(_)
+            | LinkError::Replaced
             | LinkError::Asked => false,
         }
     }

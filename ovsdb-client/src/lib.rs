@@ -3,14 +3,16 @@
 //! - [`Session`] follows a database without blocking and keeps a typed replica ([`Db`]); it goes
 //!   from server to server of a cluster, probes, waits and resumes by itself;
 //! - [`RowFilter`] follows only some rows of a table;
-//! - [`Client`] does one blocking request at a time;
+//! - [`Client`] does one blocking request at a time, and [`Caller`] the same for whoever knows the
+//!   schema by himself;
 //! - [`Txn`] is a transaction of typed columns for either; [`Session::retry`] and [`Client::retry`]
 //!   repeat one that others got in the way of;
 //! - [`rows`] has the tables of the `Open_vSwitch` schema.
 //!
 //! Servers are named like everywhere in Open vSwitch: `unix:PATH`, `tcp:HOST[:PORT]`,
-//! `ssl:HOST[:PORT]` ([`TlsFiles`] has the keys), several with commas between them. A HOST is
-//! an address or `localhost`: nothing here asks a name server.
+//! `ssl:HOST[:PORT]` ([`TlsSettings`] has the keys), several with commas between them. With
+//! `punix:PATH`, `ptcp:[PORT][:IP]` and `pssl:[PORT][:IP]` the server comes to us. Where HOST is a
+//! name, a [`Session`] has a thread of its own ask for it.
 //!
 //! # Reading and writing safely
 //!
@@ -39,6 +41,7 @@
 //!
 //! The examples `watch_bonds` and `create_bond` are whole programs.
 
+mod caller;
 mod client;
 mod cluster;
 pub mod column;
@@ -50,9 +53,10 @@ mod plan;
 mod remote;
 pub mod rows;
 mod session;
-mod tls;
+mod stream;
 mod txn;
 
+pub use caller::{Answer, CallError, Caller};
 pub use client::{Client, ClientError, Snapshot};
 pub use cluster::{Cluster, Unfit};
 pub use condition::{Filters, RowFilter};
@@ -61,10 +65,13 @@ pub use db::{BadValue, Change, ChangeKind, Db};
 pub use ovsdb::Uuid;
 pub use ovsdb::condition::Function;
 pub use plan::SchemaGap;
-pub use remote::{DEFAULT_PORT, Remote, RemoteError, Remotes};
+pub use remote::{DEFAULT_PORT, Host, Remote, RemoteError, Remotes};
 pub use rows::{
-    Bridge, Controller, Interface, Manager, Mirror, OpenVSwitch, Port, Row, Ssl, Table, Tables,
+    AutoAttach, Bridge, Controller, CtTimeoutPolicy, CtZone, Datapath, FlowSampleCollectorSet,
+    FlowTable, Interface, Ipfix, Manager, Mirror, NetFlow, OpenVSwitch, Port, Qos, Queue, Row,
+    SFlow, Ssl, Table, Tables,
 };
 pub use session::{Options, Session, SessionEvent, TxnId};
-pub use tls::TlsFiles;
+pub use stream::with_short_path;
+pub use tls::{Enabled as TlsEnabled, Settings as TlsSettings};
 pub use txn::{OpInfo, Txn, TxnError, TxnReply};

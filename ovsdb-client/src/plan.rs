@@ -40,6 +40,7 @@ impl Plan {
                 let mut gap =
                     |reason| gaps.push(SchemaGap { table, column: Some(info.name), reason });
                 match known.columns.get(info.name) {
+                    None if info.later => {}
                     None => gap("not in the server's schema"),
                     Some(column) if !info.takes.fits(&column.column_type) => {
                         gap("of another type in the server's schema");

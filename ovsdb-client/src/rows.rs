@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ovsdb::Uuid;
-use ovsdb::declare::{Typed, plain_name};
+use ovsdb::declare::{Col, Typed, plain_name};
 pub use ovsdb::vswitch::{CounterMap, StringMap};
 
 use crate::column::{Class, Column, ColumnInfo, ColumnValue, ValueError};
@@ -140,6 +140,7 @@ macro_rules! rows {
                         name: plain_name(stringify!($column)),
                         class: class!($class),
                         takes: <$ty as Typed>::TAKES,
+                        later: Col::of::<$ty>("")$($(.$rule($($($arg),*)?))+)?.later,
                     },
                     |row| &row.$column,
                 ), )* };

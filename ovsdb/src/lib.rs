@@ -3,11 +3,11 @@
 //!
 //! No socket and no clock here: bytes come in, bytes go out.
 
-pub mod certificate;
 pub mod condition;
 pub mod declare;
 pub mod framer;
 pub mod jsonrpc;
+pub mod remote;
 pub mod schema;
 mod schema_json;
 pub mod uuid;

@@ -47,16 +47,6 @@ impl LogOptions {
     }
 }
 
-/// `--private-key` and the like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsOptions {
-    pub private_key: Option<PathBuf>,
-    pub certificate: Option<PathBuf>,
-    pub ca_cert: Option<PathBuf>,
-    pub peer_ca_cert: Option<PathBuf>,
-    pub bootstrap_ca_cert: Option<PathBuf>,
-}
-
 /// Directories, from the environment or Debian's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dirs {
@@ -222,6 +212,7 @@ pub fn add_common(command: Command, dirs: &Dirs) -> Command {
             value("ca-cert", "FILE", "file with peer CA certificate").short('C'),
             value("peer-ca-cert", "FILE", "file with CA certificate to send to peers"),
             value("bootstrap-ca-cert", "FILE", "file with peer CA certificate to read or create"),
+            value("ssl-server-name", "NAME", "name to ask servers for (SNI)"),
             value("ssl-protocols", "PROTOS", "list of SSL protocols to enable"),
             value("ssl-ciphers", "CIPHERS", "list of SSL ciphers to enable"),
             value("ssl-ciphersuites", "SUITES", "list of TLS 1.3 ciphersuites to enable"),
@@ -270,27 +261,21 @@ fn current_dir() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned())
 }
 
-/// The files for TLS.
-pub fn tls_options(m: &ArgMatches) -> TlsOptions {
+/// `--private-key` and the like. Of `--ca-cert` and `--bootstrap-ca-cert` the latter counts.
+pub fn tls_options(m: &ArgMatches) -> tls::Settings {
     let path = |name: &str| text(m, name).map(PathBuf::from);
-    TlsOptions {
+    let bootstrap = path("bootstrap-ca-cert");
+    tls::Settings {
         private_key: path("private-key"),
         certificate: path("certificate"),
-        ca_cert: path("ca-cert"),
+        bootstrap: bootstrap.is_some(),
+        ca_cert: bootstrap.or_else(|| path("ca-cert")),
         peer_ca_cert: path("peer-ca-cert"),
-        bootstrap_ca_cert: path("bootstrap-ca-cert"),
+        server_name: text(m, "ssl-server-name"),
+        enabled: tls::Enabled {
+            protocols: text(m, "ssl-protocols"),
+            ciphers: text(m, "ssl-ciphers"),
+            ciphersuites: text(m, "ssl-ciphersuites"),
+        },
     }
-}
-
-/// Accepted options that do nothing, each with the reason; to be logged as warnings.
-pub fn without_effect(m: &ArgMatches) -> Vec<String> {
-    [
-        ("ssl-protocols", "TLS 1.2 and 1.3 are always enabled, older ones never"),
-        ("ssl-ciphers", "the TLS library's own list is used"),
-        ("ssl-ciphersuites", "the TLS library's own list is used"),
-    ]
-    .into_iter()
-    .filter(|(name, _)| m.contains_id(name))
-    .map(|(name, why)| format!("--{name} has no effect: {why}"))
-    .collect()
 }

@@ -20,7 +20,7 @@ use rustix::net::sockopt;
 use wire::Time;
 
 use crate::modules::VSWITCHD;
-use crate::options::{Dirs, Options, TlsOptions};
+use crate::options::{Dirs, Options, TlsSettings};
 use crate::unixctl::Commands;
 
 /// How long after a database that cannot be opened again the next attempt is made.
@@ -162,19 +162,17 @@ fn is_lock(error: &ovsdb_server::Error) -> bool {
 }
 
 /// The files that the command line names, each without a name where the database says.
-fn tls(options: &TlsOptions) -> TlsSources {
-    let source = |path: Option<&PathBuf>, column: &str| match path {
-        Some(path) => Some(path.display().to_string()),
-        None => Some(format!("db:Open_vSwitch,SSL,{column}")),
-    };
-    let ca = options.bootstrap_ca_cert.as_ref().or(options.ca_cert.as_ref());
-    TlsSources {
-        private_key: source(options.private_key.as_ref(), "private_key"),
-        certificate: source(options.certificate.as_ref(), "certificate"),
-        ca_cert: source(ca, "ca_cert"),
-        peer_ca_cert: options.peer_ca_cert.as_ref().map(|path| path.display().to_string()),
-        bootstrap: options.bootstrap_ca_cert.is_some(),
+fn tls(settings: &TlsSettings) -> TlsSources {
+    let mut sources = TlsSources::from(settings);
+    let columns = [
+        (&mut sources.private_key, "private_key"),
+        (&mut sources.certificate, "certificate"),
+        (&mut sources.ca_cert, "ca_cert"),
+    ];
+    for (source, column) in columns {
+        source.get_or_insert_with(|| format!("db:Open_vSwitch,SSL,{column}"));
     }
+    sources
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mio::{Events, Poll};
-use ovsdb_client::TlsFiles;
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
@@ -14,7 +13,7 @@ use vswitchd::daemon::{self, Pidfile, Signal, Signals};
 use vswitchd::embedded::{self, Embedded};
 use vswitchd::log::{self, Level};
 use vswitchd::modules::{self, VSWITCHD};
-use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed, TlsOptions};
+use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed};
 use vswitchd::reactor::{self, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
 use vswitchd::unixctl::{Server, builtin};
 use vswitchd::{coverage, log_at};
@@ -45,18 +44,6 @@ fn fail(e: &dyn std::fmt::Display) -> ExitCode {
     log_at!(VSWITCHD, Level::Emer, "{e}");
     log::flush();
     ExitCode::FAILURE
-}
-
-/// The files with which `ssl:` databases are talked to.
-fn tls_files(options: &TlsOptions) -> TlsFiles {
-    let bootstrap = options.bootstrap_ca_cert.as_ref();
-    TlsFiles {
-        private_key: options.private_key.clone(),
-        certificate: options.certificate.clone(),
-        ca_cert: bootstrap.or(options.ca_cert.as_ref()).cloned(),
-        bootstrap: bootstrap.is_some(),
-        peer_ca_cert: options.peer_ca_cert.clone(),
-    }
 }
 
 /// Runs until asked to stop; the signal that asked, if one did.
@@ -90,7 +77,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let clock = Clock::new();
     let setup = Setup {
         remotes,
-        tls: tls_files(&options.tls),
+        tls: options.tls.clone(),
         dummy: match options.dummy {
             Dummy::Off => DummyPolicy::Off,
             Dummy::On => DummyPolicy::On,

@@ -13,7 +13,8 @@ use crate::daemon::Daemonize;
 
 const EMBEDDED: &str = "embedded-db";
 
-pub use runtime::cli::{Dirs, LogOptions, OVS_VERSION, TlsOptions, UsageError};
+pub use ovsdb_client::TlsSettings;
+pub use runtime::cli::{Dirs, LogOptions, OVS_VERSION, UsageError};
 
 /// What the program is called in logs, pidfiles and control sockets.
 pub const PROGRAM: &str = "ovs-vswitchd";
@@ -37,9 +38,10 @@ pub struct Options {
     pub disable_system_route: bool,
     pub mlockall: bool,
     pub log: LogOptions,
-    /// Accepted options that do nothing here, each with the reason; to be logged as warnings.
+    /// Accepted options that do nothing here, and what is ignored in others, each with the reason;
+    /// to be logged as warnings.
     pub ignored: Vec<String>,
-    pub tls: TlsOptions,
+    pub tls: TlsSettings,
 }
 
 /// `--enable-dummy`.
@@ -144,7 +146,8 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
             )));
         }
     };
-    let mut ignored = cli::without_effect(m);
+    let tls = cli::tls_options(m);
+    let mut ignored = tls.enabled.problems();
     // Nothing is said of `--dummy-numa`: only tests pretend to have NUMA nodes, and here they do
     // not matter.
     if m.get_flag("hw-rawio-access") {
@@ -161,7 +164,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
         mlockall: m.get_flag("mlockall"),
         log: cli::log_options(m, PROGRAM, dirs),
         ignored,
-        tls: cli::tls_options(m),
+        tls,
     })
 }
 
@@ -238,11 +241,10 @@ mod tests {
         assert_eq!((o.dummy, o.daemon.user.as_deref()), (Dummy::Override, Some("ovs:ovs")));
         assert_eq!(run("--unixctl=none").unixctl_path(&dirs()), None);
         assert_eq!(run("-- -vx").database, "-vx");
-        let o = run(
-            "--ssl-ciphers=HIGH --hw-rawio-access -p k --bootstrap-ca-cert=ca --disable-system",
-        );
-        assert_eq!(o.ignored.len(), 2);
-        assert!(o.ignored[0].starts_with("--ssl-ciphers has no effect: "));
+        let o =
+            run("--ssl-ciphers=NEW --hw-rawio-access -p k --bootstrap-ca-cert=ca --disable-system");
+        assert_eq!(o.ignored.len(), 3);
+        assert!(o.ignored[0].starts_with("--ssl-ciphers=NEW: NEW: not supported"));
         assert_eq!(o.tls.private_key, Some("k".into()));
         assert!(o.disable_system);
     }

@@ -30,7 +30,7 @@ use datapath::userspace::Userspace;
 use datapath::{Datapath, PortNo};
 use mio::{Events, Poll, Token, Waker};
 use ovsdb_client::{
-    Options, Remotes, Session, SessionEvent, TlsFiles, Txn, TxnError, TxnId, Uuid,
+    Options, Remotes, Session, SessionEvent, TlsSettings, Txn, TxnError, TxnId, Uuid,
 };
 use parking_lot::Mutex;
 use wire::Time;
@@ -68,9 +68,9 @@ static RECONFIGURED: Counter = Counter::new("bridge_reconfigure");
 
 /// What the daemon is started with.
 pub struct Setup {
-    /// The database servers, with the files for TLS.
+    /// The database servers, with what TLS needs.
     pub remotes: Remotes,
-    pub tls: TlsFiles,
+    pub tls: TlsSettings,
     pub dummy: DummyPolicy,
     pub clock: Clock,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.

@@ -1,5 +1,7 @@
 //! From one server to the next: connecting, failing, waiting; and the bytes in between.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ovsdb::Uuid;
@@ -7,8 +9,11 @@ use ovsdb::Uuid;
 use super::{Link, Session, SessionEvent};
 use crate::cluster::{self, Cluster};
 use crate::connection::{Connection, LinkError, LockState, Phase};
-use crate::remote::{Remote, Stream};
+use crate::stream::{Opened, Pollable, Stream};
 use crate::txn::TxnError;
+
+/// How long a name may be looked up: resolvers give up before.
+const LOOKUP: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Does what can be done at this time without waiting.
@@ -18,12 +23,21 @@ impl Session {
         {
             self.connect(now);
         }
-        if let Link::Connecting { stream, until } = &self.link {
+        if let Link::Lookup { lookup, until } = &self.link {
+            match lookup.answer() {
+                Some(Ok(addresses)) => self.dial(addresses, now),
+                Some(Err(error)) => self.fail(now, LinkError::Io(error)),
+                None if now >= *until => self.fail(now, LinkError::ConnectTimeout),
+                None => {}
+            }
+        }
+        self.answer_door(now);
+        if let Link::Connecting { stream, until, .. } = &self.link {
             match stream.connected() {
                 Ok(true) => self.connected(now),
-                Ok(false) if now >= *until => self.fail(now, LinkError::ConnectTimeout),
+                Ok(false) if now >= *until => self.connect_failed(now, LinkError::ConnectTimeout),
                 Ok(false) => {}
-                Err(error) => self.fail(now, LinkError::Io(error)),
+                Err(error) => self.connect_failed(now, LinkError::Io(error)),
             }
         }
         if matches!(self.link, Link::Connected(_))
@@ -40,29 +54,123 @@ impl Session {
     }
 
     pub(super) fn probe_interval(&self) -> Duration {
-        self.options.probe_interval.unwrap_or(match self.remote() {
-            Remote::Unix(_) => Duration::ZERO,
-            Remote::Tcp(_) | Remote::Ssl(_) => Duration::from_secs(5),
+        self.options.probe_interval.unwrap_or(match self.remote().needs_probes() {
+            false => Duration::ZERO,
+            true => Duration::from_secs(5),
         })
+    }
+
+    /// How long an attempt may take.
+    fn patience(&self, now: Duration) -> Duration {
+        now + self.backoff.max(self.options.min_backoff)
     }
 
     fn connect(&mut self, now: Duration) {
         if std::mem::take(&mut self.next_server) {
             self.at = (self.at + 1) % self.remotes.as_slice().len();
         }
-        let opened = Stream::open(self.remote(), &self.options.tls).and_then(|mut stream| {
-            if let Some((registry, token)) = &self.registry {
-                stream.register(registry, *token)?;
-            }
-            Ok(stream)
-        });
+        if self.door.is_some() {
+            self.link = Link::Listening;
+            return;
+        }
+        let opened = Opened::new(&self.remotes.as_slice()[self.at], &mut self.tls);
         match opened {
-            Ok(stream) => {
-                let until = now + self.backoff.max(self.options.min_backoff);
-                self.link = Link::Connecting { stream, until };
-            }
+            Ok(Opened::Stream(stream)) => self.connecting(stream, Vec::new(), now),
+            Ok(Opened::Lookup(mut lookup)) => match self.enlist(&mut lookup) {
+                Ok(()) => self.link = Link::Lookup { lookup, until: now + LOOKUP },
+                Err(error) => self.fail(now, error),
+            },
+            Ok(Opened::Door(mut door)) => match self.enlist(&mut door) {
+                Ok(()) => {
+                    self.door = Some(door);
+                    self.link = Link::Listening;
+                }
+                Err(error) => self.fail(now, error),
+            },
             Err(error) => self.fail(now, LinkError::Io(error)),
         }
+    }
+
+    /// Registers what may become ready.
+    fn enlist(&self, what: &mut impl Pollable) -> Result<(), LinkError> {
+        match &self.registry {
+            Some((registry, token)) => Ok(what.register(registry, *token)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for a socket to connect.
+    fn connecting(&mut self, mut stream: Stream, others: Vec<SocketAddr>, now: Duration) {
+        match self.enlist(&mut stream) {
+            Ok(()) => {
+                self.link = Link::Connecting { stream, others, until: self.patience(now) };
+            }
+            Err(error) => self.fail(now, error),
+        }
+    }
+
+    /// Tries the first of a server's addresses.
+    fn dial(&mut self, mut addresses: Vec<SocketAddr>, now: Duration) {
+        if addresses.is_empty() {
+            return self.fail(now, LinkError::Io(ErrorKind::NotFound.into()));
+        }
+        let first = addresses.remove(0);
+        match Stream::dial(first, &self.remotes.as_slice()[self.at], &mut self.tls) {
+            Ok(stream) => self.connecting(stream, addresses, now),
+            Err(error) if addresses.is_empty() => self.fail(now, LinkError::Io(error)),
+            Err(_) => self.dial(addresses, now),
+        }
+    }
+
+    /// An attempt failed: the server's next address, or the next server.
+    fn connect_failed(&mut self, now: Duration, reason: LinkError) {
+        if let Link::Connecting { others, .. } = &mut self.link
+            && !others.is_empty()
+        {
+            let others = std::mem::take(others);
+            self.drop_link(now);
+            return self.dial(others, now);
+        }
+        self.fail(now, reason);
+    }
+
+    /// Lets a server in that has come to the door. The newest counts.
+    fn answer_door(&mut self, now: Duration) {
+        while let Some(door) = &self.door {
+            match door.accept(&mut self.tls) {
+                Ok(stream) => {
+                    if !matches!(self.link, Link::Listening) {
+                        self.fail(now, LinkError::Replaced);
+                    }
+                    self.connecting(stream, Vec::new(), now);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.close_door();
+                    return self.fail(now, LinkError::Io(error));
+                }
+            }
+        }
+    }
+
+    fn close_door(&mut self) {
+        if let (Some(mut door), Some((registry, _))) = (self.door.take(), &self.registry) {
+            door.deregister(registry);
+        }
+    }
+
+    /// Takes the link away.
+    fn drop_link(&mut self, now: Duration) -> Link {
+        let mut link = std::mem::replace(&mut self.link, Link::Backoff { until: now });
+        if let Some((registry, _)) = &self.registry {
+            match &mut link {
+                Link::Lookup { lookup, .. } => lookup.deregister(registry),
+                Link::Connecting { stream, .. } => stream.deregister(registry),
+                Link::Connected(connection) => connection.stream.deregister(registry),
+                Link::Backoff { .. } | Link::Listening => {}
+            }
+        }
+        link
     }
 
     fn connected(&mut self, now: Duration) {
@@ -106,7 +214,10 @@ impl Session {
     pub(super) fn fail(&mut self, now: Duration, reason: LinkError) {
         let (min, max) = (self.options.min_backoff, self.options.max_backoff);
         let servers = self.remotes.as_slice().len();
-        let link = std::mem::replace(&mut self.link, Link::Backoff { until: now });
+        let link = self.drop_link(now);
+        if servers > 1 {
+            self.close_door();
+        }
         if let Link::Connected(connection) = &link {
             // A connection that held for longer than the last wait starts the waits anew.
             let lasted = connection.heard.saturating_sub(connection.since);
@@ -117,7 +228,8 @@ impl Session {
         }
         self.next_server = true;
         self.free = self.free.saturating_sub(1);
-        let retry_in = if self.free > 0 {
+        // With a door, the server decides when.
+        let retry_in = if self.door.is_some() || self.free > 0 {
             Duration::ZERO
         } else {
             self.free = servers;
@@ -125,15 +237,13 @@ impl Session {
             self.backoff
         };
         match link {
-            Link::Backoff { .. } => {
+            Link::Backoff { .. }
+            | Link::Lookup { .. }
+            | Link::Listening
+            | Link::Connecting { .. } => {
                 self.events.push_back(SessionEvent::ConnectFailed { reason, retry_in });
             }
-            Link::Connecting { mut stream, .. } => {
-                self.deregister(&mut stream);
-                self.events.push_back(SessionEvent::ConnectFailed { reason, retry_in });
-            }
-            Link::Connected(mut connection) => {
-                self.deregister(&mut connection.stream);
+            Link::Connected(connection) => {
                 if reason.spoils_replica() {
                     self.last_txn = Uuid::ZERO;
                 }
@@ -146,13 +256,10 @@ impl Session {
                 self.events.push_back(SessionEvent::Disconnected { reason, retry_in });
             }
         }
-        self.link = Link::Backoff { until: now + retry_in };
-    }
-
-    fn deregister(&self, stream: &mut Stream) {
-        if let Some((registry, _)) = &self.registry {
-            stream.deregister(registry);
-        }
+        self.link = match self.door.is_some() {
+            true => Link::Listening,
+            false => Link::Backoff { until: now + retry_in },
+        };
     }
 
     /// Reads, answers, writes and probes.

@@ -3,9 +3,11 @@
 //! ```text
 //!            deadline                writable            _Server, get_schema, monitor answered
 //!  Backoff ----------> Connecting ------------> Connected(Server -> Schema -> Monitor -> Following)
-//!     ^                    |                        |
-//!     +--------------------+------------------------+   any error: the next server at once; after
-//!                                                       the last one twice as long, up to 8 s
+//!     ^ |                ^   |                     |
+//!     | +-- Lookup ------+   |                     |
+//!     | +-- Listening ---+   |                     |
+//!     +----------------------+---------------------+   any error: the next server at once; after
+//!                                                      the last one twice as long, up to 8 s
 //! ```
 
 mod follow;
@@ -14,20 +16,22 @@ mod repeat;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Registry, Token};
 use ovsdb::Uuid;
 
+use crate::TlsSettings;
 use crate::cluster::{Cluster, Newest};
 use crate::condition::{Filters, RowFilter};
 use crate::connection::{Connection, LinkError, LockState, Phase};
 use crate::db::{BadValue, Change, Db};
 use crate::plan::{Plan, SchemaGap};
-use crate::remote::{Remote, Remotes, Stream};
+use crate::remote::{Remote, Remotes};
 use crate::rows::{Row, Table};
-use crate::tls::TlsFiles;
+use crate::stream::{Door, Lookup, Pollable, Stream};
 use crate::txn::{Txn, TxnError, TxnReply};
 use repeat::Repeat;
 
@@ -48,8 +52,8 @@ pub struct Options {
     /// Tries several servers in an order that depends on this number instead of the order given,
     /// to spread the clients of a fleet. Default the order given.
     pub shuffle: Option<u64>,
-    /// The files for `ssl:` servers. Default none.
-    pub tls: TlsFiles,
+    /// What `ssl:` and `pssl:` need. Default nothing.
+    pub tls: TlsSettings,
     /// Silence after which the server is probed; as much again without an answer breaks the
     /// connection. Zero turns it off. Default, as upstream: 5 s for TCP and TLS, off for Unix sockets,
     /// whose end is always noticed.
@@ -69,7 +73,7 @@ impl Default for Options {
             filters: Filters::default(),
             cluster: Cluster::default(),
             shuffle: None,
-            tls: TlsFiles::default(),
+            tls: TlsSettings::default(),
             probe_interval: None,
             min_backoff: Duration::from_secs(1),
             max_backoff: Duration::from_secs(8),
@@ -122,8 +126,22 @@ pub enum SessionEvent {
 
 #[derive(Debug)]
 enum Link {
-    Backoff { until: Duration },
-    Connecting { stream: Stream, until: Duration },
+    Backoff {
+        until: Duration,
+    },
+    /// The server's name is looked up.
+    Lookup {
+        lookup: Lookup,
+        until: Duration,
+    },
+    /// Until the server comes to the door.
+    Listening,
+    Connecting {
+        stream: Stream,
+        /// Other addresses of the server, tried if this one does not answer.
+        others: Vec<SocketAddr>,
+        until: Duration,
+    },
     Connected(Box<Connection>),
 }
 
@@ -188,7 +206,10 @@ pub struct Session {
     newest: Newest,
     options: Options,
     registry: Option<(Registry, Token)>,
+    tls: tls::Context,
     link: Link,
+    /// Where the server comes to, with a listening form of address. It stays open while connected.
+    door: Option<Door>,
     backoff: Duration,
     db: Db,
     has_data: bool,
@@ -218,9 +239,11 @@ impl Session {
             free: remotes.as_slice().len(),
             remotes,
             newest: Newest::default(),
+            tls: tls::Context::new(options.tls.clone()),
             options,
             registry: None,
             link: Link::Backoff { until: Duration::ZERO },
+            door: None,
             backoff: Duration::ZERO,
             db: Db::default(),
             has_data: false,
@@ -246,7 +269,11 @@ impl Session {
         match &mut self.link {
             Link::Connecting { stream, .. } => stream.register(&registry, token)?,
             Link::Connected(connection) => connection.stream.register(&registry, token)?,
-            Link::Backoff { .. } => {}
+            Link::Lookup { lookup, .. } => lookup.register(&registry, token)?,
+            Link::Backoff { .. } | Link::Listening => {}
+        }
+        if let Some(door) = &mut self.door {
+            door.register(&registry, token)?;
         }
         self.registry = Some((registry, token));
         Ok(())
@@ -317,7 +344,10 @@ impl Session {
     /// The time at which [`Session::run`] must be called even without an event.
     pub fn next_deadline(&self) -> Option<Duration> {
         match &self.link {
-            Link::Backoff { until } | Link::Connecting { until, .. } => Some(*until),
+            Link::Backoff { until }
+            | Link::Lookup { until, .. }
+            | Link::Connecting { until, .. } => Some(*until),
+            Link::Listening => None,
             Link::Connected(connection) => {
                 let own = connection.next_deadline(self.probe_interval());
                 own.into_iter().chain(self.next_repeat()).min()
@@ -353,9 +383,11 @@ impl Session {
                     return txn_id;
                 }
             }
-            Link::Connected(_) | Link::Backoff { .. } | Link::Connecting { .. } => {
-                TxnError::Disconnected
-            }
+            Link::Connected(_)
+            | Link::Backoff { .. }
+            | Link::Lookup { .. }
+            | Link::Listening
+            | Link::Connecting { .. } => TxnError::Disconnected,
         };
         self.events.push_back(SessionEvent::TxnReply(txn_id, Err(refused)));
         txn_id

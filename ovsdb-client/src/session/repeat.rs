@@ -75,7 +75,10 @@ impl Session {
                 connection.phase == Phase::Following
                     && (self.options.lock.is_none() || connection.lock == LockState::Held)
             }
-            Link::Backoff { .. } | Link::Connecting { .. } => false,
+            Link::Backoff { .. }
+            | Link::Lookup { .. }
+            | Link::Listening
+            | Link::Connecting { .. } => false,
         }
     }
 

@@ -4,5 +4,6 @@ mod bad_server;
 mod cluster;
 mod common;
 mod filters;
+mod passive;
 mod server;
 mod tls;

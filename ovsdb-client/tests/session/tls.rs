@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::common::{Driver, Server, TempDir, quick};
-use ovsdb_client::{Client, Options, SessionEvent, TlsFiles};
+use ovsdb_client::{Client, Options, SessionEvent, TlsSettings};
 
 /// An authority and what it has signed.
 struct Authority {
@@ -50,12 +50,12 @@ impl Authority {
         ));
     }
 
-    fn files(&self, name: &str) -> TlsFiles {
-        TlsFiles {
+    fn files(&self, name: &str) -> TlsSettings {
+        TlsSettings {
             private_key: Some(self.path(&format!("{name}.key"))),
             certificate: Some(self.path(&format!("{name}.crt"))),
             ca_cert: Some(self.path("ca.crt")),
-            ..TlsFiles::default()
+            ..TlsSettings::default()
         }
     }
 }
@@ -101,7 +101,7 @@ fn both_sides_show_a_certificate() {
 }
 
 /// Why the attempts of a session fail.
-fn reason(remote: &str, tls: TlsFiles) -> String {
+fn reason(remote: &str, tls: TlsSettings) -> String {
     let mut driver = Driver::new(remote, Options { tls, ..quick() });
     let reason = |event: &SessionEvent| match event {
         SessionEvent::ConnectFailed { reason, .. } | SessionEvent::Disconnected { reason, .. } => {
@@ -121,19 +121,20 @@ fn strangers_are_refused_and_the_reason_is_said() {
     let stranger = Authority::new("theirs").unwrap();
     stranger.sign("client", " -extfile v3.cnf");
 
-    let text = reason(&remote, TlsFiles::default());
+    let text = reason(&remote, TlsSettings::default());
     assert!(text.contains("--private-key"), "{text}");
     // We do not know the server's authority.
-    let text = reason(&remote, TlsFiles { ca_cert: Some(stranger.path("ca.crt")), ..good.clone() });
+    let text =
+        reason(&remote, TlsSettings { ca_cert: Some(stranger.path("ca.crt")), ..good.clone() });
     assert!(text.contains("UnknownIssuer"), "{text}");
     // The server does not know ours.
     let own = stranger.files("client");
-    let text = reason(&remote, TlsFiles { ca_cert: good.ca_cert.clone(), ..own });
+    let text = reason(&remote, TlsSettings { ca_cert: good.ca_cert.clone(), ..own });
     assert!(text.contains("fatal alert"), "{text}");
     // A key of somebody else.
     let text = reason(
         &remote,
-        TlsFiles { private_key: Some(stranger.path("client.key")), ..good.clone() },
+        TlsSettings { private_key: Some(stranger.path("client.key")), ..good.clone() },
     );
     assert!(text.contains("client.crt"), "{text}");
     // A certificate as old tools make it.
@@ -166,8 +167,11 @@ fn strangers_are_refused_and_the_reason_is_said() {
 fn the_authority_can_be_learned_from_the_first_server() {
     let Some((authority, _server, remote)) = start() else { return };
     let learned = authority.path("learned.crt");
-    let tls =
-        TlsFiles { ca_cert: Some(learned.clone()), bootstrap: true, ..authority.files("client") };
+    let tls = TlsSettings {
+        ca_cert: Some(learned.clone()),
+        bootstrap: true,
+        ..authority.files("client")
+    };
     let mut driver = Driver::new(&remote, Options { tls: tls.clone(), ..quick() });
     driver.until("contents", |driver| driver.session.has_data());
     let ends = |event: &SessionEvent| match event {
@@ -175,7 +179,7 @@ fn the_authority_can_be_learned_from_the_first_server() {
         _ => None,
     };
     let reasons: Vec<String> = driver.seen.iter().filter_map(ends).collect();
-    assert!(reasons.len() == 1 && reasons[0].contains("made from what the server shows"));
+    assert!(reasons.len() == 1 && reasons[0].contains("made from what the peer shows"));
     let pem = |path| std::fs::read_to_string(path).unwrap();
     assert!(pem(authority.path("ca.crt")).contains(pem(learned.clone()).trim()));
     // From now on it counts.

@@ -115,10 +115,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     let none = config_file.is_none() && databases.is_empty() && !m.get_flag("no-dbs");
     let default = none.then(|| dirs.db.join("conf.db"));
     databases.extend(default.as_ref().map(|file| file.display().to_string()));
-    let files = cli::tls_options(m);
-    let path = |path: Option<PathBuf>| path.map(|path| path.display().to_string());
-    let bootstrap = files.bootstrap_ca_cert.is_some();
-    let mut ignored = cli::without_effect(m);
+    let mut ignored = Vec::new();
     if m.get_flag("disable-file-column-diff") {
         ignored.push(
             "--disable-file-column-diff has no effect: columns are written as \
@@ -137,13 +134,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
         daemon: cli::daemonize(m, PROGRAM, dirs),
         unixctl: text("unixctl"),
         log: cli::log_options(m, PROGRAM, dirs),
-        tls: TlsSources {
-            private_key: path(files.private_key),
-            certificate: path(files.certificate),
-            ca_cert: path(files.bootstrap_ca_cert.or(files.ca_cert)),
-            peer_ca_cert: path(files.peer_ca_cert),
-            bootstrap,
-        },
+        tls: TlsSources::from(&cli::tls_options(m)),
         ignored,
     })
 }

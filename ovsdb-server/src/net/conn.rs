@@ -70,8 +70,6 @@ pub(super) struct Conn {
     pub(super) connecting: bool,
     /// It waits in the list of those who have something to do.
     pub(super) listed: bool,
-    /// What the peer shows is kept as our authority, and the connection ends.
-    pub(super) bootstrap: bool,
     /// Milliseconds of silence before a probe, and again before giving up; 0 = none.
     pub(super) probe_interval: u64,
     /// When bytes last came.
@@ -105,7 +103,6 @@ impl Conn {
             read_budget: READ_BUDGET,
             connecting: false,
             listed: false,
-            bootstrap: false,
             probe_interval: 0,
             heard: now,
             probed: false,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use ovsdb::schema::AtomicType;
 use runtime::log::RateLimit;
+use tls::Settings as TlsSettings;
 
 use super::SERVER;
 use super::remote::RemoteOptions;
-use super::tls::TlsFiles;
 use crate::database::Database;
 use crate::schema::{Column, TableSchema};
 use crate::server::Server;
@@ -182,7 +182,7 @@ impl<'s> RemoteRow<'s> {
     }
 }
 
-/// Where TLS's files are named: paths, or columns that hold them.
+/// What TLS is set up with: texts, or columns that hold them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSources {
     /// `--private-key`.
@@ -193,15 +193,39 @@ pub struct TlsSources {
     pub ca_cert: Option<String>,
     /// `--peer-ca-cert`.
     pub peer_ca_cert: Option<String>,
+    /// `--ssl-protocols`.
+    pub protocols: Option<String>,
+    /// `--ssl-ciphers`.
+    pub ciphers: Option<String>,
+    /// `--ssl-ciphersuites`.
+    pub ciphersuites: Option<String>,
     /// `--bootstrap-ca-cert` was given.
     pub bootstrap: bool,
+}
+
+impl From<&TlsSettings> for TlsSources {
+    /// What a command line says.
+    fn from(settings: &TlsSettings) -> TlsSources {
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let tls::Enabled { protocols, ciphers, ciphersuites } = settings.enabled.clone();
+        TlsSources {
+            private_key: text(&settings.private_key),
+            certificate: text(&settings.certificate),
+            ca_cert: text(&settings.ca_cert),
+            peer_ca_cert: text(&settings.peer_ca_cert),
+            protocols,
+            ciphers,
+            ciphersuites,
+            bootstrap: settings.bootstrap,
+        }
+    }
 }
 
 /// What the settings come to.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) remotes: BTreeMap<String, RemoteOptions>,
-    pub(super) tls: TlsFiles,
+    pub(super) tls: TlsSettings,
     /// What was not found, a line for each.
     pub(super) problems: String,
 }
@@ -227,9 +251,11 @@ impl Watched {
         configured: &BTreeMap<String, RemoteOptions>,
         sources: &TlsSources,
     ) -> Option<Resolved> {
-        let TlsSources { private_key, certificate, ca_cert, peer_ca_cert, bootstrap } = sources;
-        let files = [private_key, certificate, ca_cert, peer_ca_cert];
-        let names = configured.keys().chain(files.into_iter().flatten());
+        let s = sources;
+        let files = [&s.private_key, &s.certificate, &s.ca_cert, &s.peer_ca_cert];
+        let words = [&s.protocols, &s.ciphers, &s.ciphersuites];
+        let texts = files.into_iter().chain(words).flatten();
+        let names = configured.keys().chain(texts);
         let columns: Vec<DbColumn> = names.filter_map(|name| name.parse().ok()).collect();
         if self.known {
             let found = columns.iter().filter_map(|column| column.find(engine).ok());
@@ -260,12 +286,12 @@ impl Watched {
                 },
             }
         }
-        let [private_key, certificate, ca_cert, peer_ca_cert] = files.map(|source| {
+        let mut text = |source: &Option<String>| {
             let source = source.as_deref()?;
-            let Ok(column) = source.parse::<DbColumn>() else { return Some(PathBuf::from(source)) };
+            let Ok(column) = source.parse::<DbColumn>() else { return Some(source.to_owned()) };
             match column.find(engine) {
                 Ok(found) if found.is_text() => {
-                    found.texts().find(|text| !text.is_empty()).map(PathBuf::from)
+                    found.texts().find(|text| !text.is_empty()).map(str::to_owned)
                 }
                 Ok(_) => {
                     let DbColumn { table, column, .. } = column;
@@ -280,9 +306,19 @@ impl Watched {
                     None
                 }
             }
-        });
-        resolved.tls =
-            TlsFiles { private_key, certificate, ca_cert, bootstrap: *bootstrap, peer_ca_cert };
+        };
+        let [private_key, certificate, ca_cert, peer_ca_cert] =
+            files.map(|source| text(source).map(PathBuf::from));
+        let [protocols, ciphers, ciphersuites] = words.map(text);
+        resolved.tls = TlsSettings {
+            private_key,
+            certificate,
+            ca_cert,
+            peer_ca_cert,
+            bootstrap: s.bootstrap,
+            server_name: None,
+            enabled: tls::Enabled { protocols, ciphers, ciphersuites },
+        };
         Some(resolved)
     }
 }

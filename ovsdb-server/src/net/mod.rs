@@ -22,15 +22,11 @@ mod remotes;
 mod service;
 mod status;
 mod stream;
-pub mod target;
-mod tls;
 
 pub use dbcolumn::{DbColumn, TlsSources};
 pub use embedded::{EmbedError, EmbeddedServer, Embedding};
 pub use remote::{RemoteOptions, RemoteStatus};
 pub use service::Service;
-pub use target::{Target, TargetError};
-pub use tls::{TlsError, TlsFiles};
 
 use runtime::log::Module;
 // One of each name in a program: levels are set by name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::target::Target;
+use ovsdb::remote::Remote as Target;
 
 /// How often at most an outgoing connection is tried, in milliseconds, when nothing is given.
 pub(super) const MAX_BACKOFF: u64 = 8_000;

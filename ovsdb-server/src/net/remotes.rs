@@ -5,26 +5,23 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
+use ovsdb::remote::{Host, Remote as Target};
 use runtime::log::RateLimit;
+use runtime::unix::with_short_path;
 
 use super::conn::Ended;
 use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
 use super::service::{Begin, Service, Slot};
 use super::stream::Stream;
-use super::target::Target;
 use super::{RECONNECT, SERVER, SOCKET, TLS};
 
 static RL: RateLimit = RateLimit::new(5, 5);
-
-/// Longest path that fits into `sockaddr_un` with its final zero.
-const MAX_UNIX_PATH: usize = 107;
 
 #[derive(Debug)]
 enum Socket {
@@ -119,7 +116,11 @@ impl Service {
                 }
                 self.last_problem = found.problems;
             }
-            self.tls.set_files(found.tls);
+            if self.tls.set(found.tls) {
+                for problem in self.tls.settings().enabled.problems() {
+                    runtime::err!(TLS, "{problem}");
+                }
+            }
             self.change_remotes(found.remotes, now);
         }
         let due: Vec<Arc<str>> = self
@@ -246,21 +247,26 @@ impl Service {
         let patience = remote.past.backoff.max(MIN_BACKOFF);
         runtime::info!(RECONNECT, "{name}: connecting...");
         let opened = match &target {
-            Target::Unix(path) => with_short_path(path, |path| UnixStream::connect(path))
-                .map(|socket| (Stream::Unix(socket), false)),
-            Target::Tcp { address, tls: false } => {
-                TcpStream::connect(*address).map(|socket| (Stream::Tcp(socket), false))
+            Target::Unix(path) => {
+                with_short_path(path, |path| UnixStream::connect(path)).map(Stream::Unix)
             }
-            Target::Tcp { address, tls: true } => {
-                self.tls.connect(address.ip()).map_err(io::Error::other).and_then(|begun| {
-                    let socket = TcpStream::connect(*address)?;
-                    Ok((Stream::tls(socket, begun.session), begun.bootstrap))
+            Target::Tcp { host: Host::Name(name), .. } => Err(io::Error::other(format!(
+                "{name}: names are not looked up here; an IP address is accepted"
+            ))),
+            Target::Tcp { host: Host::Address(ip), port, tls } => {
+                let begun = tls.then(|| self.tls.connect(&ip.to_string())).transpose();
+                begun.map_err(io::Error::other).and_then(|begun| {
+                    let socket = TcpStream::connect(SocketAddr::new(*ip, *port))?;
+                    Ok(match begun {
+                        Some(begun) => Stream::tls(socket, begun),
+                        None => Stream::Tcp(socket),
+                    })
                 })
             }
             Target::ListenUnix(_) | Target::ListenTcp { .. } => Err(io::ErrorKind::Other.into()),
         };
-        let begun = opened.and_then(|(stream, bootstrap)| {
-            let how = Begin { bootstrap, connecting: true };
+        let begun = opened.and_then(|stream| {
+            let how = Begin { connecting: true };
             self.begin(stream, name.to_string(), name, how, now)
         });
         match begun {
@@ -361,7 +367,6 @@ impl Service {
         remote: &Arc<str>,
         now: u64,
     ) {
-        let mut how = Begin::default();
         let (stream, kind) = match socket {
             Accepted::Unix(socket) => (Stream::Unix(socket), "unix"),
             Accepted::Tcp(socket) => {
@@ -372,10 +377,7 @@ impl Service {
             Accepted::Tls(socket) => {
                 let _ = socket.set_nodelay(true);
                 match self.tls.accept() {
-                    Ok(begun) => {
-                        how.bootstrap = begun.bootstrap;
-                        (Stream::tls(socket, begun.session), "ssl")
-                    }
+                    Ok(begun) => (Stream::tls(socket, begun), "ssl"),
                     Err(error) => {
                         runtime::err_rl!(TLS, RL, "{remote}: {error}");
                         return;
@@ -390,7 +392,7 @@ impl Service {
                 format!("unix#{}", self.unix_count - 1)
             }
         };
-        match self.begin(stream, name, remote, how, now) {
+        match self.begin(stream, name, remote, Begin::default(), now) {
             Ok(slot) => {
                 if let Some(Remote { state: State::Listening { clients, slot: at, .. }, .. }) =
                     self.remotes.get_mut(remote)
@@ -470,17 +472,4 @@ fn open(target: &Target, name: &Arc<str>) -> io::Result<(Listener, Option<u16>)>
         }
         Target::Unix(_) | Target::Tcp { .. } => Err(io::ErrorKind::InvalidInput.into()),
     }
-}
-
-/// Calls `open` with the path, or with a short alias of it through its open directory if it is too
-/// long for a socket address.
-fn with_short_path<T>(path: &Path, open: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    if path.as_os_str().len() <= MAX_UNIX_PATH {
-        return open(path);
-    }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return open(path);
-    };
-    let directory = fs::File::open(directory)?;
-    open(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
 }

@@ -16,7 +16,6 @@ use super::dbcolumn::{TlsSources, Watched};
 use super::remote::{Remote, RemoteOptions};
 use super::status::StatusWriter;
 use super::stream::Stream;
-use super::tls::TlsContext;
 use super::{JSONRPC, OVSDB, RECONNECT, SERVER};
 use crate::database::Database;
 use crate::error::Error;
@@ -43,8 +42,6 @@ pub(super) enum Slot {
 /// How a connection begins.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Begin {
-    /// Keep what the peer shows as our authority.
-    pub(super) bootstrap: bool,
     /// It is not connected yet.
     pub(super) connecting: bool,
 }
@@ -67,7 +64,7 @@ pub struct Service {
     pub(super) configured: BTreeMap<String, RemoteOptions>,
     /// What that comes to.
     pub(super) remotes: BTreeMap<Arc<str>, Remote>,
-    pub(super) tls: TlsContext,
+    pub(super) tls: tls::Context,
     pub(super) tls_sources: TlsSources,
     pub(super) watched: Watched,
     pub(super) status: StatusWriter,
@@ -103,7 +100,7 @@ impl Service {
             sessions: BTreeMap::new(),
             configured: BTreeMap::new(),
             remotes: BTreeMap::new(),
-            tls: TlsContext::default(),
+            tls: tls::Context::default(),
             tls_sources: TlsSources::default(),
             watched: Watched::default(),
             status: StatusWriter::default(),
@@ -326,7 +323,6 @@ impl Service {
             stream.register(registry, token)?;
             let mut conn = Conn::new(stream, name, Arc::clone(remote), session, now);
             conn.probe_interval = probe_interval;
-            conn.bootstrap = how.bootstrap;
             conn.connecting = how.connecting;
             Ok(Slot::Conn(Box::new(conn)))
         });
@@ -348,7 +344,7 @@ impl Service {
     /// in the engine then.
     fn serve(&mut self, slot: usize, now: u64) -> Result<(), Ended> {
         let engine_now = self.engine_now();
-        let Service { slots, engine, buffer, tls, .. } = self;
+        let Service { slots, engine, buffer, .. } = self;
         let Some(Slot::Conn(conn)) = slots.get_mut(slot) else { return Ok(()) };
         if conn.connecting {
             return self.check_connecting(slot, now);
@@ -378,9 +374,6 @@ impl Service {
             }
             let input = conn.read(buffer, now)?;
             conn.ended = input == Input::End;
-            if conn.bootstrap && !conn.stream.is_handshaking() {
-                return Err(bootstrap(conn, tls));
-            }
         }
         conn.read_budget = READ_BUDGET;
         if conn.has_work() {
@@ -561,14 +554,6 @@ impl Service {
     /// The remotes that were asked for, in alphabetical order.
     pub fn configured_remotes(&self) -> &BTreeMap<String, RemoteOptions> {
         &self.configured
-    }
-}
-
-/// Keeps what the peer shows; the connection ends either way.
-fn bootstrap(conn: &Conn, tls: &TlsContext) -> Ended {
-    match tls.keep_authority(conn.stream.peer_certificates().unwrap_or_default()) {
-        Ok(()) => Ended::Ours("the peer's certificate authority is known from now on".to_owned()),
-        Err(error) => Ended::Io(io::Error::other(error)),
     }
 }
 

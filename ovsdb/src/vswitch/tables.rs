@@ -258,7 +258,8 @@ macro_rules! open_vswitch_tables {
                 config output_vlan: Option<i64> where range(1, 4095);
                 /// Bytes kept of each packet (14 to 65,535).
                 config snaplen: Option<i64> where range(14, 65_535);
-                /// Only packets that fit this OpenFlow match; none means all. Open vSwitch has it from 3.4 on.
+                /// Only packets that fit this OpenFlow match; none means all. Open vSwitch has it
+                /// from 3.4 on.
                 config filter: Option<String> where later;
                 /// Packets and bytes copied.
                 status statistics: CounterMap where ephemeral;

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use ovsdb::Framer;
 use ovsdb::jsonrpc::{self, Message};
+use ovsdb_client::with_short_path;
 use serde_json::Value;
 
 use crate::vsctl::console::Console;
 use crate::vsctl::db::link::system_text;
-use crate::vsctl::db::target::with_short_path;
 use crate::vsctl::run_directory;
 
 /// Why there is no answer.

@@ -114,7 +114,11 @@ const TOPICS: &[(&str, &[(&str, &str)])] = &[
 
 /// What each of the program's options does.
 const OPTIONS: &[(&str, &str, &str)] = &[
-    ("db", "ADDRESSES", "the database server: unix:PATH, tcp:HOST:PORT, ssl:HOST:PORT"),
+    (
+        "db",
+        "ADDRESSES",
+        "the database server: unix:PATH, tcp:HOST:PORT, ssl:HOST:PORT, or punix:, ptcp:, pssl:",
+    ),
     ("no-wait", "", "do not wait until the switch has taken the change up"),
     ("timeout", "SECONDS", "longest that the program may run"),
     ("retry", "", "try to connect again and again"),
@@ -132,6 +136,9 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("bootstrap-ca-cert", "FILE", "the same; made from what the server shows if missing"),
     ("peer-ca-cert", "FILE", "certificates to send after our own"),
     ("ssl-server-name", "NAME", "name to ask the server for"),
+    ("ssl-protocols", "PROTOS", "TLSv1.2, TLSv1.3, a list or a range of them"),
+    ("ssl-ciphers", "LIST", "ciphers of TLS 1.2, as ciphers(1) has them"),
+    ("ssl-ciphersuites", "LIST", "suites of TLS 1.3, with colons between"),
     ("no-leader-only", "", "of a cluster, take any server"),
     ("no-shuffle-remotes", "", "try addresses in their order"),
     ("verbose", "SPEC", "what is logged and where: [MODULE][:DESTINATION][:LEVEL]"),

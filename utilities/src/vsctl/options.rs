@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ovsdb_client::TlsSettings;
+
 use super::console::Console;
-use super::db::tls::Tls;
 use super::grammar::command::{self, Syntax};
 use super::grammar::getopt::{Opt, Options as Words, Takes};
 use super::grammar::words::nearest;
@@ -32,7 +33,7 @@ pub(super) struct Options {
     /// How tables are printed.
     pub style: Style,
     /// Files for `ssl:`.
-    pub tls: Tls,
+    pub tls: TlsSettings,
     /// Options of the first command.
     pub local: BTreeMap<String, Option<String>>,
     /// The words after the options.
@@ -145,7 +146,7 @@ pub(super) fn parse(
         leader_only: true,
         shuffle: true,
         style: Style::default(),
-        tls: Tls::default(),
+        tls: TlsSettings::default(),
         local: BTreeMap::new(),
         words: Vec::new(),
     };
@@ -205,10 +206,9 @@ pub(super) fn parse(
             }
             "peer-ca-cert" => options.tls.peer_ca_cert = Some(PathBuf::from(argument)),
             "ssl-server-name" => options.tls.server_name = Some(argument),
-            "ssl-protocols" | "ssl-ciphers" | "ssl-ciphersuites" => {
-                let name = given.name;
-                console.warn("stream_ssl", &format!("--{name} is not supported and has no effect"));
-            }
+            "ssl-protocols" => options.tls.enabled.protocols = Some(argument),
+            "ssl-ciphers" => options.tls.enabled.ciphers = Some(argument),
+            "ssl-ciphersuites" => options.tls.enabled.ciphersuites = Some(argument),
             "syslog-method" | "syslog-target" => {}
             local => {
                 let takes = known.iter().find(|opt| opt.name == local).map(|opt| opt.takes);
@@ -218,6 +218,9 @@ pub(super) fn parse(
                 }
             }
         }
+    }
+    for problem in options.tls.enabled.problems() {
+        console.warn("stream_ssl", &problem);
     }
     options.words = reader.rest().to_vec();
     if options.db.is_empty() {

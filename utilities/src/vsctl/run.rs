@@ -6,12 +6,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use ovsdb::remote::split_list;
 use ovsdb::{Atom, DatabaseSchema, Datum, Uuid};
+use ovsdb_client::Caller;
 use serde_json::Value;
 
 use super::cmd::{Before, COMMANDS, Context, Stop};
 use super::console::Console;
-use super::db::{Link, LinkError, Outcome, Rows, Txn, Wants, target};
+use super::db::{LinkError, Outcome, Rows, Txn, Wants, link};
 use super::grammar::command::Command;
 use super::options::{Options, log_directory};
 use super::output;
@@ -110,8 +112,8 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn broken(&self, error: LinkError) -> End {
-        match error {
+    fn broken(&self, error: impl Into<LinkError>) -> End {
+        match error.into() {
             LinkError::Deadline => End::Alarm,
             LinkError::Broken(text) => {
                 End::fatal(format!("{}: database connection failed ({text})", self.options.db))
@@ -134,7 +136,7 @@ impl Run<'_> {
         loop {
             let attempt = self.attempt(&mut link, &schema, &rows, commands, line, console)?;
             let Attempt::Done { printed, new_interfaces, outcome } = attempt else {
-                match link.wait_for_update() {
+                match link.wait_for_update().map_err(LinkError::from) {
                     Ok(()) => follow(&mut link, &schema, &mut rows)?,
                     // Nothing has been changed yet: with --retry, another connection will do.
                     Err(LinkError::Broken(_)) if self.options.retry => {
@@ -157,8 +159,8 @@ impl Run<'_> {
     }
 
     /// Connects to the first server that will do. With `retry`, tries until one does.
-    fn connect(&self, retry: bool) -> Result<(Link, DatabaseSchema), End> {
-        let mut addresses = target::list(&self.options.db);
+    fn connect(&self, retry: bool) -> Result<(Caller, DatabaseSchema), End> {
+        let mut addresses = split_list(&self.options.db);
         if self.options.shuffle && addresses.len() > 1 {
             let random = super::cmd::fresh_uuid().map_err(End::fatal)?.as_u128();
             let first = random % addresses.len() as u128;
@@ -174,7 +176,7 @@ impl Run<'_> {
                     Err(error) => last = error,
                 }
             }
-            if !retry && !addresses.iter().any(|address| target::is_passive(address)) {
+            if !retry && !addresses.iter().any(|address| address.starts_with('p')) {
                 return Err(self.broken(last));
             }
             let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -186,9 +188,9 @@ impl Run<'_> {
         }
     }
 
-    fn connect_to(&self, address: &str) -> Result<(Link, DatabaseSchema), LinkError> {
+    fn connect_to(&self, address: &str) -> Result<(Caller, DatabaseSchema), LinkError> {
         let broken = |text: String| Err(LinkError::Broken(text));
-        let mut link = Link::open(address, &self.options.tls, self.deadline)?;
+        let mut link = link::open(address, &self.options.tls, self.deadline)?;
         let schema = match link.call("get_schema", "[\"Open_vSwitch\"]")? {
             Ok(schema) => schema,
             Err(error) => return broken(format!("no database Open_vSwitch: {error}")),
@@ -205,7 +207,7 @@ impl Run<'_> {
     /// Asks for the rows that commands look at, now and whenever they change.
     fn monitor(
         &self,
-        link: &mut Link,
+        link: &mut Caller,
         schema: &DatabaseSchema,
         wants: &Wants,
     ) -> Result<Rows, End> {
@@ -221,7 +223,7 @@ impl Run<'_> {
 
     fn attempt(
         &self,
-        link: &mut Link,
+        link: &mut Caller,
         schema: &DatabaseSchema,
         rows: &Rows,
         commands: &[Command],
@@ -297,7 +299,7 @@ impl Run<'_> {
     /// connection that breaks is made again, as often as needed.
     fn wait_for_switch(
         &self,
-        mut link: Link,
+        mut link: Caller,
         schema: &DatabaseSchema,
         wants: &Wants,
         rows: &mut Rows,
@@ -313,7 +315,7 @@ impl Run<'_> {
             if rows.table("Open_vSwitch").any(taken_up) {
                 return Ok(());
             }
-            match link.wait_for_update() {
+            match link.wait_for_update().map_err(LinkError::from) {
                 Ok(()) => {}
                 Err(LinkError::Deadline) => return Err(End::Alarm),
                 Err(LinkError::Broken(_)) => {
@@ -326,7 +328,7 @@ impl Run<'_> {
 }
 
 /// Takes up what the server has reported.
-fn follow(link: &mut Link, schema: &DatabaseSchema, rows: &mut Rows) -> Result<(), End> {
+fn follow(link: &mut Caller, schema: &DatabaseSchema, rows: &mut Rows) -> Result<(), End> {
     for update in link.take_updates() {
         rows.apply_notification(schema, update.get()).map_err(End::fatal)?;
     }
@@ -334,7 +336,7 @@ fn follow(link: &mut Link, schema: &DatabaseSchema, rows: &mut Rows) -> Result<(
 }
 
 /// True for a server of a cluster that is not its leader (`_Server` database, `ovsdb-server(5)`).
-fn is_follower(link: &mut Link) -> Result<bool, LinkError> {
+fn is_follower(link: &mut Caller) -> Result<bool, LinkError> {
     let params = r#"["_Server",{"op":"select","table":"Database",
         "where":[["name","==","Open_vSwitch"]],"columns":["model","leader"]}]"#;
     // Servers without that database have no clusters.

@@ -2,16 +2,15 @@
 //! that is being built.
 //!
 //! `ovsdb-client` knows the tables of a switch as Rust types; the database commands work with
-//! every table of whatever schema the server has, so they have a replica of their own.
+//! every table of whatever schema the server has, so they have a replica and transactions of their
+//! own. The connection is `ovsdb_client::Caller`.
 
 mod encode;
 pub mod link;
 pub mod replica;
-pub mod target;
-pub mod tls;
 pub mod txn;
 
 pub use encode::{Outcome, Request};
-pub use link::{Link, LinkError};
+pub use link::LinkError;
 pub use replica::{Rows, Wants};
 pub use txn::{RowId, Txn};

@@ -1,7 +1,7 @@
 //! What both ends need of an X.509 certificate to learn an authority (`--bootstrap-ca-cert`).
 
 /// The certificate as PEM (RFC 7468).
-pub fn to_pem(der: &[u8]) -> String {
+pub(crate) fn to_pem(der: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     // 48 bytes make a line of 64 characters.
@@ -37,7 +37,7 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// True if a certificate (X.509, RFC 5280 section 4.1) names the same issuer and subject.
-pub fn is_self_issued(der: &[u8]) -> bool {
+pub(crate) fn is_self_issued(der: &[u8]) -> bool {
     let names = || {
         let (_, certificate, _) = element(der)?;
         let (_, mut rest, _) = element(certificate)?;
@@ -53,4 +53,22 @@ pub fn is_self_issued(der: &[u8]) -> bool {
         Some((fields[2], fields[4]))
     };
     names().is_some_and(|(issuer, subject)| issuer == subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_der_is_not_self_issued() {
+        for der in [&[][..], &[0x30], &[0x30, 0x82], &[0x30, 0x03, 0x30, 0x01, 0x02], &[0x30; 64]] {
+            assert!(!is_self_issued(der));
+        }
+    }
+
+    #[test]
+    fn pem() {
+        let text = to_pem(b"foob");
+        assert_eq!(text, "-----BEGIN CERTIFICATE-----\nZm9vYg==\n-----END CERTIFICATE-----\n");
+    }
 }

@@ -1,0 +1,293 @@
+//! Sockets that do not block: to a server, or where a server comes to.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::unix::pipe;
+use mio::{Interest, Registry, Token};
+use tls::{Context, Tls};
+
+use crate::remote::{Host, Remote};
+
+/// Longest path that fits into `sockaddr_un` with its final zero.
+const MAX_UNIX_PATH: usize = 107;
+
+/// Calls `open` with the path, or with a short alias of it through its open directory if it is
+/// too long for a socket address.
+///
+/// # Errors
+///
+/// Those of `open`, and that the directory is not there.
+pub fn with_short_path<T>(path: &Path, open: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    if path.as_os_str().len() <= MAX_UNIX_PATH {
+        return open(path);
+    }
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return open(path);
+    };
+    let directory = std::fs::File::open(directory)?;
+    open(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
+}
+
+/// A host as TLS and the resolver want it.
+pub(crate) fn plain(host: &Host) -> String {
+    match host {
+        Host::Address(address) => address.to_string(),
+        Host::Name(name) => name.clone(),
+    }
+}
+
+/// What an attempt to reach a server begins with.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// A socket that connects.
+    Stream(Stream),
+    /// A name that is looked up.
+    Lookup(Lookup),
+    /// The server comes to us.
+    Door(Door),
+}
+
+impl Opened {
+    pub(crate) fn new(remote: &Remote, tls: &mut Context) -> io::Result<Opened> {
+        match remote {
+            Remote::Unix(path) => with_short_path(path, |path| UnixStream::connect(path))
+                .map(|socket| Opened::Stream(Stream::Unix(socket))),
+            Remote::Tcp { host: Host::Address(address), port, .. } => {
+                Stream::dial(SocketAddr::new(*address, *port), remote, tls).map(Opened::Stream)
+            }
+            Remote::Tcp { host: Host::Name(name), port, .. } => {
+                Lookup::start(name.clone(), *port).map(Opened::Lookup)
+            }
+            Remote::ListenUnix(_) | Remote::ListenTcp { .. } => {
+                if let Remote::ListenTcp { tls: true, .. } = remote {
+                    tls.check().map_err(io::Error::other)?;
+                }
+                Door::open(remote).map(Opened::Door)
+            }
+        }
+    }
+}
+
+/// A name that a thread of its own asks the system's resolver for, which blocks.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    answer: Receiver<io::Result<Vec<SocketAddr>>>,
+    /// Its other end is dropped when the answer is there.
+    bell: pipe::Receiver,
+}
+
+impl Lookup {
+    fn start(name: String, port: u16) -> io::Result<Lookup> {
+        let (end, bell) = pipe::new()?;
+        let (tell, answer) = channel();
+        std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
+            let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            // Nobody may wait any more.
+            let _ = tell.send(found.map_err(|error| io::Error::other(format!("{name}: {error}"))));
+            drop(end);
+        })?;
+        Ok(Lookup { answer, bell })
+    }
+
+    /// The addresses, once they are known.
+    pub(crate) fn answer(&self) -> Option<io::Result<Vec<SocketAddr>>> {
+        match self.answer.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::Other.into())),
+        }
+    }
+}
+
+/// A socket where a server comes to.
+#[derive(Debug)]
+pub(crate) struct Door {
+    socket: Listener,
+    tls: bool,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Unix(UnixListener, PathBuf),
+    Tcp(TcpListener),
+}
+
+impl Door {
+    fn open(remote: &Remote) -> io::Result<Door> {
+        match remote {
+            Remote::ListenUnix(path) => {
+                remove_socket(path)?;
+                let socket = with_short_path(path, |path| UnixListener::bind(path))?;
+                Ok(Door { socket: Listener::Unix(socket, path.clone()), tls: false })
+            }
+            Remote::ListenTcp { address, tls } => {
+                Ok(Door { socket: Listener::Tcp(TcpListener::bind(*address)?), tls: *tls })
+            }
+            Remote::Unix(_) | Remote::Tcp { .. } => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// A server that waits there, if one does.
+    pub(crate) fn accept(&self, tls: &mut Context) -> io::Result<Stream> {
+        match &self.socket {
+            Listener::Unix(socket, _) => socket.accept().map(|(socket, _)| Stream::Unix(socket)),
+            Listener::Tcp(socket) => {
+                let (socket, _) = socket.accept()?;
+                match self.tls {
+                    false => Ok(Stream::Tcp(socket)),
+                    true => {
+                        let begun = tls.accept().map_err(io::Error::other)?;
+                        Ok(Stream::Tls(Tls::new(socket, begun)))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        if let Listener::Unix(_, path) = &self.socket {
+            // It may be gone already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Takes away what a dead process left, if it is a socket.
+pub(crate) fn remove_socket(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() => std::fs::remove_file(path),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// A non-blocking socket.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(Tls<TcpStream>),
+}
+
+impl Stream {
+    /// Begins to connect to an address of a TCP remote.
+    pub(crate) fn dial(
+        address: SocketAddr,
+        remote: &Remote,
+        tls: &mut Context,
+    ) -> io::Result<Stream> {
+        match remote {
+            Remote::Tcp { host, tls: true, .. } => {
+                let begun = tls.connect(&plain(host)).map_err(io::Error::other)?;
+                Ok(Stream::Tls(Tls::new(TcpStream::connect(address)?, begun)))
+            }
+            _ => TcpStream::connect(address).map(Stream::Tcp),
+        }
+    }
+
+    /// `Ok(true)` when connected, `Ok(false)` while it goes on.
+    pub(crate) fn connected(&self) -> io::Result<bool> {
+        let (tcp, failed, peer) = match self {
+            Stream::Unix(socket) => (None, socket.take_error()?, socket.peer_addr().map(drop)),
+            Stream::Tcp(socket) | Stream::Tls(Tls { socket, .. }) => {
+                (Some(socket), socket.take_error()?, socket.peer_addr().map(drop))
+            }
+        };
+        match (failed, peer) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => {
+                if let Some(socket) = tcp {
+                    socket.set_nodelay(true)?;
+                }
+                Ok(true)
+            }
+            (None, Err(error)) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
+            (None, Err(error)) => Err(error),
+        }
+    }
+}
+
+/// What can be registered with a poll.
+pub(crate) trait Pollable {
+    /// The socket.
+    fn source(&mut self) -> &mut dyn Source;
+
+    /// What is waited for.
+    fn interest(&self) -> Interest {
+        Interest::READABLE
+    }
+
+    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = self.interest();
+        registry.register(self.source(), token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) {
+        // The socket is closed next, which takes it out of the poll in any case.
+        let _ = registry.deregister(self.source());
+    }
+}
+
+impl Pollable for Stream {
+    fn source(&mut self) -> &mut dyn Source {
+        match self {
+            Stream::Unix(stream) => stream,
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(tls) => &mut tls.socket,
+        }
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::READABLE | Interest::WRITABLE
+    }
+}
+
+impl Pollable for Lookup {
+    fn source(&mut self) -> &mut dyn Source {
+        &mut self.bell
+    }
+}
+
+impl Pollable for Door {
+    fn source(&mut self) -> &mut dyn Source {
+        match &mut self.socket {
+            Listener::Unix(socket, _) => socket,
+            Listener::Tcp(socket) => socket,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Unix(stream) => stream.read(buffer),
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Unix(stream) => stream.write(bytes),
+            Stream::Tcp(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Unix(_) | Stream::Tcp(_) => Ok(()),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
