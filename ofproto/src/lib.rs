@@ -18,11 +18,10 @@ pub mod trace;
 
 mod learning_packets;
 mod mask;
-mod normal;
 mod notes;
-mod pipeline;
 mod snapshot;
 mod translate;
+mod upcall;
 mod vlan;
 
 pub use config::{
@@ -33,3 +32,4 @@ pub use revalidate::{DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorStatus};
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
 pub use snapshot::Count;
 pub use switch::{Change, QueryError, Switch, SwitchStats};
+pub use translate::{Level, PacketInNotes, Report};

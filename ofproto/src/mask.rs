@@ -33,30 +33,6 @@ pub(crate) fn base(key: &FlowKey) -> FlowMask {
     m
 }
 
-/// NORMAL looks at both addresses and at the outer VLAN ID, also at there being none.
-pub(crate) fn add_normal(m: &mut FlowMask) {
-    m.eth_src = MAC;
-    m.eth_dst = MAC;
-    m.vlan[0].tpid = u16::MAX;
-    m.vlan[0].tci |= VlanTag::CFI | VlanTag::VID_MASK;
-}
-
-/// A tag is taken off or copied: its priority matters too.
-pub(crate) fn add_tags(m: &mut FlowMask, key: &FlowKey, limit: usize) {
-    m.vlan[0] = VlanTag { tpid: u16::MAX, tci: u16::MAX };
-    if limit > 1 && key.vlan[0].is_present() {
-        m.vlan[1] = VlanTag { tpid: u16::MAX, tci: u16::MAX };
-    }
-}
-
-/// The inner VLAN ID decides, where a packet can have one.
-pub(crate) fn add_inner_vid(m: &mut FlowMask, key: &FlowKey, limit: usize) {
-    if limit > 1 && key.vlan[0].is_present() {
-        m.vlan[1].tpid = u16::MAX;
-        m.vlan[1].tci |= VlanTag::CFI | VlanTag::VID_MASK;
-    }
-}
-
 /// Every field that the packet's own layers have: `upcall/disable-megaflows`.
 pub(crate) fn exact(key: &FlowKey) -> FlowMask {
     let mut m = base(key);

@@ -5,18 +5,25 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use datapath::FlowStats;
 use smallvec::SmallVec;
+use wire::Time;
 
 use crate::config::BondHandle;
 use crate::mac_table::MacEntry;
-use crate::snapshot::{BridgeState, BundleState, PatchCounters};
+use crate::snapshot::{BundleState, Counter, PatchCounters};
+use crate::tables::{RuleStats, TableCounters};
+use crate::translate::Frozen;
 
 /// Whom the packets of a flow are put down to.
 #[derive(Clone)]
 pub(crate) enum Credit {
-    /// The rule `actions=NORMAL` of a bridge.
-    Normal(Arc<BridgeState>),
+    /// A rule of a flow table.
+    Rule(Arc<RuleStats>),
+    /// A look into a table, and whether it found a rule.
+    Table(Arc<TableCounters>, bool),
     /// The rule of one bucket of a bond.
     Bucket(Arc<BundleState>, u8),
+    /// A copy to a mirror.
+    Mirror(Arc<Counter>),
     /// Out of a patch port.
     PatchTx(Arc<PatchCounters>),
     /// Into a patch port.
@@ -24,9 +31,11 @@ pub(crate) enum Credit {
 }
 
 impl Credit {
-    pub(crate) fn add(&self, packets: u64, bytes: u64) {
+    pub(crate) fn add(&self, packets: u64, bytes: u64, used: Time) {
         match self {
-            Credit::Normal(b) => b.normal.add(packets, bytes),
+            Credit::Rule(r) => r.add(packets, bytes, used),
+            Credit::Table(t, found) => t.add(*found, packets),
+            Credit::Mirror(c) => c.add(packets, bytes),
             Credit::Bucket(b, n) => {
                 if let Some(c) = b.buckets.get(usize::from(*n)) {
                     c.add(packets, bytes);
@@ -43,13 +52,28 @@ impl Credit {
 pub(crate) struct Basis {
     pub(crate) snapshot: u64,
     pub(crate) macs: u64,
+    /// The count of changes of flow tables.
+    pub(crate) tables: u64,
     /// The bonds asked, with the generation of their answer.
     pub(crate) bonds: SmallVec<[(Arc<BondHandle>, u64); 2]>,
     /// Addresses that are heard of while the flow is used.
     pub(crate) learned: SmallVec<[Arc<MacEntry>; 1]>,
-    pub(crate) credits: SmallVec<[Credit; 1]>,
+    pub(crate) credits: SmallVec<[Credit; 2]>,
+    /// Rules whose time-outs get shorter when a connection ends: seconds idle, and altogether.
+    pub(crate) fin: SmallVec<[(Arc<RuleStats>, u16, u16); 0]>,
+    /// Identities that the actions name: they live as long as the flow does.
+    pub(crate) frozen: SmallVec<[Arc<Frozen>; 0]>,
     /// An address that is not in its table would have been learned, had a packet passed.
     pub(crate) unlearned: bool,
+}
+
+impl Basis {
+    /// Puts packets down to all whom they concern.
+    pub(crate) fn put_down(&self, packets: u64, bytes: u64, used: Time, _tcp_flags: u16) {
+        for c in &self.credits {
+            c.add(packets, bytes, used);
+        }
+    }
 }
 
 /// The notes of one flow.
@@ -76,12 +100,11 @@ impl Notes {
 
     /// Puts down what the flow carried since last time; returns its packets.
     pub(crate) fn push(&self, now: FlowStats) -> u64 {
+        let used = now.used.unwrap_or_default();
         let packets = now.packets.saturating_sub(self.packets.swap(now.packets, Relaxed));
         let bytes = now.bytes.saturating_sub(self.bytes.swap(now.bytes, Relaxed));
         if packets != 0 || bytes != 0 {
-            for c in &self.basis.credits {
-                c.add(packets, bytes);
-            }
+            self.basis.put_down(packets, bytes, used, now.tcp_flags);
         }
         packets
     }

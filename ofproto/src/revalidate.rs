@@ -14,7 +14,7 @@ use wire::Time;
 
 use crate::notes::Notes;
 use crate::switch::Switch;
-use crate::translate::Learning;
+use crate::translate::{Learning, Source};
 
 /// A flow unused for so long goes (Open vSwitch's `max-idle`).
 const MAX_IDLE: Duration = Duration::from_secs(10);
@@ -158,6 +158,7 @@ impl Revalidator {
         }
         let stale = bonds_changed
             || basis.snapshot != self.switch.snapshot.load().generation
+            || basis.tables != self.switch.table_changes.load(Ordering::Acquire)
             || basis.macs != self.switch.mac_changes.load(Ordering::Acquire)
             || (basis.unlearned && packets > 0);
         !stale || self.again(now, flow, &notes, stats, packets)
@@ -177,14 +178,15 @@ impl Revalidator {
             Some(used) if packets > 0 => Learning::Flow(used),
             _ => Learning::No,
         };
-        let answer = self.switch.translate(now, &flow.key, learning);
+        let answer = self.switch.translate(now, Source::Key(&flow.key), learning);
         let looked = answer.mask.words().iter().zip(flow.mask.words());
         if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
             return false;
         }
-        if **flow.actions.load() != answer.actions {
+        let actions = answer.flow_actions();
+        if **flow.actions.load() != actions {
             self.status.changed += 1;
-            flow.actions.store(Arc::new(answer.actions));
+            flow.actions.store(Arc::new(actions));
         }
         flow.notes.store(Arc::new(Some(Arc::new(notes.again(answer.basis)))));
         true

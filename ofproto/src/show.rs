@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use bond::OutputRule;
+use openflow::text::{self, NoNames};
 use serde::{Serialize, Serializer};
 use wire::{EthAddr, Time};
 
-use crate::config::{FailMode, IfaceKind, OfPort};
+use crate::config::{IfaceKind, OfPort};
 use crate::mac_table::{BundleId, MacRow, MacStats};
 use crate::revalidate::RevalidatorStatus;
 use crate::snapshot::{Bridge, Count, Snapshot};
@@ -65,7 +66,7 @@ impl Serialize for FdbShow {
 impl Display for FdbShow {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let [one] = self.0.as_slice() {
-            writeln!(f, " port  VLAN  MAC                Age")?;
+            writeln!(f, " Port  VLAN  MAC                Age")?;
             return one.rows.iter().try_for_each(|r| writeln!(f, "{r}"));
         }
         let width = self.0.iter().map(|t| t.bridge.len()).max().unwrap_or(0).max(6) + 1;
@@ -132,7 +133,8 @@ pub enum FdbError {
     NoSuchEntry,
 }
 
-/// `dpif/show`: one datapath type and its bridges.
+/// `dpif/show`: one datapath type and its bridges. In JSON all numbers are text, as in Open
+/// vSwitch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DpifShow {
     /// `system@ovs-system` and so on.
@@ -145,8 +147,14 @@ pub struct DpifShow {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HitMiss {
+    #[serde(serialize_with = "as_text")]
     pub hit: u64,
+    #[serde(serialize_with = "as_text")]
     pub missed: u64,
+}
+
+fn as_text<S: Serializer>(n: &impl Display, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(n)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +168,7 @@ pub struct DpifBridge {
 pub struct DpifPort {
     #[serde(skip)]
     pub name: String,
-    #[serde(serialize_with = "number")]
+    #[serde(serialize_with = "number_as_text")]
     pub ofport: OfPort,
     /// The datapath's number; none for a patch port.
     #[serde(serialize_with = "number_or_none")]
@@ -169,6 +177,10 @@ pub struct DpifPort {
     pub type_name: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
+}
+
+fn number_as_text<S: Serializer>(p: &OfPort, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(&p.0)
 }
 
 fn number_or_none<S: Serializer>(p: &Option<u32>, s: S) -> Result<S::Ok, S::Error> {
@@ -231,6 +243,9 @@ impl Display for UpcallShow {
     }
 }
 
+/// The priority that a flow has unless it says another, and that is not shown.
+const DEFAULT_PRIORITY: u16 = 0x8000;
+
 /// `bridge/dump-flows`: one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleRow {
@@ -239,7 +254,8 @@ pub struct RuleRow {
     pub duration: u64,
     #[serde(flatten)]
     pub count: Count,
-    pub priority: u16,
+    /// Beyond 65535 or below 0 for the switch's own.
+    pub priority: i32,
     /// Matches, as Open vSwitch writes them.
     #[serde(rename = "match")]
     pub matches: String,
@@ -253,12 +269,16 @@ impl Display for RuleRow {
         }
         write!(
             f,
-            "duration={}s, n_packets={}, n_bytes={}, priority={}",
-            self.duration, self.count.packets, self.count.bytes, self.priority
+            "duration={}s, n_packets={}, n_bytes={}, ",
+            self.duration, self.count.packets, self.count.bytes
         )?;
-        if !self.matches.is_empty() {
-            write!(f, ",{}", self.matches)?;
+        if self.priority != i32::from(DEFAULT_PRIORITY) {
+            write!(f, "priority={}", self.priority)?;
+            if !self.matches.is_empty() {
+                f.write_str(",")?;
+            }
         }
+        f.write_str(&self.matches)?;
         write!(f, ",actions={}", self.actions)
     }
 }
@@ -421,14 +441,15 @@ impl Switch {
         let b = snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?;
         let age = now.since(b.state.created).as_secs();
         let mut rows = Vec::new();
-        if b.fail_mode == FailMode::Standalone {
+        let tables = b.state.tables.load();
+        for rule in (0..INTERNAL_TABLE).flat_map(|t| tables.rules(t)) {
             rows.push(RuleRow {
-                table: 0,
-                duration: age,
-                count: b.state.normal.get(),
-                priority: 0,
-                matches: String::new(),
-                actions: "NORMAL".to_owned(),
+                table: rule.table,
+                duration: now.since(rule.created).as_secs(),
+                count: Count { packets: rule.stats.packets(), bytes: rule.stats.bytes() },
+                priority: rule.priority,
+                matches: text::print_match(&rule.matching(), DEFAULT_PRIORITY, &NoNames),
+                actions: text::print_actions(&rule.actions, &NoNames),
             });
         }
         bond_rules(now, b, &mut rows);

@@ -48,8 +48,6 @@ pub(crate) struct BridgeState {
     pub(crate) created: Time,
     /// Invariant: locked only by datapath threads and the revalidator.
     pub(crate) macs: Mutex<MacTable>,
-    /// Of the one rule of table 0.
-    pub(crate) normal: Counter,
     /// What packets are looked up in.
     pub(crate) tables: ArcSwap<Tables>,
     /// Invariant: locked by the control side only.
@@ -67,7 +65,6 @@ impl BridgeState {
         BridgeState {
             created,
             macs: Mutex::new(macs),
-            normal: Counter::default(),
             tables: ArcSwap::from_pointee(Tables::empty()),
             flow_table: Mutex::new(FlowTable::new()),
             port_config: ArcSwap::default(),
@@ -113,8 +110,8 @@ pub(crate) struct Bundle {
     pub(crate) bond: Option<Arc<BondHandle>>,
     pub(crate) ifaces: Vec<IfaceConfig>,
     pub(crate) state: Arc<BundleState>,
-    /// Of the first interface, when that is a patch port.
-    pub(crate) patch: Option<Patch>,
+    /// By interface: of those that are patch ports.
+    pub(crate) patches: Vec<Option<Patch>>,
 }
 
 /// Where a patch port leads.
@@ -177,12 +174,13 @@ impl Snapshot {
             }
         }
         for bundle in bridges.iter_mut().flat_map(|b| &mut b.bundles) {
-            let Some(first) = bundle.ifaces.first() else { continue };
-            if let (IfaceKind::Patch { peer }, Some(patch)) = (&first.kind, &mut bundle.patch) {
-                patch.peer = patches
-                    .get(peer)
-                    .filter(|(_, back)| *back == first.name && *peer != first.name)
-                    .map(|(p, _)| *p);
+            for (iface, patch) in bundle.ifaces.iter().zip(&mut bundle.patches) {
+                if let (IfaceKind::Patch { peer }, Some(patch)) = (&iface.kind, patch) {
+                    patch.peer = patches
+                        .get(peer)
+                        .filter(|(_, back)| *back == iface.name && *peer != iface.name)
+                        .map(|(p, _)| *p);
+                }
             }
         }
         let vlan_limit = if vlan_limit == 0 { 2 } else { usize::from(vlan_limit.min(2)) };
@@ -193,8 +191,21 @@ impl Snapshot {
         self.by_port.get(&port).copied()
     }
 
-    pub(crate) fn recirc(&self, id: u32) -> Option<&Bundle> {
-        self.by_recirc.get(&id).map(|&(b, n)| &self.bridges[b].bundles[n])
+    /// Bridge and bundle of the bond that sends packets round with this identity.
+    pub(crate) fn recirc_place(&self, id: u32) -> Option<(usize, usize)> {
+        self.by_recirc.get(&id).copied()
+    }
+
+    pub(crate) fn iface(&self, p: Place) -> &IfaceConfig {
+        &self.bridges[p.bridge].bundles[p.bundle].ifaces[p.iface]
+    }
+
+    /// The datapath's number; nothing for a patch port.
+    pub(crate) fn datapath_port(&self, p: Place) -> Option<PortNo> {
+        match self.iface(p).kind {
+            IfaceKind::Datapath(port) => Some(port),
+            IfaceKind::Patch { .. } => None,
+        }
     }
 
     /// The bridge of the bond that sends packets round with this identity.
@@ -253,7 +264,7 @@ impl Bundle {
     pub(crate) fn new(
         c: &BundleConfig,
         state: Arc<BundleState>,
-        patch: Option<Arc<PatchCounters>>,
+        patches: Vec<Option<Arc<PatchCounters>>>,
     ) -> Bundle {
         Bundle {
             name: c.name.clone(),
@@ -263,7 +274,15 @@ impl Bundle {
             bond: c.bond.clone(),
             ifaces: c.ifaces.clone(),
             state,
-            patch: patch.map(|counters| Patch { peer: None, counters }),
+            patches: patches
+                .into_iter()
+                .map(|counters| Some(Patch { peer: None, counters: counters? }))
+                .collect(),
         }
+    }
+
+    /// What is known of an interface that is a patch port.
+    pub(crate) fn patch_of(&self, iface: usize) -> Option<&Patch> {
+        self.patches.get(iface)?.as_ref()
     }
 }

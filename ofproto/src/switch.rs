@@ -12,24 +12,24 @@ use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use datapath::Packet;
-use datapath::{Datapath, FlowHandle, Job, SlowPath, Translation, Upcall};
+use datapath::{Datapath, FlowHandle, Job};
 use openflow::{Action, Match};
 use parking_lot::Mutex;
 use serde::Serialize;
-use wire::{FlowKey, Time};
+use wire::Time;
 
 use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, SwitchConfig};
+use crate::controller::PacketInSink;
 use crate::mac_table::{BundleId, MacTable};
 use crate::mask;
 use crate::mirror::{self, Mirrors};
-use crate::notes::Notes;
 use crate::slow_path::SlowPathSink;
 use crate::snapshot::{
     Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
 };
 use crate::tables::{FlowTable, InternalFlow};
-use crate::translate::{Answer, Learning, Request, translate};
+use crate::trace::Tree;
+use crate::translate::{Answer, FrozenTable, Learning, Report, Request, Source, translate};
 use crate::vlan::PortVlan;
 
 /// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
@@ -42,7 +42,7 @@ pub enum QueryError {
 }
 
 /// How long a query waits for a datapath thread, which is free between any two batches.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a new configuration changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -57,13 +57,17 @@ pub struct Change {
 /// Is shown flows.
 pub type FlowWatcher = Box<dyn Fn(&FlowHandle) + Send + Sync>;
 
+/// Is told what is odd about packets.
+pub type Reporter = Box<dyn Fn(&Report) + Send + Sync>;
+
 /// Totals that `coverage/show` can print.
 #[derive(Debug, Default)]
-struct Totals {
+pub(crate) struct Totals {
     translated: AtomicU64,
     looped: AtomicU64,
     unknown: AtomicU64,
-    learned_wakes: AtomicU64,
+    pub(crate) learned_wakes: AtomicU64,
+    pub(crate) packet_ins_lost: AtomicU64,
 }
 
 /// Translations so far, and the odd ones among them.
@@ -76,10 +80,14 @@ pub struct SwitchStats {
     pub unknown: u64,
     /// Times that learning called for revalidation.
     pub learned_wakes: u64,
+    /// Packets for controllers that a full queue did not take.
+    pub packet_ins_lost: u64,
 }
 
 /// All bridges. Made first, then the datapath that calls it, then [`Switch::attach`].
 pub struct Switch {
+    /// For jobs, which outlive the call that makes them.
+    pub(crate) me: Weak<Switch>,
     /// Weak, because the datapath holds the switch.
     datapath: OnceLock<Weak<dyn Datapath>>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
@@ -88,12 +96,16 @@ pub struct Switch {
     /// Pictures of flow tables published so far, of all bridges.
     pub(crate) table_changes: AtomicU64,
     megaflows: AtomicBool,
-    sink: OnceLock<Arc<dyn SlowPathSink>>,
+    pub(crate) sink: OnceLock<Arc<dyn SlowPathSink>>,
     waker: OnceLock<Box<dyn Fn() + Send + Sync>>,
-    watcher: OnceLock<FlowWatcher>,
+    pub(crate) watcher: OnceLock<FlowWatcher>,
+    pub(crate) packet_ins: OnceLock<Arc<dyn PacketInSink>>,
+    pub(crate) reporter: OnceLock<Reporter>,
+    /// Translations that stopped and go on with another look at the packet.
+    pub(crate) frozen: FrozenTable,
     /// The revalidator has been called and has not started yet.
     called: AtomicBool,
-    totals: Totals,
+    pub(crate) totals: Totals,
     /// Taken by the control side only.
     control: Mutex<Control>,
 }
@@ -122,7 +134,8 @@ struct KnownBundle {
 impl Switch {
     /// A switch without bridges.
     pub fn new() -> Arc<Switch> {
-        Arc::new(Switch {
+        Arc::new_cyclic(|me| Switch {
+            me: me.clone(),
             datapath: OnceLock::new(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             mac_changes: Arc::new(AtomicU64::new(0)),
@@ -131,6 +144,9 @@ impl Switch {
             sink: OnceLock::new(),
             waker: OnceLock::new(),
             watcher: OnceLock::new(),
+            packet_ins: OnceLock::new(),
+            reporter: OnceLock::new(),
+            frozen: FrozenTable::default(),
             called: AtomicBool::new(false),
             totals: Totals::default(),
             control: Mutex::new(Control::default()),
@@ -159,6 +175,23 @@ impl Switch {
     /// must not wait.
     pub fn set_flow_watcher(&self, watcher: FlowWatcher) {
         let _ = self.watcher.set(watcher);
+    }
+
+    /// Says who takes packets for controllers, once; a second call is ignored. Without one they
+    /// are dropped.
+    pub fn set_packet_in_sink(&self, sink: Arc<dyn PacketInSink>) {
+        let _ = self.packet_ins.set(sink);
+    }
+
+    /// Says who is told what is odd about packets, once: for logs, which are to keep the number of
+    /// lines down. Called on a datapath thread; must not wait.
+    pub fn set_reporter(&self, reporter: Reporter) {
+        let _ = self.reporter.set(reporter);
+    }
+
+    /// An identity for recirculation that nobody has, for example for a bond.
+    pub fn new_recirc_id(&self) -> u32 {
+        self.frozen.new_id()
     }
 
     pub(crate) fn datapath(&self) -> Option<Arc<dyn Datapath>> {
@@ -365,15 +398,41 @@ impl Switch {
             looped: get(&t.looped),
             unknown: get(&t.unknown),
             learned_wakes: get(&t.learned_wakes),
+            packet_ins_lost: get(&t.packet_ins_lost),
         }
     }
 
     /// Translates for a flow or a packet.
-    pub(crate) fn translate(&self, now: Time, key: &FlowKey, learning: Learning) -> Answer {
+    pub(crate) fn translate(&self, now: Time, source: Source<'_>, learning: Learning) -> Answer {
+        self.translate_told(now, source, learning, None, false)
+    }
+
+    /// As [`Switch::translate`]; tells what happens, ports by name if wanted.
+    pub(crate) fn translate_told(
+        &self,
+        now: Time,
+        source: Source<'_>,
+        learning: Learning,
+        trace: Option<&mut Tree>,
+        names: bool,
+    ) -> Answer {
         let macs = self.mac_changes.load(Ordering::Acquire);
+        let tables = self.table_changes.load(Ordering::Acquire);
         let snapshot = self.snapshot.load();
-        let mut answer = translate(&Request { snapshot: &snapshot, key, now, learning, macs });
-        if !self.megaflows.load(Ordering::Acquire) {
+        let mut answer = translate(Request {
+            snapshot: &snapshot,
+            source,
+            now,
+            learning,
+            macs,
+            tables,
+            frozen: &self.frozen,
+            trace,
+            names,
+        });
+        if let Source::Key(key) = source
+            && !self.megaflows.load(Ordering::Acquire)
+        {
             answer.mask = mask::exact(key);
         }
         self.totals.translated.fetch_add(1, Ordering::Relaxed);
@@ -422,17 +481,17 @@ impl Control {
                     new_state(BundleId(self.last_bundle), now, b)
                 }
             };
-            let patch = b.ifaces.first().and_then(|i| match &i.kind {
+            let patches = b.ifaces.iter().map(|i| match &i.kind {
                 IfaceKind::Datapath(_) => None,
-                IfaceKind::Patch { .. } => Some(i.name.clone()),
+                IfaceKind::Patch { .. } => {
+                    let counters = old_patches.get(&i.name).cloned().unwrap_or_default();
+                    Some(self.patches.entry(i.name.clone()).or_insert(counters).clone())
+                }
             });
-            let patch = patch.map(|name| {
-                let counters = old_patches.get(&name).cloned().unwrap_or_default();
-                self.patches.entry(name).or_insert(counters).clone()
-            });
+            let patches = patches.collect();
             let entry = KnownBundle { state: state.clone(), vlan, protected: b.protected };
             known.insert(b.name.clone(), entry);
-            bundles.push(Bundle::new(b, state, patch));
+            bundles.push(Bundle::new(b, state, patches));
         }
         gone.extend(old.into_iter().map(|(name, k)| (name, k.state.id)));
         (bundles, known)
@@ -454,37 +513,4 @@ fn new_state(id: BundleId, created: Time, b: &BundleConfig) -> Arc<BundleState> 
     let buckets = if b.bond.is_some() { bond::BUCKETS } else { 0 };
     let buckets = (0..buckets).map(|_| Counter::default()).collect();
     Arc::new(BundleState { id, created, buckets })
-}
-
-impl Upcall for Switch {
-    fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
-        let answer = self.translate(now, key, Learning::Packet);
-        if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
-            self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
-            self.call_revalidator();
-        }
-        // The datapath does not count the packet that missed in the flow that it installs.
-        let octets = packet.len() as u64;
-        for c in &answer.basis.credits {
-            c.add(1, octets);
-        }
-        Translation {
-            actions: answer.actions.into(),
-            mask: answer.mask,
-            install: answer.install,
-            notes: Some(Arc::new(Notes::new(answer.basis))),
-        }
-    }
-
-    fn flow_added(&self, flow: &FlowHandle) {
-        if let Some(watcher) = self.watcher.get() {
-            watcher(flow);
-        }
-    }
-
-    fn slow_path(&self, now: Time, what: SlowPath<'_>) {
-        if let Some(sink) = self.sink.get() {
-            sink.frame(now, what);
-        }
-    }
 }

@@ -58,7 +58,7 @@ pub(crate) struct Tag {
 
 impl Tag {
     /// The TCI as it stands on the wire, drop eligibility clear.
-    fn tci(self) -> u16 {
+    pub(crate) fn tci(self) -> u16 {
         u16::from(self.pcp) << VlanTag::PCP_SHIFT | self.vid
     }
 }
@@ -90,29 +90,61 @@ impl Tags {
         self.v[0]
     }
 
-    fn pop(&mut self) {
+    /// The same with another VLAN in the outer tag, which is then there.
+    pub(crate) fn with_vid(mut self, vid: u16) -> Tags {
+        let outer = self.v[0];
+        self.v[0] = Tag { tpid: tpid_or_default(outer.tpid), vid, pcp: outer.pcp };
+        self
+    }
+
+    /// The third tag, which a flow key has no room for.
+    pub(crate) fn set_third(&mut self, tag: Tag) {
+        self.v[DEPTH - 1] = tag;
+    }
+
+    /// As a flow key has them, and the third.
+    pub(crate) fn split(&self) -> ([VlanTag; 2], Tag) {
+        let tag = |t: Tag| match t.tpid {
+            0 => VlanTag::default(),
+            tpid => VlanTag { tpid, tci: t.tci() | VlanTag::CFI },
+        };
+        ([tag(self.v[0]), tag(self.v[1])], self.v[2])
+    }
+
+    /// The outermost `n`, outer first.
+    pub(crate) fn outer_ones(&self, n: usize) -> impl DoubleEndedIterator<Item = Tag> + use<> {
+        self.v.into_iter().take(n)
+    }
+
+    pub(crate) fn pop(&mut self) {
         self.v.rotate_left(1);
         self.v[DEPTH - 1] = Tag::default();
     }
 
-    fn push(&mut self, tag: Tag) {
+    pub(crate) fn push(&mut self, tag: Tag) {
         self.v.rotate_right(1);
         self.v[0] = tag;
     }
 
     /// How many tags there are.
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.v.iter().take_while(|t| t.tpid != 0).count()
     }
 
-    /// Appends the fewest actions that turn a packet with these tags into one with `want`.
-    /// True when there were any.
-    pub(crate) fn convert(&mut self, want: &Tags, actions: &mut Vec<Action>) -> bool {
+    /// How many tags to pop, and how many of `want` to push, to make these tags those.
+    pub(crate) fn difference(&self, want: &Tags) -> (usize, usize) {
         let (mut have_n, mut want_n) = (self.count(), want.count());
         while have_n > 0 && want_n > 0 && self.v[have_n - 1] == want.v[want_n - 1] {
             have_n -= 1;
             want_n -= 1;
         }
+        (have_n, want_n)
+    }
+
+    /// Appends the fewest actions that turn a packet with these tags into one with `want`.
+    /// True when there were any.
+    pub(crate) fn convert(&mut self, want: &Tags, actions: &mut Vec<Action>) -> bool {
+        let (have_n, want_n) = self.difference(want);
         actions.extend((0..have_n).map(|_| Action::PopVlan));
         actions.extend(
             want.v[..want_n].iter().rev().map(|t| Action::PushVlan { tpid: t.tpid, tci: t.tci() }),
@@ -148,6 +180,20 @@ impl PortVlan {
             cvlans: VlanSet::all_if_empty(&c.cvlans),
             priority_tags: c.priority_tags,
         }
+    }
+
+    pub(crate) fn mode(&self) -> VlanMode {
+        self.mode
+    }
+
+    /// The access or native VLAN; 0 for none.
+    pub(crate) fn vlan(&self) -> u16 {
+        self.vlan
+    }
+
+    /// Whether some of the customers' VLANs are kept out.
+    pub(crate) fn limits_customers(&self) -> bool {
+        self.cvlans.0.is_some()
     }
 
     /// Whether a packet that arrives with this VLAN ID (0 = untagged or priority-tagged) may

@@ -249,8 +249,8 @@ fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>)
     let iface =
         |name: &str, n: u32, of: OfPort| IfaceConfig::new(name, of, IfaceKind::Datapath(PortNo(n)));
     let ifaces = if let Some(peer) = place.strip_prefix("patch:") {
-        let n = 200 + bonds.len() as u32;
-        vec![IfaceConfig::new(name, OfPort(n as u16), IfaceKind::Patch { peer: peer.to_owned() })]
+        let n = name.bytes().fold(200, |n, b| n + u16::from(b));
+        vec![IfaceConfig::new(name, OfPort(n), IfaceKind::Patch { peer: peer.to_owned() })]
     } else if let Some(n) = place.strip_prefix("local:") {
         vec![iface(name, number(n), OfPort::LOCAL)]
     } else if place.contains('+') {

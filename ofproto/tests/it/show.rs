@@ -35,7 +35,7 @@ fn fdb() {
     let shown = lab.switch.fdb_show(now, &["br0"]).unwrap();
     assert_eq!(
         shown.to_string(),
-        " port  VLAN  MAC                Age\n    \
+        " Port  VLAN  MAC                Age\n    \
              1    10  50:54:00:00:00:05  157\n\
          LOCAL     0  50:54:00:00:00:06  150\n    \
              2  4095  00:00:00:00:00:01  static\n"
@@ -52,8 +52,8 @@ fn fdb() {
             " br0        1    10  50:54:00:00:00:05  157\n",
             "        LOCAL     0  50:54:00:00:00:06  150\n",
             "            2  4095  00:00:00:00:00:01  static\n",
-            " br1      200    10  50:54:00:00:00:05  157\n",
-            "          200     0  50:54:00:00:00:06  150\n",
+            " br1      410    10  50:54:00:00:00:05  157\n",
+            "          410     0  50:54:00:00:00:06  150\n",
             " br2\n",
         ]
         .concat()
@@ -100,19 +100,19 @@ fn dpif() {
         "netdev@ovs-netdev: hit:1 missed:1
   br1:
     p3 3/3: (system)
-    pb 200/none: (patch: peer=pa)
+    pb 410/none: (patch: peer=pa)
 system@ovs-system: hit:1 missed:1
   br0:
     br0 65534/9: (system)
     p1 1/1: (system)
     p2 2/2: (system)
-    pa 200/none: (patch: peer=pb)
+    pa 409/none: (patch: peer=pb)
   br2:
 "
     );
     assert_eq!(
         serde_json::to_string(&shown[0]).unwrap(),
-        r#"{"stats":{"hit":1,"missed":1},"bridges":{"br1":{"p3":{"ofport":3,"port_no":"3","type":"system"},"pb":{"ofport":200,"port_no":"none","type":"patch","config":{"peer":"pa"}}}}}"#
+        r#"{"stats":{"hit":"1","missed":"1"},"bridges":{"br1":{"p3":{"ofport":"3","port_no":"3","type":"system"},"pb":{"ofport":"410","port_no":"none","type":"patch","config":{"peer":"pa"}}}}}"#
     );
 }
 
@@ -145,8 +145,7 @@ fn rules() {
         lines[257],
         "table_id=254, duration=7s, n_packets=0, n_bytes=0, priority=2,recirc_id=0,actions=drop"
     );
-    lab.config.bridges[0].fail_mode = ofproto::FailMode::Secure;
-    lab.apply();
+    let lab = Lab::new("br0: secure\n p1 = 1");
     let rules = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
     assert_eq!(rules.0[0].table, 254);
 }

@@ -1,0 +1,176 @@
+//! Bonds: by which member a packet goes out, and what comes back from a recirculation.
+//!
+//! A flow names no member but a bucket of the bond's table, so that failover changes no flow. Only
+//! where the members are patch ports, which the datapath does not know, is the member chosen here.
+
+use std::sync::Arc;
+
+use bond::OutputRule;
+use datapath::Action;
+use openflow::msg::config;
+use wire::hash::{flow_hash_5tuple, hash_mac};
+use wire::key::FRAG_ANY;
+use wire::{EtherType, ip};
+
+use crate::config::{BondHandle, IfaceKind};
+use crate::notes::Credit;
+use crate::snapshot::{Bundle, Place};
+use crate::trace::Kind;
+
+use super::context::Translator;
+
+impl Translator<'_> {
+    /// Whether sending to this bundle needs a second look at the packet.
+    pub(super) fn recirculates(&self, bundle: &Bundle) -> bool {
+        bundle
+            .bond
+            .as_ref()
+            .is_some_and(|b| matches!(b.forwarding.load().output, OutputRule::Recirc { .. }))
+    }
+
+    /// Out of a bundle of this bridge, with the tags that `flow` has now.
+    pub(super) fn output_bundle(&mut self, n: usize, last: bool) {
+        let snap = self.snap;
+        let bundle = &snap.bridges[self.bridge].bundles[n];
+        let Some(first) = bundle.ifaces.first() else { return };
+        let Some(bond) = &bundle.bond else {
+            return self.output_port(first.of_port, last, false);
+        };
+        match first.kind {
+            IfaceKind::Datapath(_) => self.output_bond(bond, n),
+            IfaceKind::Patch { .. } => self.output_patch_bond(bond, n, last),
+        }
+    }
+
+    fn output_bond(&mut self, bond: &Arc<BondHandle>, n: usize) {
+        let forwarding = bond.forwarding.load();
+        self.basis.bonds.push((bond.clone(), forwarding.generation));
+        let bundle = &self.here().bundles[n];
+        let out = bundle.ifaces.iter().any(|i| self.port_config(i.of_port) & config::NO_FWD == 0);
+        if !out {
+            self.note(Kind::Detail, "OFPPC_NO_FWD set, skipping output");
+            return;
+        }
+        if self.between_protected(n) {
+            self.note(Kind::Warning, "Flow is between protected ports, skipping output.");
+            return;
+        }
+        let table = bond.table;
+        self.commit();
+        match forwarding.output {
+            // Every bucket is empty, so bucket 0 drops, until the moment the bond can send again.
+            OutputRule::Drop | OutputRule::Active => {
+                self.cut_for_mirror();
+                self.push_action(Action::OutputBucket { table, bucket: 0 });
+            }
+            OutputRule::Slb { basis } => {
+                let bucket = self.slb_bucket(basis);
+                self.cut_for_mirror();
+                self.push_action(Action::OutputBucket { table, bucket });
+            }
+            OutputRule::Recirc { basis, recirc_id } => {
+                self.push_action(Action::HashL4 { basis });
+                self.push_action(Action::Recirc(recirc_id));
+                // The packet goes nowhere yet, so no mirror gets it.
+                return;
+            }
+            OutputRule::LbOutput { basis, recirc_id } => {
+                self.push_action(Action::HashL4 { basis });
+                self.push_action(Action::LbOutput { table, id: recirc_id });
+            }
+        }
+        self.mirror_egress(n);
+    }
+
+    fn slb_bucket(&mut self, basis: u32) -> u8 {
+        let key = &self.flow.key;
+        self.wc.key.eth_src = super::fields::MAC;
+        hash_mac(key.eth_src, key.vlan[0].vid(), basis) as u8
+    }
+
+    /// A bond whose members are patch ports.
+    fn output_patch_bond(&mut self, bond: &Arc<BondHandle>, n: usize, last: bool) {
+        let forwarding = bond.forwarding.load();
+        self.basis.bonds.push((bond.clone(), forwarding.generation));
+        let bucket = match forwarding.output {
+            OutputRule::Drop => return,
+            OutputRule::Active => 0,
+            OutputRule::Slb { basis } => self.slb_bucket(basis),
+            OutputRule::Recirc { basis, .. } | OutputRule::LbOutput { basis, .. } => {
+                self.look_at_l3l4();
+                flow_hash_5tuple(&self.flow.key, basis) as u8
+            }
+        };
+        let member = forwarding.buckets[usize::from(bucket)];
+        let bundle = &self.here().bundles[n];
+        let port = bundle.ifaces.iter().find(|i| i.member.is_some() && i.member == member);
+        if let Some(port) = port.map(|i| i.of_port) {
+            self.output_port(port, last, false);
+        }
+    }
+
+    /// What a hash of addresses and ports looks at.
+    fn look_at_l3l4(&mut self) {
+        let key = &self.flow.key;
+        let wc = &mut self.wc.key;
+        match key.eth_type {
+            EtherType::IPV4 => {
+                wc.nw_src[12..].fill(0xff);
+                wc.nw_dst[12..].fill(0xff);
+            }
+            EtherType::IPV6 => {
+                wc.nw_src = [0xff; 16];
+                wc.nw_dst = [0xff; 16];
+            }
+            _ => return,
+        }
+        wc.nw_proto = u8::MAX;
+        if matches!(key.nw_proto, ip::TCP | ip::UDP | ip::SCTP) && key.nw_frag & FRAG_ANY == 0 {
+            (wc.tp_src, wc.tp_dst) = (u16::MAX, u16::MAX);
+        }
+    }
+
+    /// A packet that a bond's output sent round again: only the bucket is left to be found.
+    pub(super) fn recirculated(&mut self, bridge: usize, n: usize) {
+        let bundle = &self.snap.bridges[bridge].bundles[n];
+        let Some(bond) = &bundle.bond else { return };
+        let bucket = self.key.dp_hash as u8;
+        self.wc.key.dp_hash |= 0xff;
+        self.basis.credits.push(Credit::Bucket(bundle.state.clone(), bucket));
+        if self.is_traced() {
+            self.tell_bucket(bond, bundle, bridge, n, bucket);
+        }
+        self.push_action(Action::OutputBucket { table: bond.table, bucket });
+        self.mirror_egress(n);
+    }
+
+    /// Tells of the rule in the switch's own table that stands for a bucket.
+    fn tell_bucket(
+        &mut self,
+        bond: &Arc<BondHandle>,
+        bundle: &Bundle,
+        bridge: usize,
+        n: usize,
+        bucket: u8,
+    ) {
+        let at = self.trace_depth();
+        self.enter(Kind::Thaw, || "thaw".to_owned());
+        self.note(Kind::Thaw, "Resuming from table 254");
+        self.leave_to(at);
+        let member = bond.forwarding.load().buckets[usize::from(bucket)];
+        let found = bundle.ifaces.iter().position(|i| i.member.is_some() && i.member == member);
+        let Some(iface) = found else {
+            self.enter(Kind::Table, || "254. recirc_id=0, priority 2".to_owned());
+            self.note(Kind::Action, "drop");
+            return;
+        };
+        let id = bond.recirc_id;
+        self.enter(Kind::Table, || {
+            format!("254. recirc_id={id:#x},dp_hash={bucket:#x}/0xff, priority 20")
+        });
+        let place = Place { bridge, bundle: n, iface };
+        let port = openflow::Action::output(self.snap.iface(place).of_port);
+        let text = self.with_names(|names| openflow::text::print_actions(&[port], names));
+        self.note(Kind::Action, text);
+    }
+}

@@ -1,0 +1,98 @@
+//! Where mirrors get their copies.
+
+use openflow::OfPort;
+
+use crate::mask;
+use crate::mirror::{Mask, Output};
+use crate::notes::Credit;
+use crate::snapshot::Place;
+use crate::vlan::Tags;
+
+use super::context::{Translator, VID_AND_PRESENT};
+
+impl Translator<'_> {
+    /// The packet arrives at its port.
+    pub(super) fn mirror_ingress(&mut self) {
+        let bridge = self.here();
+        if !bridge.mirrors.any() {
+            return;
+        }
+        match self.in_place() {
+            Some(place) => self.mirror(place.bundle, bridge.mirrors.roles(place.bundle).source),
+            // A controller's packet comes from nowhere.
+            None if matches!(self.flow.in_port, OfPort::NONE | OfPort::CONTROLLER) => {}
+            None => self.error(format!("received packet on unknown port {}", self.flow.in_port.0)),
+        }
+    }
+
+    /// The packet has left by a bundle of this bridge.
+    pub(super) fn mirror_egress(&mut self, bundle: usize) {
+        let bridge = self.here();
+        if bridge.mirrors.any() {
+            self.mirror(bundle, bridge.mirrors.roles(bundle).destination);
+        }
+    }
+
+    /// Whether a port is for mirrors' copies only.
+    pub(super) fn is_mirror_output(&self, place: Place) -> bool {
+        self.is_mirror_bundle(place.bridge, place.bundle)
+    }
+
+    pub(super) fn is_mirror_bundle(&self, bridge: usize, bundle: usize) -> bool {
+        self.snap.bridges[bridge].mirrors.is_output(bundle)
+    }
+
+    /// Copies the packet as it is, which passes by `bundle`, to those of `candidates` that want it
+    /// and have not got it yet.
+    fn mirror(&mut self, bundle: usize, mut candidates: Mask) {
+        let bridge = self.here();
+        let port = &bridge.bundles[bundle];
+        let received = self.tags();
+        if !self.vid_is_valid(port, received.outer().vid) {
+            return;
+        }
+        let inside = port.vlan.ingress(&received);
+        let (vlan, pcp) = (inside.outer().vid, received.outer().pcp);
+        candidates &= !self.mirrors;
+        while candidates != 0 {
+            let bit = candidates & candidates.wrapping_neg();
+            candidates ^= bit;
+            let Some(mirror) = bridge.mirrors.first(bit) else { continue };
+            if let Some(vlans) = &mirror.vlans {
+                self.wc.key.vlan[0].tci |= VID_AND_PRESENT;
+                if !vlans.contains(vlan) {
+                    continue;
+                }
+            }
+            if let Some(filter) = &mirror.filter {
+                self.wc = self.wc.zip(&filter.mask, |looked, at| looked | at);
+                if !filter.matches(&self.flow) {
+                    continue;
+                }
+            }
+            self.basis.credits.push(Credit::Mirror(mirror.counter.clone()));
+            // Now, not afterwards: what is sent below may be mirrored itself.
+            self.mirrors |= mirror.same_output;
+            self.snaplen = mirror.snaplen.unwrap_or(0);
+            match mirror.output {
+                Output::Bundle(n) => self.output_normal(n, &inside, pcp, false),
+                Output::Vlan(to) => {
+                    if to != vlan && !mask::is_reserved(self.flow.key.eth_dst) {
+                        self.mirror_to_vlan(&inside.with_vid(to), pcp);
+                    }
+                }
+            }
+            candidates &= !self.mirrors;
+            self.snaplen = 0;
+        }
+    }
+
+    /// To all ports of a VLAN, which is for nothing but copies.
+    fn mirror_to_vlan(&mut self, inside: &Tags, pcp: u8) {
+        for n in 0..self.here().bundles.len() {
+            if self.includes(n, inside) && !self.is_mirror_bundle(self.bridge, n) {
+                self.output_normal(n, inside, pcp, false);
+            }
+        }
+    }
+}

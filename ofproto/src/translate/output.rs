@@ -1,0 +1,236 @@
+//! Sending a packet out: to ports, to all of them, to controllers.
+
+use std::sync::Arc;
+
+use datapath::{Action, ToController};
+use openflow::action::PacketInReason;
+use openflow::msg::config;
+use openflow::{Fields, OfPort};
+
+use crate::config::IfaceKind;
+use crate::snapshot::Place;
+use crate::trace::Kind;
+
+use super::context::{RuleNow, Translator};
+use super::table::As;
+
+/// How a packet goes out.
+#[derive(Clone, Copy)]
+pub(super) struct To {
+    /// To a table it may end at the controllers.
+    pub(super) may_packet_in: bool,
+    /// Nothing is done with the packet afterwards.
+    pub(super) last: bool,
+    /// This copy is cut.
+    pub(super) truncate: bool,
+}
+
+/// What a packet-in says of the pipeline, beside the packet itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PacketInNotes {
+    /// The bridge whose controllers it is for.
+    pub bridge: Arc<str>,
+    /// Port, registers, metadata and tunnel; the packet's own fields are not of interest.
+    pub pipeline: Fields,
+}
+
+impl Translator<'_> {
+    /// The `output` action.
+    pub(super) fn output_action(&mut self, port: OfPort, max_len: u16, to: To) {
+        match port {
+            OfPort::IN_PORT => self.output_port(self.flow.in_port, to.last, to.truncate),
+            OfPort::TABLE => {
+                let in_port = self.flow.in_port;
+                self.table_action(in_port, 0, to.may_packet_in, true, false, As::Itself);
+            }
+            OfPort::NORMAL => self.normal(to.last),
+            OfPort::FLOOD => self.flood(config::NO_FLOOD, to.last),
+            OfPort::ALL => self.flood(0, to.last),
+            OfPort::CONTROLLER => {
+                let reason = if self.in_packet_out {
+                    PacketInReason::PACKET_OUT
+                } else if self.in_action_set {
+                    PacketInReason::ACTION_SET
+                } else {
+                    PacketInReason::ACTION
+                };
+                self.to_controller(max_len, reason, 0, &[]);
+            }
+            OfPort::NONE => {}
+            port if port == self.flow.in_port => self.info("skipping output to input port"),
+            port => self.output_port(port, to.last, to.truncate),
+        }
+    }
+
+    /// To every port but the one it came in by and those with one of the bits `without`.
+    fn flood(&mut self, without: u32, last: bool) {
+        let bridge = self.here();
+        let mut ports: Vec<OfPort> =
+            bridge.bundles.iter().flat_map(|b| &b.ifaces).map(|i| i.of_port).collect();
+        ports.retain(|p| *p != self.flow.in_port && self.port_config(*p) & without == 0);
+        ports.sort_unstable();
+        let final_one = ports.len().saturating_sub(1);
+        for (i, port) in ports.into_iter().enumerate() {
+            self.output_port(port, last && i == final_one, false);
+        }
+    }
+
+    /// To one port of this bridge.
+    pub(super) fn output_port(&mut self, port: OfPort, last: bool, truncate: bool) {
+        let Some(place) = self.place(port) else {
+            self.note(Kind::Warning, "Nonexistent output port");
+            return;
+        };
+        if self.port_config(port) & config::NO_FWD != 0 {
+            self.note(Kind::Detail, "OFPPC_NO_FWD set, skipping output");
+            return;
+        }
+        self.output_place(place, last, truncate);
+    }
+
+    /// To an interface of this bridge whose configuration lets packets out.
+    pub(super) fn output_place(&mut self, place: Place, last: bool, truncate: bool) {
+        let bundle = &self.snap.bridges[place.bridge].bundles[place.bundle];
+        let iface = &bundle.ifaces[place.iface];
+        let to = match &iface.kind {
+            IfaceKind::Datapath(port) => Some(*port),
+            IfaceKind::Patch { .. } => None,
+        };
+        if self.snaplen != 0 && to.is_none() {
+            self.note(Kind::Warning, "Mirror truncate to ODPP_NONE, skipping output");
+            return;
+        }
+        if self.between_protected(place.bundle) {
+            self.note(Kind::Warning, "Flow is between protected ports, skipping output.");
+            return;
+        }
+        match to {
+            Some(port) => {
+                self.commit();
+                self.cut_for_mirror();
+                self.push_action(Action::Output(port));
+                self.mirror_egress(place.bundle);
+            }
+            None => {
+                if truncate {
+                    self.error("Cannot truncate output to patch port");
+                }
+                self.output_patch(place, last);
+            }
+        }
+    }
+
+    /// Whether the packet came in by a protected port and `bundle` is one too.
+    pub(super) fn between_protected(&self, bundle: usize) -> bool {
+        let bundles = &self.here().bundles;
+        bundles[bundle].protected && self.in_place().is_some_and(|p| bundles[p.bundle].protected)
+    }
+
+    /// The next copy is a mirror's, which may want only its beginning.
+    pub(super) fn cut_for_mirror(&mut self) {
+        if self.snaplen != 0 && self.snaplen < u16::MAX {
+            self.push_action(Action::Trunc(self.snaplen.into()));
+        }
+    }
+
+    pub(super) fn output_trunc(&mut self, port: OfPort, max_len: u32, last: bool) {
+        match port {
+            OfPort::TABLE
+            | OfPort::NORMAL
+            | OfPort::FLOOD
+            | OfPort::ALL
+            | OfPort::CONTROLLER
+            | OfPort::NONE => {
+                let text = format!("output_trunc does not support port: {port}");
+                self.note(Kind::Warning, text);
+            }
+            port if port == self.flow.in_port => self.info("skipping output to input port"),
+            port => {
+                let real = self.place(port).and_then(|p| self.snap.datapath_port(p));
+                // As upstream has it, `in_port` is taken as a number here: no port has it.
+                if real.is_none() {
+                    self.error(format!("output_trunc does not support patch port {port}"));
+                    return;
+                }
+                self.push_action(Action::Trunc(max_len));
+                self.output_action(port, 0, To { may_packet_in: false, last, truncate: true });
+            }
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, port: OfPort, queue: u32, last: bool) {
+        let port = match port {
+            OfPort::IN_PORT => self.flow.in_port,
+            port if port == self.flow.in_port => return,
+            port => port,
+        };
+        // The queue's number is its priority in a userspace datapath.
+        let before = std::mem::replace(&mut self.flow.key.skb_priority, queue);
+        self.output_port(port, last, false);
+        self.flow.key.skb_priority = before;
+    }
+
+    /// Sends the packet as it is now to controllers.
+    pub(super) fn to_controller(
+        &mut self,
+        max_len: u16,
+        reason: PacketInReason,
+        controller_id: u16,
+        userdata: &[u8],
+    ) {
+        self.commit();
+        // A rule that matches everything, of the lowest priority, is a table's miss entry.
+        let reason = match &self.rule {
+            Some(RuleNow::Rule(r))
+                if reason == PacketInReason::ACTION && r.priority == 0 && r.matches_all() =>
+            {
+                PacketInReason::EXPLICIT_MISS
+            }
+            _ => reason,
+        };
+        let recirc_id = self.freeze_here(userdata);
+        self.push_controller(max_len, reason, controller_id, userdata, recirc_id, false);
+    }
+
+    pub(super) fn push_controller(
+        &mut self,
+        max_len: u16,
+        reason: PacketInReason,
+        controller_id: u16,
+        userdata: &[u8],
+        recirc_id: u32,
+        continuation: bool,
+    ) {
+        let notes = PacketInNotes {
+            bridge: Arc::from(self.here().name.as_str()),
+            pipeline: pipeline(&self.flow),
+        };
+        self.push_action(Action::Controller(Box::new(ToController {
+            reason: reason.0,
+            max_len,
+            controller_id,
+            cookie: self.cookie,
+            table: self.table,
+            // Only somebody asks what would happen.
+            dont_send: self.is_traced() && self.learning == super::Learning::No,
+            continuation,
+            recirc_id,
+            userdata: userdata.to_vec(),
+            notes: datapath::Notes::new(notes),
+        })));
+    }
+
+    /// Shorter time-outs for the rule, now that its connection ends.
+    pub(super) fn fin_timeout(&mut self, idle: u16, hard: u16) {
+        if let Some(RuleNow::Rule(rule)) = &self.rule {
+            self.basis.fin.push((rule.stats.clone(), idle, hard));
+        }
+    }
+}
+
+/// What is not in the packet's octets.
+pub(super) fn pipeline(flow: &Fields) -> Fields {
+    let key =
+        wire::FlowKey { pkt_mark: flow.key.pkt_mark, recirc_id: 0, ..wire::FlowKey::default() };
+    Fields { key, mpls: [0; 3], packet_type: 0, conj_id: 0, ..*flow }
+}

@@ -1,0 +1,324 @@
+//! Packets that come back: a translation that stops, and goes on with another look at the packet.
+//!
+//! What is still to be done is kept under an identity, which the datapath's `recirc` action or a
+//! controller's continuation names. It lives as long as a flow names it, and a moment longer.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use datapath::Action;
+use foldhash::HashMap;
+use openflow::action::Controller;
+use openflow::{Action as OfAction, Field, Fields, OfPort};
+use parking_lot::Mutex;
+use wire::Time;
+
+use crate::trace::Kind;
+
+use super::Learning;
+use super::actions::hex;
+use super::context::Translator;
+use super::output::pipeline;
+
+/// A step that is still to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    /// What follows is part of a rule of this table, with this cookie.
+    From {
+        table: u8,
+        cookie: u64,
+    },
+    Do(OfAction),
+}
+
+/// A translation that is about to stop.
+#[derive(Debug)]
+pub(super) struct Freeze {
+    /// The controller that is to say when to go on.
+    pause: Option<Controller>,
+    steps: Vec<Step>,
+    from: Option<(u8, u64)>,
+}
+
+/// What a packet brings along when it comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    bridge: String,
+    table: u8,
+    pipeline: Fields,
+    stack: Vec<(u128, u16)>,
+    action_set: Vec<OfAction>,
+    steps: Vec<Step>,
+    userdata: Vec<u8>,
+    mirrors: u32,
+}
+
+/// A translation that stopped.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) id: u32,
+    pub(crate) bridge: String,
+    state: Arc<State>,
+}
+
+/// How long an identity that no flow names stays: for packets on their way, and for somebody who
+/// has just been shown it.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// All translations that stopped, by identity.
+#[derive(Default)]
+pub(crate) struct FrozenTable {
+    /// Locked only for a moment, by whoever translates.
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    last: u32,
+    by_id: HashMap<u32, Weak<Frozen>>,
+    by_state: HashMap<Arc<State>, Weak<Frozen>>,
+    recent: VecDeque<(Time, Arc<Frozen>)>,
+}
+
+impl FrozenTable {
+    /// An identity that nobody has.
+    pub(crate) fn new_id(&self) -> u32 {
+        self.inner.lock().new_id()
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<Arc<Frozen>> {
+        self.inner.lock().by_id.get(&id)?.upgrade()
+    }
+
+    fn put(&self, now: Time, state: State) -> Arc<Frozen> {
+        let mut inner = self.inner.lock();
+        inner.forget(now);
+        let state = Arc::new(state);
+        if let Some(same) = inner.by_state.get(&state).and_then(Weak::upgrade) {
+            return same;
+        }
+        let id = inner.new_id();
+        let frozen = Arc::new(Frozen { id, bridge: state.bridge.clone(), state: state.clone() });
+        inner.by_id.insert(id, Arc::downgrade(&frozen));
+        inner.by_state.insert(state, Arc::downgrade(&frozen));
+        inner.recent.push_back((now, frozen.clone()));
+        frozen
+    }
+}
+
+impl Inner {
+    fn new_id(&mut self) -> u32 {
+        loop {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            if !self.by_id.contains_key(&self.last) {
+                return self.last;
+            }
+        }
+    }
+
+    fn forget(&mut self, now: Time) {
+        let mut let_go = false;
+        while self.recent.front().is_some_and(|(at, _)| now.since(*at) > GRACE) {
+            self.recent.pop_front();
+            let_go = true;
+        }
+        if let_go {
+            self.by_id.retain(|_, f| f.strong_count() > 0);
+            self.by_state.retain(|_, f| f.strong_count() > 0);
+        }
+    }
+}
+
+impl Translator<'_> {
+    /// Stops here; with `pause` until a controller says to go on.
+    pub(super) fn start_freezing(&mut self, pause: Option<Controller>) {
+        self.exit = true;
+        self.freeze = Some(Freeze { pause, steps: Vec::new(), from: None });
+    }
+
+    /// Whether the translation stops, and what is still to be done has not been kept yet.
+    pub(super) fn freezes_first(&self) -> bool {
+        self.freeze.as_ref().is_some_and(|f| f.steps.is_empty())
+    }
+
+    /// Keeps actions for when the packet comes back, if it does.
+    pub(super) fn freeze_rest(&mut self, actions: &[OfAction]) {
+        let (table, cookie) = (self.table, self.cookie);
+        let Some(freeze) = &mut self.freeze else { return };
+        for a in actions {
+            let needs_place = match a {
+                OfAction::OutputReg { .. }
+                | OfAction::OutputTrunc { .. }
+                | OfAction::Group(_)
+                | OfAction::Output { .. }
+                | OfAction::Controller(_)
+                | OfAction::DecMplsTtl
+                | OfAction::DecTtl(_) => true,
+                OfAction::Resubmit { table, .. } => *table == 255,
+                _ => false,
+            };
+            if needs_place && freeze.from != Some((table, cookie)) {
+                freeze.from = Some((table, cookie));
+                freeze.steps.push(Step::From { table, cookie });
+            }
+            let kept = match a {
+                OfAction::Note(_) | OfAction::Conjunction { .. } => continue,
+                // Instructions become actions that do the same.
+                OfAction::GotoTable(table) => OfAction::Resubmit {
+                    in_port: OfPort::IN_PORT,
+                    table: *table,
+                    ct: false,
+                    short: false,
+                },
+                OfAction::WriteMetadata { value, mask } => OfAction::SetField {
+                    field: Field::Metadata,
+                    value: (*value).into(),
+                    mask: (*mask).into(),
+                    form: openflow::action::SetForm::SetField,
+                },
+                other => other.clone(),
+            };
+            freeze.steps.push(Step::Do(kept));
+        }
+    }
+
+    fn state(&self, table: u8, steps: Vec<Step>, userdata: Vec<u8>) -> State {
+        State {
+            bridge: self.here().name.clone(),
+            table,
+            pipeline: Fields { actset_output: OfPort::UNSET, ..pipeline(&self.flow) },
+            stack: self.stack.clone(),
+            action_set: self.action_set.clone(),
+            steps,
+            userdata,
+            mirrors: self.mirrors,
+        }
+    }
+
+    fn keep_frozen(&mut self, state: State) -> u32 {
+        let frozen = self.frozen.put(self.now, state);
+        let id = frozen.id;
+        self.basis.frozen.push(frozen);
+        id
+    }
+
+    /// An identity for the packet as it is here, for a controller.
+    pub(super) fn freeze_here(&mut self, userdata: &[u8]) -> u32 {
+        let mut state = self.state(self.table, Vec::new(), userdata.to_vec());
+        state.action_set.clear();
+        self.keep_frozen(state)
+    }
+
+    /// The packet goes round, or to a controller that may hand it back.
+    pub(super) fn finish_freezing(&mut self) {
+        self.commit();
+        let Some(freeze) = self.freeze.take() else { return };
+        let userdata = freeze.pause.as_ref().map_or_else(Vec::new, |c| c.userdata.clone());
+        let state = self.state(0, freeze.steps, userdata);
+        let id = self.keep_frozen(state);
+        match freeze.pause {
+            // Nobody is there to go on: only somebody asks what would happen.
+            Some(_) if self.is_traced() && self.learning == Learning::No => {}
+            Some(c) => self.push_controller(c.max_len, c.reason, c.id, &c.userdata, id, true),
+            None => self.push_action(Action::Recirc(id)),
+        }
+    }
+
+    /// Goes on with a packet that came back.
+    pub(super) fn thaw(&mut self, frozen: &Frozen) {
+        let state = frozen.state.clone();
+        let at = self.trace_depth();
+        self.enter(Kind::Thaw, || "thaw".to_owned());
+        self.note(Kind::Thaw, format!("Resuming from table {}", state.table));
+        self.table = state.table;
+        let key = self.flow.key;
+        self.flow = state.pipeline;
+        self.flow.key = wire::FlowKey { pkt_mark: key.pkt_mark, ..key };
+        self.stack.clone_from(&state.stack);
+        self.stack_size =
+            state.stack.iter().map(|(_, bits)| usize::from(bits.div_ceil(8)) + 1).sum();
+        self.mirrors = state.mirrors;
+        if !state.action_set.is_empty() {
+            let text =
+                self.with_names(|names| openflow::text::print_actions(&state.action_set, names));
+            self.note(Kind::Thaw, format!("Restoring action set: {text}"));
+            for a in &state.action_set {
+                match a {
+                    OfAction::Output { port, .. } if !self.set_has_group => {
+                        self.flow.actset_output = *port;
+                    }
+                    OfAction::Group(_) => self.set_has_group = true,
+                    _ => {}
+                }
+            }
+            self.action_set.clone_from(&state.action_set);
+        }
+        if !state.steps.is_empty() && self.is_traced() {
+            let text: Vec<String> = state.steps.iter().map(|s| self.step_text(s)).collect();
+            self.note(Kind::Thaw, format!("Restoring actions: {}", text.join(",")));
+        }
+        self.leave_to(at);
+        let found = if state.steps.is_empty() {
+            let found = self.find(self.flow.in_port, true, true);
+            self.credit(&found);
+            self.enter_table(&found, self.table);
+            Some(found)
+        } else {
+            None
+        };
+        if self.in_place().is_some() && !self.may_receive() {
+            return;
+        }
+        self.mirror_ingress();
+        match &found {
+            Some(found) => self.run_first(found),
+            None => self.run_steps(&state.steps),
+        }
+        self.end_of_pipeline();
+    }
+
+    fn step_text(&self, step: &Step) -> String {
+        match step {
+            Step::From { table, cookie } => {
+                format!("unroll_xlate(table={table}, cookie={})", hex(*cookie))
+            }
+            Step::Do(a) => {
+                let one = std::slice::from_ref(a);
+                self.with_names(|names| openflow::text::print_actions(one, names))
+            }
+        }
+    }
+
+    fn run_steps(&mut self, steps: &[Step]) {
+        let mut rest = steps;
+        while !rest.is_empty() {
+            let from = |s: &Step| matches!(s, Step::From { .. });
+            if let [Step::From { table, cookie }, after @ ..] = rest {
+                if self.exit {
+                    return;
+                }
+                (self.table, self.cookie) = (*table, *cookie);
+                if self.is_traced() {
+                    let text = self.step_text(&rest[0]);
+                    self.note(Kind::Action, text);
+                    let text = format!("restored state: table={table}, cookie={}", hex(*cookie));
+                    self.note(Kind::Thaw, text);
+                }
+                rest = after;
+                continue;
+            }
+            let n = rest.iter().position(from).unwrap_or(rest.len());
+            let (now, after) = rest.split_at(n);
+            let list: Vec<OfAction> = now
+                .iter()
+                .filter_map(|s| match s {
+                    Step::Do(a) => Some(a.clone()),
+                    Step::From { .. } => None,
+                })
+                .collect();
+            self.run(&list, after.is_empty());
+            rest = after;
+        }
+    }
+}

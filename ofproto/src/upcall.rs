@@ -1,0 +1,201 @@
+//! The datapath's questions, and packets that controllers send.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use datapath::{
+    Execute, FlowHandle, Packet, PortNo, SlowPath, ToController, Translation, Upcall,
+    UserspaceReason,
+};
+use openflow::action::PacketInReason;
+use openflow::msg::{PacketIn, PacketInFormat, PacketOut};
+use openflow::{Field, Fields, Match, OfError, Version};
+use wire::{FlowKey, Time};
+
+use crate::controller::ToControllers;
+use crate::notes::Notes;
+use crate::switch::Switch;
+use crate::translate::{Answer, Learning, PacketInNotes, Source};
+
+impl Upcall for Switch {
+    fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
+        let answer = self.translate(now, Source::Key(key), Learning::Packet);
+        self.report(&answer);
+        if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
+            self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
+            self.call_revalidator();
+        }
+        // The datapath does not count the packet that missed in the flow that it installs.
+        answer.basis.put_down(1, packet.len() as u64, now, key.tcp_flags);
+        let mask = answer.mask;
+        let install = answer.install;
+        Translation {
+            actions: answer.flow_actions().into(),
+            mask,
+            install,
+            notes: Some(Arc::new(Notes::new(answer.basis))),
+        }
+    }
+
+    fn flow_added(&self, flow: &FlowHandle) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher(flow);
+        }
+    }
+
+    fn slow_path(&self, now: Time, what: SlowPath<'_>) {
+        if what.reason == UserspaceReason::Action {
+            // Beyond what a flow can do: this packet alone. The flow has counted it.
+            let answer = self.translate(now, Source::Key(what.key), Learning::Packet);
+            let link = answer.slow.iter().find(|r| **r != UserspaceReason::Action).copied();
+            if let Some(reason) = link {
+                self.consumed(now, SlowPath { reason, ..what });
+            }
+            self.execute(what.packet.to_owned_packet(), what.in_port, answer);
+            return;
+        }
+        self.consumed(now, what);
+    }
+
+    fn to_controller(&self, now: Time, what: &ToController, packet: &Packet, key: &FlowKey) {
+        let _ = now;
+        if what.dont_send {
+            return;
+        }
+        let (Some(sink), Some(notes)) = (self.packet_ins.get(), what.notes.get::<PacketInNotes>())
+        else {
+            return;
+        };
+        let octets = packet.data().to_vec();
+        let to = ToControllers {
+            bridge: notes.bridge.clone(),
+            controller_id: what.controller_id,
+            max_len: what.max_len,
+            packet: PacketIn {
+                format: PacketInFormat::Standard,
+                reason: PacketInReason(what.reason),
+                table_id: what.table,
+                cookie: (what.cookie != u64::MAX).then_some(what.cookie),
+                metadata: metadata(&notes.pipeline, key),
+                total_len: u32::try_from(octets.len()).unwrap_or(u32::MAX),
+                packet: octets,
+                buffer_id: None,
+                userdata: what.userdata.clone(),
+                continuation: continuation(what),
+            },
+        };
+        if !sink.packet_in(to) {
+            self.totals.packet_ins_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Switch {
+    fn consumed(&self, now: Time, what: SlowPath<'_>) {
+        if let Some(sink) = self.sink.get() {
+            sink.frame(now, what);
+        }
+    }
+
+    /// Says what is odd about a translation.
+    fn report(&self, answer: &Answer) {
+        if let Some(reporter) = self.reporter.get() {
+            for r in &answer.reports {
+                reporter(r);
+            }
+        }
+    }
+
+    fn execute(&self, packet: Packet, in_port: PortNo, answer: Answer) {
+        if !answer.actions.is_empty()
+            && let Some(datapath) = self.datapath()
+        {
+            datapath.execute(Execute { packet, in_port, actions: answer.actions });
+        }
+    }
+
+    /// Carries out a controller's packet-out, soon, on a datapath thread.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such bridge.
+    pub fn packet_out(
+        &self,
+        now: Time,
+        bridge: &str,
+        what: &PacketOut,
+        _version: Version,
+    ) -> Result<(), OfError> {
+        self.bridge_state(bridge).map_err(|_| OfError::BrcEperm)?;
+        let switch = self.me.clone();
+        let (bridge, what) = (bridge.to_owned(), what.clone());
+        self.run(Box::new(move || {
+            if let Some(switch) = switch.upgrade() {
+                switch.packet_out_here(now, &bridge, &what);
+            }
+        }));
+        Ok(())
+    }
+
+    /// As [`Switch::packet_out`], where MAC tables may be locked.
+    fn packet_out_here(&self, now: Time, bridge: &str, what: &PacketOut) {
+        let snap = self.snapshot.load_full();
+        let Some(b) = snap.bridges.iter().position(|b| b.name == bridge) else { return };
+        let in_port = what.metadata.value.in_port;
+        let place = snap.bridges[b].of_port(in_port);
+        let place =
+            place.map(|(bundle, iface)| crate::snapshot::Place { bridge: b, bundle, iface });
+        let port = place.and_then(|p| snap.datapath_port(p)).unwrap_or(PortNo::NONE);
+        let key = wire::extract(&what.packet, port.0);
+        let mut flow = Fields { key, ..what.metadata.value };
+        flow.key.pkt_mark = what.metadata.value.key.pkt_mark;
+        let source = Source::Bridge {
+            bridge: b,
+            flow: &flow,
+            actions: Some(&what.actions),
+            packet_out: true,
+        };
+        let answer = self.translate(now, source, Learning::Packet);
+        self.report(&answer);
+        answer.basis.put_down(1, what.packet.len() as u64, now, key.tcp_flags);
+        let packet = Packet::new(&what.packet);
+        let link = answer.slow.iter().find(|r| **r != UserspaceReason::Action).copied();
+        if let Some(reason) = link {
+            self.consumed(now, SlowPath { reason, in_port: port, packet: &packet, key: &key });
+        }
+        self.execute(packet, port, answer);
+    }
+}
+
+/// What a packet-in says beside the packet: the port, and what else is not zero.
+fn metadata(pipeline: &Fields, key: &FlowKey) -> Match {
+    let mut m = Match::default();
+    m.set(Field::InPort, pipeline.in_port.0.into());
+    let fields = [
+        Field::TunId,
+        Field::TunSrc,
+        Field::TunDst,
+        Field::TunIpv6Src,
+        Field::TunIpv6Dst,
+        Field::Metadata,
+        Field::CtState,
+        Field::CtZone,
+        Field::CtMark,
+        Field::CtLabel,
+    ];
+    for field in fields.into_iter().chain((0..32).map(Field::Reg)) {
+        let v = pipeline.get(field);
+        if v != 0 {
+            m.set(field, v);
+        }
+    }
+    if key.pkt_mark != 0 {
+        m.set(Field::PktMark, key.pkt_mark.into());
+    }
+    m
+}
+
+/// What a controller hands back for its packet to go on.
+fn continuation(what: &ToController) -> Vec<u8> {
+    if what.continuation { what.recirc_id.to_be_bytes().to_vec() } else { Vec::new() }
+}
