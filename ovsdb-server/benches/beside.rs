@@ -1,7 +1,8 @@
 //! Ours beside the installed `ovsdb-server`, over Unix sockets, as ratios.
 //!
 //! ```text
-//! cargo bench -p braid-ovsdb-server --bench beside -- [--seconds N] [--rows N] [WORD]...
+//! cargo bench -p braid-ovsdb-server --bench beside --
+//!     [--seconds N] [--rows N] [--theirs PATH] [WORD]...
 //! ```
 //!
 //! A WORD picks the measurements whose name has it. Each line says what ours and theirs need or do,
@@ -22,6 +23,8 @@ const THEIRS: &str = "/usr/sbin/ovsdb-server";
 struct Wanted {
     seconds: f64,
     rows: i64,
+    /// The server that ours is measured beside.
+    theirs: String,
     words: Vec<String>,
 }
 
@@ -58,20 +61,22 @@ fn report(name: &str, unit: &str, better: Better, ours: f64, theirs: Option<f64>
 }
 
 fn main() {
-    let mut wanted = Wanted { seconds: 3.0, rows: 100_000, words: Vec::new() };
+    let mut wanted =
+        Wanted { seconds: 3.0, rows: 100_000, theirs: THEIRS.to_owned(), words: Vec::new() };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut number = || args.next().and_then(|n| n.parse::<f64>().ok()).expect("a number");
+        let mut text = || args.next().expect("a value");
         match arg.as_str() {
-            "--seconds" => wanted.seconds = number(),
-            "--rows" => wanted.rows = number() as i64,
+            "--seconds" => wanted.seconds = text().parse().expect("a number"),
+            "--rows" => wanted.rows = text().parse().expect("a number"),
+            "--theirs" => wanted.theirs = text(),
             // What cargo passes on.
             "--bench" => {}
             _ => wanted.words.push(arg),
         }
     }
-    let servers: Vec<&str> = match installed("ovsdb-server") && Path::new(THEIRS).exists() {
-        true => vec![program::OURS, THEIRS],
+    let servers: Vec<&str> = match installed("ovsdb-server") && Path::new(&wanted.theirs).exists() {
+        true => vec![program::OURS, &wanted.theirs],
         false => vec![program::OURS],
     };
     for (clients, durable) in [(1, false), (1, true), (16, false), (16, true)] {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 
+use mio::{Interest, Registry, Token};
 use ovsdb::{FrameError, Framer};
 
 use super::stream::Stream;
@@ -68,6 +69,9 @@ pub(super) struct Conn {
     pub(super) read_budget: usize,
     /// It is not connected yet.
     pub(super) connecting: bool,
+    /// The poll also tells when the socket takes more. It does so only while there is something to
+    /// send: otherwise each read of a client's would wake us up.
+    pub(super) writing: bool,
     /// It waits in the list of those who have something to do.
     pub(super) listed: bool,
     /// Milliseconds of silence before a probe, and again before giving up; 0 = none.
@@ -102,6 +106,7 @@ impl Conn {
             more: false,
             read_budget: READ_BUDGET,
             connecting: false,
+            writing: false,
             listed: false,
             probe_interval: 0,
             heard: now,
@@ -120,8 +125,27 @@ impl Conn {
         self.out.extend(chunks.into_iter().filter(|chunk| !chunk.bytes().is_empty()));
     }
 
-    /// Sends what the socket takes; true if nothing is left.
-    pub(super) fn flush(&mut self) -> io::Result<bool> {
+    /// What the poll is to tell of.
+    pub(super) fn interest(&self) -> Interest {
+        if self.writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+    }
+
+    /// Sends what the socket takes; true if nothing is left. If something is, the poll tells when
+    /// it can go on.
+    pub(super) fn flush(&mut self, registry: &Registry, token: Token) -> io::Result<bool> {
+        if self.connecting {
+            return Ok(false);
+        }
+        let done = self.send()?;
+        if self.writing == done {
+            self.writing = !done;
+            let interest = self.interest();
+            self.stream.reregister(registry, token, interest)?;
+        }
+        Ok(done)
+    }
+
+    fn send(&mut self) -> io::Result<bool> {
         while !self.out.is_empty() {
             let mut parts: [IoSlice<'_>; PIECES] = std::array::from_fn(|_| IoSlice::new(&[]));
             let mut skip = self.sent;

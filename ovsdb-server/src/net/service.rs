@@ -184,7 +184,7 @@ impl Service {
     }
 
     /// Something happened at one of our sockets.
-    fn event(&mut self, token: Token, closing: bool) {
+    fn event(&mut self, token: Token, readable: bool, closing: bool) {
         let slot = token.0.wrapping_sub(self.first_token);
         match self.slots.get_mut(slot) {
             Some(Slot::Listener(listener)) => {
@@ -193,7 +193,7 @@ impl Service {
                 }
             }
             Some(Slot::Conn(conn)) => {
-                conn.readable = true;
+                conn.readable |= readable || closing;
                 conn.closing |= closing;
                 self.list(slot);
             }
@@ -260,7 +260,7 @@ impl Service {
             match event.token() {
                 token if token.0 >= self.first_token => {
                     let closing = event.is_read_closed() || event.is_write_closed();
-                    self.event(token, closing || event.is_error());
+                    self.event(token, event.is_readable(), closing || event.is_error());
                 }
                 token => other(self, token),
             }
@@ -283,6 +283,11 @@ impl Service {
             .map(|wait| wait + Duration::from_micros(999))
     }
 
+    /// What the poll calls a slot.
+    fn token(&self, slot: usize) -> Token {
+        Token(self.first_token + slot)
+    }
+
     /// Takes a slot for what `make` makes of its token.
     pub(super) fn take_slot(
         &mut self,
@@ -292,7 +297,7 @@ impl Service {
             self.slots.push(Slot::Free);
             self.slots.len() - 1
         });
-        match make(&self.registry, Token(self.first_token + slot)) {
+        match make(&self.registry, self.token(slot)) {
             Ok(what) => {
                 self.slots[slot] = what;
                 Ok(slot)
@@ -307,7 +312,7 @@ impl Service {
     /// Begins a session on a connected socket.
     pub(super) fn begin(
         &mut self,
-        mut stream: Stream,
+        stream: Stream,
         name: String,
         remote: &Arc<str>,
         how: Begin,
@@ -320,10 +325,12 @@ impl Service {
         let probe_interval = known.probe_interval();
         let session = self.engine.connect(options);
         let taken = self.take_slot(|registry, token| {
-            stream.register(registry, token)?;
             let mut conn = Conn::new(stream, name, Arc::clone(remote), session, now);
             conn.probe_interval = probe_interval;
             conn.connecting = how.connecting;
+            conn.writing = how.connecting;
+            let interest = conn.interest();
+            conn.stream.register(registry, token, interest)?;
             Ok(Slot::Conn(Box::new(conn)))
         });
         match taken {
@@ -349,7 +356,7 @@ impl Service {
         if conn.connecting {
             return self.check_connecting(slot, now);
         }
-        if !conn.flush()? {
+        if !conn.flush(&self.registry, Token(self.first_token + slot))? {
             // The event that says that it can go on lists it again.
             return Ok(());
         }
@@ -404,6 +411,7 @@ impl Service {
         let mut chunks = Vec::new();
         let waiting = self.runnable.iter().copied().chain(done.iter().map(|(slot, _)| *slot));
         for slot in waiting.collect::<Vec<_>>() {
+            let token = self.token(slot);
             let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { continue };
             if !conn.fetch || conn.backlog() > 0 {
                 continue;
@@ -414,7 +422,7 @@ impl Service {
                 runtime::dbg!(JSONRPC, "{}: send {}", conn.name, Shown(chunk.bytes()));
             }
             conn.queue(chunks.drain(..));
-            if let Err(error) = conn.flush() {
+            if let Err(error) = conn.flush(&self.registry, token) {
                 done.push((slot, error.into()));
             }
         }
@@ -475,10 +483,11 @@ impl Service {
         }
         let mut next = u64::MAX;
         let mut silent = Vec::new();
+        let (registry, first) = (&self.registry, self.first_token);
         for (slot, what) in self.slots.iter_mut().enumerate() {
             let Slot::Conn(conn) = what else { continue };
             if let Err(why) = conn.probe(now).and_then(|()| {
-                conn.flush()?;
+                conn.flush(registry, Token(first + slot))?;
                 Ok(())
             }) {
                 silent.push((slot, why));
