@@ -14,7 +14,7 @@ use super::ports::Ports;
 use super::shared::Shared;
 use super::tables::View;
 use crate::Execute;
-use crate::action::{Action, PortNo};
+use crate::action::{Action, PortNo, SetHeader};
 use crate::flow::FlowHandle;
 use crate::set;
 use crate::upcall::SlowPath;
@@ -338,18 +338,18 @@ impl Journey<'_> {
         self.own(ports)
     }
 
-    /// A cut copy, if the packet is to be cut and is longer.
     #[inline]
-    fn take_cut(&mut self) -> Option<Packet> {
-        match std::mem::take(&mut self.cut) as usize {
-            0 => None,
-            len if len >= self.packet.len() => None,
-            len => Some(set::cut(self.packet, len)),
+    fn output(&mut self, ports: &mut Ports, port: PortNo) {
+        if self.cut == 0 {
+            self.sent |= ports.output(port, self.packet);
+        } else {
+            self.output_cut(ports, port);
         }
     }
 
-    #[inline]
-    fn output(&mut self, ports: &mut Ports, port: PortNo) {
+    #[cold]
+    #[inline(never)]
+    fn output_cut(&mut self, ports: &mut Ports, port: PortNo) {
         match self.take_cut() {
             None => self.sent |= ports.output(port, self.packet),
             Some(copy) => {
@@ -359,11 +359,27 @@ impl Journey<'_> {
         }
     }
 
+    /// A cut copy, if the packet is to be cut and is longer.
+    fn take_cut(&mut self) -> Option<Packet> {
+        match std::mem::take(&mut self.cut) as usize {
+            0 => None,
+            len if len >= self.packet.len() => None,
+            len => Some(set::cut(self.packet, len)),
+        }
+    }
+
     /// Octets that leave with the next output.
     #[inline]
     fn out_len(&self) -> u64 {
         let len = self.packet.len() as u64;
         if self.cut == 0 { len } else { len.min(u64::from(self.cut)) }
+    }
+
+    #[inline(never)]
+    fn set(&mut self, ports: &mut Ports, set: &SetHeader) {
+        self.refresh();
+        self.own(ports);
+        set::header(self.packet, self.key, set);
     }
 }
 
@@ -378,7 +394,6 @@ fn apply(
     actions: &[Action],
 ) -> End {
     for (i, action) in actions.iter().enumerate() {
-        let rest = || actions[i + 1..].iter().cloned().collect();
         match *action {
             Action::Output(port) => j.output(ports, port),
             Action::OutputBucket { table, bucket } => {
@@ -410,15 +425,16 @@ fn apply(
                     j.output(ports, port);
                 }
             }
-            Action::Recirc(id) => return End::Recirc { id, rest: rest() },
+            Action::Recirc(id) => {
+                // Nearly always the last.
+                let after = &actions[i + 1..];
+                let rest = if after.is_empty() { SmallVec::new() } else { rest(after) };
+                return End::Recirc { id, rest };
+            }
             Action::Clone(ref inner) => {
-                return End::Clone { inner: inner.clone(), rest: rest() };
+                return End::Clone { inner: inner.clone(), rest: rest(&actions[i + 1..]) };
             }
-            Action::Set(ref set) => {
-                j.refresh();
-                j.own(ports);
-                set::header(j.packet, j.key, set);
-            }
+            Action::Set(ref set) => j.set(ports, set),
             Action::Trunc(len) => j.cut = len.max(wire::eth::ETH_HEADER_LEN as u32),
             Action::Drop(_) => return End::Done,
             Action::Userspace(_) | Action::Controller(_) => go_up(shared, now, j, action),
@@ -427,8 +443,16 @@ fn apply(
     End::Done
 }
 
+/// Actions to do later.
+#[cold]
+#[inline(never)]
+fn rest(actions: &[Action]) -> SmallVec<[Action; 4]> {
+    actions.iter().cloned().collect()
+}
+
 /// Hands a copy to the control side.
 #[cold]
+#[inline(never)]
 fn go_up(shared: &Shared, now: Time, j: &mut Journey<'_>, action: &Action) {
     j.refresh();
     let mut key = *j.key;
