@@ -18,20 +18,25 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use openflow::Fields;
+use openflow::{Field, Fields};
 
 pub use control::{Changes, Event, FlowTable, InternalFlow, Requester};
 pub use rule::{Rule, RuleStats};
 pub use settings::{MAX_FLOWS, TableSettings};
 
 use classifier::Classifier;
-use flat::Flat;
+use flat::{Flat, PrefixField};
 
 /// How many tables a bridge has, the switch's own included.
 pub const N_TABLES: u8 = 255;
 
 /// The switch's own table: controllers can read it but not write it.
 pub const INTERNAL_TABLE: u8 = 254;
+
+/// Whether a table can look up a field by prefix, as `Flow_Table.prefixes` asks for.
+pub fn has_trie(field: Field) -> bool {
+    PrefixField::of(field).is_some()
+}
 
 /// What becomes of a packet that no rule of a table matches (OpenFlow 1.1 and 1.2 can say it).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,14 +101,25 @@ impl Tables {
     /// The rule of `table` with the highest priority that matches `flow`. The bits of `wc` are
     /// set that decided it: a packet that agrees with `flow` in them meets the same rule.
     pub fn lookup(&self, table: u8, flow: &Fields, wc: &mut Fields) -> Option<&Arc<Rule>> {
-        let table = self.tables.get(usize::from(table))?;
-        if table.rules.is_empty() {
-            return None;
-        }
-        let mut mask = Flat::of(wc);
-        let found = table.rules.lookup(flow, &mut mask);
-        *wc = mask.fields();
-        found
+        self.lookup_parts(table, flow, wc).0
+    }
+
+    /// As [`Tables::lookup`], with the rules of the conjunction that led to what was found.
+    pub fn lookup_parts(
+        &self,
+        table: u8,
+        flow: &Fields,
+        wc: &mut Fields,
+    ) -> (Option<&Arc<Rule>>, Vec<&Arc<Rule>>) {
+        let mut parts = Vec::new();
+        let table = self.tables.get(usize::from(table)).filter(|t| !t.rules.is_empty());
+        let found = table.and_then(|t| {
+            let mut mask = Flat::of(wc);
+            let found = t.rules.lookup(flow, &mut mask, &mut parts);
+            *wc = mask.fields();
+            found
+        });
+        (found, parts)
     }
 
     /// The number of rules in `table`.

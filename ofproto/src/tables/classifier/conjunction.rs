@@ -41,6 +41,11 @@ impl Clauses {
         let fewest = list.iter().map(|c| usize::from(c.of)).min()?;
         Some(Arc::new(Clauses { list, fewest }))
     }
+
+    /// Which clause of a conjunction the rule is a part of; the first if there are more.
+    pub(super) fn clause_of(&self, id: u32) -> Option<u8> {
+        self.list.iter().find(|c| c.id == id).map(|c| c.clause)
+    }
 }
 
 /// Which clauses of which conjunctions were met so far.

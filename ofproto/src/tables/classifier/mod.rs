@@ -225,12 +225,24 @@ impl Classifier {
         self.subtables.sort_by_key(|s| std::cmp::Reverse(s.max_priority));
     }
 
-    /// The rule of highest priority that `fields` meet; `wc` gets the bits that decided it.
-    pub(crate) fn lookup(&self, fields: &Fields, wc: &mut Flat) -> Option<&Arc<Rule>> {
-        self.search(fields, true, wc)
+    /// The rule of highest priority that `fields` meet; `wc` gets the bits that decided it, and
+    /// `parts` the rules of the conjunction that led to it, by clause.
+    pub(crate) fn lookup<'a>(
+        &'a self,
+        fields: &Fields,
+        wc: &mut Flat,
+        parts: &mut Vec<&'a Arc<Rule>>,
+    ) -> Option<&'a Arc<Rule>> {
+        self.search(fields, wc, Some(parts))
     }
 
-    fn search(&self, fields: &Fields, conjunctions: bool, wc: &mut Flat) -> Option<&Arc<Rule>> {
+    /// Without `parts` conjunctions do not count.
+    fn search<'a>(
+        &'a self,
+        fields: &Fields,
+        wc: &mut Flat,
+        parts: Option<&mut Vec<&'a Arc<Rule>>>,
+    ) -> Option<&'a Arc<Rule>> {
         let flow = Flat::of(fields);
         let answers = [None; MAX_TRIES];
         let mut tries = TriesAsked { tries: &self.tries, fields, flow: &flow, answers };
@@ -247,14 +259,14 @@ impl Classifier {
             }
             if found.clauses.is_none() {
                 hard = Some(found);
-            } else if conjunctions {
+            } else if parts.is_some() {
                 soft.push((s, found));
             }
         }
-        if soft.is_empty() {
-            return hard.map(|h| &h.rule);
+        match parts {
+            Some(parts) if !soft.is_empty() => self.conjunction(fields, soft, hard, wc, parts),
+            _ => hard.map(|h| &h.rule),
         }
-        self.conjunction(fields, soft, hard, wc)
     }
 
     /// Whether parts of conjunctions come together to one that beats `hard`.
@@ -264,6 +276,7 @@ impl Classifier {
         mut soft: Vec<(&'a Subtable, &'a Entry)>,
         mut hard: Option<&'a Entry>,
         wc: &mut Flat,
+        parts: &mut Vec<&'a Arc<Rule>>,
     ) -> Option<&'a Arc<Rule>> {
         loop {
             soft.retain(|(_, e)| hard.is_none_or(|h| e.rule.priority > h.rule.priority));
@@ -276,8 +289,13 @@ impl Classifier {
             for (_, entry) in &first {
                 let Some(clauses) = &entry.clauses else { continue };
                 if let Some(conj_id) = met.add(clauses, first.len())
-                    && let Some(rule) = self.search(&Fields { conj_id, ..*fields }, false, wc)
+                    && let Some(rule) = self.search(&Fields { conj_id, ..*fields }, wc, None)
                 {
+                    let clause = |e: &Entry| e.clauses.as_ref()?.clause_of(conj_id);
+                    let mut of: Vec<_> =
+                        first.iter().filter_map(|(_, e)| Some((clause(e)?, &e.rule))).collect();
+                    of.sort_by_key(|(clause, _)| *clause);
+                    parts.extend(of.into_iter().map(|(_, rule)| rule));
                     return Some(rule);
                 }
             }

@@ -53,10 +53,6 @@ impl<V> Node<V> {
 }
 
 impl<V: Clone> Map<V> {
-    pub(super) fn is_empty(&self) -> bool {
-        self.root.slots.is_empty()
-    }
-
     pub(super) fn get(&self, hash: u64) -> Option<&V> {
         let mut node = &self.root;
         for depth in 0.. {
@@ -192,7 +188,7 @@ mod tests {
                 copies.push((map.clone(), model.clone()));
             }
             for (map, model) in copies {
-                prop_assert_eq!(map.is_empty(), model.is_empty());
+                prop_assert_eq!(map.root.slots.is_empty(), model.is_empty());
                 let mut values = Vec::new();
                 map.values(&mut values);
                 values.sort();

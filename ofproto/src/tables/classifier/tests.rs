@@ -148,7 +148,7 @@ proptest! {
             for picks in &packets {
                 let f = packet(picks);
                 let mut wc = Flat::ZERO;
-                let found = c.lookup(&f, &mut wc);
+                let found = find(c, &f, &mut wc);
                 let expected = best(model, &f);
                 prop_assert_eq!(found.map(|r| r.priority), expected.map(|r| r.priority));
                 for (i, other) in packets.iter().enumerate() {
@@ -161,7 +161,7 @@ proptest! {
                     // Whether a packet has an address at all is always known.
                     wc.0[32] |= 0xffff;
                     let f = elsewhere(&f, &wc, &other);
-                    let again = c.lookup(&f, &mut Flat::ZERO.clone());
+                    let again = find(c, &f, &mut Flat::ZERO.clone());
                     prop_assert_eq!(again.map(|r| r.order), found.map(|r| r.order));
                 }
             }
@@ -198,9 +198,13 @@ fn ip(src: u128, bits: u32) -> Match {
     m
 }
 
+fn find<'a>(c: &'a Classifier, f: &Fields, wc: &mut Flat) -> Option<&'a Arc<Rule>> {
+    c.lookup(f, wc, &mut Vec::new())
+}
+
 fn looked_at(c: &Classifier, f: &Fields) -> Match {
     let mut wc = Flat::ZERO;
-    c.lookup(f, &mut wc);
+    find(c, f, &mut wc);
     let mask = wc.fields();
     Match { value: f.masked(&mask), mask }
 }
@@ -283,18 +287,19 @@ fn conjunctions() {
     let both = add(&mut c, &by_id, 5, vec![]);
     let other = add(&mut c, &Match::default(), 1, vec![]);
     let below = add(&mut c, &ip(2, 32), 3, vec![]);
-    let find = |src: u128, port: u128| {
+    let found = |src: u128, port: u128| {
         let mut f = to(port).value;
         f.set(Field::Ipv4Src, src);
-        let mut wc = Flat::ZERO;
-        c.lookup(&f, &mut wc).map(|r| r.order)
+        let mut parts = Vec::new();
+        let rule = c.lookup(&f, &mut Flat::ZERO.clone(), &mut parts);
+        (rule.map(|r| r.order), parts.iter().map(|r| r.order).collect::<Vec<_>>())
     };
-    assert_eq!(find(1, 80), Some(both));
-    assert_eq!(find(2, 443), Some(both));
-    assert_eq!(find(3, 80), Some(other));
-    assert_eq!(find(1, 22), Some(other));
+    assert_eq!(found(1, 80), (Some(both), vec![1, 3]));
+    assert_eq!(found(2, 443), (Some(both), vec![2, 4]));
+    assert_eq!(found(3, 80), (Some(other), vec![]));
+    assert_eq!(found(1, 22), (Some(other), vec![]));
     // The rule of the same match and a lower priority.
-    assert_eq!(find(2, 22), Some(below));
+    assert_eq!(found(2, 22), (Some(below), vec![]));
 }
 
 #[test]
@@ -342,7 +347,7 @@ fn speed() {
             let mut f = Fields::default();
             f.set(Field::EthType, 0x800);
             f.set(Field::Ipv4Src, address(i % n));
-            found += u64::from(published.lookup(&f, &mut Flat::ZERO.clone()).is_some());
+            found += u64::from(find(&published, &f, &mut Flat::ZERO.clone()).is_some());
         }
         let lookup = t.elapsed() / 1_000_000;
         println!(
