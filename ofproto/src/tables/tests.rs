@@ -488,3 +488,40 @@ fn age_is_bounded() {
     let f = t.flow_stats(at(0) + Duration::from_secs(100_000), &all()).unwrap().remove(0);
     assert_eq!((f.idle_age, f.duration_sec), (Some(65_535), 100_000));
 }
+
+/// Figures for a release build: `cargo test --release -p braid-ofproto -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn speed_of_commands() {
+    let flow = |n: u64| {
+        let mut fm = add(0, 1);
+        fm.matching = Match::default();
+        fm.matching.set(Field::EthType, 0x800);
+        fm.matching.set(Field::Ipv4Dst, u128::from(0x0a00_0000 + n));
+        fm.actions = to((n % 50) as u16);
+        fm
+    };
+    let mut t = FlowTable::new();
+    for (from, n) in [(0, 10_000), (10_000, 90_000), (100_000, 10_000)] {
+        let clock = std::time::Instant::now();
+        for i in from..from + n {
+            ask(&mut t, &flow(i)).unwrap();
+        }
+        let filled = clock.elapsed();
+        t.publish().unwrap();
+        println!("{n} on {from}: {filled:?}, published after {:?}", clock.elapsed());
+    }
+    let clock = std::time::Instant::now();
+    let mut held = Vec::new();
+    for i in 200_000..201_000 {
+        ask(&mut t, &flow(i)).unwrap();
+        held.push(t.publish().unwrap());
+    }
+    println!("one command and publication on 110,000: {:?}", clock.elapsed() / 1000);
+    let clock = std::time::Instant::now();
+    let shown = t.flow_stats(at(0), &all()).unwrap().len();
+    println!("{shown} told in {:?}", clock.elapsed());
+    let clock = std::time::Instant::now();
+    let gone = ask(&mut t, &FlowMod::new(FlowModCommand::Delete)).unwrap().events.len();
+    println!("{gone} deleted in {:?}", clock.elapsed());
+}
