@@ -13,6 +13,10 @@ use crate::snapshot::{BundleState, Counter, PatchCounters};
 use crate::tables::{RuleStats, TableCounters};
 use crate::translate::Frozen;
 
+/// The bits of a TCP header that end a connection (RFC 9293).
+const TCP_FIN: u16 = 1;
+const TCP_RST: u16 = 4;
+
 /// Whom the packets of a flow are put down to.
 #[derive(Clone)]
 pub(crate) enum Credit {
@@ -69,9 +73,14 @@ pub(crate) struct Basis {
 
 impl Basis {
     /// Puts packets down to all whom they concern.
-    pub(crate) fn put_down(&self, packets: u64, bytes: u64, used: Time, _tcp_flags: u16) {
+    pub(crate) fn put_down(&self, packets: u64, bytes: u64, used: Time, tcp_flags: u16) {
         for c in &self.credits {
             c.add(packets, bytes, used);
+        }
+        if tcp_flags & (TCP_FIN | TCP_RST) != 0 {
+            for (rule, idle, hard) in &self.fin {
+                rule.reduce_timeouts(*idle, *hard);
+            }
         }
     }
 }
