@@ -228,7 +228,7 @@ impl Agent {
 
     /// Carries out the changes of flows, and sends the packets where they stand between them.
     fn change_tables(
-        &self,
+        &mut self,
         r: &Request<'_>,
         bundle: &Bundle,
     ) -> Result<Vec<Changes>, (usize, OfError)> {
@@ -262,6 +262,7 @@ impl Agent {
             if let Err(e) = self.send_packet(r, p) {
                 break (at, e);
             }
+            self.settle_packets(r.host);
             at += 1;
         };
         // The bridge was there a moment ago; if it is not, neither are its tables.

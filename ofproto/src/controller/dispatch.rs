@@ -93,6 +93,9 @@ impl Agent {
     }
 
     fn handle(&mut self, r: &Request<'_>, message: Message) -> Result<(), OfError> {
+        if !matches!(message.body, Body::PacketOut(_)) {
+            self.settle_packets(r.host);
+        }
         match message.body {
             Body::EchoRequest(data) => {
                 self.reply(r, Body::EchoReply(data));

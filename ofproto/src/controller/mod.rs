@@ -66,6 +66,8 @@ pub struct Agent {
     /// A miss goes to controllers.
     misses: bool,
     bundle_idle: Duration,
+    /// Packets were sent that may not be on their way yet.
+    packets_out: bool,
     out: VecDeque<Out>,
 }
 
@@ -93,6 +95,7 @@ impl Agent {
             fragments: 0,
             misses: false,
             bundle_idle: Agent::DEFAULT_BUNDLE_IDLE,
+            packets_out: false,
             out: VecDeque::new(),
         }
     }

@@ -7,7 +7,7 @@ use openflow::{Action, Match, OfError};
 use wire::Time;
 
 use super::masks::Kind;
-use super::types::{Class, ConnId, Level, ToControllers};
+use super::types::{Class, ConnId, Host, Level, ToControllers};
 use super::{Agent, Request};
 
 /// Reasons that stand for a miss: plain, by a flow for it, without one.
@@ -84,11 +84,20 @@ impl Agent {
         self.send_packet(r, &p)
     }
 
-    pub(super) fn send_packet(&self, r: &Request<'_>, p: &PacketOut) -> Result<(), OfError> {
+    pub(super) fn send_packet(&mut self, r: &Request<'_>, p: &PacketOut) -> Result<(), OfError> {
         check_existing(&p.actions)?;
-        // Translation sends packets from here once it reads the tables.
-        let _ = r;
-        Err(OfError::BrcEperm)
+        r.host.switch().packet_out(r.now, &self.bridge, p, r.version)?;
+        self.packets_out = true;
+        Ok(())
+    }
+
+    /// Waits until the packets are on their way that controllers sent: what is changed after them
+    /// must not change what becomes of them.
+    pub(super) fn settle_packets(&mut self, host: &dyn Host) {
+        if std::mem::take(&mut self.packets_out) {
+            // The datapath's jobs run in order. When it does not answer there is nothing to do.
+            let _ = host.switch().with_macs(&self.bridge, |_| ());
+        }
     }
 }
 
