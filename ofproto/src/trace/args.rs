@@ -1,7 +1,5 @@
 //! The arguments of `ofproto/trace` and `ofproto/trace-packet-out`.
 
-use std::collections::VecDeque;
-
 use wire::eth::ETH_HEADER_LEN;
 
 /// Octets of payload in a generated packet unless `--l7` or `--l7-len` says otherwise.
@@ -15,7 +13,7 @@ const CT_NEW: u32 = 0x01;
 const CT_EST: u32 = 0x02;
 const CT_RPY: u32 = 0x08;
 const CT_INV: u32 = 0x10;
-pub(super) const CT_TRK: u32 = 0x20;
+const CT_TRK: u32 = 0x20;
 
 /// What a generated packet carries above its last header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,14 +41,12 @@ pub(super) struct Args<'a> {
     pub(super) packet: PacketArg,
     pub(super) consistent: bool,
     pub(super) names: bool,
-    pub(super) ct_next: VecDeque<u32>,
 }
 
 /// Takes the arguments apart. `packet_out` allows `-consistent`.
 pub(super) fn parse<'a>(argv: &[&'a str], packet_out: bool) -> Result<Args<'a>, String> {
     let mut payload = Payload::Counting(L7_LEN);
     let (mut generate, mut consistent, mut names) = (false, false, false);
-    let mut ct_next = VecDeque::new();
     let mut rest: Vec<&str> = Vec::new();
     let mut words = argv.iter();
     while let Some(&word) = words.next() {
@@ -74,7 +70,8 @@ pub(super) fn parse<'a>(argv: &[&'a str], packet_out: bool) -> Result<Args<'a>, 
             }
             "-consistent" | "--consistent" if packet_out => consistent = true,
             "-names" | "--names" => names = true,
-            "--ct-next" => ct_next.push_back(ct_state(value()?)?),
+            // Nothing is tracked, so it is only checked.
+            "--ct-next" => check_ct_state(value()?)?,
             _ if word.starts_with('-') => return Err(format!("{word}: unknown option")),
             _ if rest.len() == 3 => return Err("too many arguments".to_owned()),
             _ => rest.push(word),
@@ -101,7 +98,7 @@ pub(super) fn parse<'a>(argv: &[&'a str], packet_out: bool) -> Result<Args<'a>, 
         [place, flow] => (Some(place), flow),
         _ => return Err("Syntax error".to_owned()),
     };
-    Ok(Args { place, flow, packet, consistent, names, ct_next })
+    Ok(Args { place, flow, packet, consistent, names })
 }
 
 /// Pairs of hexadecimal digits with white space between pairs.
@@ -142,7 +139,7 @@ fn leading_number(text: &str) -> i64 {
 }
 
 /// Names of flags with commas between; the rules are those of ovs-fields(7).
-fn ct_state(text: &str) -> Result<u32, String> {
+fn check_ct_state(text: &str) -> Result<(), String> {
     let mut state = 0;
     for word in text.split([',', ' ']).filter(|w| !w.is_empty()) {
         let bit = CT_STATES.iter().position(|name| *name == word);
@@ -157,24 +154,18 @@ fn ct_state(text: &str) -> Result<u32, String> {
             state & CT_INV != 0 && state & !(CT_TRK | CT_INV) != 0,
             "when \"inv\" is set, only \"trk\" may also be set",
         ),
-        (
-            state & CT_NEW != 0 && state & CT_EST != 0,
-            "\"new\" and \"est\" are mutually exclusive",
-        ),
-        (
-            state & CT_NEW != 0 && state & CT_RPY != 0,
-            "\"new\" and \"rpy\" are mutually exclusive",
-        ),
+        (state & CT_NEW != 0 && state & CT_EST != 0, "\"new\" and \"est\" are mutually exclusive"),
+        (state & CT_NEW != 0 && state & CT_RPY != 0, "\"new\" and \"rpy\" are mutually exclusive"),
     ] {
         if broken {
             wrong += &format!("{shown}: invalid connection state: {rule}\n");
         }
     }
-    if wrong.is_empty() { Ok(state) } else { Err(wrong) }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 /// Names of flags with `|` between.
-pub(super) fn ct_text(state: u32) -> String {
+fn ct_text(state: u32) -> String {
     let set = CT_STATES.iter().enumerate().filter(|(bit, _)| state >> bit & 1 != 0);
     set.map(|(_, name)| *name).collect::<Vec<_>>().join("|")
 }
@@ -238,12 +229,5 @@ mod tests {
             assert_eq!(parse(argv, false), Err(text.to_owned()), "{argv:?}");
         }
         assert!(parse(&["br0", "f", "-consistent"], true).unwrap().consistent);
-    }
-
-    #[test]
-    fn states() {
-        let a = ok(&["f", "--ct-next", "trk,est", "--ct-next", "trk,new"]);
-        assert_eq!(a.ct_next, [0x22, 0x21]);
-        assert_eq!(ct_text(0x22), "est|trk");
     }
 }

@@ -6,10 +6,13 @@
 //! | `target` | which bridge is meant, and with which packet |
 //! | `tree` | what translation writes while it works |
 //! | `render` | the tree as text |
-//! | `report` | everything as text, with a part for each recirculation |
+//! | `report` | everything as text |
 
 mod args;
 mod render;
+mod report;
+mod target;
 pub mod tree;
 
+pub use target::PortNames;
 pub use tree::{Kind, Node, Tree};

@@ -9,6 +9,7 @@
 //! | `bridge` | `fdb/*`, `bridge/*`, `ofproto/list` |
 //! | `monitor` | `bfd/*`, `cfm/*` |
 //! | `dummy` | `netdev-dummy/*` |
+//! | `trace` | `ofproto/trace`, `ofproto/trace-packet-out` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 
 pub mod bond;
@@ -16,6 +17,7 @@ pub mod bridge;
 pub mod datapath;
 pub mod dummy;
 pub mod monitor;
+pub mod trace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,6 +155,21 @@ pub const ALL: &[Command] = &[
     command("fdb/add", "bridge port vlan mac", 4, 4, bridge::fdb_add),
     command("fdb/del", "bridge vlan mac", 3, 3, bridge::fdb_del),
     command("ofproto/list", "", 0, 0, bridge::list),
+    command(
+        "ofproto/trace",
+        "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
+        1,
+        usize::MAX,
+        trace::trace,
+    ),
+    command(
+        "ofproto/trace-packet-out",
+        "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] \
+         actions",
+        2,
+        usize::MAX,
+        trace::packet_out,
+    ),
     command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge::dump_flows),
     command("dpif/show", "", 0, 0, datapath::dpif_show),
     command("dpif/dump-dps", "", 0, 0, datapath::dump_dps_of_bridges),

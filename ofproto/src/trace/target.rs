@@ -1,0 +1,189 @@
+//! Which bridge is meant, and with which packet.
+
+use datapath::{Packet, PortNo};
+use openflow::compose::{self, compose};
+use openflow::text::{self, Names, OdpFlow};
+use openflow::{Fields, OfPort};
+use wire::{EtherType, FlowKey, extract};
+
+use super::args::{PacketArg, Payload};
+use crate::config::{IfaceConfig, IfaceKind};
+use crate::snapshot::{Bridge, Snapshot};
+
+/// The datapath's ports by name, known to whoever made them.
+pub trait PortNames {
+    fn number(&self, name: &str) -> Option<PortNo>;
+    fn name(&self, port: PortNo) -> Option<String>;
+}
+
+/// A packet, or what one would look like, and the bridge that it arrives at.
+pub(super) struct Target {
+    /// Index in the snapshot.
+    pub(super) bridge: usize,
+    pub(super) flow: Fields,
+    pub(super) packet: Option<Packet>,
+}
+
+/// Reads the flow: in the datapath's notation if it is that, else in OpenFlow's.
+///
+/// # Errors
+///
+/// The text that `ovs-appctl` prints.
+pub(super) fn find(
+    snap: &Snapshot,
+    place: Option<&str>,
+    flow: &str,
+    packet: PacketArg,
+    ports: &dyn PortNames,
+) -> Result<Target, String> {
+    let number = |name: &str| ports.number(name).map(|p| p.0);
+    let (bridge, mut flow) = match text::parse_odp_flow(flow, &number) {
+        Ok(odp) => of_datapath(snap, place, odp)?,
+        Err(e) => {
+            let omitted = || format!("{e} (or the bridge name was omitted)");
+            let name = place.ok_or_else(omitted)?;
+            let found = snap.bridges.iter().position(|b| b.name == name);
+            let bridge = found.ok_or_else(|| format!("{name}: unknown bridge"))?;
+            let b = &snap.bridges[bridge];
+            let mut fields = text::parse_exact_flow(flow, &BridgeNames(b))
+                .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
+            fields.key.in_port = datapath_port(b, fields.in_port).0;
+            (bridge, fields)
+        }
+    };
+    let packet = match packet {
+        PacketArg::None => None,
+        PacketArg::Generate(payload) => Some(generate(&flow, &payload)),
+        PacketArg::Frame(frame) => {
+            flow.key = received(&frame, &flow.key, snap.vlan_limit);
+            Some(Packet::new(&frame))
+        }
+    };
+    Ok(Target { bridge, flow, packet })
+}
+
+fn of_datapath(
+    snap: &Snapshot,
+    place: Option<&str>,
+    odp: OdpFlow,
+) -> Result<(usize, Fields), String> {
+    if !has_datapath(snap, place) {
+        return Err("Cannot find the datapath".to_owned());
+    }
+    let mut flow = fields(odp);
+    limit_tags(&mut flow.key, snap.vlan_limit);
+    if flow.key.recirc_id != 0 {
+        let id = flow.key.recirc_id;
+        let unknown = || format!("no recirculation data for recirc_id {id:#x}");
+        let bridge = snap.recirc_bridge(id).ok_or_else(unknown)?;
+        // The bond, not the packet, made it come round.
+        flow.in_port = OfPort::NONE;
+        return Ok((bridge, flow));
+    }
+    let port = flow.key.in_port;
+    let unknown = || format!("no OpenFlow port for datapath port {port}");
+    let at = snap.port(PortNo(port)).ok_or_else(unknown)?;
+    flow.in_port = snap.bridges[at.bridge].bundles[at.bundle].ifaces[at.iface].of_port;
+    Ok((at.bridge, flow))
+}
+
+/// Whether some bridge has a datapath of this name, with or without `ovs-` in front. Without a
+/// name there must be one only.
+fn has_datapath(snap: &Snapshot, place: Option<&str>) -> bool {
+    let mut types: Vec<&str> = snap.bridges.iter().map(|b| b.datapath_type.as_str()).collect();
+    types.sort_unstable();
+    types.dedup();
+    match place {
+        Some(name) => types.contains(&name.strip_prefix("ovs-").unwrap_or(name)),
+        None => types.len() == 1,
+    }
+}
+
+fn fields(odp: OdpFlow) -> Fields {
+    let v4 = |a: u128| u32::try_from(a).ok();
+    Fields {
+        key: odp.key,
+        tun_id: odp.tun_id,
+        tun_src: v4(odp.tun_src).unwrap_or(0),
+        tun_dst: v4(odp.tun_dst).unwrap_or(0),
+        tun_ipv6_src: if v4(odp.tun_src).is_none() { odp.tun_src } else { 0 },
+        tun_ipv6_dst: if v4(odp.tun_dst).is_none() { odp.tun_dst } else { 0 },
+        tun_ttl: odp.tun_ttl,
+        tun_tos: odp.tun_tos,
+        ct_state: odp.ct_state,
+        ct_zone: odp.ct_zone,
+        ct_mark: odp.ct_mark,
+        mpls: odp.mpls,
+        ..Fields::default()
+    }
+}
+
+/// Beyond the tags that the switch looks at, a tag's type is the packet's.
+fn limit_tags(key: &mut FlowKey, limit: usize) {
+    let Some(tag) = key.vlan.get(limit).filter(|t| t.is_present()).copied() else { return };
+    let mut outside = FlowKey {
+        recirc_id: key.recirc_id,
+        dp_hash: key.dp_hash,
+        in_port: key.in_port,
+        pkt_mark: key.pkt_mark,
+        skb_priority: key.skb_priority,
+        eth_dst: key.eth_dst,
+        eth_src: key.eth_src,
+        eth_type: if tag.tpid == 0 { EtherType::VLAN } else { tag.tpid },
+        ..FlowKey::default()
+    };
+    for (to, from) in outside.vlan.iter_mut().zip(&key.vlan).take(limit) {
+        *to = *from;
+    }
+    *key = outside;
+}
+
+/// The key of a frame that is given, with the metadata of the flow that is given.
+fn received(frame: &[u8], metadata: &FlowKey, limit: usize) -> FlowKey {
+    let (key, _) = extract::extract_layers(frame, metadata.in_port, limit);
+    FlowKey {
+        recirc_id: metadata.recirc_id,
+        dp_hash: metadata.dp_hash,
+        pkt_mark: metadata.pkt_mark,
+        skb_priority: metadata.skb_priority,
+        ..key
+    }
+}
+
+fn generate(flow: &Fields, payload: &Payload) -> Packet {
+    let counting: Vec<u8>;
+    let octets = match payload {
+        Payload::Octets(octets) => octets.as_slice(),
+        Payload::Counting(n) => {
+            counting = (0..*n).map(|i| i as u8).collect();
+            &counting
+        }
+    };
+    Packet::new(&compose(&flow.key, &flow.mpls, compose::Payload::Octets(octets)))
+}
+
+/// Where packets from this OpenFlow port come from in the datapath.
+fn datapath_port(bridge: &Bridge, port: OfPort) -> PortNo {
+    let found = ifaces(bridge).find(|i| i.of_port == port);
+    match found.map(|i| &i.kind) {
+        Some(IfaceKind::Datapath(port)) => *port,
+        Some(IfaceKind::Patch { .. }) | None => PortNo::NONE,
+    }
+}
+
+fn ifaces(bridge: &Bridge) -> impl Iterator<Item = &IfaceConfig> {
+    bridge.bundles.iter().flat_map(|b| &b.ifaces)
+}
+
+/// The names of a bridge's interfaces.
+pub(super) struct BridgeNames<'a>(pub(super) &'a Bridge);
+
+impl Names for BridgeNames<'_> {
+    fn port_name(&self, port: OfPort) -> Option<String> {
+        ifaces(self.0).find(|i| i.of_port == port).map(|i| i.name.clone())
+    }
+
+    fn port_number(&self, name: &str) -> Option<OfPort> {
+        ifaces(self.0).find(|i| i.name == name).map(|i| i.of_port)
+    }
+}
