@@ -6,6 +6,7 @@ pub mod config;
 pub mod embedded;
 pub mod links;
 pub mod modules;
+pub mod openflow;
 pub mod options;
 pub mod reactor;
 pub mod revalidator;

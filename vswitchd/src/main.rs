@@ -16,7 +16,7 @@ use vswitchd::modules::{self, VSWITCHD};
 use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed};
 use vswitchd::reactor::{self, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
 use vswitchd::unixctl::{Server, builtin};
-use vswitchd::{coverage, log_at};
+use vswitchd::{coverage, log_at, openflow};
 
 fn main() -> ExitCode {
     log::init(PROGRAM);
@@ -85,6 +85,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             Dummy::System => DummyPolicy::OverrideSystem,
         },
         clock: clock.clone(),
+        rundir: dirs.run.clone(),
         version: OVS_VERSION.to_owned(),
     };
     let waker = reactor::waker(&poll)?;
@@ -153,6 +154,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             match event.token() {
                 WAKER => {}
                 SIGNALS => killed = killed.or(take_signals(&mut signals)),
+                token if token.0 >= openflow::TOKENS => daemon.openflow_event(event),
                 token => match &mut server {
                     Some(server) if server.owns(token) => {
                         server.handle_event(&mut daemon, poll.registry(), token);

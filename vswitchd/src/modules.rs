@@ -11,11 +11,18 @@ pub static BFD: Module = Module::new("bfd");
 pub static CFM: Module = Module::new("cfm");
 pub static DPIF: Module = Module::new("dpif");
 pub static OFPROTO: Module = Module::new("ofproto_dpif");
+pub static XLATE: Module = Module::new("ofproto_dpif_xlate");
 pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
 pub static NETDEV_DUMMY: Module = Module::new("netdev_dummy");
 
 pub static DPIF_NETDEV: Module = Module::new("dpif_netdev");
+
+pub static CONNMGR: Module = Module::new("connmgr");
+pub static FAIL_OPEN: Module = Module::new("fail_open");
+pub static RCONN: Module = Module::new("rconn");
+pub static SOCKET_UTIL: Module = Module::new("socket_util");
+pub static VCONN_STREAM: Module = Module::new("vconn_stream");
 
 /// All of them, for `log::register`.
 pub static ALL: &[&Module] = &[
@@ -26,6 +33,7 @@ pub static ALL: &[&Module] = &[
     &CFM,
     &DPIF,
     &OFPROTO,
+    &XLATE,
     &RECONNECT,
     &OVSDB,
     &VSWITCHD,
@@ -34,6 +42,11 @@ pub static ALL: &[&Module] = &[
     &DAEMON,
     &NETDEV_DUMMY,
     &DPIF_NETDEV,
+    &CONNMGR,
+    &FAIL_OPEN,
+    &RCONN,
+    &SOCKET_UTIL,
+    &VCONN_STREAM,
 ];
 
 /// Names that Open vSwitch's daemon logs under and this one does not. Service files, scripts and
@@ -54,7 +67,6 @@ const NAMES: &[&str] = &[
     "bundles",
     "collectors",
     "command_line",
-    "connmgr",
     "conntrack",
     "conntrack_tp",
     "cooperative_multitasking",
@@ -72,7 +84,6 @@ const NAMES: &[&str] = &[
     "dpif_offload_tc",
     "dpif_offload_tc_netdev",
     "entropy",
-    "fail_open",
     "fatal_signal",
     "flow",
     "hmap",
@@ -119,7 +130,6 @@ const NAMES: &[&str] = &[
     "ofproto_dpif_monitor",
     "ofproto_dpif_rid",
     "ofproto_dpif_upcall",
-    "ofproto_dpif_xlate",
     "ofproto_xlate_cache",
     "ovs_lldp",
     "ovs_numa",
@@ -134,7 +144,6 @@ const NAMES: &[&str] = &[
     "pmd_perf",
     "poll_loop",
     "process",
-    "rconn",
     "route_table",
     "rstp",
     "rstp_sm",
@@ -157,9 +166,13 @@ const NAMES: &[&str] = &[
     "util",
     "uuid",
     "vconn",
-    "vconn_stream",
     "vlog",
 ];
+
+/// The module of this name, for parts that log by name.
+pub fn by_name(name: &str) -> Option<&'static Module> {
+    ALL.iter().copied().chain(FOREIGN.iter()).find(|m| m.name() == name)
+}
 
 /// Makes all names known to `-v` and `vlog/*`.
 pub fn register() {

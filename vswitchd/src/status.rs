@@ -28,6 +28,7 @@ pub struct Status {
     members: BTreeMap<String, MemberLink>,
     active: BTreeMap<String, EthAddr>,
     lacp_current: BTreeMap<String, Option<bool>>,
+    lacp_enable: BTreeMap<String, bool>,
     bfd: BTreeMap<String, Option<BfdColumn>>,
     cfm: BTreeMap<String, Option<CfmColumns>>,
     facts: BTreeMap<String, Facts>,
@@ -54,6 +55,9 @@ impl Status {
         self.members.extend(letters.members.iter().map(|(k, v)| (k.clone(), *v)));
         self.active.extend(letters.active.iter().map(|(k, v)| (k.clone(), *v)));
         self.lacp_current.extend(letters.lacp_current.iter().map(|(k, v)| (k.clone(), *v)));
+        if let Some(all) = &letters.lacp_enable {
+            self.lacp_enable.clone_from(all);
+        }
         self.bfd.extend(letters.bfd.iter().map(|(k, v)| (k.clone(), *v)));
         self.cfm.extend(letters.cfm.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
@@ -162,6 +166,21 @@ impl Status {
             *since = (a.member, all);
         }
         (all - since.1) as i64
+    }
+
+    /// What `ethtool` says of an interface's device; nothing of one that the kernel does not know.
+    pub fn settings(&mut self, a: &Attached) -> LinkSettings {
+        self.facts(a).settings.unwrap_or_default()
+    }
+
+    /// Whether an interface with a carrier may carry traffic: LACP lets it, and of BFD and CFM at
+    /// least one, where there is any.
+    pub fn may_enable(&self, name: &str) -> bool {
+        let bfd = self.bfd.get(name).copied().flatten().map(|b| b.is_forwarding());
+        let cfm = self.cfm.get(name).and_then(Option::as_ref);
+        let cfm = cfm.map(|c| c.faults == Faults::NONE && c.remote_opup != Some(false));
+        let healthy = (bfd.is_none() && cfm.is_none()) || bfd == Some(true) || cfm == Some(true);
+        healthy && self.lacp_enable.get(name).copied().unwrap_or(true)
     }
 
     fn facts(&mut self, a: &Attached) -> Facts {

@@ -10,6 +10,7 @@ mod embedded;
 mod failback;
 mod lacp;
 mod monitors;
+mod openflow;
 mod outages;
 mod status;
 mod tcp;

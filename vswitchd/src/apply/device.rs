@@ -13,7 +13,7 @@ use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
 use ofproto::OfPort;
 use ovsdb::Uuid;
-use wire::EthAddr;
+use wire::{EthAddr, Time};
 
 use crate::config::{DeviceKind, WantIface};
 use crate::modules::NETDEV_DUMMY;
@@ -42,6 +42,8 @@ pub struct Attached {
     pub fake: bool,
     /// The device has vanished.
     pub gone: bool,
+    /// Since when it is here.
+    pub created: Time,
 }
 
 impl Attached {

@@ -127,6 +127,13 @@ impl Switch {
         stale
     }
 
+    /// A device was brought up or down by us: the kernel will say the same in a moment.
+    pub fn set_admin(&mut self, name: &str, up: bool) {
+        if let Some(a) = self.attached.get_mut(name) {
+            a.link.admin_up = up;
+        }
+    }
+
     /// Makes the switch what `desired` says, as far as the devices allow.
     pub fn apply(&mut self, desired: &Desired, parts: &Parts<'_>) {
         if !self.stale && self.applied.as_ref() == Some(desired) {
@@ -149,7 +156,7 @@ impl Switch {
         }
         self.addresses(desired);
         self.mtus(desired);
-        self.make_bonds(desired);
+        self.make_bonds(desired, parts.ofproto);
         let watched = parts.links.watch(self.watched_links(desired));
         if !watched || !parts.links.configure(self.link_ports(desired)) {
             crate::err!(BRIDGE, "the links thread does not answer");
@@ -404,6 +411,7 @@ impl Switch {
                 tap,
                 fake,
                 gone: false,
+                created: parts.now,
             },
         );
     }
@@ -493,13 +501,12 @@ impl Switch {
 
     /// A handle for every bond that has none yet. Its table admits and sends nothing until the
     /// links thread has looked at the links.
-    fn make_bonds(&mut self, desired: &Desired) {
+    fn make_bonds(&mut self, desired: &Desired, ofproto: &ofproto::Switch) {
         for port in desired.bridges.iter().flat_map(|b| &b.ports).filter(|p| p.bond.is_some()) {
             if self.bonds.contains_key(&port.name) {
                 continue;
             }
-            let used: BTreeSet<u32> = self.bonds.values().map(|b| b.recirc_id).collect();
-            let recirc_id = (1..).find(|id| !used.contains(id)).unwrap_or(u32::MAX);
+            let recirc_id = ofproto.new_recirc_id();
             self.next_table += 1;
             let handle = BondHandle {
                 table: TableId(self.next_table),

@@ -8,6 +8,8 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Tables};
 use wire::EthAddr;
 
+use super::controller::{self, WantOpenFlow};
+use super::flow_table::{self, WantTables};
 use super::iface::{DummyPolicy, Kinds};
 use super::mirror::{self, WantMirror};
 use super::port::{self, WantPort};
@@ -30,6 +32,8 @@ pub struct WantBridge {
     /// The address when no port has a fit one: from the row's UUID, so that it stays.
     pub default_mac: EthAddr,
     pub fail_mode: FailMode,
+    pub openflow: WantOpenFlow,
+    pub flow_tables: WantTables,
     pub mac_aging: Duration,
     pub mac_table_size: usize,
     pub forward_bpdu: bool,
@@ -91,6 +95,7 @@ pub(super) fn want(
     let flood_vlans =
         port::vlan_set("bridge", &row.name, "flood_vlans", &row.flood_vlans, warnings);
 
+    let openflow = controller::want(tables, row, warnings);
     let datapath_type = match row.datapath_type.as_str() {
         "" => "system",
         other => other,
@@ -123,6 +128,8 @@ pub(super) fn want(
         datapath_id,
         default_mac: default_mac(uuid),
         fail_mode,
+        openflow,
+        flow_tables: flow_table::want(tables, row),
         mac_aging,
         mac_table_size: table_size,
         forward_bpdu,

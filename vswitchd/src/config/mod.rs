@@ -10,12 +10,16 @@
 //! | `warning` | reading a column by that table; what is said of a bad value |
 //! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
 //! | `monitor` | BFD and CFM of an interface |
+//! | `controller` | OpenFlow of a bridge, and its controllers |
 //! | `mirror` | mirrors of a bridge |
+//! | `flow_table` | settings of OpenFlow tables |
 //! | `unsupported` | what this switch does not do |
 //! | `mac` | which address a bridge takes |
 
 pub mod bond;
 pub mod bridge;
+pub mod controller;
+pub mod flow_table;
 pub mod iface;
 pub mod mac;
 pub mod mirror;
@@ -33,6 +37,8 @@ use ovsdb_client::rows::{OpenVSwitch, Tables};
 
 pub use self::bond::{Detect, WantBond, WantLacp};
 pub use self::bridge::WantBridge;
+pub use self::controller::{WantController, WantOpenFlow};
+pub use self::flow_table::WantTables;
 pub use self::iface::{DeviceKind, DummyPolicy, WantIface};
 pub use self::mirror::WantMirror;
 pub use self::monitor::WantBfd;
@@ -46,6 +52,8 @@ pub struct Desired {
     /// By name; names are unique.
     pub bridges: Vec<WantBridge>,
     pub switch: SwitchOptions,
+    /// The files for `ssl:` of the `SSL` row, which count more than the command line's.
+    pub tls: Option<tls::Settings>,
     /// Sorted, without repetition.
     pub warnings: Vec<Warning>,
 }
@@ -112,13 +120,18 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
             let advice = "ignoring the bridge: accepted are system and netdev";
             refuse("datapath_type", datapath_type, advice);
         } else {
-            let bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
+            let mut bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
+            if root.other_config.get("flow-restore-wait").is_some_and(|v| v == "true") {
+                // Whoever restores the flows must not be disturbed.
+                bridge.openflow.controllers.clear();
+            }
             bridges.insert(&row.name, bridge);
         }
     }
     warnings.sort();
     warnings.dedup();
-    Desired { bridges: bridges.into_values().collect(), switch, warnings }
+    let tls = controller::tls(tables, root);
+    Desired { bridges: bridges.into_values().collect(), switch, tls, warnings }
 }
 
 /// Names that a bridge has taken already.

@@ -187,6 +187,11 @@ pub const FORWARD_BPDU: Opt = flag("forward-bpdu");
 pub const MAC_AGING_TIME: Opt = number_or_off("mac-aging-time", 15, 3600, 300, "s");
 pub const MAC_TABLE_SIZE: Opt = number_or_off("mac-table-size", 10, 1_000_000, 8192, "");
 
+pub const CONTROLLER_QUEUE_SIZE: Opt = number("controller-queue-size", 1, 512, 100, "packets");
+pub const DISABLE_IN_BAND: Opt = flag("disable-in-band");
+pub const DP_DESC: Opt = opt("dp-desc", Form::Text, "");
+pub const DP_SN: Opt = opt("dp-sn", Form::Text, "");
+
 /// `Bridge.other_config`.
 pub const BRIDGE: &[Opt] = &[
     HWADDR,
@@ -194,10 +199,10 @@ pub const BRIDGE: &[Opt] = &[
     FORWARD_BPDU,
     MAC_AGING_TIME,
     MAC_TABLE_SIZE,
-    known("controller-queue-size"),
-    known("disable-in-band"),
-    known("dp-desc"),
-    known("dp-sn"),
+    CONTROLLER_QUEUE_SIZE,
+    DISABLE_IN_BAND,
+    DP_DESC,
+    DP_SN,
     known("in-band-queue"),
     known("mcast-snooping-aging-time"),
     known("mcast-snooping-disable-flood-unregistered"),

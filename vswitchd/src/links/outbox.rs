@@ -42,6 +42,8 @@ pub struct Letters {
     pub active: BTreeMap<String, EthAddr>,
     /// `Interface.lacp_current`, by interface name.
     pub lacp_current: BTreeMap<String, Option<bool>>,
+    /// Whether LACP lets an interface carry traffic: all those that run it, if any has changed.
+    pub lacp_enable: Option<BTreeMap<String, bool>>,
     /// `Interface.bfd_status`, by interface name.
     pub bfd: BTreeMap<String, Option<BfdColumn>>,
     /// `Interface.cfm_*`, by interface name.
@@ -55,6 +57,7 @@ impl Letters {
             && self.members.is_empty()
             && self.active.is_empty()
             && self.lacp_current.is_empty()
+            && self.lacp_enable.is_none()
             && self.bfd.is_empty()
             && self.cfm.is_empty()
     }

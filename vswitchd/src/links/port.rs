@@ -297,6 +297,17 @@ impl Running {
         Some(LacpView { status, bridge: self.bridge.clone() })
     }
 
+    /// Whether LACP lets each interface carry traffic; nothing without LACP.
+    pub(super) fn lacp_lets(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.devices.iter().filter_map(|d| {
+            let lets = match &self.engine {
+                Engine::Bond { bond, .. } => bond.lacp_lets(d.member.id)?,
+                Engine::Single(lacp) => lacp.may_enable(d.member.id),
+            };
+            Some((d.member.name.as_str(), lets))
+        })
+    }
+
     pub(super) fn device(&self, member: MemberId) -> Option<&Device> {
         self.devices.iter().find(|d| d.member.id == member)
     }

@@ -83,6 +83,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         next_token: FIRST_SOCKET,
         next_load: None,
         later: Vec::new(),
+        lacp_lets: Vec::new(),
         refresh: BTreeSet::new(),
         stop: false,
         slow,
@@ -124,6 +125,8 @@ struct Thread {
     next_token: usize,
     next_load: Option<Time>,
     later: Vec<(String, Effect)>,
+    /// What main was told last of LACP.
+    lacp_lets: Vec<(String, bool)>,
     /// Ports whose members' speed and duplex are to be asked for, because a link came up.
     refresh: BTreeSet<String>,
     stop: bool,
@@ -413,6 +416,19 @@ impl Thread {
                 });
             }
         }
+        self.report_lacp();
+    }
+
+    /// Tells main which interfaces LACP lets carry traffic, if that has changed.
+    fn report_lacp(&mut self) {
+        let now = || self.ports.values().flat_map(Running::lacp_lets);
+        let told = self.lacp_lets.iter().map(|(name, lets)| (name.as_str(), *lets));
+        if now().eq(told) {
+            return;
+        }
+        self.lacp_lets = now().map(|(name, lets)| (name.to_owned(), lets)).collect();
+        let all = self.lacp_lets.iter().cloned().collect();
+        self.outbox.put(|letters| letters.lacp_enable = Some(all));
     }
 
     fn apply(

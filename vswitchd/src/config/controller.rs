@@ -1,0 +1,146 @@
+//! Rows of `Controller`, and what a bridge says of OpenFlow.
+
+use std::time::Duration;
+
+use openflow::{Version, VersionSet};
+use ovsdb::Uuid;
+use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
+
+use super::warning::{Section, Warning};
+use super::{millis, options};
+use crate::openflow::Timing;
+use crate::openflow::target;
+
+/// The database's defaults.
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
+const PROBE: Duration = Duration::from_secs(5);
+/// Low-delay traffic that the network should carry even when it is busy (CS6).
+const DSCP: u8 = 48;
+
+/// OpenFlow of one bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantOpenFlow {
+    /// `protocols`; all versions when that is empty.
+    pub versions: VersionSet,
+    /// In the order of their targets, which are unique.
+    pub controllers: Vec<WantController>,
+    /// `other_config:dp-desc`.
+    pub description: Option<String>,
+    /// `other_config:dp-sn`.
+    pub serial: Option<String>,
+    /// `other_config:controller-queue-size`, for those that say nothing themselves and for tools.
+    pub queue_size: usize,
+    /// `other_config:disable-in-band`.
+    pub disable_in_band: bool,
+}
+
+/// A controller, or a listener for some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantController {
+    pub uuid: Uuid,
+    pub target: String,
+    /// It is told of what happens, and the bridge depends on it (`fail_mode`).
+    pub primary: bool,
+    pub timing: Timing,
+    /// What three times over is waited for before the bridge helps itself; as in the row, where
+    /// less than what is used for probes is possible.
+    pub probe: Duration,
+    pub in_band: bool,
+    pub async_messages: bool,
+    /// Packets in a second; 0: no limit.
+    pub rate_limit: u32,
+    /// Packets.
+    pub burst_limit: u32,
+    pub queue_size: usize,
+    pub dscp: u8,
+}
+
+/// Reads what concerns OpenFlow in a bridge's row and its controllers'.
+pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> WantOpenFlow {
+    let mut versions: VersionSet =
+        row.protocols.iter().filter_map(|p| Version::from_name(p)).collect();
+    if versions.is_empty() {
+        versions = VersionSet::ALL;
+    }
+    let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
+    let disable_in_band = s.flag(&options::DISABLE_IN_BAND);
+    let queue_size = s.number(&options::CONTROLLER_QUEUE_SIZE) as usize;
+    let description = s.text(&options::DP_DESC);
+    let serial = s.text(&options::DP_SN);
+    let rows: Vec<(Uuid, &Controller)> =
+        row.controller.iter().filter_map(|u| Some((*u, tables.controllers.get(u)?))).collect();
+    let none = matches!(rows.as_slice(), [(_, only)] if only.target == "none");
+    let mut controllers: Vec<WantController> = Vec::new();
+    for (uuid, c) in rows.into_iter().filter(|_| !none) {
+        if controllers.iter().any(|other| other.target == c.target) {
+            warnings.push(Warning {
+                table: "bridge",
+                row: row.name.clone(),
+                column: "controller".to_owned(),
+                key: None,
+                value: c.target.clone(),
+                advice: "specified twice; one is used".to_owned(),
+            });
+            continue;
+        }
+        controllers.push(one(uuid, c, queue_size, disable_in_band));
+    }
+    controllers.sort_by(|a, b| a.target.cmp(&b.target));
+    WantOpenFlow { versions, controllers, description, serial, queue_size, disable_in_band }
+}
+
+fn one(uuid: Uuid, c: &Controller, queue_size: usize, disable_in_band: bool) -> WantController {
+    let max_backoff = c.max_backoff.map_or(MAX_BACKOFF, |ms| whole_seconds(ms).max(SECOND));
+    let probe = match c.inactivity_probe {
+        None => PROBE,
+        Some(0) => Duration::ZERO,
+        Some(ms) => whole_seconds(ms).max(SECOND),
+    };
+    // Unix sockets end with their peer: there is nothing to find out.
+    let probed = !probe.is_zero() && !c.target.starts_with("unix:");
+    let dscp = c.other_config.get("dscp").and_then(|d| d.parse().ok());
+    WantController {
+        uuid,
+        target: c.target.clone(),
+        primary: match c.r#type.as_deref() {
+            Some("primary") => true,
+            Some("service") => false,
+            Some(_) | None => target::is_active(&c.target),
+        },
+        timing: Timing { max_backoff, probe: probed.then(|| probe.max(PROBE)) },
+        probe,
+        in_band: !disable_in_band && c.connection_mode.as_deref() != Some("out-of-band"),
+        async_messages: c.enable_async_messages.unwrap_or(true),
+        rate_limit: number(c.controller_rate_limit),
+        burst_limit: number(c.controller_burst_limit),
+        queue_size: c
+            .controller_queue_size
+            .and_then(|n| usize::try_from(n).ok())
+            .filter(|n| (1..=512).contains(n))
+            .unwrap_or(queue_size),
+        dscp: dscp.filter(|d| *d <= 63).unwrap_or(DSCP),
+    }
+}
+
+/// The files that the `SSL` row names.
+pub(super) fn tls(tables: &Tables, root: &OpenVSwitch) -> Option<tls::Settings> {
+    let row = tables.ssls.get(&root.ssl?)?;
+    let path = |text: &str| (!text.is_empty()).then(|| text.into());
+    Some(tls::Settings {
+        private_key: path(&row.private_key),
+        certificate: path(&row.certificate),
+        ca_cert: path(&row.ca_cert),
+        bootstrap: row.bootstrap_ca_cert,
+        ..tls::Settings::default()
+    })
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn whole_seconds(ms: i64) -> Duration {
+    Duration::from_secs(millis(ms).as_secs())
+}
+
+fn number(n: Option<i64>) -> u32 {
+    n.map_or(0, |n| u32::try_from(n.max(0)).unwrap_or(u32::MAX))
+}

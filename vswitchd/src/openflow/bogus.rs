@@ -1,0 +1,38 @@
+//! A packet that nobody sent: it makes a controller that is connected say something.
+
+use std::hash::{BuildHasher, Hasher};
+
+use ofproto::controller::ToControllers;
+use openflow::action::PacketInReason;
+use openflow::msg::{PacketIn, PacketInFormat};
+use openflow::{Field, Match, OfPort};
+use wire::EthAddr;
+use wire::arp::learning_packet;
+
+/// A RARP from an address of its own, as if it had come in on the bridge's own port and no flow
+/// had matched.
+pub(super) fn packet(bridge: &str) -> ToControllers {
+    let random = std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
+    // Nicira's block, as Open vSwitch has it; the upper half of it is for made-up addresses.
+    let mac = EthAddr([0, 0x23, 0x20, random[0] | 0x80, random[1], random[2]]);
+    let packet = learning_packet(mac);
+    let mut metadata = Match::default();
+    metadata.set(Field::InPort, u128::from(OfPort::LOCAL.0));
+    ToControllers {
+        bridge: bridge.into(),
+        controller_id: 0,
+        max_len: u16::MAX,
+        packet: PacketIn {
+            format: PacketInFormat::Standard,
+            reason: PacketInReason::NO_MATCH,
+            table_id: 0,
+            cookie: None,
+            metadata,
+            total_len: packet.len() as u32,
+            packet,
+            buffer_id: None,
+            userdata: Vec::new(),
+            continuation: Vec::new(),
+        },
+    }
+}

@@ -1,0 +1,76 @@
+//! Packets for controllers, on their way from datapath threads to main.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crossbeam_queue::ArrayQueue;
+use ofproto::controller::{PACKET_IN_DEPTH, PacketInSink, ToControllers};
+
+/// Packets taken in one turn of main: the rest waits for the next.
+const AT_ONCE: usize = 256;
+
+/// A queue that drops when it is full: a flood of packets for controllers must not cost memory.
+pub struct PacketQueue {
+    queue: ArrayQueue<ToControllers>,
+    dropped: AtomicU64,
+    main: Arc<mio::Waker>,
+}
+
+impl PacketQueue {
+    /// `main` is woken when a packet comes.
+    pub fn new(main: Arc<mio::Waker>) -> Arc<PacketQueue> {
+        let queue = ArrayQueue::new(PACKET_IN_DEPTH);
+        Arc::new(PacketQueue { queue, dropped: AtomicU64::new(0), main })
+    }
+
+    /// What has come, in order; at most so many that others get their turn.
+    pub(super) fn take(&self) -> Vec<ToControllers> {
+        let packets: Vec<_> = std::iter::from_fn(|| self.queue.pop()).take(AT_ONCE).collect();
+        if !self.queue.is_empty() {
+            let _ = self.main.wake();
+        }
+        packets
+    }
+
+    /// Packets that found the queue full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+impl PacketInSink for PacketQueue {
+    fn packet_in(&self, packet: ToControllers) -> bool {
+        let taken = self.queue.push(packet).is_ok();
+        if !taken {
+            self.dropped.fetch_add(1, Relaxed);
+        }
+        // Fails only when main has gone.
+        let _ = self.main.wake();
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let poll = mio::Poll::new().unwrap();
+        let main = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let queue = PacketQueue::new(main);
+        for n in 0..PACKET_IN_DEPTH + 3 {
+            let mut packet = super::super::bogus::packet("br0");
+            packet.controller_id = n as u16;
+            assert_eq!(queue.packet_in(packet), n < PACKET_IN_DEPTH);
+        }
+        assert_eq!(queue.dropped(), 3);
+        let first = queue.take();
+        assert_eq!((first.len(), first[0].controller_id), (AT_ONCE, 0));
+        let mut rest = 0;
+        while let n @ 1.. = queue.take().len() {
+            rest += n;
+        }
+        assert_eq!(rest, PACKET_IN_DEPTH - AT_ONCE);
+    }
+}

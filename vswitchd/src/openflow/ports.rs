@@ -1,0 +1,260 @@
+//! Ports as OpenFlow tells them, and what controllers do to them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use datapath::Datapath;
+use netdev::link::{self, LinkModes, LinkSettings};
+use ofproto::controller::{Host, Port};
+use openflow::OfPort;
+use openflow::msg::{PortStats, features};
+
+use crate::apply::{Attached, Switch};
+use crate::config::DeviceKind;
+use crate::modules::OFPROTO;
+use crate::status::Status;
+
+/// The switch, as agents of all bridges see it.
+pub struct Hosts<'a> {
+    pub switch: &'a Switch,
+    pub ofproto: &'a ofproto::Switch,
+    pub datapath: &'a dyn Datapath,
+    /// Devices that were brought up or down, by name.
+    pub admin: RefCell<Vec<(String, bool)>>,
+}
+
+impl<'a> Hosts<'a> {
+    pub(super) fn host(&'a self, bridge: &'a str) -> SwitchHost<'a> {
+        SwitchHost { all: self, bridge }
+    }
+}
+
+/// The switch, as the agent of one bridge sees it.
+pub struct SwitchHost<'a> {
+    all: &'a Hosts<'a>,
+    bridge: &'a str,
+}
+
+impl SwitchHost<'_> {
+    fn find(&self, port: OfPort) -> Option<(&String, &Attached)> {
+        let of = |(_, a): &(&String, &Attached)| a.bridge == self.bridge && a.of_port == port;
+        self.all.switch.attached.iter().find(of)
+    }
+}
+
+impl Host for SwitchHost<'_> {
+    fn switch(&self) -> &ofproto::Switch {
+        self.all.ofproto
+    }
+
+    fn port_counters(&self, port: OfPort) -> Option<PortStats> {
+        let (name, a) = self.find(port)?;
+        Some(counters(port, name, a, self.all))
+    }
+
+    fn set_admin(&self, port: OfPort, up: bool) -> bool {
+        let Some((name, a)) = self.find(port) else { return false };
+        let done = match (&a.dummy, a.ifindex()) {
+            (Some(dummy), _) => {
+                dummy.set_admin(up);
+                Ok(())
+            }
+            (None, Some(_)) => link::set_up(name, up).map_err(|e| e.to_string()),
+            // A patch port has no device.
+            (None, None) => Err("Operation not supported".to_owned()),
+        };
+        match done {
+            Ok(()) => {
+                self.all.admin.borrow_mut().push((name.clone(), up));
+                true
+            }
+            Err(text) => {
+                crate::info!(
+                    OFPROTO,
+                    "interface {name}: cannot set the administrative state ({text})"
+                );
+                false
+            }
+        }
+    }
+}
+
+fn counters(port: OfPort, name: &str, a: &Attached, all: &Hosts<'_>) -> PortStats {
+    let unknown = PortStats::unknown(port);
+    match a.kind {
+        DeviceKind::System | DeviceKind::Internal | DeviceKind::Tap if a.ifindex().is_some() => {
+            let Ok(s) = link::stats(name) else { return unknown };
+            // The kernel counts from the host's side of a tap.
+            let s = if a.tap.is_some() { s.swapped() } else { s };
+            PortStats {
+                rx_packets: s.rx_packets,
+                tx_packets: s.tx_packets,
+                rx_bytes: s.rx_bytes,
+                tx_bytes: s.tx_bytes,
+                rx_dropped: s.rx_dropped,
+                tx_dropped: s.tx_dropped,
+                rx_errors: s.rx_errors,
+                tx_errors: s.tx_errors,
+                rx_frame_err: s.rx_frame_err,
+                rx_over_err: s.rx_over_err,
+                rx_crc_err: s.rx_crc_err,
+                collisions: s.collisions,
+                ..unknown
+            }
+        }
+        DeviceKind::Patch { .. } => {
+            let (rx, tx) = all.ofproto.patch_counts(name).unwrap_or_default();
+            PortStats {
+                rx_packets: rx.packets,
+                tx_packets: tx.packets,
+                rx_bytes: rx.bytes,
+                tx_bytes: tx.bytes,
+                rx_dropped: 0,
+                tx_dropped: 0,
+                rx_errors: 0,
+                tx_errors: 0,
+                rx_frame_err: 0,
+                rx_over_err: 0,
+                rx_crc_err: 0,
+                collisions: 0,
+                ..unknown
+            }
+        }
+        // A tap in another network namespace among them.
+        DeviceKind::System
+        | DeviceKind::Internal
+        | DeviceKind::Tap
+        | DeviceKind::Dummy { .. }
+        | DeviceKind::Unknown(_) => {
+            let Some(c) = a.port_no.and_then(|p| all.datapath.port_counters(p)) else {
+                return unknown;
+            };
+            PortStats {
+                rx_packets: c.rx_packets,
+                tx_packets: c.tx_packets,
+                rx_bytes: c.rx_bytes,
+                tx_bytes: c.tx_bytes,
+                ..unknown
+            }
+        }
+    }
+}
+
+/// Every bridge's ports as they are now, by bridge.
+pub fn ports(switch: &Switch, status: &mut Status) -> BTreeMap<String, Vec<Port>> {
+    let mut all: BTreeMap<String, Vec<Port>> = BTreeMap::new();
+    for (name, a) in &switch.attached {
+        all.entry(a.bridge.clone()).or_default().push(port(name, a, status));
+    }
+    all
+}
+
+fn port(name: &str, a: &Attached, status: &mut Status) -> Port {
+    let settings = status.settings(a);
+    let modes = settings.modes;
+    let link_up = a.link.carrier && a.dummy.as_ref().is_none_or(|d| d.carrier());
+    Port {
+        admin_up: a.link.admin_up,
+        link_up,
+        live: link_up && status.may_enable(name),
+        curr: current(&settings),
+        advertised: shown(modes.advertised),
+        supported: shown(modes.supported),
+        peer: shown(modes.peer),
+        curr_speed: kbit(settings.speed_mbps),
+        max_speed: kbit(fastest(shown(modes.supported))),
+        ..Port::new(a.of_port, name, a.link.mac, a.created)
+    }
+}
+
+fn kbit(mbps: u64) -> u32 {
+    u32::try_from(mbps.saturating_mul(1000)).unwrap_or(u32::MAX)
+}
+
+fn current(s: &LinkSettings) -> u32 {
+    use features::*;
+    let half = s.full_duplex == Some(false);
+    let speed = match s.speed_mbps {
+        0 => 0,
+        10 if half => TEN_MB_HD,
+        10 => TEN_MB_FD,
+        100 if half => HUNDRED_MB_HD,
+        100 => HUNDRED_MB_FD,
+        1_000 if half => ONE_GB_HD,
+        1_000 => ONE_GB_FD,
+        10_000 => TEN_GB_FD,
+        40_000 => FORTY_GB_FD,
+        100_000 => HUNDRED_GB_FD,
+        1_000_000 => ONE_TB_FD,
+        _ => OTHER,
+    };
+    let medium = match s.modes.medium {
+        Some(link::Medium::TwistedPair) => COPPER,
+        Some(link::Medium::Fibre) => FIBER,
+        None => 0,
+    };
+    speed | medium | if s.modes.autoneg { AUTONEG } else { 0 }
+}
+
+/// The kernel's link modes (`linux/ethtool.h`) in OpenFlow's words.
+fn shown(modes: u32) -> u32 {
+    use features::*;
+    const MODES: &[(u32, &[u8])] = &[
+        (TEN_MB_HD, &[0]),
+        (TEN_MB_FD, &[1]),
+        (HUNDRED_MB_HD, &[2]),
+        (HUNDRED_MB_FD, &[3]),
+        (ONE_GB_HD, &[4]),
+        // 1000base-T and -KX.
+        (ONE_GB_FD, &[5, 17]),
+        // 10Gbase-T, -KX4, -KR, -R.
+        (TEN_GB_FD, &[12, 18, 19, 20]),
+        // 40Gbase-KR4, -CR4, -SR4, -LR4.
+        (FORTY_GB_FD, &[23, 24, 25, 26]),
+        (COPPER, &[LinkModes::TWISTED_PAIR]),
+        (FIBER, &[LinkModes::FIBRE]),
+        (AUTONEG, &[LinkModes::AUTONEG]),
+        (PAUSE, &[13]),
+        (PAUSE_ASYM, &[14]),
+    ];
+    let has = |bits: &[u8]| bits.iter().any(|b| modes & (1 << b) != 0);
+    MODES.iter().filter(|(_, bits)| has(bits)).fold(0, |all, (bit, _)| all | bit)
+}
+
+/// Mbit/s of the fastest of these; 0 if there is none.
+fn fastest(modes: u32) -> u64 {
+    use features::*;
+    const SPEEDS: &[(u32, u64)] = &[
+        (ONE_TB_FD, 1_000_000),
+        (HUNDRED_GB_FD, 100_000),
+        (FORTY_GB_FD, 40_000),
+        (TEN_GB_FD, 10_000),
+        (ONE_GB_HD | ONE_GB_FD, 1_000),
+        (HUNDRED_MB_HD | HUNDRED_MB_FD, 100),
+        (TEN_MB_HD | TEN_MB_FD, 10),
+    ];
+    SPEEDS.iter().find(|(bits, _)| modes & bits != 0).map_or(0, |(_, mbps)| *mbps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speeds_and_media() {
+        let veth = LinkSettings {
+            speed_mbps: 10_000,
+            full_duplex: Some(true),
+            modes: LinkModes { medium: Some(link::Medium::TwistedPair), ..LinkModes::default() },
+        };
+        assert_eq!(current(&veth), features::TEN_GB_FD | features::COPPER);
+        let modes = shown(1 << 5 | 1 << 3 | 1 << LinkModes::AUTONEG);
+        let all = features::ONE_GB_FD | features::HUNDRED_MB_FD | features::AUTONEG;
+        assert_eq!((modes, fastest(modes)), (all, 1_000));
+        assert_eq!(
+            current(&LinkSettings { speed_mbps: 2_500, ..veth }) & !features::COPPER,
+            features::OTHER
+        );
+        assert_eq!((fastest(0), kbit(u64::MAX)), (0, u32::MAX));
+    }
+}
