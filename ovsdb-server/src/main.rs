@@ -7,16 +7,17 @@ use std::sync::mpsc::{Receiver, channel};
 
 use mio::{Events, Poll, Token, Waker};
 use ovsdb_server::Database;
-use ovsdb_server::cli::{Config, Options, PROGRAM, Parsed};
+use ovsdb_server::cli::{Config, Options, PROGRAM};
 use ovsdb_server::control::{self, Control};
-use ovsdb_server::net::{MODULES, OVSDB, Service};
+use ovsdb_server::net::{MODULES, OVSDB, Service, TlsSources};
 use ovsdb_server::schema::Schema;
 use runtime::cli::{Dirs, OVS_VERSION};
 use runtime::clock::Clock;
-use runtime::daemon::{self, Signal, Signals};
-use runtime::log::{self, Level};
+use runtime::coverage;
+use runtime::daemon::{self, Signals};
+use runtime::log;
+use runtime::start::{Program, take_signals};
 use runtime::unixctl::{Commands, Reply, Server, builtin};
-use runtime::{coverage, log_at};
 
 const WAKER: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -24,37 +25,17 @@ const UNIXCTL: std::ops::Range<usize> = 2..102;
 const SERVICE: usize = 102;
 
 fn main() -> ExitCode {
-    log::init(PROGRAM);
-    log::register(MODULES);
-    log::register(runtime::modules::ALL);
-    log::install_panic_hook();
-    let dirs = Dirs::from_env();
-    let options = match Options::parse(std::env::args_os(), &dirs) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return fail(&error),
+    let modules = || {
+        log::register(MODULES);
+        log::register(runtime::modules::ALL);
     };
-    match run(&options, &dirs) {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(signal)) => Signals::die_of(signal),
-        Err(error) => fail(&*error),
-    }
-}
-
-/// What upstream does with a fatal error: a line to the terminal and the log, status 1.
-fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{PROGRAM}: {error}");
-    log_at!(OVSDB, Level::Emer, "{error}");
-    log::flush();
-    ExitCode::FAILURE
+    Program { name: PROGRAM, log: &OVSDB, modules, parse: Options::parse, run }.main()
 }
 
 /// Runs until asked to stop; the signal that asked, if one did.
 fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error::Error>> {
-    options.log.apply()?;
+    let common = &options.common;
+    common.log.apply()?;
     // Before the forks, so that a server that --monitor starts again finds in it what was
     // configured by hand.
     let memory = match options.config_file {
@@ -66,10 +47,10 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             Some(file)
         }
     };
-    let ready = daemon::start(&options.daemon)?;
+    let ready = daemon::start(&common.daemon)?;
     // After the last fork: threads do not survive one.
     log::start_writer()?;
-    for text in &options.ignored {
+    for text in &common.ignored {
         runtime::warn!(OVSDB, "{text}");
     }
 
@@ -85,7 +66,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let clock = Clock::new();
     let mut service = Service::new(poll.registry().try_clone()?, SERVICE, clock.clone())?;
-    service.set_tls(options.tls.clone());
+    service.set_tls(TlsSources::from(&common.tls));
     let mut control =
         Control { config_file: options.config_file.clone(), memory, ..Control::new(service) };
     match &control.memory {
@@ -115,7 +96,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             let _ = waker.wake();
         })
     };
-    let mut server = match dirs.unixctl(PROGRAM, options.unixctl.as_deref()) {
+    let mut server = match dirs.unixctl(PROGRAM, common.unixctl.as_deref()) {
         Some(path) => Some(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake)?),
         None => None,
     };
@@ -144,7 +125,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         for token in tokens {
             match token {
                 WAKER => {}
-                SIGNALS => killed = killed.or(take_signals(&mut signals)),
+                SIGNALS => killed = killed.or(take_signals(&mut signals, &OVSDB)),
                 token => {
                     if let Some(server) = &mut server {
                         server.handle_event(&mut control, poll.registry(), token);
@@ -197,20 +178,4 @@ fn status_text(status: ExitStatus) -> String {
         (None, Some(signal)) => format!("killed (signal {signal})"),
         (None, None) => status.to_string(),
     }
-}
-
-/// The signal to stop by, if one came.
-fn take_signals(signals: &mut Signals) -> Option<i32> {
-    let mut killed = None;
-    for signal in signals.take() {
-        match signal {
-            Signal::Exit(number) => killed = Some(number),
-            Signal::ReopenLog => {
-                if let Some(Err(error)) = log::reopen_file() {
-                    runtime::err!(OVSDB, "cannot reopen the log file ({error})");
-                }
-            }
-        }
-    }
-    killed
 }

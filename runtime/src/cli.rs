@@ -47,6 +47,35 @@ impl LogOptions {
     }
 }
 
+/// What all daemons take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// `--detach`, `--pidfile` and the like.
+    pub daemon: Daemonize,
+    /// `--unixctl`: a path, or `none`; [`Dirs::unixctl`] knows the default.
+    pub unixctl: Option<String>,
+    /// `--log-file`, `-v` and the like.
+    pub log: LogOptions,
+    /// `--private-key` and the like.
+    pub tls: tls::Settings,
+    /// Accepted options that do nothing, and what is ignored in others, each with the reason: to
+    /// be logged as warnings.
+    pub ignored: Vec<String>,
+}
+
+impl Common {
+    /// Reads what [`add_common`] adds, for `program`.
+    pub fn new(m: &ArgMatches, program: &str, dirs: &Dirs) -> Common {
+        Common {
+            daemon: daemonize(m, program, dirs),
+            unixctl: text(m, "unixctl"),
+            log: log_options(m, program, dirs),
+            tls: tls_options(m),
+            ignored: Vec::new(),
+        }
+    }
+}
+
 /// Directories, from the environment or Debian's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dirs {
@@ -175,7 +204,7 @@ pub fn optional(name: &'static str, what: &'static str, help: impl Into<String>)
 }
 
 /// Adds `--detach`, `--pidfile`, `--log-file`, `-v`, `--private-key`, `--unixctl` and the rest of
-/// what all daemons take. Read them with [`daemonize`], [`log_options`] and [`tls_options`].
+/// what all daemons take. Read them with [`Common::new`].
 pub fn add_common(command: Command, dirs: &Dirs) -> Command {
     let program = command.get_name().to_owned();
     let (run, log) = (dirs.run.display(), dirs.log.display());
@@ -226,7 +255,7 @@ fn text(m: &ArgMatches, name: &str) -> Option<String> {
 }
 
 /// The daemon options, for `program`.
-pub fn daemonize(m: &ArgMatches, program: &str, dirs: &Dirs) -> Daemonize {
+fn daemonize(m: &ArgMatches, program: &str, dirs: &Dirs) -> Daemonize {
     Daemonize {
         detach: m.get_flag("detach"),
         no_chdir: m.get_flag("no-chdir"),
@@ -241,7 +270,7 @@ pub fn daemonize(m: &ArgMatches, program: &str, dirs: &Dirs) -> Daemonize {
 }
 
 /// The logging options, for `program`.
-pub fn log_options(m: &ArgMatches, program: &str, dirs: &Dirs) -> LogOptions {
+fn log_options(m: &ArgMatches, program: &str, dirs: &Dirs) -> LogOptions {
     LogOptions {
         verbose: m
             .get_many::<String>("verbose")
@@ -262,7 +291,7 @@ fn current_dir() -> PathBuf {
 }
 
 /// `--private-key` and the like. Of `--ca-cert` and `--bootstrap-ca-cert` the latter counts.
-pub fn tls_options(m: &ArgMatches) -> tls::Settings {
+fn tls_options(m: &ArgMatches) -> tls::Settings {
     let path = |name: &str| text(m, name).map(PathBuf::from);
     let bootstrap = path("bootstrap-ca-cert");
     tls::Settings {

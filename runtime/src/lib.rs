@@ -10,5 +10,6 @@ pub mod coverage;
 pub mod daemon;
 pub mod log;
 pub mod modules;
+pub mod start;
 pub mod unix;
 pub mod unixctl;

@@ -55,8 +55,9 @@ fn be_daemon(role: &str) -> ExitCode {
         Ok(Parsed::Run(o)) => o,
         other => panic!("{other:?}"),
     };
-    cli::log_options(&options, PROGRAM, &dirs).apply().unwrap();
-    let ready = match daemon::start(&cli::daemonize(&options, PROGRAM, &dirs)) {
+    let common = cli::Common::new(&options, PROGRAM, &dirs);
+    common.log.apply().unwrap();
+    let ready = match daemon::start(&common.daemon) {
         Ok(r) => r,
         Err(e) => {
             eprintln!("{PROGRAM}: {e}");

@@ -3,7 +3,10 @@
 //! Clients, this daemon among them, come through `db.sock`. Nothing but that socket joins the
 //! database to the switch: a transaction takes the time of its own thread, not that of links or
 //! packets. The remotes and the files for TLS are those with which a distribution starts
-//! `ovsdb-server`: `ovs-vsctl set-manager` and `set-ssl` have their effect.
+//! `ovsdb-server`: `ovs-vsctl set-manager` and `set-ssl` have their effect. Its control commands
+//! are there too: the daemon's own socket answers `ovsdb-server/*`, and there is a second socket,
+//! `ovsdb-server.PID.ctl`, with a pidfile where the daemon has one, so that
+//! `ovs-appctl -t ovsdb-server` reaches it.
 
 use std::cell::RefCell;
 use std::fs::{self, DirBuilder};
@@ -19,9 +22,13 @@ use ovsdb_server::net::{EmbedError, EmbeddedServer, Embedding, TlsSources};
 use rustix::net::sockopt;
 use wire::Time;
 
+use crate::daemon::Pidfile;
 use crate::modules::VSWITCHD;
-use crate::options::{Dirs, Options, TlsSettings};
-use crate::unixctl::Commands;
+use crate::options::{Dirs, Options, PROGRAM, TlsSettings};
+use crate::unixctl::{Commands, Reply, builtin};
+
+/// What a server of its own is called.
+const SERVER: &str = ovsdb_server::cli::PROGRAM;
 
 /// How long after a database that cannot be opened again the next attempt is made.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -65,11 +72,12 @@ pub struct Embedded {
 ///
 /// [`Error::Directory`]
 pub fn make_directories(options: &Options, dirs: &Dirs) -> Result<(), Error> {
-    if options.daemon.user.is_some() {
+    if options.common.daemon.user.is_some() {
         return Ok(());
     }
     let parent = |path: &Option<PathBuf>| path.as_ref()?.parent().map(Path::to_owned);
-    let wanted = [parent(&options.embedded_db), parent(&options.log.file), Some(dirs.run.clone())];
+    let wanted =
+        [parent(&options.embedded_db), parent(&options.common.log.file), Some(dirs.run.clone())];
     for path in wanted.into_iter().flatten().filter(|p| !p.as_os_str().is_empty()) {
         if path.exists() {
             continue;
@@ -100,7 +108,7 @@ impl Embedded {
                 format!("punix:{}", socket.display()),
                 "db:Open_vSwitch,Open_vSwitch,manager_options".to_owned(),
             ],
-            tls: tls(&options.tls),
+            tls: tls(&options.common.tls),
             // With a clock of its own: `time/stop` stops the switch, not its database.
             ..Embedding::default()
         };
@@ -144,6 +152,46 @@ pub fn register<C>(commands: &mut Commands<C>, database: &Rc<RefCell<Option<Embe
             database.ask(ask);
         }
     });
+}
+
+/// Where the control socket of a server of its own would be.
+pub fn unixctl_path(dirs: &Dirs) -> PathBuf {
+    dirs.run.join(format!("{SERVER}.{}.ctl", std::process::id()))
+}
+
+/// What the control socket of a server of its own would answer. `exit` is refused: it would mean
+/// the switch.
+pub fn commands<C: 'static>(database: &Rc<RefCell<Option<Embedded>>>) -> Commands<C> {
+    let mut commands = Commands::new();
+    builtin::register_common(&mut commands);
+    register(&mut commands, database);
+    commands.register("exit", "", 0, 1, |_, _| {
+        Reply::Error(format!("the database is served by {PROGRAM}; stop that"))
+    });
+    let database = database.clone();
+    commands.register("memory/show", "", 0, 0, move |_, request| {
+        let (pending, later) = request.defer();
+        if let Some(database) = database.borrow().as_ref() {
+            database.ask(Box::new(move |control| {
+                pending.render(&builtin::Usage::new(control.service.memory()));
+            }));
+        }
+        later
+    });
+    commands
+}
+
+/// The pidfile of a server of its own, by which `ovs-appctl -t ovsdb-server` finds the control
+/// socket. Without it that takes the socket's path.
+pub fn pidfile(options: &Options, dirs: &Dirs) -> Option<Pidfile> {
+    let path = dirs.run.join(format!("{SERVER}.pid"));
+    match Pidfile::take(&path, options.common.daemon.overwrite_pidfile) {
+        Ok(pidfile) => Some(pidfile),
+        Err(e) => {
+            crate::warn!(VSWITCHD, "ovs-appctl -t {SERVER} will not find the database: {e}");
+            None
+        }
+    }
 }
 
 /// Who listens at a socket, in words.

@@ -6,44 +6,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mio::{Events, Poll};
+use runtime::start::{Program, take_signals};
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
-use vswitchd::daemon::{self, Pidfile, Signal, Signals};
+use vswitchd::coverage;
+use vswitchd::daemon::{self, Pidfile, Signals};
 use vswitchd::embedded::{self, Embedded};
-use vswitchd::log::{self, Level};
+use vswitchd::log;
 use vswitchd::modules::{self, VSWITCHD};
-use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM, Parsed};
-use vswitchd::reactor::{self, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
+use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM};
+use vswitchd::reactor::{self, DATABASE_UNIXCTL, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
 use vswitchd::unixctl::{Server, builtin};
-use vswitchd::{coverage, log_at, openflow};
 
 fn main() -> ExitCode {
-    log::init(PROGRAM);
-    modules::register();
-    log::install_panic_hook();
-    let dirs = Dirs::from_env();
-    let options = match Options::parse(std::env::args_os(), &dirs) {
-        Ok(Parsed::Run(options)) => options,
-        Ok(Parsed::Print(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
-        }
-        Err(e) => return fail(&e),
-    };
-    match run(&options, &dirs) {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(signal)) => Signals::die_of(signal),
-        Err(e) => fail(&*e),
-    }
-}
-
-/// What upstream does with a fatal error: a line to the terminal and the log, status 1.
-fn fail(e: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{PROGRAM}: {e}");
-    log_at!(VSWITCHD, Level::Emer, "{e}");
-    log::flush();
-    ExitCode::FAILURE
+    let modules = modules::register;
+    Program { name: PROGRAM, log: &VSWITCHD, modules, parse: Options::parse, run }.main()
 }
 
 /// Runs until asked to stop; the signal that asked, if one did.
@@ -51,12 +29,13 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     if options.embedded_db.is_some() {
         embedded::make_directories(options, dirs)?;
     }
-    set_up_log(options)?;
+    let common = &options.common;
+    common.log.apply()?;
     let remotes = options.database.parse()?;
-    let ready = daemon::start(&options.daemon)?;
+    let ready = daemon::start(&common.daemon)?;
     // After the last fork: threads do not survive one.
     log::start_writer()?;
-    for text in &options.ignored {
+    for text in &common.ignored {
         vswitchd::warn!(VSWITCHD, "{text}");
     }
     if options.mlockall
@@ -77,7 +56,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     let clock = Clock::new();
     let setup = Setup {
         remotes,
-        tls: options.tls.clone(),
+        tls: common.tls.clone(),
         dummy: match options.dummy {
             Dummy::Off => DummyPolicy::Off,
             Dummy::On => DummyPolicy::On,
@@ -85,7 +64,6 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             Dummy::System => DummyPolicy::OverrideSystem,
         },
         clock: clock.clone(),
-        rundir: dirs.run.clone(),
         version: OVS_VERSION.to_owned(),
     };
     let waker = reactor::waker(&poll)?;
@@ -112,15 +90,27 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     if options.embedded_db.is_some() {
         embedded::register(&mut commands, &database);
     }
-    let mut server = match options.unixctl_path(dirs) {
-        Some(path) => Some(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake.clone())?),
-        None => None,
-    };
+    let mut servers = Vec::new();
+    if let Some(path) = options.unixctl_path(dirs) {
+        // `ovs-appctl -t ovsdb-server` finds what it would find of a server of its own.
+        if options.embedded_db.is_some() {
+            let path = embedded::unixctl_path(dirs);
+            let commands = embedded::commands(&database);
+            servers.push(Server::bind(
+                &path,
+                poll.registry(),
+                DATABASE_UNIXCTL,
+                commands,
+                wake.clone(),
+            )?);
+        }
+        servers.push(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake.clone())?);
+    }
     clock.set_driver(wake.clone());
     let waiter = clock.waiter(wake);
 
     let mut ready = Some(ready);
-    let mut pidfile: Option<Pidfile> = None;
+    let mut pidfiles: Vec<Pidfile> = Vec::new();
     let mut events = Events::with_capacity(256);
     let mut killed = None;
     while daemon.exit.is_none() && killed.is_none() {
@@ -134,10 +124,13 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         if daemon.is_ready()
             && let Some(ready) = ready.take()
         {
-            pidfile = ready.ready();
+            pidfiles.extend(ready.ready());
+            if options.embedded_db.is_some() && !pidfiles.is_empty() {
+                pidfiles.extend(embedded::pidfile(options, dirs));
+            }
             vswitchd::info!(VSWITCHD, "{PROGRAM} (Open vSwitch) {OVS_VERSION}");
         }
-        if let Some(server) = &mut server {
+        for server in &mut servers {
             server.run(&mut daemon, poll.registry());
         }
         let next_count = coverage::run(now);
@@ -153,13 +146,10 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         for event in &events {
             match event.token() {
                 WAKER => {}
-                SIGNALS => killed = killed.or(take_signals(&mut signals)),
-                token if token.0 >= openflow::TOKENS => daemon.openflow_event(event),
-                token => match &mut server {
-                    Some(server) if server.owns(token) => {
-                        server.handle_event(&mut daemon, poll.registry(), token);
-                    }
-                    Some(_) | None => daemon.session_event(event),
+                SIGNALS => killed = killed.or(take_signals(&mut signals, &VSWITCHD)),
+                token => match servers.iter_mut().find(|server| server.owns(token)) {
+                    Some(server) => server.handle_event(&mut daemon, poll.registry(), token),
+                    None => daemon.session_event(event),
                 },
             }
         }
@@ -167,47 +157,12 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
     daemon.stop();
     // Whoever hears that the daemon has ended may open the database.
     drop(database.take());
-    if let Some(mut server) = server {
+    for mut server in servers {
         // The answer to `exit` goes out.
         server.run(&mut daemon, poll.registry());
     }
-    drop(pidfile);
+    drop(pidfiles);
     drop(ready);
     log::flush();
     Ok(killed)
-}
-
-/// The signal to stop by, if one came.
-fn take_signals(signals: &mut Signals) -> Option<i32> {
-    let mut killed = None;
-    for signal in signals.take() {
-        match signal {
-            Signal::Exit(number) => killed = Some(number),
-            Signal::ReopenLog => {
-                if let Some(Err(e)) = log::reopen_file() {
-                    vswitchd::err!(VSWITCHD, "cannot reopen the log file ({e})");
-                }
-            }
-        }
-    }
-    killed
-}
-
-fn set_up_log(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
-    for spec in &options.log.verbose {
-        match spec {
-            None => log::set_all(),
-            Some(spec) => log::set_from_spec(spec)?,
-        }
-    }
-    if let Some(method) = &options.log.syslog_method {
-        log::set_syslog_method(method)?;
-    }
-    if let Some(target) = &options.log.syslog_target {
-        log::set_syslog_target(target)?;
-    }
-    if let Some(path) = &options.log.file {
-        log::set_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    }
-    Ok(())
 }

@@ -7,14 +7,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
-use runtime::cli::{self, flag, optional, value};
-
-use crate::daemon::Daemonize;
+use runtime::cli::{self, Common, flag, optional, value};
 
 const EMBEDDED: &str = "embedded-db";
 
 pub use ovsdb_client::TlsSettings;
-pub use runtime::cli::{Dirs, LogOptions, OVS_VERSION, UsageError};
+pub use runtime::cli::{Dirs, OVS_VERSION, UsageError};
 
 /// What the program is called in logs, pidfiles and control sockets.
 pub const PROGRAM: &str = "ovs-vswitchd";
@@ -27,9 +25,7 @@ pub struct Options {
     /// `--embedded-db`: the file of the database that this process serves itself, an absolute
     /// path.
     pub embedded_db: Option<PathBuf>,
-    pub daemon: Daemonize,
-    /// `--unixctl`: a path, or `none`; [`Options::unixctl_path`] knows the default.
-    pub unixctl: Option<String>,
+    pub common: Common,
     /// `--enable-dummy[=ARG]`.
     pub dummy: Dummy,
     /// `--disable-system`: no existing devices.
@@ -37,11 +33,6 @@ pub struct Options {
     /// `--disable-system-route`: accepted; we follow no routes of the system's.
     pub disable_system_route: bool,
     pub mlockall: bool,
-    pub log: LogOptions,
-    /// Accepted options that do nothing here, and what is ignored in others, each with the reason;
-    /// to be logged as warnings.
-    pub ignored: Vec<String>,
-    pub tls: TlsSettings,
 }
 
 /// `--enable-dummy`.
@@ -77,7 +68,7 @@ impl Options {
     /// Where the control socket is to be, `None` for `--unixctl=none`. Ask after the last fork:
     /// the default has the process's number in it.
     pub fn unixctl_path(&self, dirs: &Dirs) -> Option<PathBuf> {
-        dirs.unixctl(PROGRAM, self.unixctl.as_deref())
+        dirs.unixctl(PROGRAM, self.common.unixctl.as_deref())
     }
 }
 
@@ -146,31 +137,29 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
             )));
         }
     };
-    let tls = cli::tls_options(m);
-    let mut ignored = tls.enabled.problems();
+    let mut common = Common::new(m, PROGRAM, dirs);
+    common.ignored = common.tls.enabled.problems();
     // Nothing is said of `--dummy-numa`: only tests pretend to have NUMA nodes, and here they do
     // not matter.
     if m.get_flag("hw-rawio-access") {
-        ignored.push("--hw-rawio-access has no effect: no driver requires CAP_SYS_RAWIO".into());
+        let text = "--hw-rawio-access has no effect: no driver requires CAP_SYS_RAWIO";
+        common.ignored.push(text.into());
     }
     Ok(Options {
         database,
         embedded_db,
-        daemon: cli::daemonize(m, PROGRAM, dirs),
-        unixctl: text("unixctl"),
+        common,
         dummy,
         disable_system: m.get_flag("disable-system"),
         disable_system_route: m.get_flag("disable-system-route"),
         mlockall: m.get_flag("mlockall"),
-        log: cli::log_options(m, PROGRAM, dirs),
-        ignored,
-        tls,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::Daemonize;
 
     fn dirs() -> Dirs {
         Dirs::from_lookup(|n| (n == "OVS_RUNDIR").then(|| "/run/x".into()))
@@ -206,11 +195,11 @@ mod tests {
     fn nothing_given() {
         let o = run("");
         assert_eq!(o.database, "unix:/run/x/db.sock");
-        assert_eq!(o.daemon, Daemonize::default());
+        assert_eq!(o.common.daemon, Daemonize::default());
         assert_eq!(o.unixctl_path(&dirs()).unwrap(), {
             PathBuf::from(format!("/run/x/ovs-vswitchd.{}.ctl", std::process::id()))
         });
-        assert_eq!((o.dummy, o.log.file, o.ignored.len()), (Dummy::Off, None, 0));
+        assert_eq!((o.dummy, o.common.log.file, o.common.ignored.len()), (Dummy::Off, None, 0));
     }
 
     /// As Debian's ovs-ctl starts the daemon.
@@ -221,31 +210,39 @@ mod tests {
              --pidfile=/var/run/openvswitch/ovs-vswitchd.pid --detach --monitor");
         assert_eq!(o.database, "unix:/var/run/openvswitch/db.sock");
         let some = |s: &str| Some(s.to_owned());
-        assert_eq!(o.log.verbose, [some("console:emer"), some("syslog:err"), some("file:info")]);
-        assert!(o.mlockall && o.daemon.detach && o.daemon.monitor && o.daemon.no_chdir);
-        assert_eq!(o.daemon.pidfile, Some("/var/run/openvswitch/ovs-vswitchd.pid".into()));
-        assert_eq!(o.log.file, Some("/var/log/openvswitch/ovs-vswitchd.log".into()));
+        assert_eq!(
+            o.common.log.verbose,
+            [some("console:emer"), some("syslog:err"), some("file:info")]
+        );
+        assert!(
+            o.mlockall
+                && o.common.daemon.detach
+                && o.common.daemon.monitor
+                && o.common.daemon.no_chdir
+        );
+        assert_eq!(o.common.daemon.pidfile, Some("/var/run/openvswitch/ovs-vswitchd.pid".into()));
+        assert_eq!(o.common.log.file, Some("/var/log/openvswitch/ovs-vswitchd.log".into()));
     }
 
     #[test]
     fn optional_values() {
         let o = run("--pidfile --log-file -v --verbose=bond:dbg --enable-dummy tcp:1.2.3.4:6640");
-        assert_eq!(o.daemon.pidfile, Some("/run/x/ovs-vswitchd.pid".into()));
-        assert_eq!(o.log.file, Some("/var/log/openvswitch/ovs-vswitchd.log".into()));
-        assert_eq!(o.log.verbose, [None, Some("bond:dbg".into())]);
+        assert_eq!(o.common.daemon.pidfile, Some("/run/x/ovs-vswitchd.pid".into()));
+        assert_eq!(o.common.log.file, Some("/var/log/openvswitch/ovs-vswitchd.log".into()));
+        assert_eq!(o.common.log.verbose, [None, Some("bond:dbg".into())]);
         assert_eq!((o.dummy, o.database.as_str()), (Dummy::On, "tcp:1.2.3.4:6640"));
         let o = run("--pidfile=a.pid --pidf=b.pid --unixctl ctl --enable-dummy=override --detach \
              --detach --user ovs:ovs");
-        assert_eq!(o.daemon.pidfile, Some("/run/x/b.pid".into()));
+        assert_eq!(o.common.daemon.pidfile, Some("/run/x/b.pid".into()));
         assert_eq!(o.unixctl_path(&dirs()), Some("/run/x/ctl".into()));
-        assert_eq!((o.dummy, o.daemon.user.as_deref()), (Dummy::Override, Some("ovs:ovs")));
+        assert_eq!((o.dummy, o.common.daemon.user.as_deref()), (Dummy::Override, Some("ovs:ovs")));
         assert_eq!(run("--unixctl=none").unixctl_path(&dirs()), None);
         assert_eq!(run("-- -vx").database, "-vx");
         let o =
             run("--ssl-ciphers=NEW --hw-rawio-access -p k --bootstrap-ca-cert=ca --disable-system");
-        assert_eq!(o.ignored.len(), 3);
-        assert!(o.ignored[0].starts_with("--ssl-ciphers=NEW: NEW: not supported"));
-        assert_eq!(o.tls.private_key, Some("k".into()));
+        assert_eq!(o.common.ignored.len(), 3);
+        assert!(o.common.ignored[0].starts_with("--ssl-ciphers=NEW: NEW: not supported"));
+        assert_eq!(o.common.tls.private_key, Some("k".into()));
         assert!(o.disable_system);
     }
 

@@ -7,10 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use runtime::cli::{self, Dirs, LogOptions, UsageError, flag, value};
-use runtime::daemon::Daemonize;
+use runtime::cli::{self, Common, Dirs, UsageError, flag, value};
 
-use crate::net::{RemoteOptions, TlsSources};
+use crate::net::RemoteOptions;
 
 pub use config::{Config, ConfigError, Model};
 
@@ -28,14 +27,7 @@ pub struct Options {
     pub config_file: Option<PathBuf>,
     /// `--run`: a command; the server ends with it.
     pub run: Option<String>,
-    pub daemon: Daemonize,
-    /// `--unixctl`: a path, or `none`.
-    pub unixctl: Option<String>,
-    pub log: LogOptions,
-    /// Where TLS's files are.
-    pub tls: TlsSources,
-    /// Accepted options that do nothing here, each with the reason; to be logged as warnings.
-    pub ignored: Vec<String>,
+    pub common: Common,
 }
 
 /// What the command line asks for.
@@ -115,9 +107,9 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     let none = config_file.is_none() && databases.is_empty() && !m.get_flag("no-dbs");
     let default = none.then(|| dirs.db.join("conf.db"));
     databases.extend(default.as_ref().map(|file| file.display().to_string()));
-    let mut ignored = Vec::new();
+    let mut common = Common::new(m, PROGRAM, dirs);
     if m.get_flag("disable-file-column-diff") {
-        ignored.push(
+        common.ignored.push(
             "--disable-file-column-diff has no effect: columns are written as \
                       differences, which Open vSwitch reads since 2.15"
                 .into(),
@@ -131,11 +123,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
         default,
         config_file,
         run: text("run"),
-        daemon: cli::daemonize(m, PROGRAM, dirs),
-        unixctl: text("unixctl"),
-        log: cli::log_options(m, PROGRAM, dirs),
-        tls: TlsSources::from(&cli::tls_options(m)),
-        ignored,
+        common,
     })
 }
 
@@ -178,8 +166,8 @@ mod tests {
              --pidfile=/var/run/openvswitch/ovsdb-server.pid --detach --monitor");
         assert!(o.config.databases.contains_key("/etc/openvswitch/conf.db"));
         assert!(o.config.remotes.contains_key("punix:/var/run/openvswitch/db.sock"));
-        assert_eq!(o.tls.ca_cert.as_deref(), Some("db:Open_vSwitch,SSL,ca_cert"));
-        assert!(o.tls.bootstrap && o.daemon.detach && o.daemon.monitor);
+        assert_eq!(o.common.tls.ca_cert, Some("db:Open_vSwitch,SSL,ca_cert".into()));
+        assert!(o.common.tls.bootstrap && o.common.daemon.detach && o.common.daemon.monitor);
     }
 
     #[test]

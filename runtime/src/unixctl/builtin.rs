@@ -27,12 +27,7 @@ pub struct Hooks<C> {
 /// Registers `version`, `exit`, `coverage/*`, `memory/show`, `vlog/*` and, if asked, `time/*`
 /// (`list-commands` and `set-options` are the server's own). Call [`TimeWarp::run`] each turn.
 pub fn register<C: 'static>(commands: &mut Commands<C>, hooks: Hooks<C>) -> TimeWarp {
-    crate::log::commands(commands);
-    // Text in every format, as in Open vSwitch.
-    commands.register("version", "", 0, 0, |_, _| {
-        let (program, version) = (crate::log::program(), crate::cli::OVS_VERSION);
-        Reply::Text(format!("{program} (Open vSwitch) {version}"))
-    });
+    register_common(commands);
     let exit = hooks.exit;
     commands.register("exit", "[--cleanup]", 0, 1, move |ctx, req| {
         let (pending, reply) = req.defer();
@@ -41,16 +36,8 @@ pub fn register<C: 'static>(commands: &mut Commands<C>, hooks: Hooks<C>) -> Time
     });
     let memory = hooks.memory;
     commands.register("memory/show", "", 0, 0, move |ctx, req| {
-        let mut usage = memory(ctx);
-        usage.sort();
-        req.render(&Usage(usage.into_iter().collect()))
-    });
-    commands.register("coverage/show", "", 0, 0, |_, req| req.render(&coverage::report()));
-    commands.register("coverage/read-counter", "COUNTER", 1, 1, |_, req| {
-        match coverage::read(&req.args[0]) {
-            Some(n) => Reply::Text(format!("{n}\n")),
-            None => Reply::Error("No such counter".into()),
-        }
+        let usage = memory(ctx);
+        req.render(&Usage::new(usage))
     });
     let warp = TimeWarp { clock: hooks.clock, waiting: Arc::default() };
     if hooks.time_commands {
@@ -59,9 +46,34 @@ pub fn register<C: 'static>(commands: &mut Commands<C>, hooks: Hooks<C>) -> Time
     warp
 }
 
+/// Registers `version`, `coverage/*` and `vlog/*`, which need nothing of the daemon.
+pub fn register_common<C: 'static>(commands: &mut Commands<C>) {
+    crate::log::commands(commands);
+    // Text in every format, as in Open vSwitch.
+    commands.register("version", "", 0, 0, |_, _| {
+        let (program, version) = (crate::log::program(), crate::cli::OVS_VERSION);
+        Reply::Text(format!("{program} (Open vSwitch) {version}"))
+    });
+    commands.register("coverage/show", "", 0, 0, |_, req| req.render(&coverage::report()));
+    commands.register("coverage/read-counter", "COUNTER", 1, 1, |_, req| {
+        match coverage::read(&req.args[0]) {
+            Some(n) => Reply::Text(format!("{n}\n")),
+            None => Reply::Error("No such counter".into()),
+        }
+    });
+}
+
+/// What `memory/show` answers.
 #[derive(Serialize)]
 #[serde(transparent)]
-struct Usage(std::collections::BTreeMap<String, u64>);
+pub struct Usage(std::collections::BTreeMap<String, u64>);
+
+impl Usage {
+    /// Of names and counts.
+    pub fn new(counts: Vec<(String, u64)>) -> Usage {
+        Usage(counts.into_iter().collect())
+    }
+}
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,71 @@
+//! What every daemon's `main` does around its own loop.
+
+use std::env::ArgsOs;
+use std::error::Error;
+use std::process::ExitCode;
+
+use crate::cli::{Dirs, Parsed, UsageError};
+use crate::daemon::{Signal, Signals};
+use crate::log::{self, Level, Module};
+use crate::log_at;
+
+/// A daemon.
+pub struct Program<O> {
+    /// What it is called in logs, pidfiles and control sockets.
+    pub name: &'static str,
+    /// Where it logs what ends it.
+    pub log: &'static Module,
+    /// Registers the modules that log.
+    pub modules: fn(),
+    /// Reads the command line.
+    pub parse: fn(ArgsOs, &Dirs) -> Result<Parsed<O>, UsageError>,
+    /// Runs until asked to stop; the signal that asked, if one did.
+    pub run: fn(&O, &Dirs) -> Result<Option<i32>, Box<dyn Error>>,
+}
+
+impl<O> Program<O> {
+    /// The whole of `main`.
+    pub fn main(self) -> ExitCode {
+        log::init(self.name);
+        (self.modules)();
+        log::install_panic_hook();
+        let dirs = Dirs::from_env();
+        let options = match (self.parse)(std::env::args_os(), &dirs) {
+            Ok(Parsed::Run(options)) => options,
+            Ok(Parsed::Print(text)) => {
+                print!("{text}");
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => return self.fail(&error),
+        };
+        match (self.run)(&options, &dirs) {
+            Ok(None) => ExitCode::SUCCESS,
+            Ok(Some(signal)) => Signals::die_of(signal),
+            Err(error) => self.fail(&*error),
+        }
+    }
+
+    /// What upstream does with a fatal error: a line to the terminal and the log, status 1.
+    fn fail(&self, error: &dyn std::fmt::Display) -> ExitCode {
+        eprintln!("{}: {error}", self.name);
+        log_at!(*self.log, Level::Emer, "{error}");
+        log::flush();
+        ExitCode::FAILURE
+    }
+}
+
+/// The signal to stop by, if one came. The log file is opened again where a signal asks for that.
+pub fn take_signals(signals: &mut Signals, log: &'static Module) -> Option<i32> {
+    let mut killed = None;
+    for signal in signals.take() {
+        match signal {
+            Signal::Exit(number) => killed = Some(number),
+            Signal::ReopenLog => {
+                if let Some(Err(error)) = log::reopen_file() {
+                    crate::err!(*log, "cannot reopen the log file ({error})");
+                }
+            }
+        }
+    }
+    killed
+}
