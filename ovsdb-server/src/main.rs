@@ -76,7 +76,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         }
         None => control.reload()?,
     }
-    control.service.turn();
+    control.turn();
 
     let mut commands = Commands::new();
     builtin::register(
@@ -116,7 +116,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
         if let Some(server) = &mut server {
             server.run(&mut control, poll.registry());
         }
-        control.service.turn();
+        control.turn();
         let next_count = coverage::run(clock.now());
         let mut tokens = Vec::new();
         let most = clock.timeout(Some(next_count));

@@ -170,6 +170,42 @@ fn compaction_keeps_what_is_true() {
 }
 
 #[test]
+fn transactions_go_on_beside_a_compaction() {
+    let dir = Dir::new();
+    let path = dir.file("a.db");
+    create(&path);
+    let mut world = open(&path).0;
+    let change = r#"[{"op":"update","table":"Root","where":[],"row":{"real":N}},
+                     {"op":"commit","durable":true}]"#;
+    STEPS.iter().for_each(|step| drop(world.ok(step)));
+    (0..100).for_each(|n| drop(world.ok(&change.replace('N', &n.to_string()))));
+    let before = fs::metadata(&path).unwrap().len();
+    let now = world.now;
+    world.server.begin_compaction("db", now).unwrap();
+    let mut n = 100;
+    let compacting = |world: &World| world.server.database("db").unwrap().is_compacting();
+    while compacting(&world) {
+        assert!(world.server.next_deadline().is_some(), "it would never be looked at again");
+        world.ok(&change.replace('N', &n.to_string()));
+        n += 1;
+        let now = world.now;
+        world.server.run(now);
+    }
+    assert_eq!(world.server.compaction_error("db"), None);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("compacting database online"));
+    // The schema, the rows, and what came meanwhile.
+    assert!(text.matches("OVSDB JSON").count() <= 2 + n - 100);
+    assert!((text.len() as u64) < before + 1000 * (n as u64 - 100));
+    assert!(!dir.file("a.db.tmp").exists());
+    world.ok(&change.replace('N', "-1"));
+    let after = contents(&mut world);
+    drop(world);
+    let (mut world, warnings) = open(&path);
+    assert_eq!((contents(&mut world), warnings), (after, 0));
+}
+
+#[test]
 fn two_servers_do_not_share_a_file() {
     let dir = Dir::new();
     let path = dir.file("a.db");

@@ -1,8 +1,8 @@
 //! Each command, with upstream's answers.
 
-use runtime::unixctl::{Commands, Reply};
+use runtime::unixctl::{Commands, Pending, Reply};
 
-use super::Control;
+use super::{Compactions, Control};
 use crate::cli::Model;
 use crate::net::{DbColumn, OVSDB, RemoteOptions};
 
@@ -22,9 +22,10 @@ fn lines<'l>(all: impl IntoIterator<Item = &'l str>) -> String {
 /// One command: name, usage, fewest and most arguments, what it does.
 type Row = (&'static str, &'static str, usize, usize, fn(&mut Control, &[String]) -> Answer);
 
-/// All behind `ovsdb-server/`.
+const COMPACT: &str = "ovsdb-server/compact";
+
+/// All others behind `ovsdb-server/`.
 const COMMANDS: &[Row] = &[
-    ("compact", "[DB]", 0, 1, compact),
     ("memory-trim-on-compaction", "on|off", 1, 1, trim),
     ("reconnect", "", 0, 0, reconnect),
     ("reload", "", 0, 0, reload),
@@ -50,6 +51,11 @@ const COMMANDS: &[Row] = &[
 
 /// Registers `ovsdb-server/*`.
 pub fn register(commands: &mut Commands<Control>) {
+    commands.register(COMPACT, "[DB]", 0, 1, |control, request| {
+        let (pending, later) = request.defer();
+        compact(control, request.args, pending);
+        later
+    });
     for &(name, usage, min, max, run) in COMMANDS {
         let name = format!("ovsdb-server/{name}");
         commands.register(&name, usage, min, max, move |control, request| {
@@ -64,6 +70,13 @@ pub type Ask = Box<dyn FnOnce(&mut Control) + Send>;
 /// Registers `ovsdb-server/*` where another thread has the [`Control`]: `ask` takes the command
 /// there, and the client waits for the answer. An `Ask` that is dropped answers with an error.
 pub fn forward<C>(commands: &mut Commands<C>, ask: impl Fn(&C, Ask) + Clone + 'static) {
+    let compaction = ask.clone();
+    commands.register(COMPACT, "[DB]", 0, 1, move |context, request| {
+        let (pending, later) = request.defer();
+        let args = request.args.to_vec();
+        compaction(context, Box::new(move |control| compact(control, &args, pending)));
+        later
+    });
     for &(name, usage, min, max, run) in COMMANDS {
         let ask = ask.clone();
         let name = format!("ovsdb-server/{name}");
@@ -124,12 +137,13 @@ fn by_hand(control: &Control) -> Result<(), String> {
     }
 }
 
-fn compact(control: &mut Control, args: &[String]) -> Answer {
+/// Begins compactions; the client is answered when they have ended.
+fn compact(control: &mut Control, args: &[String], answer: Pending) {
     let wanted = args.first();
     if wanted.is_some_and(|name| name.starts_with('_')) {
-        return Err("cannot compact built-in databases".to_owned());
+        return answer.complete(Reply::Error("cannot compact built-in databases".to_owned()));
     }
-    let names: Vec<String> = control
+    let mut names: Vec<String> = control
         .service
         .engine()
         .database_names()
@@ -137,21 +151,16 @@ fn compact(control: &mut Control, args: &[String]) -> Answer {
         .map(str::to_owned)
         .collect();
     if names.is_empty() {
-        return Err("no database by that name".to_owned());
+        return answer.complete(Reply::Error("no database by that name".to_owned()));
     }
     let mut errors = String::new();
-    for name in names {
+    names.retain(|name| {
         runtime::info!(OVSDB, "compacting {name} database by user request");
         let now = control.service.engine_now();
-        if let Err(error) = control.service.engine_mut().compact(&name, now) {
-            errors += &format!("{error}\n");
-        }
-    }
-    if control.trim {
-        // SAFETY: the call takes a number and touches only memory that nobody uses.
-        unsafe { libc::malloc_trim(0) };
-    }
-    if errors.is_empty() { Ok(String::new()) } else { Err(errors) }
+        let begun = control.service.engine_mut().begin_compaction(name, now);
+        begun.inspect_err(|error| errors += &format!("{error}\n")).is_ok()
+    });
+    control.compactions.push(Compactions { answer, names, errors });
 }
 
 fn trim(control: &mut Control, args: &[String]) -> Answer {

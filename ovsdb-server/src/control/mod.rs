@@ -6,12 +6,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-use runtime::unixctl::Pending;
+use runtime::unixctl::{Pending, Reply};
 
 use crate::cli::{Config, Model};
 use crate::net::{DbColumn, OVSDB, Service};
 
 pub use commands::{Ask, forward, register};
+
+/// A client that waits for the end of compactions.
+pub struct Compactions {
+    answer: Pending,
+    /// The databases that are not ready.
+    names: Vec<String>,
+    /// A line for each that failed.
+    errors: String,
+}
 
 /// What the commands work on.
 pub struct Control {
@@ -25,6 +34,8 @@ pub struct Control {
     pub config_file: Option<PathBuf>,
     /// Where a server that `--monitor` starts again finds what was configured meanwhile.
     pub memory: Option<File>,
+    /// Clients that wait for the end of compactions.
+    pub compactions: Vec<Compactions>,
     /// Give memory back after compacting.
     pub trim: bool,
     /// The last change of `trim` was logged.
@@ -40,8 +51,26 @@ impl Control {
             files: BTreeMap::new(),
             config_file: None,
             memory: None,
+            compactions: Vec::new(),
             trim: true,
             trim_told: false,
+        }
+    }
+
+    /// Does everything there is to do.
+    pub fn turn(&mut self) {
+        self.service.turn();
+        let mut waiting = std::mem::take(&mut self.compactions);
+        self.compactions.extend(waiting.extract_if(.., |waiting| !waiting.look(&self.service)));
+        if !waiting.is_empty() && self.trim {
+            // SAFETY: the call takes a number and touches only memory that nobody uses.
+            unsafe { libc::malloc_trim(0) };
+        }
+        for Compactions { answer, errors, .. } in waiting {
+            answer.complete(match errors.is_empty() {
+                true => Reply::Text(String::new()),
+                false => Reply::Error(errors),
+            });
         }
     }
 
@@ -168,6 +197,25 @@ impl Control {
             Ok(config) => self.apply(&config).map_err(|_| FAILED.to_owned()),
             Err(error) => failed(error.to_string()),
         }
+    }
+}
+
+impl Compactions {
+    /// True if all have ended.
+    fn look(&mut self, service: &Service) -> bool {
+        let engine = service.engine();
+        let errors = &mut self.errors;
+        self.names.retain(|name| match engine.database(name) {
+            Some(database) if database.is_compacting() => true,
+            Some(_) => {
+                if let Some(error) = engine.compaction_error(name) {
+                    *errors += &format!("{error}\n");
+                }
+                false
+            }
+            None => false,
+        });
+        self.names.is_empty()
     }
 }
 

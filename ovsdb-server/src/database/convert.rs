@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::database::compact::all_rows;
 use crate::database::{Database, schema_record};
 use crate::error::{Error, Result};
 use crate::json::Json;
@@ -30,14 +31,16 @@ impl Database {
             ));
         }
         let mut converted = self.converted(schema)?;
+        // What it would write is no longer true.
+        self.compaction = None;
         if let Some(log) = &mut self.log {
             let rows = log::snapshot(
                 &converted.schema,
-                &converted.tables,
+                all_rows(&converted.tables),
                 now.wall_ms,
                 "converted by ovsdb-server",
             );
-            log.replace([schema_record(&converted.schema), rows])?;
+            log.replace(vec![schema_record(&converted.schema), rows])?;
         }
         self.schema = Arc::clone(&converted.schema);
         self.tables = std::mem::take(&mut converted.tables);

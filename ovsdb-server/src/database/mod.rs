@@ -1,5 +1,6 @@
 //! A database: its rows, its file, and the transactions it remembers.
 
+mod compact;
 mod convert;
 mod history;
 mod open;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::log::{self, Log, Mode};
+use crate::log::{self, Log, Mode, Replacement};
 use crate::rowid::{RowId, RowIds};
 use crate::schema::Schema;
 use crate::server::Now;
@@ -73,6 +74,8 @@ pub struct Database {
     tables: Vec<Table>,
     ids: RowIds,
     log: Option<Log>,
+    /// Its file is being written anew.
+    compaction: Option<Replacement>,
     history: History,
     /// Atoms in all rows.
     atoms: usize,
@@ -92,6 +95,7 @@ impl Database {
             schema: Arc::new(schema),
             ids,
             log: None,
+            compaction: None,
             history: History::default(),
             atoms: 0,
             snapshot_ms: None,
@@ -235,45 +239,6 @@ impl Database {
     /// `I/O error`.
     pub fn sync(&mut self) -> Result<()> {
         self.log.as_mut().map_or(Ok(()), Log::sync)
-    }
-
-    /// Writes the file anew, without what is no longer true.
-    ///
-    /// # Errors
-    ///
-    /// `I/O error`; then the old file is still in use.
-    pub fn compact(&mut self, now: Now) -> Result<()> {
-        self.snapshot_ms = Some(now.mono_ms);
-        let Some(log) = &mut self.log else { return Ok(()) };
-        let rows =
-            log::snapshot(&self.schema, &self.tables, now.wall_ms, "compacting database online");
-        log.replace([schema_record(&self.schema), rows])
-    }
-
-    /// Compacts the file if it is time: ten minutes after the last time if it has a hundred records
-    /// and has grown a lot, a day after it in any case.
-    ///
-    /// # Errors
-    ///
-    /// `I/O error`; it is tried again after a minute.
-    pub fn compact_if_due(&mut self, now: Now) -> Result<bool> {
-        const MINUTE: u64 = 60_000;
-        let Some(log) = &self.log else { return Ok(false) };
-        let last = *self.snapshot_ms.get_or_insert(now.mono_ms);
-        let age = now.mono_ms.saturating_sub(last);
-        let due = if age < 24 * 60 * MINUTE {
-            age >= 10 * MINUTE && log.records() >= 100 && log.grew_lots()
-        } else {
-            log.records() > 0
-        };
-        if !due {
-            return Ok(false);
-        }
-        let result = self.compact(now);
-        if result.is_err() {
-            self.snapshot_ms = Some(now.mono_ms.saturating_sub(9 * MINUTE));
-        }
-        result.map(|()| true)
     }
 
     /// New identifiers.

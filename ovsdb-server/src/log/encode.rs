@@ -3,8 +3,9 @@
 use ovsdb::value::push_json_string;
 
 use crate::log::Log;
+use crate::rowid::RowId;
 use crate::schema::{COL_UUID, Schema};
-use crate::table::Table;
+use crate::table::Row;
 use crate::txn::RowChange;
 use crate::value::Datum;
 
@@ -30,7 +31,7 @@ struct Rows<'o> {
 
 impl Rows<'_> {
     /// Begins a row; its value comes next.
-    fn row(&mut self, schema: &Schema, table: usize, id: crate::rowid::RowId) -> &mut Vec<u8> {
+    fn row(&mut self, schema: &Schema, table: usize, id: RowId) -> &mut Vec<u8> {
         if self.table == Some(table) {
             self.out.push(b',');
         } else {
@@ -49,7 +50,7 @@ impl Rows<'_> {
         self.out
     }
 
-    fn inserted(&mut self, schema: &Schema, table: usize, id: crate::rowid::RowId, row: &[Datum]) {
+    fn inserted(&mut self, schema: &Schema, table: usize, id: RowId, row: &[Datum]) {
         let out = self.row(schema, table, id);
         out.push(b'{');
         let columns = &schema.tables[table].columns;
@@ -69,7 +70,7 @@ impl Rows<'_> {
     fn modified(
         &mut self,
         schema: &Schema,
-        (table, id): (usize, crate::rowid::RowId),
+        (table, id): (usize, RowId),
         (old, new): (&[Datum], &[Datum]),
     ) {
         let columns = &schema.tables[table].columns;
@@ -125,14 +126,17 @@ pub fn transaction(
     rows.end().then_some(out)
 }
 
-/// A record of all rows.
-pub fn snapshot(schema: &Schema, tables: &[Table], wall_ms: i64, comment: &str) -> Vec<u8> {
+/// A record of all rows, table by table.
+pub fn snapshot<'r>(
+    schema: &Schema,
+    all: impl Iterator<Item = (usize, RowId, &'r Row)>,
+    wall_ms: i64,
+    comment: &str,
+) -> Vec<u8> {
     let mut out = begin(wall_ms, comment);
     let mut rows = Rows { out: &mut out, table: None };
-    for (at, table) in tables.iter().enumerate() {
-        for (id, row) in table.iter() {
-            rows.inserted(schema, at, id, row);
-        }
+    for (table, id, row) in all {
+        rows.inserted(schema, table, id, row);
     }
     rows.end();
     out

@@ -31,27 +31,27 @@ const HEADER_ROOM: usize = "OVSDB JSON  \n".len() + 20 + SHA1_HEX;
 #[derive(Debug)]
 pub struct Log {
     /// As given, for messages.
-    display: String,
+    pub(super) display: String,
     /// Where the file really is, symbolic links followed.
-    path: PathBuf,
-    reader: Option<BufReader<File>>,
-    file: File,
+    pub(super) path: PathBuf,
+    pub(super) reader: Option<BufReader<File>>,
+    pub(super) file: File,
     /// The end of the last good record.
-    offset: u64,
+    pub(super) offset: u64,
     /// The end of the one before.
-    previous: u64,
+    pub(super) previous: u64,
     /// There are bytes after `offset` that are to go before anything is appended.
-    torn: bool,
+    pub(super) torn: bool,
     /// Size after the last compaction.
-    base: u64,
-    records: u64,
-    unsynced: bool,
+    pub(super) base: u64,
+    pub(super) records: u64,
+    pub(super) unsynced: bool,
     /// Why nothing may be written any more.
-    broken: Option<Error>,
+    pub(super) broken: Option<Error>,
     lock: Option<LockFile>,
 }
 
-fn open_error(display: &str, what: &str, error: &std::io::Error) -> Error {
+pub(super) fn open_error(display: &str, what: &str, error: &std::io::Error) -> Error {
     Error::io(format!("{display}: {what} failed"), error)
 }
 
@@ -70,14 +70,14 @@ fn sha1_hex(bytes: &[u8]) -> String {
 }
 
 /// Writes a directory's entries to disk.
-fn sync_parent(path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_parent(path: &Path) -> std::io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// A whole record: `record` begins with [`HEADER_ROOM`] bytes, which are overwritten by the header
 /// as far as it needs them. Gives where the record begins.
-fn finish_record(record: &mut Vec<u8>) -> usize {
+pub(super) fn finish_record(record: &mut Vec<u8>) -> usize {
     record.push(b'\n');
     let body = &record[HEADER_ROOM..];
     let header = format!("OVSDB JSON {} {}\n", body.len(), sha1_hex(body));
@@ -287,65 +287,6 @@ impl Log {
         self.offset > 10 << 20 && self.offset / 2 > self.base
     }
 
-    /// Puts other records in the place of all. At any moment either the old or the new file is
-    /// there as a whole.
-    ///
-    /// # Errors
-    ///
-    /// `I/O error`; then the old file is still in use.
-    pub fn replace(&mut self, records: impl IntoIterator<Item = Vec<u8>>) -> Result<()> {
-        let mut temporary = self.path.clone().into_os_string();
-        temporary.push(".tmp");
-        let temporary = PathBuf::from(temporary);
-        let result = self.write_replacement(&temporary, records);
-        if result.is_err() {
-            // It need not be there; nothing depends on it.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        result
-    }
-
-    fn write_replacement(
-        &mut self,
-        temporary: &Path,
-        records: impl IntoIterator<Item = Vec<u8>>,
-    ) -> Result<()> {
-        let failed = |what: &str, error: std::io::Error| {
-            open_error(&temporary.display().to_string(), what, &error)
-        };
-        match std::fs::remove_file(temporary) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed("remove", error));
-            }
-            Err(_) | Ok(()) => {}
-        }
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o660).open(temporary);
-        let file = file.map_err(|error| failed("create", error))?;
-        let (mut offset, mut number) = (0, 0);
-        for mut record in records {
-            let begin = finish_record(&mut record);
-            file.write_all_at(&record[begin..], offset).map_err(|error| failed("write", error))?;
-            offset += (record.len() - begin) as u64;
-            number += 1;
-        }
-        file.sync_data().map_err(|error| failed("fsync", error))?;
-        std::fs::rename(temporary, &self.path).map_err(|error| failed("rename", error))?;
-        self.reader = None;
-        self.file = file;
-        (self.offset, self.previous, self.base) = (offset, offset, offset);
-        self.records = number;
-        (self.torn, self.unsynced, self.broken) = (false, false, None);
-        // Until the directory is on disk a crash may bring the old file back, without what is
-        // written from now on.
-        if let Err(error) = sync_parent(&self.path) {
-            let error = open_error(&self.display, "fsync of directory", &error);
-            self.broken = Some(error.clone());
-            return Err(error);
-        }
-        Ok(())
-    }
-
     /// Locks out other servers? Only a log that was opened to be written does.
     pub fn is_locked(&self) -> bool {
         self.lock.is_some()
@@ -483,7 +424,7 @@ mod tests {
         log.file = good;
         assert!(log.append(&mut record("{\"b\":2}")).is_err());
         assert!(log.sync().is_err());
-        log.replace([record("{\"c\":3}")]).unwrap();
+        log.replace(vec![record("{\"c\":3}")]).unwrap();
         log.append(&mut record("{\"d\":4}")).unwrap();
         log.sync().unwrap();
         assert_eq!(all(&path), ["{\"c\":3}", "{\"d\":4}"]);

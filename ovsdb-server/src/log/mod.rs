@@ -8,8 +8,10 @@ mod decode;
 mod encode;
 mod file;
 mod lockfile;
+mod replace;
 
 pub use decode::{RowRecord, TxnRecord, decode};
 pub use encode::{snapshot, transaction};
 pub use file::{Log, Mode};
 pub use lockfile::LockFile;
+pub use replace::Replacement;

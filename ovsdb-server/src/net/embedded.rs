@@ -246,7 +246,7 @@ fn run(mut control: Control, mut poll: Poll, asked: &Receiver<Ask>, stop: &Atomi
         while let Ok(ask) = asked.try_recv() {
             ask(&mut control);
         }
-        control.service.turn();
+        control.turn();
         if let Err(error) = control.service.wait(&mut poll, &mut events, None, |_, _| {}) {
             runtime::err!(OVSDB, "poll failed: {error}");
             break;

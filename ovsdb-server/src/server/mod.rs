@@ -46,6 +46,8 @@ struct Hosted {
     retry: bool,
     /// Its row in the `_Server` database.
     status: RowId,
+    /// How its last compaction ended, if it failed.
+    compaction_error: Option<Error>,
 }
 
 /// Something that whoever runs the server may want to log.
@@ -70,7 +72,12 @@ pub struct Server {
     /// Databases with commits that are not on disk and whose answers wait for it.
     unsynced: BTreeSet<String>,
     events: VecDeque<Event>,
+    /// When [`Server::run`] was last called, by the clock of time-outs.
+    ran_ms: u64,
 }
+
+/// Milliseconds between two looks at a compaction.
+const COMPACTION_CHECK: u64 = 2;
 
 impl Server {
     /// A server with no database but its own, `_Server`.
@@ -89,6 +96,7 @@ impl Server {
             ready: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             events: VecDeque::new(),
+            ran_ms: 0,
         };
         server.host(Database::create(status::schema()?, ids));
         Ok(server)
@@ -128,6 +136,7 @@ impl Server {
             triggers: Vec::new(),
             retry: false,
             status: RowId::ZERO,
+            compaction_error: None,
         };
         self.databases.insert(name.clone(), hosted);
         self.show_database(&name);
@@ -167,6 +176,23 @@ impl Server {
         let hosted = self.databases.get_mut(name);
         let hosted = hosted.ok_or_else(|| Error::new("unknown database", name.to_owned()))?;
         hosted.database.compact(now)
+    }
+
+    /// Begins to compact a database's file; [`Server::run`] brings it to its end.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`, or there is no such database.
+    pub fn begin_compaction(&mut self, name: &str, now: Now) -> Result<()> {
+        let hosted = self.databases.get_mut(name);
+        let hosted = hosted.ok_or_else(|| Error::new("unknown database", name.to_owned()))?;
+        hosted.compaction_error = None;
+        hosted.database.begin_compaction(now)
+    }
+
+    /// Why the last compaction of a database failed, if it did.
+    pub fn compaction_error(&self, name: &str) -> Option<&Error> {
+        self.databases.get(name).and_then(|hosted| hosted.compaction_error.as_ref())
     }
 
     /// Begins a session.
@@ -217,13 +243,18 @@ impl Server {
     /// Does what is due: waiting transactions whose time is over, compaction. To be called after
     /// each batch of messages and when [`Server::next_deadline`] has come.
     pub fn run(&mut self, now: Now) {
+        self.ran_ms = now.mono_ms;
         self.retry_triggers(now, true);
         let mut events = Vec::new();
         for (name, hosted) in &mut self.databases {
-            match hosted.database.compact_if_due(now) {
-                Ok(false) => {}
-                Ok(true) => events.push((false, format!("{name}: compacted"))),
-                Err(error) => events.push((true, format!("{name}: compacting failed: {error}"))),
+            let ended = hosted.database.continue_compaction(now);
+            let begun = hosted.database.compact_if_due(now).err().map(Err);
+            for result in ended.into_iter().chain(begun) {
+                events.push(match &result {
+                    Ok(()) => (false, format!("{name}: compacted")),
+                    Err(error) => (true, format!("{name}: compacting failed: {error}")),
+                });
+                hosted.compaction_error = result.err();
             }
         }
         for (warning, text) in events {
@@ -234,7 +265,11 @@ impl Server {
     /// When [`Server::run`] is to be called again at the latest, by the clock of time-outs.
     pub fn next_deadline(&self) -> Option<u64> {
         let triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
-        triggers.filter_map(Trigger::deadline).min()
+        let mut databases = self.databases.values();
+        let compaction = databases
+            .any(|hosted| hosted.database.is_compacting())
+            .then_some(self.ran_ms + COMPACTION_CHECK);
+        triggers.filter_map(Trigger::deadline).chain(compaction).min()
     }
 
     /// The sessions that have something to send or are to be closed, each of them once.
