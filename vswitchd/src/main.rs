@@ -10,7 +10,6 @@ use runtime::start::{Program, take_signals};
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
-use vswitchd::coverage;
 use vswitchd::daemon::{self, Pidfile, Signals};
 use vswitchd::embedded::{self, Embedded};
 use vswitchd::log;
@@ -18,6 +17,7 @@ use vswitchd::modules::{self, VSWITCHD};
 use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM};
 use vswitchd::reactor::{self, DATABASE_UNIXCTL, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
 use vswitchd::unixctl::{Server, builtin};
+use vswitchd::{coverage, openflow};
 
 fn main() -> ExitCode {
     let modules = modules::register;
@@ -64,6 +64,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             Dummy::System => DummyPolicy::OverrideSystem,
         },
         clock: clock.clone(),
+        rundir: dirs.run.clone(),
         version: OVS_VERSION.to_owned(),
     };
     let waker = reactor::waker(&poll)?;
@@ -147,6 +148,7 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             match event.token() {
                 WAKER => {}
                 SIGNALS => killed = killed.or(take_signals(&mut signals, &VSWITCHD)),
+                token if token.0 >= openflow::TOKENS => daemon.openflow_event(event),
                 token => match servers.iter_mut().find(|server| server.owns(token)) {
                     Some(server) => server.handle_event(&mut daemon, poll.registry(), token),
                     None => daemon.session_event(event),

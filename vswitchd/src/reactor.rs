@@ -20,7 +20,9 @@
 //! Main may be slow; nobody but the operator waits for it. While the database is away everything
 //! but configuration goes on, and what was learned meanwhile is written when it is back.
 
+use std::cell::RefCell;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,8 +43,9 @@ use crate::commands::{self, Context, Dummy, View};
 use crate::config::{Desired, DummyPolicy, Warning, desired_after};
 use crate::coverage::Counter;
 use crate::links::{self, Links};
-use crate::log::Level;
-use crate::modules::{BRIDGE, DPIF_NETDEV, OVSDB, RECONNECT};
+use crate::log::{Level, RateLimit};
+use crate::modules::{BRIDGE, DPIF_NETDEV, OVSDB, RECONNECT, XLATE};
+use crate::openflow::{self, Hosts, OpenFlow, PacketQueue};
 use crate::revalidator::{self, Queue};
 use crate::status::{self, Status};
 use crate::unixctl::{Commands, Pending};
@@ -75,6 +78,8 @@ pub struct Setup {
     pub tls: TlsSettings,
     pub dummy: DummyPolicy,
     pub clock: Clock,
+    /// Where sockets of bridges are made.
+    pub rundir: PathBuf,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
     pub version: String,
 }
@@ -93,6 +98,9 @@ pub struct Daemon {
     session: Session,
     switch: Switch,
     status: Status,
+    openflow: OpenFlow,
+    /// Ports may differ from what controllers were told.
+    ports_stale: bool,
     desired: Desired,
     dummy: DummyPolicy,
     version: String,
@@ -138,6 +146,7 @@ impl Daemon {
         // Weak: the switch must not keep its datapath alive.
         let tables = Arc::downgrade(&datapath);
         ofproto.set_flow_watcher(Box::new(move |flow| log_flow(&tables, flow)));
+        ofproto.set_reporter(Box::new(log_report));
         // Ends with the process: the switch forwards until the last moment.
         std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?;
         let queue = Queue::default();
@@ -148,8 +157,17 @@ impl Daemon {
             datapath: datapath.clone(),
             ofproto: ofproto.clone(),
             revalidator: queue.clone(),
-            main: waker,
+            main: waker.clone(),
         })?;
+        let packets = PacketQueue::new(waker);
+        ofproto.set_packet_in_sink(packets.clone());
+        let openflow = OpenFlow::new(
+            poll.registry(),
+            &setup.rundir,
+            &setup.version,
+            setup.tls.clone(),
+            packets,
+        )?;
         let options = Options {
             lock: Some(LOCK.to_owned()),
             tls: setup.tls,
@@ -165,6 +183,8 @@ impl Daemon {
             session,
             switch: Switch::default(),
             status: Status::default(),
+            openflow,
+            ports_stale: false,
             desired: Desired::default(),
             dummy: setup.dummy,
             version: setup.version,
@@ -199,7 +219,10 @@ impl Daemon {
                 Some(name) if !daemon.context.ofproto.list().contains(name) => {
                     Reply::Error("Unknown bridge".to_owned())
                 }
-                Some(_) | None => Reply::Text(String::new()),
+                only => {
+                    daemon.reconnect(only.map(String::as_str));
+                    Reply::Text(String::new())
+                }
             }
         });
         commands
@@ -207,6 +230,11 @@ impl Daemon {
 
     fn now(&self) -> Time {
         self.context.clock.now()
+    }
+
+    /// Takes note of a poll event whose token is at or above [`openflow::TOKENS`].
+    pub fn openflow_event(&mut self, event: &mio::event::Event) {
+        self.openflow.on_event(event);
     }
 
     /// Takes note of a poll event of the session.
@@ -220,6 +248,7 @@ impl Daemon {
         if self.switch.dummies_changed() {
             self.stale = true;
             self.dirty = true;
+            self.ports_stale = true;
         }
         self.session.run(since_start(self.now()));
         while let Some(event) = self.session.poll_event() {
@@ -228,6 +257,7 @@ impl Daemon {
         // The changes are looked at as a whole.
         drop(self.session.take_changes());
         busy |= self.configure();
+        busy |= self.run_openflow();
         self.write_status();
         self.write_statistics();
         // What was queued goes out in this turn.
@@ -242,7 +272,8 @@ impl Daemon {
         let writable = self.session.is_following() && self.session.is_locked();
         let retry = self.retry_at.filter(|_| writable && (self.dirty || self.applied));
         let stats = self.next_stats.filter(|_| self.stats_in_flight.is_none() && writable);
-        let next = [session, retry, stats].into_iter().flatten().min();
+        let openflow = self.openflow.next_deadline(self.now());
+        let next = [session, retry, stats, openflow].into_iter().flatten().min();
         self.context.clock.timeout(next)
     }
 
@@ -252,6 +283,7 @@ impl Daemon {
             return false;
         }
         self.status.take(&letters);
+        self.ports_stale = true;
         for (name, news) in &letters.links {
             self.stale |= self.switch.link_news(name, news);
         }
@@ -309,7 +341,50 @@ impl Daemon {
         let context = self.context.clone();
         self.switch.clear(&parts(&context));
         self.desired = Desired::default();
+        self.configure_openflow();
         self.applied = false;
+    }
+
+    /// Calls `f` with OpenFlow and what it finds the switch by.
+    fn with_openflow<R>(&mut self, f: impl FnOnce(&mut OpenFlow, &Hosts<'_>) -> R) -> R {
+        let hosts = Hosts {
+            switch: &self.switch,
+            ofproto: &self.context.ofproto,
+            datapath: &*self.context.datapath,
+            admin: RefCell::default(),
+        };
+        let result = f(&mut self.openflow, &hosts);
+        for (name, up) in hosts.admin.into_inner() {
+            self.switch.set_admin(&name, up);
+            self.dirty = true;
+        }
+        result
+    }
+
+    fn configure_openflow(&mut self) {
+        let now = self.now();
+        let ports = openflow::ports(&self.switch, &mut self.status);
+        self.ports_stale = false;
+        let desired = std::mem::take(&mut self.desired);
+        self.with_openflow(|o, hosts| o.configure(now, &desired, ports, hosts));
+        self.desired = desired;
+    }
+
+    /// One turn of OpenFlow. True if others may have to go on with it.
+    fn run_openflow(&mut self) -> bool {
+        let now = self.now();
+        if std::mem::take(&mut self.ports_stale) {
+            let ports = openflow::ports(&self.switch, &mut self.status);
+            self.with_openflow(|o, hosts| o.ports_changed(now, ports, hosts));
+        }
+        let busy = self.with_openflow(|o, hosts| o.run(now, hosts));
+        self.dirty |= self.openflow.take_changed();
+        busy
+    }
+
+    fn reconnect(&mut self, only: Option<&str>) {
+        let now = self.now();
+        self.with_openflow(|o, hosts| o.reconnect(now, only, hosts));
     }
 
     fn reply(&mut self, id: TxnId, result: Result<(), TxnError>) {
@@ -367,7 +442,7 @@ impl Daemon {
         let count = |n: usize| n as u64;
         vec![
             ("ports".to_owned(), count(self.switch.attached.len())),
-            ("ofconns".to_owned(), 0),
+            ("ofconns".to_owned(), self.openflow.usage().0),
             ("udpif keys".to_owned(), self.context.datapath.stats().flows),
         ]
     }
@@ -403,6 +478,7 @@ impl Daemon {
             self.stale = false;
             let context = self.context.clone();
             self.switch.apply(&self.desired, &parts(&context));
+            self.configure_openflow();
             RECONFIGURED.add(1);
             *self.context.view.lock() = self.view();
             self.dirty = true;
@@ -437,6 +513,7 @@ impl Daemon {
         let mut txn = Txn::new();
         let db = self.session.db();
         self.status.write(&mut txn, db, &self.desired, &self.switch);
+        self.openflow.write_status(&mut txn, db, &self.desired, self.context.clock.now());
         if self.applied {
             status::write_root(&mut txn, db, &self.version, self.session.schema_version());
         }
@@ -471,6 +548,7 @@ impl Daemon {
             &*self.context.datapath,
             &self.context.ofproto,
         );
+        self.openflow.write_status(&mut txn, self.session.db(), &self.desired, now);
         if !txn.is_empty() {
             self.stats_in_flight = Some(self.session.transact(&txn));
         }
@@ -498,6 +576,16 @@ impl Daemon {
     /// The links thread, for those who test it.
     pub fn links(&self) -> &Links {
         &self.context.links
+    }
+}
+
+/// What translation finds odd about packets, which whoever sends them can repeat at will.
+fn log_report(r: &ofproto::Report) {
+    static WARNINGS: RateLimit = RateLimit::new(1, 5);
+    static NEWS: RateLimit = RateLimit::new(1, 5);
+    match r.level {
+        ofproto::Level::Warn => crate::warn_rl!(XLATE, WARNINGS, "{}", r.text),
+        ofproto::Level::Info => crate::info_rl!(XLATE, NEWS, "{}", r.text),
     }
 }
 
