@@ -22,10 +22,14 @@ use datapath::{
     BucketTable, Datapath, FlowHandle, Ingress, Packet, PortNo, SlowPath, TableId, UserspaceReason,
 };
 use netdev::{IoCounters, PacketIo};
+use ofproto::tables::{FlowTable, Requester};
 use ofproto::{
     BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, Next,
     OfPort, PriorityTags, Revalidator, Switch, SwitchConfig, VlanMode,
 };
+use openflow::Version;
+use openflow::msg::FlowModCommand;
+use openflow::text::{FlowText, NoNames, parse_flow};
 use parking_lot::Mutex;
 use wire::{EthAddr, Time};
 
@@ -103,6 +107,20 @@ impl Lab {
 
     pub(crate) fn apply(&mut self) -> ofproto::Change {
         self.switch.configure(self.dp.now(), self.config.clone())
+    }
+
+    /// Adds rules, written as for `ovs-ofctl add-flow`.
+    pub(crate) fn rules(&self, bridge: &str, rules: &[&str]) {
+        let now = self.dp.now();
+        let change = |t: &mut FlowTable| {
+            for rule in rules {
+                let how = FlowText::Command(FlowModCommand::Add);
+                let fm = parse_flow(rule, how, &NoNames).unwrap_or_else(|e| panic!("{rule}: {e}"));
+                t.flow_mod(now, &fm, &Requester { conn: None, version: Version::V15 })
+                    .unwrap_or_else(|e| panic!("{rule}: {e:?}"));
+            }
+        };
+        self.switch.with_flow_table(bridge, change).unwrap();
     }
 
     /// Sends a frame in; where it went: `2:10 3:-`, in order, and last why it was sent up.
@@ -200,6 +218,17 @@ impl Lab {
         self.bond(name, OutputRule::Slb { basis: 0 }, &admission, |b| Some(members[b % 2]));
     }
 
+    /// Balance-slb over members that are no ports of the datapath.
+    pub(crate) fn slb_of(&self, name: &str, members: [u32; 2]) {
+        let handle = &self.bonds[name];
+        let generation = handle.forwarding.load().generation + 1;
+        let buckets = std::array::from_fn(|b| Some(MemberId(members[b % 2])));
+        let admission = members.map(|m| (MemberId(m), Admission::Open)).to_vec();
+        let output = OutputRule::Slb { basis: 0 };
+        let forwarding = Forwarding { generation, output, buckets, admission };
+        handle.forwarding.store(Arc::new(forwarding));
+    }
+
     /// Balance-tcp, the same way.
     pub(crate) fn tcp(&self, name: &str, members: [u32; 2], output: OutputRule) {
         let admission = members.map(|m| (m, Admission::Open));
@@ -248,9 +277,20 @@ fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>)
     let number = |n: &str| n.parse::<u32>().expect("a port number");
     let iface =
         |name: &str, n: u32, of: OfPort| IfaceConfig::new(name, of, IfaceKind::Datapath(PortNo(n)));
-    let ifaces = if let Some(peer) = place.strip_prefix("patch:") {
+    let patch = |name: &str, peer: &str| {
         let n = name.bytes().fold(200, |n, b| n + u16::from(b));
-        vec![IfaceConfig::new(name, OfPort(n), IfaceKind::Patch { peer: peer.to_owned() })]
+        IfaceConfig::new(name, OfPort(n), IfaceKind::Patch { peer: peer.to_owned() })
+    };
+    let ifaces = if place.starts_with("patch:") && place.contains('+') {
+        let members = place.split('+').enumerate().map(|(m, peer)| {
+            let peer = peer.strip_prefix("patch:").expect("patch ports only");
+            let mut i = patch(&format!("{name}-{peer}"), peer);
+            i.member = Some(MemberId(m as u32));
+            i
+        });
+        members.collect()
+    } else if let Some(peer) = place.strip_prefix("patch:") {
+        vec![patch(name, peer)]
     } else if let Some(n) = place.strip_prefix("local:") {
         vec![iface(name, number(n), OfPort::LOCAL)]
     } else if place.contains('+') {

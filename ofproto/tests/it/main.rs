@@ -1,5 +1,6 @@
 //! Whole-switch tests of ofproto against a datapath that records what it is told.
 
+mod actions;
 mod bonding;
 mod dumps;
 mod frame;
