@@ -131,6 +131,14 @@ impl FlowHandle {
         }
     }
 
+    /// Makes the counters what they were at first. A packet that passes meanwhile may undo it.
+    pub fn reset_stats(&self) {
+        self.packets.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
+        self.used.store(0, Relaxed);
+        self.tcp_flags.store(0, Relaxed);
+    }
+
     pub fn is_dead(&self) -> bool {
         self.dead.load(Relaxed)
     }

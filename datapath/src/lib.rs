@@ -64,6 +64,8 @@ pub enum DatapathError {
     NoSuchTable(u32),
     #[error("all datapath port numbers are in use")]
     Full,
+    #[error("a flow matches the same already")]
+    FlowExists,
     #[error("the datapath has stopped")]
     Stopped,
     /// A call that waits for the packet thread, made on that thread.
@@ -106,6 +108,14 @@ pub trait Datapath: Send + Sync {
 
     /// Every installed flow, of all threads, in order of installation.
     fn flows(&self) -> Vec<Arc<FlowHandle>>;
+
+    /// Puts a flow in by hand; packets in its way get it from then on. Waits until the datapath's
+    /// threads have it. The flow limit does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::FlowExists`] when there is one that matches the same.
+    fn flow_install(&self, flow: FlowHandle) -> Result<Arc<FlowHandle>, DatapathError>;
 
     /// Takes a flow out; a packet that arrives later is translated anew.
     fn flow_remove(&self, flow: &Arc<FlowHandle>);

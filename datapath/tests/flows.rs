@@ -151,3 +151,22 @@ fn ports_come_and_go() {
     let (io, _) = datapath::fake::memory().expect("an eventfd");
     assert_eq!(s.port_add("huge", Box::new(io), Some(PortNo(1 << 20))), Ok(PortNo(4)));
 }
+
+#[test]
+fn a_flow_put_in_by_hand() {
+    let s = Switch::new(3, |_| translation(&[out(2)], l2()));
+    let frame = udp(1, 20);
+    let handle = |port| {
+        let seen = wire::extract(&frame, 1);
+        datapath::FlowHandle::new(seen, l2(), vec![out(port)], None, wire::Time::ZERO)
+    };
+    let flow = s.flow_install(handle(3)).expect("the first of its kind");
+    assert_eq!(s.flow_install(handle(2)).err(), Some(datapath::DatapathError::FlowExists));
+    s.inject(1, &frame);
+    assert_eq!((s.sent(3).len(), s.misses()), (1, 0));
+    assert_eq!((s.flows().len(), s.stats().flows, flow.stats().packets), (1, 1, 1));
+    s.flow_remove(&flow);
+    s.flow_install(handle(2)).expect("the other is gone");
+    s.inject(1, &frame);
+    assert_eq!((s.sent(2).len(), s.misses()), (1, 0));
+}

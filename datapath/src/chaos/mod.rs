@@ -202,6 +202,14 @@ where
         self.inner.flows()
     }
 
+    fn flow_install(&self, flow: FlowHandle) -> Result<Arc<FlowHandle>, DatapathError> {
+        self.tick();
+        if self.fails() {
+            return Err(DatapathError::FlowExists);
+        }
+        self.inner.flow_install(flow)
+    }
+
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {
         self.perhaps_later(Later::FlowRemove(flow.clone()));
     }

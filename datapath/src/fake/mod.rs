@@ -30,6 +30,7 @@ pub enum Call {
     PortDel(PortNo),
     TablePublish { id: TableId, table: Arc<BucketTable> },
     TableRemove(TableId),
+    FlowInstall(FlowKey),
     FlowRemove(FlowKey),
     FlowFlush,
     Execute { in_port: PortNo, frame: Vec<u8>, actions: Vec<Action> },
@@ -335,6 +336,17 @@ impl Datapath for Fake {
 
     fn flows(&self) -> Vec<Arc<FlowHandle>> {
         self.state.lock().flows.clone()
+    }
+
+    fn flow_install(&self, flow: FlowHandle) -> Result<Arc<FlowHandle>, DatapathError> {
+        let mut s = self.state.lock();
+        if s.flows.iter().any(|f| f.mask == flow.mask && f.key == flow.key) {
+            return Err(DatapathError::FlowExists);
+        }
+        s.calls.push(Call::FlowInstall(flow.key));
+        let flow = Arc::new(flow);
+        s.flows.push(flow.clone());
+        Ok(flow)
     }
 
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {

@@ -89,6 +89,21 @@ impl FlowDump {
     }
 }
 
+impl FlowDump {
+    /// The counters, as they stand in a dump.
+    pub fn statistics(&self) -> String {
+        let mut out = format!("packets:{}, bytes:{}, used:", self.packets, self.bytes);
+        match self.used_ms {
+            Some(ms) => out += &format!("{}.{:03}s", ms / 1000, ms % 1000),
+            None => out += "never",
+        }
+        if !self.tcp_flags.is_empty() {
+            out += &format!(", flags:{}", self.tcp_flags);
+        }
+        out
+    }
+}
+
 /// A flow that has just been installed, as Open vSwitch logs it: identities, match, actions.
 pub fn installed(flow: &FlowHandle, show: Show<'_>) -> String {
     struct Match(Vec<Attr>, Vec<String>);
@@ -167,14 +182,7 @@ impl fmt::Display for FlowDump {
             write!(f, "ufid:{ufid}{} ", if self.of_bridge { "" } else { "," })?;
         }
         commas(f, &self.key)?;
-        write!(f, ", packets:{}, bytes:{}, used:", self.packets, self.bytes)?;
-        match self.used_ms {
-            Some(ms) => write!(f, "{}.{:03}s", ms / 1000, ms % 1000)?,
-            None => f.write_str("never")?,
-        }
-        if !self.tcp_flags.is_empty() {
-            write!(f, ", flags:{}", self.tcp_flags)?;
-        }
+        write!(f, ", {}", self.statistics())?;
         if self.ufid.is_some() && !self.of_bridge {
             f.write_str(", dp:ovs")?;
         }

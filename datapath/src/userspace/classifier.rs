@@ -205,6 +205,23 @@ impl Classifier {
         n
     }
 
+    /// The living flow with the same mask and key. Takes out a dead one.
+    pub(crate) fn same(&mut self, flow: &FlowHandle) -> Option<u32> {
+        let found =
+            self.subtables.iter().flatten().find(|s| s.mask == flow.mask).and_then(|s| {
+                let hash = self.hasher.masked(&flow.key, &s.words);
+                let is_it = |&(_, n): &(u64, u32)| {
+                    self.entries[n as usize].as_ref().is_some_and(|e| e.flow.key == flow.key)
+                };
+                s.table.find(hash, is_it).map(|&(_, n)| n)
+            })?;
+        if self.flow(found).is_dead() {
+            self.take(found);
+            return None;
+        }
+        Some(found)
+    }
+
     /// Takes a flow out; whether it was there.
     pub(crate) fn remove(&mut self, flow: &Arc<FlowHandle>) -> bool {
         let found = self.subtables.iter().flatten().find(|s| s.mask == flow.mask).and_then(|s| {

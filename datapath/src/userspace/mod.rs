@@ -207,6 +207,14 @@ impl Datapath for Userspace {
         list.flows.iter().filter(|f| !f.is_dead()).cloned().collect()
     }
 
+    fn flow_install(&self, flow: FlowHandle) -> Result<Arc<FlowHandle>, DatapathError> {
+        self.check_thread()?;
+        let flow = Arc::new(flow);
+        let (done, answer) = mpsc::channel();
+        let added = self.send_and_wait(Command::FlowAdd { flow: flow.clone(), done }, &answer)?;
+        if added { Ok(flow) } else { Err(DatapathError::FlowExists) }
+    }
+
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {
         let mut list = self.shared.list.lock();
         list.catch_up(&self.shared);

@@ -108,6 +108,17 @@ impl Path {
         self.classifier.masks()
     }
 
+    /// Adds a flow of the control side's; false if one that matches the same is there.
+    pub(crate) fn install(&mut self, flow: Arc<FlowHandle>) -> bool {
+        let new = self.classifier.same(&flow).is_none();
+        if new {
+            self.shared.flow_count.fetch_add(1, Relaxed);
+            self.classifier.insert(flow.clone());
+            self.shared.installed.push(flow);
+        }
+        new
+    }
+
     /// Takes a removed flow out.
     pub(crate) fn take_out(&mut self, flow: &Arc<FlowHandle>) {
         self.classifier.remove(flow);

@@ -26,6 +26,11 @@ const COMMANDS: usize = 1024;
 pub(crate) enum Command {
     Run(Job),
     Execute(Execute),
+    /// `done` is told whether it was added; else one that matches the same was there.
+    FlowAdd {
+        flow: Arc<FlowHandle>,
+        done: std::sync::mpsc::Sender<bool>,
+    },
     /// `done` is told when the port is in use.
     PortAdd {
         port: PortNo,

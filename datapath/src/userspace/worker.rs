@@ -147,6 +147,10 @@ impl Worker {
                 self.path.view.refresh();
                 self.path.execute(self.shared.clock.now(), what);
             }
+            Command::FlowAdd { flow, done } => {
+                // The caller may have gone; the flow is there all the same.
+                let _ = done.send(self.path.install(flow));
+            }
             Command::PortAdd { port, io, counters, done } => {
                 self.path.ports.add(port, io, counters);
                 if let Some(fd) = self.path.ports.fd(port.0) {

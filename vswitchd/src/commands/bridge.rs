@@ -9,8 +9,12 @@ pub fn list(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 }
 
 pub fn fdb_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let bridge = call.arg(0).unwrap_or_default();
-    let shown = c.ofproto.fdb_show(c.clock.now(), &[bridge]).map_err(|e| e.to_string())?;
+    let bridges: Vec<&str> = call.args.iter().map(String::as_str).collect();
+    let known = c.ofproto.list();
+    if let Some(unknown) = bridges.iter().find(|b| !known.iter().any(|k| k == *b)) {
+        return Err(format!("no such bridge {unknown}"));
+    }
+    let shown = c.ofproto.fdb_show(c.clock.now(), &bridges).map_err(|e| e.to_string())?;
     call.show(&shown, ToString::to_string)
 }
 

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use datapath::format::{FlowDump, Show};
 use datapath::{FlowHandle, PortNo};
+use ofproto::show::DpifShow;
 use serde::Serialize;
 
+use super::dpctl::Options;
 use super::{Answer, Call, Context, View};
 
 pub fn dpif_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    call.show(&c.ofproto.dpif_show(), |all| all.iter().map(ToString::to_string).collect())
+    let all = c.ofproto.dpif_show();
+    let by_name: BTreeMap<&str, &DpifShow> = all.iter().map(|d| (d.name.as_str(), d)).collect();
+    call.show(&by_name, |_| all.iter().map(ToString::to_string).collect())
 }
 
 pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
@@ -24,7 +28,7 @@ pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, Strin
 }
 
 /// The datapaths that exist: one as soon as there is a bridge.
-fn datapaths(c: &Context) -> Vec<String> {
+pub(super) fn datapaths(c: &Context) -> Vec<String> {
     c.ofproto.dpif_show().into_iter().map(|d| d.name).collect()
 }
 
@@ -107,10 +111,13 @@ pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 }
 
 /// Renders flows as asked for by `-m` and `--names`.
-fn dumps(c: &Context, call: &Call<'_>, flows: &[Arc<FlowHandle>], view: &View) -> Vec<FlowDump> {
-    let has = |word: &str| call.args.iter().any(|a| a == word);
-    let more = has("-m") || has("--more");
-    let names = (has("--names") || more) && !has("--no-names");
+pub(super) fn dumps(
+    c: &Context,
+    options: Options,
+    flows: &[Arc<FlowHandle>],
+    view: &View,
+) -> Vec<FlowDump> {
+    let Options { more, names, .. } = options;
     let now = c.datapath.now();
     let table = |id| c.datapath.table(id);
     let name = |port: PortNo| view.ports.get(&port).map(|p| p.0.clone());
@@ -118,7 +125,7 @@ fn dumps(c: &Context, call: &Call<'_>, flows: &[Arc<FlowHandle>], view: &View) -
     flows.iter().map(|f| FlowDump::new(f, now, show)).collect()
 }
 
-fn lines(dumps: &[FlowDump]) -> String {
+pub(super) fn lines(dumps: &[FlowDump]) -> String {
     let mut out = String::new();
     for dump in dumps {
         // Writing to a string cannot fail.
@@ -137,43 +144,18 @@ pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         view.bridges.get(bridge).into_iter().flatten().map(|p| p.0).collect();
     let mut flows = c.datapath.flows();
     flows.retain(|f| ports.contains(&f.key.in_port));
-    call.show(&dumps(c, call, &flows, &view), |d| lines(d))
-}
-
-pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let known = datapaths(c);
-    for arg in call.args.iter().filter(|a| !a.starts_with('-') && !a.contains('=')) {
-        if !known.contains(arg) {
-            return Err("ovs-vswitchd: datapath not found (Invalid argument)\n".to_owned());
-        }
+    // Words that are no option are overlooked, as they are there.
+    let has = |word: &str| call.args.iter().rposition(|a| a == word);
+    let more = has("-m").is_some();
+    let names = match (has("--names"), has("--no-names")) {
+        (None, None) => more,
+        (yes, no) => yes > no,
+    };
+    let mut dumps = dumps(c, Options { more, names, ..Options::default() }, &flows, &view);
+    for d in &mut dumps {
+        d.of_bridge = true;
     }
-    if known.is_empty() {
-        return Err("ovs-vswitchd: no datapaths exist\n".to_owned());
-    }
-    let view = c.view.lock().clone();
-    let flows = c.datapath.flows();
-    call.show(&dumps(c, call, &flows, &view), |d| {
-        if d.is_empty() {
-            String::new()
-        } else {
-            format!("flow-dump from the main thread:\n{}", lines(d))
-        }
-    })
-}
-
-pub fn del_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    match call.arg(0) {
-        Some(dp) if !datapaths(c).iter().any(|d| d == dp) => {
-            Err(format!("ovs-vswitchd: opening datapath {dp} failed (No such file or directory)\n"))
-        }
-        Some(_) if call.args.len() > 1 => {
-            Err("flows from a file cannot be deleted; give no file to delete all".to_owned())
-        }
-        Some(_) | None => {
-            c.datapath.flow_flush();
-            Answer::text("")
-        }
-    }
+    call.show(&dumps, |d| lines(d))
 }
 
 pub fn upcall_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {

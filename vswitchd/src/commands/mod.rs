@@ -11,10 +11,12 @@
 //! | `dummy` | `netdev-dummy/*` |
 //! | `trace` | `ofproto/trace`, `ofproto/trace-packet-out` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
+//! | `dpctl` | `dpctl/*` on flows |
 
 pub mod bond;
 pub mod bridge;
 pub mod datapath;
+pub mod dpctl;
 pub mod dummy;
 pub mod monitor;
 pub mod trace;
@@ -148,7 +150,7 @@ pub const ALL: &[Command] = &[
     ),
     command("cfm/show", "[interface]", 0, 1, monitor::cfm_show),
     command("cfm/set-fault", "[interface] normal|false|true", 1, 2, monitor::cfm_set_fault),
-    command("fdb/show", "bridge", 1, 1, bridge::fdb_show),
+    command("fdb/show", "[bridge...]", 0, usize::MAX, bridge::fdb_show),
     command("fdb/flush", "[bridge]", 0, 1, bridge::fdb_flush),
     command("fdb/stats-show", "bridge", 1, 1, bridge::fdb_stats),
     command("fdb/stats-clear", "[bridge]", 0, 1, bridge::fdb_stats_clear),
@@ -173,17 +175,29 @@ pub const ALL: &[Command] = &[
     command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge::dump_flows),
     command("dpif/show", "", 0, 0, datapath::dpif_show),
     command("dpif/dump-dps", "", 0, 0, datapath::dump_dps_of_bridges),
-    command("dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3, datapath::dump_bridge),
+    command(
+        "dpif/dump-flows",
+        "[-m] [--names | --no-names] bridge",
+        1,
+        usize::MAX,
+        datapath::dump_bridge,
+    ),
     command("dpctl/show", "[-s] [dp...]", 0, usize::MAX, datapath::dpctl_show),
     command("dpctl/dump-dps", "", 0, 0, datapath::dump_dps),
     command(
         "dpctl/dump-flows",
         "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]",
         0,
-        7,
-        datapath::dump_flows,
+        usize::MAX,
+        dpctl::dump_flows,
     ),
-    command("dpctl/del-flows", "[dp] [file]", 0, 2, datapath::del_flows),
+    command("dpctl/add-flow", "[dp] flow actions", 2, usize::MAX, dpctl::add_flow),
+    command("dpctl/mod-flow", "[dp] flow actions", 2, usize::MAX, dpctl::mod_flow),
+    command("dpctl/get-flow", "[dp] ufid", 1, usize::MAX, dpctl::get_flow),
+    command("dpctl/del-flow", "[dp] flow", 1, usize::MAX, dpctl::del_flow),
+    command("dpctl/add-flows", "[dp] file", 1, usize::MAX, dpctl::add_flows),
+    command("dpctl/mod-flows", "[dp] file", 1, usize::MAX, dpctl::mod_flows),
+    command("dpctl/del-flows", "[dp] [file]", 0, usize::MAX, dpctl::del_flows),
     command("upcall/show", "", 0, 0, datapath::upcall_show),
     command("upcall/set-flow-limit", "flow-limit-number", 1, 1, datapath::set_flow_limit),
     command("upcall/enable-megaflows", "", 0, 0, datapath::enable_megaflows),

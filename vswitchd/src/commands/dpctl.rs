@@ -1,0 +1,400 @@
+//! `dpctl/*` on flows: what is cached, and flows put in, changed and taken out by hand.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use datapath::format::{self, FlowDump, parse, parse_actions};
+use datapath::{Action, DatapathError, FlowHandle, PortNo};
+use openflow::OfPort;
+use openflow::text::{self, Names};
+use wire::{FlowKey, FlowMask};
+
+use crate::modules::DPIF_NETDEV;
+
+use super::datapath::{datapaths, dumps, lines};
+use super::{Answer, Call, Context, View};
+
+/// Options before the other arguments, as every `dpctl/*` command takes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `-m`: also what a flow does not look at.
+    pub more: bool,
+    /// Ports by name; unless said otherwise, with `-m`.
+    pub names: bool,
+    /// `-s`: counters of what is changed.
+    pub statistics: bool,
+    /// `mod-flow`: make the flow if it is not there.
+    pub may_create: bool,
+    /// `mod-flow`: counters begin at 0.
+    pub clear: bool,
+}
+
+/// The options, and what follows them.
+///
+/// # Errors
+///
+/// Names an option that is not known.
+pub fn options(args: &[String]) -> Result<(Options, &[String]), String> {
+    let (mut o, mut names, mut rest) = (Options::default(), None, args);
+    while let Some((arg, more)) = rest.split_first() {
+        match arg.as_str() {
+            "--statistics" => o.statistics = true,
+            "--clear" => o.clear = true,
+            "--may-create" => o.may_create = true,
+            "--more" => o.more = true,
+            "--names" => names = Some(true),
+            "--no-names" => names = Some(false),
+            long if long.starts_with("--") => return Err(format!("Unrecognized option {long}")),
+            short if short.starts_with('-') && short.len() > 1 => {
+                for c in short[1..].chars() {
+                    match c {
+                        'm' => o.more = true,
+                        's' => o.statistics = true,
+                        c => return Err(format!("Unrecognized option -{c}")),
+                    }
+                }
+            }
+            _ => break,
+        }
+        rest = more;
+    }
+    o.names = names.unwrap_or(o.more);
+    Ok((o, rest))
+}
+
+/// What a command on a datapath works on: the options and the arguments behind the datapath's
+/// name, which may be left out while there is one datapath and there are fewer than `most`
+/// arguments.
+fn open<'a>(
+    c: &Context,
+    args: &'a [String],
+    most: usize,
+) -> Result<(Options, &'a [String]), String> {
+    let (options, rest) = options(args)?;
+    let known = datapaths(c);
+    if let Some((name, rest)) = rest.split_first()
+        && known.contains(name)
+    {
+        return Ok((options, rest));
+    }
+    if rest.len() == most {
+        return Err("ovs-vswitchd: datapath not found (Invalid argument)\n".to_owned());
+    }
+    one(&known)?;
+    Ok((options, rest))
+}
+
+/// There must be exactly one.
+fn one(known: &[String]) -> Result<(), String> {
+    let why = match known.len() {
+        0 => "no datapaths exist",
+        1 => return Ok(()),
+        _ => "multiple datapaths, specify one",
+    };
+    Err(format!("ovs-vswitchd: {why}\novs-vswitchd: datapath not found (Invalid argument)\n"))
+}
+
+pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let (mut filter, mut types, mut pmd) = (None, None, None);
+    let mut args = call.args;
+    while let Some((last, before)) = args.split_last() {
+        if let (Some(text), None) = (last.strip_prefix("filter="), filter) {
+            filter = Some(text);
+        } else if let (Some(text), None) = (last.strip_prefix("type="), types) {
+            types = Some(text);
+        } else if let Some(text) = last.strip_prefix("pmd=") {
+            // One packet thread, which is the main one in Open vSwitch's terms.
+            pmd = Some(text.parse::<i32>().ok().filter(|n| *n >= -1).ok_or("")?);
+        } else {
+            break;
+        }
+        args = before;
+    }
+    let (options, _) = open(c, args, 1)?;
+    let view = c.view.lock().clone();
+    let mut flows = c.datapath.flows();
+    if let Some(filter) = filter {
+        let wanted = text::parse_exact_match(filter, &DatapathNames(&view))
+            .map_err(|e| format!("ovs-vswitchd: Failed to parse filter ({e})\n"))?;
+        flows.retain(|f| {
+            wanted.matches(&openflow::Fields { key: f.key, ..openflow::Fields::default() })
+        });
+    }
+    let shown = types.map_or(Ok(true), ours)?;
+    if !shown || pmd.is_some_and(|n| n >= 0) {
+        flows.clear();
+    }
+    call.show(&dumps(c, options, &flows, &view), |d| match (d.is_empty(), pmd) {
+        (true, _) => String::new(),
+        (false, None) => format!("flow-dump from the main thread:\n{}", lines(d)),
+        (false, Some(_)) => lines(d),
+    })
+}
+
+/// Whether a list of types of flows takes in those of this datapath, which offloads none.
+fn ours(types: &str) -> Result<bool, String> {
+    let mut ours = false;
+    for name in types.split(',').filter(|t| !t.is_empty()) {
+        ours |= match name {
+            "ovs" | "non-offloaded" | "all" => true,
+            "tc" | "dpdk" | "offloaded" | "partially-offloaded" => false,
+            _ => {
+                return Err(format!(
+                    "ovs-vswitchd: Failed to parse type ({name}) (Invalid argument)\n"
+                ));
+            }
+        };
+    }
+    Ok(ours)
+}
+
+/// Ports of the datapath, where a filter names one.
+struct DatapathNames<'a>(&'a View);
+
+impl Names for DatapathNames<'_> {
+    fn port_number(&self, name: &str) -> Option<OfPort> {
+        let found = self.0.ports.iter().find(|(_, (n, _))| n == name)?;
+        u16::try_from(found.0.0).ok().map(OfPort)
+    }
+}
+
+/// Splits off an identity, `ufid:..`; what follows is the match.
+fn split_ufid(text: &str) -> (Option<&str>, &str) {
+    let text = text.trim_start();
+    let Some(rest) = text.strip_prefix("ufid:") else { return (None, text) };
+    let end = rest.find([',', ' ', '\t', '\n']).unwrap_or(rest.len());
+    (Some(&rest[..end]), rest[end..].trim_start_matches([',', ' ', '\t', '\n']))
+}
+
+fn find(
+    c: &Context,
+    ufid: Option<&str>,
+    key: &FlowKey,
+    mask: &FlowMask,
+) -> Option<Arc<FlowHandle>> {
+    let is_it = |f: &Arc<FlowHandle>| match ufid {
+        Some(id) => format::ufid(f).eq_ignore_ascii_case(id),
+        None => f.mask == *mask && f.key == key.masked(mask),
+    };
+    c.datapath.flows().into_iter().find(is_it)
+}
+
+fn matching(c: &Context, text: &str) -> Result<(FlowKey, FlowMask), parse::ParseError> {
+    let view = c.view.lock().clone();
+    let (mut key, mut mask) = parse::flow(text, &|name| port(&view, name))?;
+    // Every flow looks at these.
+    mask.recirc_id = u32::MAX;
+    if matches!(key.eth_type, wire::EtherType::IPV4 | wire::EtherType::IPV6) {
+        mask.nw_frag = wire::key::FRAG_ANY | wire::key::FRAG_LATER;
+    }
+    if key.eth_type != wire::EtherType::NONE {
+        mask.eth_type = u16::MAX;
+    }
+    key.pad = 0;
+    Ok((key, mask))
+}
+
+fn port(view: &View, name: &str) -> Option<PortNo> {
+    view.ports.iter().find(|(_, (n, _))| n == name).map(|(port, _)| *port)
+}
+
+fn actions(c: &Context, text: &str) -> Result<Vec<Action>, String> {
+    let view = c.view.lock().clone();
+    parse_actions::actions(text, &|name| port(&view, name))
+        .map_err(|e| format!("ovs-vswitchd: parsing actions ({e})\n"))
+}
+
+/// What to do with flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Add,
+    Modify,
+    Delete,
+}
+
+/// Puts one flow in, or changes one.
+fn put(c: &Context, o: Options, verb: Verb, flow: &str, what: &str) -> Result<String, String> {
+    let failed = |why: &str| format!("ovs-vswitchd: updating flow table ({why})\n");
+    let (ufid, text) = split_ufid(flow);
+    let (key, mask) = matching(c, text)
+        .map_err(|e| format!("ovs-vswitchd: parsing flow key ({e}) (Invalid argument)\n"))?;
+    let actions = actions(c, what)?;
+    if mask.in_port != u32::MAX {
+        crate::err!(DPIF_NETDEV, "failed to put flow: in_port is not an exact match");
+        return Err(failed("Invalid argument"));
+    }
+    let old = find(c, ufid, &key, &mask);
+    let flow = match (verb, old) {
+        (Verb::Modify, Some(old)) => {
+            old.actions.store(Arc::new(actions));
+            if o.clear {
+                old.reset_stats();
+            }
+            old
+        }
+        (Verb::Modify, None) if !o.may_create => return Err(failed("No such file or directory")),
+        (Verb::Add | Verb::Modify | Verb::Delete, _) => {
+            let new = FlowHandle::new(key, mask, actions, None, c.datapath.now());
+            c.datapath.flow_install(new).map_err(|e| match e {
+                DatapathError::FlowExists => failed("File exists"),
+                e => failed(&e.to_string()),
+            })?
+        }
+    };
+    Ok(if o.statistics { statistics(c, &flow) } else { String::new() })
+}
+
+/// Counters, as they stand in a dump.
+fn statistics(c: &Context, flow: &FlowHandle) -> String {
+    let show = format::Show { table: &|_| None, names: None, more: false };
+    FlowDump::new(flow, c.datapath.now(), show).statistics() + "\n"
+}
+
+fn delete(c: &Context, o: Options, flow: &str) -> Result<String, String> {
+    let (ufid, text) = split_ufid(flow);
+    let (key, mask) =
+        matching(c, text).map_err(|e| format!("ovs-vswitchd: {e} (Invalid argument)\n"))?;
+    let Some(old) = find(c, ufid, &key, &mask) else {
+        let mut why = "ovs-vswitchd: deleting flow (No such file or directory)\n".to_owned();
+        if ufid.is_none() {
+            why += "Perhaps you need to specify a UFID?\n";
+        }
+        return Err(why);
+    };
+    c.datapath.flow_remove(&old);
+    Ok(if o.statistics { statistics(c, &old) } else { String::new() })
+}
+
+pub fn add_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    put_one(c, call, Verb::Add)
+}
+
+pub fn mod_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    put_one(c, call, Verb::Modify)
+}
+
+fn put_one(c: &Context, call: &Call<'_>, verb: Verb) -> Result<Answer, String> {
+    let (o, rest) = open(c, call.args, 3)?;
+    let [flow, actions] = rest else { return Err(too_few("flow and actions")) };
+    Answer::text(put(c, o, verb, flow, actions)?)
+}
+
+fn too_few(what: &str) -> String {
+    format!("ovs-vswitchd: {what} are to be given\n")
+}
+
+pub fn del_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let (o, rest) = open(c, call.args, 2)?;
+    let [flow] = rest else { return Err(too_few("a flow's fields")) };
+    Answer::text(delete(c, o, flow)?)
+}
+
+pub fn get_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let (o, rest) = open(c, call.args, 2)?;
+    let [text] = rest else { return Err(too_few("a flow's digits")) };
+    let invalid = || "ovs-vswitchd: parsing flow ufid (Invalid argument)\n".to_owned();
+    let ufid = split_ufid(text).0.ok_or_else(invalid)?;
+    let (key, mask) = (FlowKey::default(), FlowMask::default());
+    let flow = find(c, Some(ufid), &key, &mask)
+        .ok_or("ovs-vswitchd: getting flow (No such file or directory)\n")?;
+    let view = c.view.lock().clone();
+    call.show(&dumps(c, o, &[flow], &view), |d| lines(d))
+}
+
+pub fn add_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    from_file(c, call, Verb::Add)
+}
+
+pub fn mod_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    from_file(c, call, Verb::Modify)
+}
+
+/// All flows, or those of a file.
+pub fn del_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let (_, rest) = options(call.args)?;
+    let named = rest.first().is_some_and(|dp| datapaths(c).contains(dp));
+    if rest.len() > usize::from(named) {
+        return from_file(c, call, Verb::Delete);
+    }
+    open(c, call.args, 1)?;
+    c.datapath.flow_flush();
+    Answer::text("")
+}
+
+/// Lines of flows, each perhaps with its own verb in front. What one line cannot do does not keep
+/// the others from it.
+fn from_file(c: &Context, call: &Call<'_>, verb: Verb) -> Result<Answer, String> {
+    let (o, rest) = open(c, call.args, 3)?;
+    let [file] = rest else { return Err(too_few("a file's lines")) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| format!("ovs-vswitchd: Opening file \"{file}\" failed ({})\n", reason(&e)))?;
+    let mut out = String::new();
+    for (n, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let word = line.split([',', ' ', '\t']).next().unwrap_or_default();
+        let (verb, line) = match word {
+            "add" => (Verb::Add, &line[word.len()..]),
+            "modify" => (Verb::Modify, &line[word.len()..]),
+            "delete" => (Verb::Delete, &line[word.len()..]),
+            _ => (verb, line),
+        };
+        let line = line.trim_start();
+        let (flow, what) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+        let what = what.trim();
+        let done = match verb {
+            Verb::Add | Verb::Modify if !what.is_empty() => put(c, o, verb, flow, what),
+            Verb::Delete if what.is_empty() && !flow.is_empty() => delete(c, o, flow),
+            Verb::Add | Verb::Modify | Verb::Delete => {
+                Err(format!("ovs-vswitchd: Failed parsing line number {}, skipped!\n", n + 1))
+            }
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{}", done.unwrap_or_else(|e| e));
+    }
+    Answer::text(out)
+}
+
+/// The system's words for an error, without the number.
+fn reason(e: &std::io::Error) -> String {
+    let text = e.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Result<(Options, usize), String> {
+        let args: Vec<String> = args.iter().map(|a| (*a).to_owned()).collect();
+        options(&args).map(|(o, rest)| (o, rest.len()))
+    }
+
+    #[test]
+    fn options_come_first() {
+        let none = Options::default();
+        assert_eq!(parsed(&["a", "-m"]), Ok((none, 2)));
+        let (more, rest) = parsed(&["-m", "--no-names", "x"]).unwrap();
+        assert_eq!((more, rest), (Options { more: true, ..none }, 1));
+        let both = Options { more: true, names: true, statistics: true, ..none };
+        assert_eq!(parsed(&["-ms"]), Ok((both, 0)));
+        assert_eq!(parsed(&["--what"]), Err("Unrecognized option --what".to_owned()));
+        assert_eq!(parsed(&["-mx"]), Err("Unrecognized option -x".to_owned()));
+    }
+
+    #[test]
+    fn types_of_flows() {
+        assert_eq!(ours("tc,non-offloaded"), Ok(true));
+        assert_eq!(ours("tc,dpdk"), Ok(false));
+        assert!(ours("tc,what").is_err());
+    }
+
+    #[test]
+    fn an_identity_may_stand_before_a_match() {
+        assert_eq!(split_ufid("ufid:1-2, in_port(1)"), (Some("1-2"), "in_port(1)"));
+        assert_eq!(split_ufid(" in_port(1)"), (None, "in_port(1)"));
+        assert_eq!(split_ufid("ufid:1"), (Some("1"), ""));
+    }
+}
