@@ -171,6 +171,8 @@ impl Agent {
             | Body::FlowMonitorReply(_)
             | Body::FlowMonitorPaused
             | Body::FlowMonitorResumed
+            | Body::QueueStatsReply(_)
+            | Body::QueueConfigReply { .. }
             | Body::GroupFeaturesReply(_)
             | Body::MeterFeaturesReply(_) => Err(OfError::BrcBadType),
         }

@@ -1,20 +1,28 @@
-//! Queues, groups and meters. The switch has none: it says how many there can be, and of each
-//! that is asked for that it is not there.
+//! Queues, groups and meters. A device may have queues, of which nothing is known but that they
+//! are there; groups and meters there are none.
 
 use openflow::codec::Kind;
-use openflow::msg::{ALL, Body, GroupFeatures, METER_ALL, MeterFeatures, QueueRequest};
-use openflow::{OfError, OfPort, Version};
+use openflow::msg::{ALL, Body, GroupFeatures, METER_ALL, MeterFeatures, QueueRequest, QueueStats};
+use openflow::{OfError, OfPort};
 
 use super::{Agent, Request};
 
 impl Agent {
-    /// A queue's port must be there, and then there is no queue, unless all are asked for.
-    fn check_queue(&self, q: QueueRequest) -> Result<(), OfError> {
-        if q.port != OfPort::ANY && !self.has_port(q.port) {
-            return Err(OfError::QofcBadPort);
+    /// The queues that a request means. Of a port that is not there, or when nothing is found
+    /// that was asked for by number, an error.
+    fn queues(&self, r: &Request<'_>, q: QueueRequest) -> Result<Vec<(OfPort, u32)>, OfError> {
+        let ports = match q.port {
+            OfPort::ANY => self.port_numbers(),
+            port if self.has_port(port) => vec![port],
+            _ => return Err(OfError::QofcBadPort),
+        };
+        let of = |port: OfPort| r.host.queues(port).into_iter().map(move |queue| (port, queue));
+        let mut found = ports.iter().flat_map(|p| of(*p)).collect::<Vec<_>>();
+        found.retain(|(_, queue)| q.queue == ALL || q.queue == *queue);
+        if ports.is_empty() || (q.queue != ALL && found.is_empty()) {
+            return Err(OfError::QofcBadQueue);
         }
-        let no_ports = q.port == OfPort::ANY && self.port_numbers().is_empty();
-        if q.queue != ALL || no_ports { Err(OfError::QofcBadQueue) } else { Ok(()) }
+        Ok(found)
     }
 
     fn empty(&mut self, r: &Request<'_>, kind: Kind) -> Result<(), OfError> {
@@ -23,21 +31,15 @@ impl Agent {
     }
 
     pub(super) fn queue_stats(&mut self, r: &Request<'_>, q: QueueRequest) -> Result<(), OfError> {
-        self.check_queue(q)?;
-        self.empty(r, Kind::QueueStatsReply)
+        let found = self.queues(r, q)?;
+        let stats = found.into_iter().map(|(port, queue)| QueueStats::unknown(port, queue));
+        self.reply(r, Body::QueueStatsReply(stats.collect()));
+        Ok(())
     }
 
     pub(super) fn queue_config(&mut self, r: &Request<'_>, q: QueueRequest) -> Result<(), OfError> {
-        self.check_queue(q)?;
-        let body = match r.version {
-            // The port, and padding.
-            Version::V10 => [&q.port.0.to_be_bytes()[..], &[0; 6]].concat(),
-            Version::V11 | Version::V12 | Version::V13 => {
-                [q.port.to_wire32().to_be_bytes(), [0; 4]].concat()
-            }
-            Version::V14 | Version::V15 => return self.empty(r, Kind::QueueDescReply),
-        };
-        self.reply(r, Body::Raw { kind: Kind::QueueGetConfigReply, body });
+        let queues = self.queues(r, q)?;
+        self.reply(r, Body::QueueConfigReply { port: q.port, queues });
         Ok(())
     }
 

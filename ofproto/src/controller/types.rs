@@ -224,7 +224,12 @@ pub trait Host {
     /// changed when it could; the next [`super::Agent::set_ports`] should say the same.
     fn set_admin(&self, port: OfPort, up: bool) -> bool;
 
-    /// `Interface.options` and the like; true: the device did take what it shall advertise.
+    /// The numbers of a port's queues, in order; a device without quality of service has none.
+    fn queues(&self, _port: OfPort) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Tells a port's device what to advertise (bits of [`openflow::msg::features`]); true: it did.
     fn advertise(&self, _port: OfPort, _features: u32) -> bool {
         false
     }

@@ -199,6 +199,11 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol, xid: u32) -> Result<B
         Kind::BundleControl => Body::BundleControl(bundle::decode_control(r)?),
         Kind::BundleAdd => Body::BundleAdd(bundle::decode_add(r, v, xid)?),
         Kind::QueueStatsRequest => Body::QueueStatsRequest(shaping::decode_queue_stats(r, v)?),
+        Kind::QueueStatsReply => Body::QueueStatsReply(shaping::decode_queue_stats_reply(r, v)?),
+        Kind::QueueGetConfigReply | Kind::QueueDescReply => {
+            let (port, queues) = shaping::decode_queue_config_reply(r, v)?;
+            Body::QueueConfigReply { port, queues }
+        }
         Kind::QueueGetConfigRequest | Kind::QueueDescRequest => {
             Body::QueueConfigRequest(shaping::decode_queue_config(r, v)?)
         }
@@ -211,15 +216,12 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol, xid: u32) -> Result<B
         Kind::MeterFeaturesRequest => Body::MeterFeaturesRequest,
         Kind::MeterFeaturesReply => Body::MeterFeaturesReply(shaping::decode_meter_features(r)?),
         Kind::GroupMod
-        | Kind::QueueGetConfigReply
         | Kind::MeterMod
         | Kind::RequestForward
-        | Kind::QueueStatsReply
         | Kind::GroupStatsReply
         | Kind::GroupDescReply
         | Kind::MeterStatsReply
         | Kind::MeterConfigReply
-        | Kind::QueueDescReply
         | Kind::TlvTableMod
         | Kind::TlvTableRequest
         | Kind::TlvTableReply
@@ -439,6 +441,16 @@ fn encode_body(body: &Body, p: Protocol) -> Out {
             let kind = if old { Kind::QueueGetConfigRequest } else { Kind::QueueDescRequest };
             one(kind, |w| shaping::encode_queue_config(w, q, v))
         }
+        Body::QueueStatsReply(all) => {
+            items(Kind::QueueStatsReply, all, |w, q| shaping::encode_queue_stats_entry(w, q, v))
+        }
+        Body::QueueConfigReply { queues, .. } if v >= Version::V14 => {
+            items(Kind::QueueDescReply, queues, |w, q| shaping::encode_queue_config_entry(w, q, v))
+        }
+        Body::QueueConfigReply { port, queues } => one(Kind::QueueGetConfigReply, |w| {
+            shaping::encode_queue_config_port(w, *port, v);
+            queues.iter().for_each(|q| shaping::encode_queue_config_entry(w, q, v));
+        }),
         Body::GroupStatsRequest(id) => {
             one(Kind::GroupStatsRequest, |w| shaping::encode_number(w, *id))
         }

@@ -4,7 +4,7 @@
 use super::buf::{Reader, Writer};
 use super::port;
 use crate::error::OfError;
-use crate::msg::{ALL, GROUP_ALL, GroupFeatures, MeterFeatures, QueueRequest};
+use crate::msg::{ALL, GROUP_ALL, GroupFeatures, MeterFeatures, QueueRequest, QueueStats};
 use crate::ofport::OfPort;
 use crate::version::Version;
 
@@ -52,6 +52,107 @@ pub(super) fn encode_queue_config(w: &mut Writer, q: &QueueRequest, v: Version) 
         Version::V10 => w.u16(q.port.0).zeros(2),
         Version::V11 | Version::V12 | Version::V13 => w.u32(q.port.to_wire32()).zeros(4),
         Version::V14 | Version::V15 => w.u32(q.port.to_wire32()).u32(q.queue),
+    };
+}
+
+pub(super) fn decode_queue_stats_reply(
+    r: &mut Reader<'_>,
+    v: Version,
+) -> Result<Vec<QueueStats>, OfError> {
+    let bad = OfError::BrcBadLen;
+    let mut out = Vec::new();
+    while !r.is_empty() {
+        let mut e = if v >= Version::V14 {
+            let len = usize::from(Reader::new(r.rest(), bad).u16()?);
+            let mut e = r.sub(len, bad)?;
+            e.skip(8)?;
+            e
+        } else {
+            r.sub(if v == Version::V13 { 40 } else { 32 }, bad)?
+        };
+        let port = port::decode_port_no(&mut e, v)?;
+        if v == Version::V10 {
+            e.skip(2)?;
+        }
+        let mut q = QueueStats::unknown(port, e.u32()?);
+        (q.tx_bytes, q.tx_packets, q.tx_errors) = (e.u64()?, e.u64()?, e.u64()?);
+        if v >= Version::V13 {
+            let (sec, nsec) = (e.u32()?, e.u32()?);
+            q.duration = (sec != u32::MAX).then_some((sec, nsec));
+        }
+        out.push(q);
+    }
+    Ok(out)
+}
+
+pub(super) fn encode_queue_stats_entry(w: &mut Writer, q: &QueueStats, v: Version) {
+    let start = w.len();
+    if v >= Version::V14 {
+        w.u16(0).zeros(6);
+    }
+    match v {
+        Version::V10 => w.u16(q.port.0).zeros(2),
+        _ => w.u32(q.port.to_wire32()),
+    };
+    w.u32(q.queue).u64(q.tx_bytes).u64(q.tx_packets).u64(q.tx_errors);
+    if v >= Version::V13 {
+        let (sec, nsec) = q.duration.unwrap_or((u32::MAX, u32::MAX));
+        w.u32(sec).u32(nsec);
+    }
+    if v >= Version::V14 {
+        w.set_len(start, 0);
+    }
+}
+
+/// Queues without their properties, which are not read.
+pub(super) fn decode_queue_config_reply(
+    r: &mut Reader<'_>,
+    v: Version,
+) -> Result<(OfPort, Vec<(OfPort, u32)>), OfError> {
+    let bad = OfError::BrcBadLen;
+    let mut port = OfPort::ANY;
+    if v < Version::V14 {
+        port = port::decode_port_no(r, v)?;
+        r.skip(if v == Version::V10 { 6 } else { 4 })?;
+    }
+    let mut queues = Vec::new();
+    while !r.is_empty() {
+        let mut h = *r;
+        let (of, queue, len, header);
+        match v {
+            Version::V10 | Version::V11 => {
+                (of, queue, len, header) = (port, h.u32()?, h.u16()?, 8);
+            }
+            Version::V12 | Version::V13 => {
+                queue = h.u32()?;
+                of = OfPort::from_wire32(h.u32()?)?;
+                (len, header) = (h.u16()?, 16);
+            }
+            Version::V14 | Version::V15 => {
+                of = OfPort::from_wire32(h.u32()?)?;
+                (queue, len, header) = (h.u32()?, h.u16()?, 16);
+            }
+        }
+        if usize::from(len) < header {
+            return Err(bad);
+        }
+        r.skip(len.into())?;
+        queues.push((of, queue));
+    }
+    Ok((port, queues))
+}
+
+/// The beginning of a reply before 1.4.
+pub(super) fn encode_queue_config_port(w: &mut Writer, port: OfPort, v: Version) {
+    port::encode_port_no(w, port, v);
+}
+
+pub(super) fn encode_queue_config_entry(w: &mut Writer, q: &(OfPort, u32), v: Version) {
+    let (port, queue) = *q;
+    match v {
+        Version::V10 | Version::V11 => w.u32(queue).u16(8).zeros(2),
+        Version::V12 | Version::V13 => w.u32(queue).u32(port.to_wire32()).u16(16).zeros(6),
+        Version::V14 | Version::V15 => w.u32(port.to_wire32()).u32(queue).u16(16).zeros(6),
     };
 }
 

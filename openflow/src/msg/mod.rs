@@ -16,7 +16,9 @@ pub use flow::{
 };
 pub use packet::{PacketIn, PacketInFormat, PacketOut};
 pub use port::{PortDesc, PortMod, PortReason, PortStats, PortStatus, config, features, state};
-pub use shaping::{ALL, GROUP_ALL, GroupFeatures, METER_ALL, MeterFeatures, QueueRequest};
+pub use shaping::{
+    ALL, GROUP_ALL, GroupFeatures, METER_ALL, MeterFeatures, QueueRequest, QueueStats,
+};
 pub use switch::{AsyncMasks, Config, Desc, ErrorMsg, Features, Role, RoleRequest, RoleStatus};
 pub use table::{
     TableDesc, TableFeatures, TableMod, TableStats, TableStatus, Vacancy, table_config,
@@ -112,8 +114,15 @@ pub enum Body {
     FlowMonitorResumed,
     /// Counters of queues.
     QueueStatsRequest(QueueRequest),
+    QueueStatsReply(Vec<QueueStats>),
     /// What queues there are.
     QueueConfigRequest(QueueRequest),
+    /// The port that was asked for, and each queue with its port. Only 1.2 and later tell the
+    /// latter, and 1.4 and later do not tell the former ([`crate::OfPort::ANY`]).
+    QueueConfigReply {
+        port: crate::OfPort,
+        queues: Vec<(crate::OfPort, u32)>,
+    },
     /// A group's counters; [`GROUP_ALL`]: of all.
     GroupStatsRequest(u32),
     GroupDescRequest(u32),

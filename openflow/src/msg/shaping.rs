@@ -18,6 +18,26 @@ pub struct QueueRequest {
     pub queue: u32,
 }
 
+/// A queue's counters; `u64::MAX`: not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueStats {
+    pub port: OfPort,
+    pub queue: u32,
+    pub tx_bytes: u64,
+    pub tx_packets: u64,
+    pub tx_errors: u64,
+    /// How long it exists; `None`: not told (before 1.3).
+    pub duration: Option<(u32, u32)>,
+}
+
+impl QueueStats {
+    /// Nothing known.
+    pub const fn unknown(port: OfPort, queue: u32) -> QueueStats {
+        let n = u64::MAX;
+        QueueStats { port, queue, tx_bytes: n, tx_packets: n, tx_errors: n, duration: None }
+    }
+}
+
 /// What groups there can be, by type: all, select, indirect, fast failover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupFeatures {

@@ -39,6 +39,7 @@ struct Lab {
     /// A device that does not obey.
     stuck: Option<OfPort>,
     counters: BTreeMap<OfPort, PortStats>,
+    queues: Vec<u32>,
 }
 
 impl Host for Lab {
@@ -48,6 +49,10 @@ impl Host for Lab {
 
     fn port_counters(&self, port: OfPort) -> Option<PortStats> {
         self.counters.get(&port).cloned()
+    }
+
+    fn queues(&self, _port: OfPort) -> Vec<u32> {
+        self.queues.clone()
     }
 
     fn set_admin(&self, port: OfPort, up: bool) -> bool {
@@ -61,7 +66,13 @@ fn lab() -> Lab {
     let mut bridge = BridgeConfig::new("br0", mac(0));
     bridge.fail_mode = FailMode::Secure;
     switch.configure(at(0), SwitchConfig { vlan_limit: 1, bridges: vec![bridge] });
-    Lab { switch, admin: RefCell::default(), stuck: None, counters: BTreeMap::new() }
+    Lab {
+        switch,
+        admin: RefCell::default(),
+        stuck: None,
+        counters: BTreeMap::new(),
+        queues: Vec::new(),
+    }
 }
 
 /// An agent with connections, and what came out of it.

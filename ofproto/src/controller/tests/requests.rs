@@ -1,8 +1,8 @@
 //! What the switch tells of itself.
 
 use openflow::msg::{
-    ALL, Config, Desc, Features, GROUP_ALL, METER_ALL, PortDesc, QueueRequest, TableFeatures,
-    TableMod, table_config,
+    ALL, Config, Desc, Features, GROUP_ALL, METER_ALL, PortDesc, QueueRequest, QueueStats,
+    TableFeatures, TableMod, table_config,
 };
 
 use super::*;
@@ -96,12 +96,16 @@ fn nothing_of_queues_groups_and_meters() {
         s.set_ports(ports);
         let q = |port, queue| QueueRequest { port: OfPort(port), queue };
         let any = OfPort::ANY.0;
-        assert!(matches!(s.ask(Body::QueueStatsRequest(q(any, ALL))), Body::Raw { .. }));
-        assert!(matches!(s.ask(Body::QueueStatsRequest(q(1, ALL))), Body::Raw { .. }));
+        assert_eq!(s.ask(Body::QueueStatsRequest(q(any, ALL))), Body::QueueStatsReply(vec![]));
+        assert_eq!(s.ask(Body::QueueStatsRequest(q(1, ALL))), Body::QueueStatsReply(vec![]));
         assert_eq!(s.refused(Body::QueueStatsRequest(q(1, 7))), OfError::QofcBadQueue);
         assert_eq!(s.refused(Body::QueueStatsRequest(q(any, 7))), OfError::QofcBadQueue);
         assert_eq!(s.refused(Body::QueueStatsRequest(q(9, ALL))), OfError::QofcBadPort);
-        assert!(matches!(s.ask(Body::QueueConfigRequest(q(1, ALL))), Body::Raw { .. }));
+        let Body::QueueConfigReply { queues, .. } = s.ask(Body::QueueConfigRequest(q(1, ALL)))
+        else {
+            panic!()
+        };
+        assert_eq!(queues, []);
         assert_eq!(s.refused(Body::QueueConfigRequest(q(9, ALL))), OfError::QofcBadPort);
         assert!(matches!(s.ask(Body::GroupStatsRequest(GROUP_ALL)), Body::Raw { .. }));
         assert!(matches!(s.ask(Body::GroupDescRequest(GROUP_ALL)), Body::Raw { .. }));
@@ -111,6 +115,28 @@ fn nothing_of_queues_groups_and_meters() {
             assert_eq!(s.refused(Body::MeterStatsRequest(3)), OfError::MmfcUnknownMeter);
             assert!(matches!(s.ask(Body::MeterFeaturesRequest), Body::MeterFeaturesReply(_)));
         }
+    }
+}
+
+#[test]
+fn queues() {
+    for v in Version::ALL {
+        let mut s = Script::up(v, ConnKind::Service);
+        s.lab.queues = vec![0];
+        let ports = vec![s.port(1), s.port(2)];
+        s.set_ports(ports);
+        let q = |port, queue| QueueRequest { port: OfPort(port), queue };
+        let unknown = |port| QueueStats::unknown(OfPort(port), 0);
+        let all = s.ask(Body::QueueStatsRequest(q(OfPort::ANY.0, ALL)));
+        assert_eq!(all, Body::QueueStatsReply(vec![unknown(1), unknown(2)]));
+        let one = s.ask(Body::QueueStatsRequest(q(2, 0)));
+        assert_eq!(one, Body::QueueStatsReply(vec![unknown(2)]));
+        assert_eq!(s.refused(Body::QueueStatsRequest(q(2, 1))), OfError::QofcBadQueue);
+        let Body::QueueConfigReply { queues, .. } = s.ask(Body::QueueConfigRequest(q(1, ALL)))
+        else {
+            panic!()
+        };
+        assert_eq!(queues, [(OfPort(1), 0)]);
     }
 }
 

@@ -320,6 +320,15 @@ fn queues_groups_and_meters() {
         same(Body::QueueStatsRequest(q), p);
         same(Body::QueueStatsRequest(QueueRequest { port: OfPort(3), queue: 7 }), p);
         same(Body::QueueConfigRequest(QueueRequest { port: OfPort(3), queue: ALL }), p);
+        let mut stats = QueueStats::unknown(OfPort(3), 7);
+        stats.tx_packets = 5;
+        if p.version >= Version::V13 {
+            stats.duration = Some((3, 4));
+        }
+        same(Body::QueueStatsReply(vec![stats, stats]), p);
+        let port = if p.version >= Version::V14 { OfPort::ANY } else { OfPort(3) };
+        let queues = vec![(OfPort(3), 0), (OfPort(3), 9)];
+        same(Body::QueueConfigReply { port, queues }, p);
         same(Body::GroupStatsRequest(5), p);
         same(Body::GroupDescRequest(GROUP_ALL), p);
         same(Body::GroupFeaturesRequest, p);
