@@ -64,17 +64,6 @@ fn check_exists(actions: &[Action]) -> Result<(), OfError> {
     })
 }
 
-/// The flags that a flow keeps.
-fn kept(flags: FlowFlags) -> FlowFlags {
-    let mut kept = FlowFlags::default();
-    for flag in [FlowFlags::SEND_FLOW_REM, FlowFlags::NO_PKT_COUNTS, FlowFlags::NO_BYT_COUNTS] {
-        if flags.has(flag) {
-            kept = kept.with(flag);
-        }
-    }
-    kept
-}
-
 impl FlowTable {
     /// Carries out a command. On an error nothing has changed.
     pub fn flow_mod(
@@ -160,7 +149,7 @@ impl FlowTable {
             idle: fm.idle_timeout,
             hard: fm.hard_timeout,
             importance: fm.importance,
-            flags: kept(fm.flags),
+            flags: fm.flags,
             created: now,
             modified: now,
             hidden: false,

@@ -63,6 +63,8 @@ pub(crate) struct Translator<'a> {
 
     /// The rule whose actions run.
     pub(super) rule: Option<RuleNow>,
+    /// The rules of the conjunction that led to the rule found last, for the trace.
+    pub(super) conjunction: Vec<Arc<Rule>>,
     pub(super) table: u8,
     pub(super) cookie: u64,
     pub(super) depth: u32,

@@ -211,6 +211,7 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
         in_action_set: false,
         in_packet_out: matches!(r.source, Source::Bridge { packet_out: true, .. }),
         rule: None,
+        conjunction: Vec::new(),
         table: 0,
         cookie: u64::MAX,
         depth: 0,

@@ -73,7 +73,9 @@ impl Translator<'_> {
         let mut next = self.table;
         while next < N_TABLES {
             self.table = next;
-            let rule = tables.lookup(next, &flow, &mut self.wc).cloned();
+            let (rule, conjunction) = tables.lookup_parts(next, &flow, &mut self.wc);
+            let rule = rule.cloned();
+            self.conjunction = conjunction.into_iter().cloned().collect();
             self.count(next, rule.is_some());
             if let Some(rule) = rule {
                 return Found::Rule(rule);
@@ -142,6 +144,11 @@ impl Translator<'_> {
             }
         };
         self.enter(Kind::Table, || format!("{table:2}. {text}"));
+        for part in std::mem::take(&mut self.conjunction) {
+            let (m, priority) = (part.matching(), part.priority as u16);
+            let text = self.with_names(|n| openflow::text::print_match(&m, priority, n));
+            self.note(Kind::Detail, format!("conj. {text}"));
+        }
     }
 
     /// Carries out the first rule of a translation.
