@@ -51,7 +51,9 @@ impl Agent {
     /// All ports of the bridge as they are now; differences are told to controllers. A port whose
     /// name or address is another is taken for changed, one whose number is another for gone.
     pub fn set_ports(&mut self, _now: Time, ports: Vec<Port>, host: &dyn Host) {
-        let new: BTreeMap<OfPort, Port> = ports.into_iter().map(|p| (p.of_port, p)).collect();
+        // A device that is down has no carrier.
+        let new = ports.into_iter().map(|p| Port { link_up: p.link_up && p.admin_up, ..p });
+        let new: BTreeMap<OfPort, Port> = new.map(|p| (p.of_port, p)).collect();
         // Another device at the same number is another port.
         let same = |entry: &PortEntry| {
             new.get(&entry.port.of_port).is_some_and(|p| p.name == entry.port.name)

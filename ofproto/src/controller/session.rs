@@ -65,7 +65,7 @@ impl Agent {
     pub(super) fn get_config(&mut self, r: &Request<'_>) -> Result<(), OfError> {
         let fragments = self.fragments;
         let c = self.conn(r)?;
-        let ttl = matches!(r.version, Version::V11 | Version::V12) && c.masks().invalid_ttl();
+        let ttl = r.version < Version::V13 && c.masks().invalid_ttl();
         let ttl = if ttl { Config::INVALID_TTL_TO_CONTROLLER } else { 0 };
         let config = Config { flags: fragments | ttl, miss_send_len: c.miss_send_len };
         self.reply(r, Body::GetConfigReply(config));
@@ -75,7 +75,7 @@ impl Agent {
     pub(super) fn set_config(&mut self, r: &Request<'_>, config: Config) -> Result<(), OfError> {
         let c = self.conn(r)?;
         let may_change = c.settings.kind != ConnKind::Primary || c.role != Role::Secondary;
-        if matches!(r.version, Version::V11 | Version::V12) {
+        if r.version < Version::V13 {
             let mut masks = c.masks();
             masks.set_invalid_ttl(config.flags & Config::INVALID_TTL_TO_CONTROLLER != 0);
             masks.refine(r.version);

@@ -60,11 +60,7 @@ pub(super) fn encode_features(w: &mut Writer, f: &Features, v: Version) {
 
 pub(super) fn decode_config(r: &mut Reader<'_>, v: Version) -> Result<Config, OfError> {
     let (flags, miss_send_len) = (r.u16()?, r.u16()?);
-    let ttl = if matches!(v, Version::V11 | Version::V12) {
-        Config::INVALID_TTL_TO_CONTROLLER
-    } else {
-        0
-    };
+    let ttl = if v < Version::V13 { Config::INVALID_TTL_TO_CONTROLLER } else { 0 };
     if flags & !(Config::FRAG_MASK | ttl) != 0 {
         return Err(OfError::ScfcBadFlags);
     }

@@ -55,7 +55,7 @@ impl Features {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// 0: fragments as packets, 1: drop, 2: reassemble, 3: Nicira's matching of `nw_frag`;
-    /// 4: tell of expired times to live (1.1 and 1.2).
+    /// 4: tell of expired times to live (before 1.3).
     pub flags: u16,
     /// Octets of a missed packet to send.
     pub miss_send_len: u16,
