@@ -16,6 +16,7 @@ pub mod switch;
 pub mod tables;
 pub mod trace;
 
+mod fullest;
 mod learning_packets;
 mod mask;
 mod notes;

@@ -23,6 +23,7 @@ use hashbrown::HashTable;
 use serde::Serialize;
 use wire::{EthAddr, Time};
 
+use crate::fullest::Fullest;
 use crate::vlan::VlanSet;
 
 /// How long an address that a gratuitous ARP moved stays where it is when the same ARP comes back
@@ -59,6 +60,31 @@ pub struct MacStats {
     pub expired: u64,
     pub evicted: u64,
     pub moved: u64,
+}
+
+/// The same events of all tables, since the program started; what `coverage/show` tells.
+#[derive(Debug, Default)]
+pub struct MacCoverage {
+    learned: AtomicU64,
+    expired: AtomicU64,
+    evicted: AtomicU64,
+    moved: AtomicU64,
+    /// A packet from a static address came by another port.
+    static_none_move: AtomicU64,
+}
+
+impl MacCoverage {
+    /// Each counter by the name that Open vSwitch gives it.
+    pub fn counters(&self) -> [(&'static str, u64); 5] {
+        [
+            ("mac_learning_learned", &self.learned),
+            ("mac_learning_expired", &self.expired),
+            ("mac_learning_evicted", &self.evicted),
+            ("mac_learning_moved", &self.moved),
+            ("mac_learning_static_none_move", &self.static_none_move),
+        ]
+        .map(|(name, counter)| (name, counter.load(Relaxed)))
+    }
 }
 
 /// One row of the table.
@@ -118,13 +144,14 @@ pub struct MacTable {
     index: HashTable<u32>,
     hasher: RandomState,
     rings: BTreeMap<BundleId, Ring>,
-    /// The same ports, by how many addresses each has: the fullest is last.
-    by_len: BTreeSet<(usize, BundleId)>,
+    /// The same ports, by how many addresses each has.
+    fullest: Fullest,
     fixed: usize,
     aging: Duration,
     max: usize,
     flood_vlans: VlanSet,
     stats: MacStats,
+    coverage: Arc<MacCoverage>,
     /// Grows whenever an address comes, goes or moves. Shared by all tables of a switch.
     changes: Arc<AtomicU64>,
 }
@@ -138,14 +165,20 @@ impl MacTable {
             index: HashTable::new(),
             hasher: RandomState::default(),
             rings: BTreeMap::new(),
-            by_len: BTreeSet::new(),
+            fullest: Fullest::default(),
             fixed: 0,
             aging: Duration::from_secs(300),
             max: 8192,
             flood_vlans: VlanSet::exactly(&BTreeSet::new()),
             stats: MacStats::default(),
+            coverage: Arc::default(),
             changes,
         }
+    }
+
+    /// Counts in `coverage`, too.
+    pub fn counting_in(self, coverage: Arc<MacCoverage>) -> MacTable {
+        MacTable { coverage, ..self }
     }
 
     /// `aging` is held within 15 s to 3600 s and `max` within 10 to 1,000,000, as in Open vSwitch.
@@ -232,6 +265,7 @@ impl MacTable {
                 return None;
             }
             self.stats.learned += 1;
+            self.coverage.learned.fetch_add(1, Relaxed);
             let i = self.insert(now, l.mac, l.vlan, l.bundle, false);
             if l.gratuitous && !l.bond {
                 self.at_mut(i).locked_until = now + GRATUITOUS_ARP_LOCK;
@@ -239,10 +273,13 @@ impl MacTable {
             return Some(self.at(i).entry.clone());
         };
         let slot = self.at_mut(i);
+        let here = slot.bundle == l.bundle;
         if slot.fixed {
+            if !here {
+                self.coverage.static_none_move.fetch_add(1, Relaxed);
+            }
             return None;
         }
-        let here = slot.bundle == l.bundle;
         if l.late && !here && now <= slot.entry.used() {
             return None;
         }
@@ -260,6 +297,7 @@ impl MacTable {
         if moves {
             self.at_mut(i).bundle = l.bundle;
             self.stats.moved += 1;
+            self.coverage.moved.fetch_add(1, Relaxed);
             self.changed();
         }
         self.link_last(i);
@@ -318,6 +356,19 @@ impl MacTable {
         (rows.collect(), (end < self.slots.len()).then_some(end))
     }
 
+    /// What is known to be on one port, static addresses included.
+    pub fn on_bundle(&self, bundle: BundleId) -> Vec<(EthAddr, u16)> {
+        let here = self.slots.iter().flatten().filter(|s| s.bundle == bundle);
+        here.map(|s| (s.mac, s.vlan)).collect()
+    }
+
+    /// Forgets one address, wherever it is.
+    pub fn forget(&mut self, mac: EthAddr, vlan: u16) {
+        if let Some(i) = self.find(mac, vlan) {
+            self.remove(i);
+        }
+    }
+
     /// Forgets what was learned on one port, static addresses included: the port is gone or has
     /// other VLANs.
     pub fn flush_bundle(&mut self, bundle: BundleId) {
@@ -337,8 +388,8 @@ impl MacTable {
 
     /// Forgets what was learned (`fdb/flush`). Static addresses stay.
     pub fn flush(&mut self) {
-        while let Some(&(_, b)) = self.by_len.last() {
-            let head = self.rings[&b].head;
+        while let Some((_, ring)) = self.rings.first_key_value() {
+            let head = ring.head;
             self.remove(head);
         }
         if self.index.is_empty() {
@@ -374,6 +425,7 @@ impl MacTable {
                 left -= 1;
                 if now.since(s.entry.used()) >= self.aging {
                     self.stats.expired += 1;
+                    self.coverage.expired.fetch_add(1, Relaxed);
                     self.remove(head);
                 } else {
                     self.unlink(head);
@@ -392,7 +444,7 @@ impl MacTable {
     /// The port with most addresses loses the one it has not used for longest, so that nobody
     /// can push out another port's addresses.
     fn evict(&mut self) -> bool {
-        let Some(&(_, bundle)) = self.by_len.last() else { return false };
+        let Some(bundle) = self.fullest.first() else { return false };
         // An entry that a flow has touched since it got its place deserves another round; a few
         // rounds only, so that the cost stays bounded.
         for _ in 0..8 {
@@ -406,6 +458,7 @@ impl MacTable {
         }
         let head = self.rings[&bundle].head;
         self.stats.evicted += 1;
+        self.coverage.evicted.fetch_add(1, Relaxed);
         self.remove(head);
         true
     }
@@ -471,9 +524,8 @@ impl MacTable {
         let b = self.at(i).bundle;
         let ring = self.rings.entry(b).or_insert(Ring { head: NONE, tail: NONE, len: 0 });
         let tail = ring.tail;
-        self.by_len.remove(&(ring.len, b));
         ring.len += 1;
-        self.by_len.insert((ring.len, b));
+        self.fullest.set(b, ring.len);
         ring.tail = i;
         if tail == NONE {
             ring.head = i;
@@ -502,12 +554,10 @@ impl MacTable {
         if next == NONE {
             ring.tail = prev;
         }
-        self.by_len.remove(&(ring.len, b));
         ring.len -= 1;
+        self.fullest.set(b, ring.len);
         if ring.len == 0 {
             self.rings.remove(&b);
-        } else {
-            self.by_len.insert((ring.len, b));
         }
     }
 }

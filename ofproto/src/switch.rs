@@ -20,7 +20,7 @@ use wire::Time;
 
 use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, SwitchConfig};
 use crate::controller::PacketInSink;
-use crate::mac_table::{BundleId, MacTable};
+use crate::mac_table::{BundleId, MacCoverage, MacTable};
 use crate::mask;
 use crate::mirror::{self, Mirrors};
 use crate::slow_path::SlowPathSink;
@@ -68,6 +68,8 @@ pub(crate) struct Totals {
     unknown: AtomicU64,
     pub(crate) learned_wakes: AtomicU64,
     pub(crate) packet_ins_lost: AtomicU64,
+    /// When a failed translation was last told at length, in milliseconds; 0: never.
+    pub(crate) failure_told: AtomicU64,
 }
 
 /// Translations so far, and the odd ones among them.
@@ -93,6 +95,7 @@ pub struct Switch {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Changes of all MAC tables.
     pub(crate) mac_changes: Arc<AtomicU64>,
+    mac_coverage: Arc<MacCoverage>,
     /// Pictures of flow tables published so far, of all bridges.
     pub(crate) table_changes: AtomicU64,
     megaflows: AtomicBool,
@@ -139,6 +142,7 @@ impl Switch {
             datapath: OnceLock::new(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             mac_changes: Arc::new(AtomicU64::new(0)),
+            mac_coverage: Arc::default(),
             table_changes: AtomicU64::new(0),
             megaflows: AtomicBool::new(true),
             sink: OnceLock::new(),
@@ -309,6 +313,7 @@ impl Switch {
         let mut old = std::mem::take(&mut control.bridges);
         let old_patches = std::mem::take(&mut control.patches);
         let mut bridges = Vec::with_capacity(config.bridges.len());
+        let mut removed_bundles: Vec<(Arc<BridgeState>, BundleId)> = Vec::new();
         let mut configs: Vec<&BridgeConfig> = config.bridges.iter().collect();
         configs.sort_by(|a, b| a.name.cmp(&b.name));
         configs.dedup_by(|b, a| a.name == b.name);
@@ -325,6 +330,8 @@ impl Switch {
                 });
             let mut gone = Vec::new();
             let (bundles, known) = control.bundles(now, c, old_bundles, &old_patches, &mut gone);
+            let removed = gone.iter().filter(|(name, _)| !known.contains_key(name));
+            removed_bundles.extend(removed.map(|(_, id)| (state.clone(), *id)));
             let pictured = Mirrors::new(&c.mirrors, &bundles, &mut mirrors);
             let known = KnownBridge { state: state.clone(), bundles: known, mirrors };
             control.bridges.insert(c.name.clone(), known);
@@ -340,7 +347,16 @@ impl Switch {
             }));
             bridges.push(Bridge::new(c, state, bundles, pictured));
         }
+        for bridge in old.values() {
+            let bundles = bridge.bundles.values();
+            removed_bundles.extend(bundles.map(|b| (bridge.state.clone(), b.state.id)));
+        }
         change.bridges_removed = old.into_keys().collect();
+        if !removed_bundles.is_empty() && bridges.len() > 1 {
+            let all: Vec<Arc<BridgeState>> = bridges.iter().map(|b| b.state.clone()).collect();
+            // Before the addresses themselves go.
+            jobs.insert(0, Box::new(move || forget_everywhere(&removed_bundles, &all)));
+        }
         control.generation += 1;
         let snapshot = Snapshot::new(control.generation, config.vlan_limit, bridges);
         self.snapshot.store(Arc::new(snapshot));
@@ -353,7 +369,8 @@ impl Switch {
     }
 
     fn new_bridge(&self, now: Time, c: &BridgeConfig) -> Arc<BridgeState> {
-        let mut macs = MacTable::new(self.mac_changes.clone());
+        let macs = MacTable::new(self.mac_changes.clone());
+        let mut macs = macs.counting_in(self.mac_coverage.clone());
         macs.configure(c.mac_aging, c.mac_table_size, &c.flood_vlans);
         let state = BridgeState::new(now, macs);
         if c.fail_mode == FailMode::Standalone {
@@ -388,6 +405,11 @@ impl Switch {
     pub fn mirror_count(&self, id: u128) -> Option<Count> {
         let control = self.control.lock();
         control.bridges.values().find_map(|b| b.mirrors.counter(id)).map(|c| c.get())
+    }
+
+    /// Events of all MAC tables so far, for `coverage/show`.
+    pub fn mac_coverage(&self) -> &MacCoverage {
+        &self.mac_coverage
     }
 
     pub fn stats(&self) -> SwitchStats {
@@ -506,6 +528,23 @@ pub(crate) fn normal_flow() -> InternalFlow {
         priority: 0,
         actions: vec![Action::output(OfPort::NORMAL)],
         hidden: false,
+    }
+}
+
+/// A station behind a port that is gone is likely to have been seen by other bridges, over patch
+/// ports or cables: they look for it anew, too.
+fn forget_everywhere(removed: &[(Arc<BridgeState>, BundleId)], bridges: &[Arc<BridgeState>]) {
+    for (home, bundle) in removed {
+        let addresses = home.macs.lock().on_bundle(*bundle);
+        if addresses.is_empty() {
+            continue;
+        }
+        for other in bridges.iter().filter(|b| !Arc::ptr_eq(b, home)) {
+            let mut macs = other.macs.lock();
+            for (mac, vlan) in &addresses {
+                macs.forget(*mac, *vlan);
+            }
+        }
     }
 }
 

@@ -36,6 +36,10 @@ impl Counter {
         Counter { name, total: AtomicU64::new(0) }
     }
 
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     #[inline]
     pub fn add(&self, n: u64) {
         self.total.fetch_add(n, Ordering::Relaxed);

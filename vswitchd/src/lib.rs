@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod commands;
 pub mod config;
+pub mod counters;
 pub mod embedded;
 pub mod links;
 pub mod modules;

@@ -22,7 +22,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -78,8 +77,7 @@ pub struct Setup {
     pub tls: TlsSettings,
     pub dummy: DummyPolicy,
     pub clock: Clock,
-    /// Where sockets of bridges are made.
-    pub rundir: PathBuf,
+    pub openflow: openflow::Own,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
     pub version: String,
 }
@@ -136,6 +134,7 @@ impl Daemon {
     /// The system's, when it has no descriptor or thread to give.
     pub fn start(setup: Setup, poll: &Poll, waker: Arc<Waker>) -> io::Result<Daemon> {
         crate::coverage::register(&[&BATCH_GROWN, &RECONFIGURED]);
+        crate::counters::start();
         let clock = setup.clock.clone();
         let ofproto = ofproto::Switch::new();
         let time = Arc::new(PacketClock { clock: clock.clone(), waiter: OnceLock::new() });
@@ -161,13 +160,7 @@ impl Daemon {
         })?;
         let packets = PacketQueue::new(waker);
         ofproto.set_packet_in_sink(packets.clone());
-        let openflow = OpenFlow::new(
-            poll.registry(),
-            &setup.rundir,
-            &setup.version,
-            setup.tls.clone(),
-            packets,
-        )?;
+        let openflow = OpenFlow::new(poll.registry(), setup.openflow, packets)?;
         let options = Options {
             lock: Some(LOCK.to_owned()),
             tls: setup.tls,
@@ -244,6 +237,7 @@ impl Daemon {
 
     /// One turn: everything that can be done now. True if others may have to go on with it.
     pub fn turn(&mut self) -> bool {
+        crate::counters::update(&self.context.ofproto);
         let mut busy = self.read_letters();
         if self.switch.dummies_changed() {
             self.stale = true;
@@ -636,17 +630,13 @@ fn parts(context: &Context) -> Parts<'_> {
     }
 }
 
-/// Keys whose bad values are logged as information.
-const QUIET: [&str; 2] = ["datapath-id", "bond-primary"];
-
 /// What is wrong is said when it appears, not at every change of something else.
 fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
-        // Open vSwitch takes such a value for none and says nothing: no reason for an alarm.
-        if QUIET.iter().any(|key| warning.key.as_deref() == Some(key)) {
-            crate::info!(BRIDGE, "{warning}");
-        } else {
+        if warning.is_alarm() {
             crate::warn!(BRIDGE, "{warning}");
+        } else {
+            crate::info!(BRIDGE, "{warning}");
         }
     }
 }
