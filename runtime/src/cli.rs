@@ -217,7 +217,7 @@ pub fn add_common(command: Command, dirs: &Dirs) -> Command {
             flag("no-chdir", "do not chdir to '/'"),
             optional("pidfile", "FILE", format!("create pidfile (default: {run}/{program}.pid)")),
             flag("overwrite-pidfile", "with --pidfile, start even if already running"),
-            flag("no-self-confinement", "accepted; there is no such confinement here"),
+            flag("no-self-confinement", "controllers' sockets may be outside of the run directory"),
         ])
         .next_help_heading("Logging options")
         .args([

@@ -64,7 +64,12 @@ fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error
             Dummy::System => DummyPolicy::OverrideSystem,
         },
         clock: clock.clone(),
-        rundir: dirs.run.clone(),
+        openflow: openflow::Own {
+            rundir: dirs.run.clone(),
+            version: OVS_VERSION.to_owned(),
+            tls: options.common.tls.clone(),
+            unconfined: options.unconfined,
+        },
         version: OVS_VERSION.to_owned(),
     };
     let waker = reactor::waker(&poll)?;

@@ -33,6 +33,8 @@ pub struct Options {
     /// `--disable-system-route`: accepted; we follow no routes of the system's.
     pub disable_system_route: bool,
     pub mlockall: bool,
+    /// `--no-self-confinement`: controllers' Unix sockets may be anywhere.
+    pub unconfined: bool,
 }
 
 /// `--enable-dummy`.
@@ -153,6 +155,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
         disable_system: m.get_flag("disable-system"),
         disable_system_route: m.get_flag("disable-system-route"),
         mlockall: m.get_flag("mlockall"),
+        unconfined: m.get_flag("no-self-confinement"),
     })
 }
 

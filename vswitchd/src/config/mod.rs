@@ -113,7 +113,8 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
         };
         let datapath_type = row.datapath_type.as_str();
         if row.name.contains(['/', '\\']) {
-            refuse("name", &row.name, "ignoring the bridge: a slash is not accepted in its name");
+            let advice = "ignoring bridge with invalid name, a slash is not accepted in it";
+            refuse("name", &row.name, advice);
         } else if bridges.contains_key(row.name.as_str()) {
             refuse("name", &row.name, "specified twice; the first is used");
         } else if !bridge::has_datapath(datapath_type, dummy) {

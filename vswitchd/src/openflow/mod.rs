@@ -16,28 +16,33 @@
 //! | `target` | addresses |
 //! | `reconnect` | one connection's life, without sockets |
 //! | `stream`, `socket` | kinds of sockets; whole messages |
-//! | `peer`, `service`, `bridge` | a connection; where connections come from; a bridge's |
-//! | `fail_open` | what a standalone bridge does without its controllers |
+//! | `peer`, `service` | a connection; where connections come from |
+//! | `bridge`, `serve` | a bridge's connections; one of them from beginning to end |
+//! | `fail_open`, `standalone` | what a standalone bridge does without its controllers |
+//! | `confine` | which Unix sockets a row may name |
 //! | `ports` | ports as OpenFlow tells them |
 //! | `packets` | packets on their way to controllers |
 //! | `status` | `Controller.status` |
 
 mod bogus;
 mod bridge;
+mod confine;
 mod fail_open;
 mod packets;
 mod peer;
 mod ports;
 mod reconnect;
+mod serve;
 mod service;
 mod socket;
+mod standalone;
 mod status;
 mod stream;
 pub mod target;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::Registry;
@@ -76,22 +81,32 @@ type Limits = BTreeMap<(&'static str, (u32, u32)), RateLimit>;
 struct Env<'a> {
     now: Time,
     registry: &'a Registry,
-    rundir: &'a Path,
+    own: &'a Own,
     numbers: &'a mut Numbers,
     limits: &'a mut Limits,
     tls: &'a mut tls::Context,
     host: &'a dyn Host,
 }
 
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// Where sockets of bridges are made.
+    pub rundir: PathBuf,
+    /// What the switch says it runs.
+    pub version: String,
+    /// The files for `ssl:`, where the database names none.
+    pub tls: tls::Settings,
+    /// Rows may name Unix sockets outside of `rundir` (`--no-self-confinement`).
+    pub unconfined: bool,
+}
+
 /// OpenFlow of all bridges.
 pub struct OpenFlow {
     registry: Registry,
-    rundir: PathBuf,
-    version: String,
+    own: Own,
     numbers: Numbers,
     limits: Limits,
-    /// The command line's files.
-    own_tls: tls::Settings,
     tls: tls::Context,
     bridges: BTreeMap<String, Connections>,
     packets: Arc<PacketQueue>,
@@ -103,27 +118,18 @@ pub struct OpenFlow {
 type Ports = BTreeMap<String, Vec<ofproto::controller::Port>>;
 
 impl OpenFlow {
-    /// Without bridges. Sockets are made in `rundir`; `version` is what the switch says it runs;
-    /// `own_tls` are the files for `ssl:` that the command line names.
+    /// Without bridges.
     ///
     /// # Errors
     ///
     /// The system has no descriptor to give.
-    pub fn new(
-        registry: &Registry,
-        rundir: &Path,
-        version: &str,
-        own_tls: tls::Settings,
-        packets: Arc<PacketQueue>,
-    ) -> io::Result<OpenFlow> {
+    pub fn new(registry: &Registry, own: Own, packets: Arc<PacketQueue>) -> io::Result<OpenFlow> {
         Ok(OpenFlow {
             registry: registry.try_clone()?,
-            rundir: rundir.to_owned(),
-            version: version.to_owned(),
             numbers: Numbers::default(),
             limits: Limits::new(),
-            tls: tls::Context::new(own_tls.clone()),
-            own_tls,
+            tls: tls::Context::new(own.tls.clone()),
+            own,
             bridges: BTreeMap::new(),
             packets,
             more: false,
@@ -142,7 +148,7 @@ impl OpenFlow {
             let mut env = Env {
                 now,
                 registry: &self.registry,
-                rundir: &self.rundir,
+                own: &self.own,
                 numbers: &mut self.numbers,
                 limits: &mut self.limits,
                 tls: &mut self.tls,
@@ -154,7 +160,7 @@ impl OpenFlow {
 
     /// Takes over what the rows say. To be called once the switch itself is configured.
     pub fn configure(&mut self, now: Time, desired: &Desired, mut ports: Ports, hosts: &Hosts<'_>) {
-        self.tls.set(desired.tls.clone().unwrap_or_else(|| self.own_tls.clone()));
+        self.tls.set(desired.tls.clone().unwrap_or_else(|| self.own.tls.clone()));
         let wanted: BTreeMap<&str, _> = desired
             .bridges
             .iter()
@@ -170,7 +176,7 @@ impl OpenFlow {
         self.bridges.retain(|name, _| wanted.contains_key(name.as_str()));
         let settings = |name: &str| {
             let (want, datapath_id) = wanted.get(name)?;
-            let mut settings = Settings::new(*datapath_id, &self.version);
+            let mut settings = Settings::new(*datapath_id, &self.own.version);
             let given = &want.openflow;
             if let Some(text) = &given.description {
                 settings.datapath.clone_from(text);

@@ -24,7 +24,7 @@ const ADMITTED_AFTER: Duration = Duration::from_secs(30);
 
 /// Where a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(super) enum State {
     /// Waiting before the next attempt.
     Backoff,
     /// The socket is being connected, or versions are being agreed on.
@@ -38,7 +38,7 @@ pub enum State {
 
 impl State {
     /// As `Controller.status:state` has it.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             State::Backoff => "BACKOFF",
             State::Connecting => "CONNECTING",
@@ -51,7 +51,7 @@ impl State {
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(super) enum Due {
     /// Open a socket; then call [`Reconnect::opening`].
     Connect,
     /// Close the socket: connecting took too long. Then call [`Reconnect::closed`].
@@ -64,7 +64,7 @@ pub enum Due {
 
 /// What follows the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Another attempt after a second: not worth a word.
     Soon,
     /// Another attempt after this time, longer than the last.
@@ -88,7 +88,7 @@ pub struct Timing {
 
 /// One connection's life; see the module.
 #[derive(Clone, Debug)]
-pub struct Reconnect {
+pub(super) struct Reconnect {
     timing: Timing,
     /// It is made again when it ends.
     reliable: bool,
@@ -108,12 +108,12 @@ pub struct Reconnect {
 
 impl Reconnect {
     /// For a peer that we call; the first [`Due::Connect`] is due at once.
-    pub fn calling(now: Time, timing: Timing) -> Reconnect {
+    pub(super) fn calling(now: Time, timing: Timing) -> Reconnect {
         Reconnect::new(now, timing, true)
     }
 
     /// For a peer that has called us: [`State::Connecting`] until versions are agreed on.
-    pub fn accepted(now: Time, timing: Timing) -> Reconnect {
+    pub(super) fn accepted(now: Time, timing: Timing) -> Reconnect {
         Reconnect { state: State::Connecting, ..Reconnect::new(now, timing, false) }
     }
 
@@ -135,7 +135,7 @@ impl Reconnect {
     }
 
     /// Takes over changed times; a wait that is longer than the new limit is cut.
-    pub fn set_timing(&mut self, timing: Timing) {
+    pub(super) fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
         if self.state == State::Backoff {
             self.backoff = self.backoff.min(timing.max_backoff);
@@ -162,12 +162,12 @@ impl Reconnect {
     }
 
     /// When [`Reconnect::poll`] has something to say, if nothing else happens.
-    pub fn next_deadline(&self) -> Option<Time> {
+    pub(super) fn next_deadline(&self) -> Option<Time> {
         Some(self.since + self.limit()?)
     }
 
     /// What is due. To be called until it says nothing.
-    pub fn poll(&mut self, now: Time) -> Option<Due> {
+    pub(super) fn poll(&mut self, now: Time) -> Option<Due> {
         if now < self.next_deadline()? {
             return None;
         }
@@ -185,13 +185,13 @@ impl Reconnect {
     }
 
     /// A socket is being connected.
-    pub fn opening(&mut self, now: Time) {
+    pub(super) fn opening(&mut self, now: Time) {
         self.good_after = Some(now + self.backoff);
         self.enter(now, State::Connecting);
     }
 
     /// The socket is connected and a version is agreed on.
-    pub fn connected(&mut self, now: Time) {
+    pub(super) fn connected(&mut self, now: Time) {
         self.probably_admitted = false;
         self.connected = Some(now);
         self.enter(now, State::Active);
@@ -199,7 +199,7 @@ impl Reconnect {
 
     /// A message has come; `admits` if it is one that a controller sends only to a switch that it
     /// wants.
-    pub fn received(&mut self, now: Time, admits: bool) {
+    pub(super) fn received(&mut self, now: Time, admits: bool) {
         let lasted = self.connected.is_some_and(|t| now.since(t) >= ADMITTED_AFTER);
         if self.probably_admitted || admits || lasted {
             self.probably_admitted = true;
@@ -212,13 +212,13 @@ impl Reconnect {
     }
 
     /// The socket has taken a message that had to wait for it.
-    pub fn sent(&mut self, now: Time) {
+    pub(super) fn sent(&mut self, now: Time) {
         self.active = now;
     }
 
     /// The connection has ended, or could not be made. `error` is `None` if we wanted that.
     /// A connection that `timed_out` does not shorten the wait however long it took.
-    pub fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
+    pub(super) fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
         self.error = error;
         let was_open = match self.state {
             State::Connecting | State::Active | State::Idle => true,
@@ -250,38 +250,38 @@ impl Reconnect {
     }
 
     /// Attempts are worth a log line.
-    pub fn is_loud(&self) -> bool {
+    pub(super) fn is_loud(&self) -> bool {
         self.backoff < self.timing.max_backoff
     }
 
-    pub fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         self.state
     }
 
-    pub fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         matches!(self.state, State::Active | State::Idle)
     }
 
     /// Connected, and it looks as if the peer wanted us.
-    pub fn is_admitted(&self) -> bool {
+    pub(super) fn is_admitted(&self) -> bool {
         self.is_connected() && self.connected.is_some_and(|t| self.admitted >= t)
     }
 
     /// How long there has been no connection to a peer that wanted us; 0 while there is one.
-    pub fn failing_for(&self, now: Time) -> Duration {
+    pub(super) fn failing_for(&self, now: Time) -> Duration {
         if self.is_admitted() { Duration::ZERO } else { now.since(self.admitted) }
     }
 
-    pub fn last_connected(&self) -> Option<Time> {
+    pub(super) fn last_connected(&self) -> Option<Time> {
         self.connected
     }
 
-    pub fn last_disconnected(&self) -> Option<Time> {
+    pub(super) fn last_disconnected(&self) -> Option<Time> {
         self.disconnected
     }
 
     /// Why the last connection ended, or could not be made.
-    pub fn last_error(&self) -> Option<&str> {
+    pub(super) fn last_error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 }

@@ -1,0 +1,113 @@
+//! Which Unix sockets a row of the database may name.
+//!
+//! Whoever may write the database, perhaps from another machine, must not make this daemon, which
+//! may be root, connect to or put sockets anywhere.
+
+use super::Own;
+use crate::config::WantController;
+use crate::log::RateLimit;
+use crate::modules::BRIDGE;
+
+static RL: RateLimit = RateLimit::new(1, 5);
+
+/// Whether a bridge may use a controller; if not, says why.
+pub(super) fn allows(bridge: &str, c: &WantController, own: &Own) -> bool {
+    let (target, rundir) = (&c.target, own.rundir.display());
+    if own.unconfined {
+        return true;
+    }
+    if let Some(path) = target.strip_prefix("unix:") {
+        let allowed = format!("{rundir}/");
+        if path.contains('/') && after(path, &allowed).is_none() {
+            crate::err_rl!(
+                BRIDGE,
+                RL,
+                "bridge {bridge}: Not connecting to socket controller \"{target}\" due to \
+                 possibility for remote exploit.  Instead, specify socket in permitted directory \
+                 \"unix:{allowed}\" or connect to \"unix:{rundir}/{bridge}.mgmt\" (which is \
+                 always available without special configuration)."
+            );
+            return false;
+        }
+    } else if let Some(path) = target.strip_prefix("punix:") {
+        let allowed = format!("{rundir}/{bridge}.");
+        if after(path, &allowed).is_none_or(|rest| rest.contains('/')) {
+            crate::err_rl!(
+                BRIDGE,
+                RL,
+                "bridge {bridge}: Not adding Unix domain socket controller \"{target}\" due to \
+                 possibility of overwriting local files. Instead, specify path in permitted \
+                 format \"punix:{allowed}*\" or connect to \"unix:{rundir}/{bridge}.mgmt\" \
+                 (which is always available without special configuration)."
+            );
+            return false;
+        }
+    }
+    true
+}
+
+/// What of `path` follows `prefix`, where any number of slashes in a row are as good as one.
+fn after<'a>(mut path: &'a str, prefix: &str) -> Option<&'a str> {
+    let mut prefix = prefix.chars().peekable();
+    while let Some(c) = prefix.next() {
+        path = path.strip_prefix(c)?;
+        if c == '/' {
+            path = path.trim_start_matches('/');
+            while prefix.next_if_eq(&'/').is_some() {}
+        }
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use ovsdb::Uuid;
+
+    use super::*;
+    use crate::openflow::Timing;
+
+    fn allowed(target: &str) -> bool {
+        let own = Own { rundir: "/run/ovs".into(), ..Own::default() };
+        let c = WantController {
+            uuid: Uuid::from_u128(1),
+            target: target.to_owned(),
+            primary: true,
+            timing: Timing { max_backoff: std::time::Duration::from_secs(8), probe: None },
+            probe: std::time::Duration::ZERO,
+            in_band: false,
+            async_messages: true,
+            rate_limit: 0,
+            burst_limit: 0,
+            queue_size: 1,
+            dscp: 0,
+        };
+        assert!(super::allows("br0", &c, &Own { unconfined: true, ..own.clone() }));
+        super::allows("br0", &c, &own)
+    }
+
+    #[test]
+    fn only_in_the_run_directory() {
+        for target in [
+            "tcp:127.0.0.1",
+            "unix:name",
+            "unix:/run/ovs/name",
+            "unix://run///ovs/a/b",
+            "punix:/run/ovs/br0.x",
+            "punix://run/ovs//br0.",
+        ] {
+            assert!(allowed(target), "{target}");
+        }
+        for target in [
+            "unix:/tmp/name",
+            "unix:a/b",
+            "unix:/run/ovsx/name",
+            "punix:name",
+            "punix:/run/ovs/br1.x",
+            "punix:/run/ovs/br0",
+            "punix:/run/ovs/br0.x/../../y",
+            "punix:/tmp/br0.x",
+        ] {
+            assert!(!allowed(target), "{target}");
+        }
+    }
+}
