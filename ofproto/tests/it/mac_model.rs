@@ -49,6 +49,9 @@ struct Entry {
     locked: Time,
 }
 
+/// Where everyone is: port by address and VLAN.
+type Places = BTreeMap<(u64, u16), u64>;
+
 #[derive(Default)]
 struct Model {
     entries: BTreeMap<(u64, u16), Entry>,
@@ -56,24 +59,26 @@ struct Model {
 }
 
 impl Model {
-    /// Of the port with most learned addresses (the last of several), the oldest.
-    fn evict(&mut self) -> bool {
+    /// Of the port with most learned addresses, the oldest. Among several such ports the model
+    /// has no choice of its own: `after` is where everyone is afterwards.
+    fn evict(&mut self, after: &Places) -> bool {
         let mut count: BTreeMap<u64, usize> = BTreeMap::new();
         for e in self.entries.values().filter(|e| !e.fixed) {
             *count.entry(e.bundle).or_default() += 1;
         }
-        let Some((_, fullest)) = count.iter().map(|(b, n)| (*n, *b)).max() else { return false };
-        let oldest = self
-            .entries
-            .iter()
-            .filter(|(_, e)| !e.fixed && e.bundle == fullest)
-            .min_by_key(|(_, e)| e.turn)
-            .map(|(k, _)| *k);
-        self.entries.remove(&oldest.unwrap());
+        let Some(most) = count.values().max().copied() else { return false };
+        let fullest = count.iter().filter(|(_, n)| **n == most).map(|(b, _)| *b);
+        let oldest = |bundle: u64| {
+            let here = self.entries.iter().filter(|(_, e)| !e.fixed && e.bundle == bundle);
+            here.min_by_key(|(_, e)| e.turn).map(|(k, _)| *k)
+        };
+        let victims: Vec<_> = fullest.filter_map(oldest).collect();
+        let victim = victims.iter().find(|k| !after.contains_key(k)).unwrap_or(&victims[0]);
+        self.entries.remove(victim);
         true
     }
 
-    fn apply(&mut self, now: Time, op: &Op) {
+    fn apply(&mut self, now: Time, op: &Op, after: &Places) {
         self.turn += 1;
         let turn = self.turn;
         match *op {
@@ -94,7 +99,7 @@ impl Model {
                         e.bundle = bundle;
                     }
                     None => {
-                        if self.entries.len() >= MAX && !self.evict() {
+                        if self.entries.len() >= MAX && !self.evict(after) {
                             return;
                         }
                         let locked = if lock { until } else { Time::ZERO };
@@ -105,7 +110,7 @@ impl Model {
             }
             Op::Fix { mac, vlan, bundle } => {
                 if self.entries.remove(&(mac, vlan)).is_none() && self.entries.len() >= MAX {
-                    self.evict();
+                    self.evict(after);
                 }
                 let e = Entry { bundle, used: now, turn, fixed: true, locked: Time::ZERO };
                 self.entries.insert((mac, vlan), e);
@@ -115,7 +120,7 @@ impl Model {
             }
             Op::Pass { .. } => {}
             Op::Expire => {
-                while self.entries.len() > MAX && self.evict() {}
+                while self.entries.len() > MAX && self.evict(after) {}
                 self.entries.retain(|_, e| e.fixed || now.since(e.used) < AGING);
             }
             Op::Flush => self.entries.retain(|_, e| e.fixed),
@@ -150,8 +155,7 @@ fn table() -> (MacTable, Arc<AtomicU64>) {
     (t, changes)
 }
 
-/// Where everyone is.
-fn places(t: &MacTable) -> BTreeMap<(u64, u16), u64> {
+fn places(t: &MacTable) -> Places {
     t.rows().iter().map(|r| ((r.mac.to_u64() >> 8, r.vlan), r.bundle.0)).collect()
 }
 
@@ -169,7 +173,7 @@ proptest! {
         for op in &ops {
             let before = (places(&t), changes.load(Relaxed));
             run(now, &mut t, op);
-            model.apply(now, op);
+            model.apply(now, op, &places(&t));
             if let Op::Pass { ms } = op {
                 now = now + Duration::from_millis(*ms);
             }
