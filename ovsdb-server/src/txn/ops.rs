@@ -10,8 +10,30 @@ use crate::parser::{Kind, Members};
 use crate::rowid::RowId;
 use crate::schema::{COL_UUID, COL_VERSION, TableSchema};
 use crate::table::Row;
-use crate::txn::execute::{Execution, Stop};
+use crate::txn::execute::{Execution as Run, Stop};
 use crate::value::{Atom, Datum, Mutator, MutatorArgument, Symbols};
+
+/// Where an operation's result goes, as JSON.
+type Out = Vec<u8>;
+type Done = std::result::Result<(), Stop>;
+
+/// The column of this name.
+fn column_named(table: &TableSchema, name: &str, json: &Json<'_>) -> Result<usize> {
+    table.column(name).ok_or_else(|| {
+        let details = format!("No column {name} in table {}.", table.name);
+        Error::tagged(json, "unknown column", details)
+    })
+}
+
+/// Refuses a column that does not change; `verb` is what was to be done with it.
+fn check_mutable(table: &TableSchema, column: usize, verb: &str, json: &Json<'_>) -> Result<()> {
+    let known = &table.columns[column];
+    if known.mutable {
+        return Ok(());
+    }
+    let details = format!("Cannot {verb} immutable column {} in table {}.", known.name, table.name);
+    Err(Error::tagged(json, "constraint violation", details))
+}
 
 /// The columns of a row's JSON with their values, in order.
 fn row_from_json(
@@ -24,10 +46,7 @@ fn row_from_json(
     };
     let mut columns = Vec::with_capacity(members.len());
     for (name, value) in members {
-        let Some(column) = table.column(name) else {
-            let details = format!("No column {name} in table {}.", table.name);
-            return Err(Error::tagged(json, "unknown column", details));
-        };
+        let column = column_named(table, name, json)?;
         let datum = Datum::from_json(&table.columns[column].ty, value, Some(&mut *symbols))?;
         columns.push((column, datum));
     }
@@ -66,31 +85,29 @@ fn push_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(format!("{{\"count\":{count}}}").as_bytes());
 }
 
-fn condition(
-    execution: &mut Execution<'_, '_>,
-    table: usize,
-    json: Option<&Json<'_>>,
-) -> Result<Condition> {
-    let schema = &execution.txn.schema.tables[table];
-    Condition::from_json(schema, json.unwrap_or(&Json::Null), Some(&mut execution.symbols))
+fn condition(run: &mut Run<'_, '_>, table: usize, json: Option<&Json<'_>>) -> Result<Condition> {
+    let schema = &run.txn.schema.tables[table];
+    Condition::from_json(schema, json.unwrap_or(&Json::Null), Some(&mut run.symbols))
 }
 
-pub(super) fn insert(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Stop> {
-    let table = execution.table(members);
+/// The rows that meet `where`.
+fn matching(run: &mut Run<'_, '_>, table: usize, json: Option<&Json<'_>>) -> Result<Vec<RowId>> {
+    let condition = condition(run, table, json)?;
+    Ok(run.txn.matching(table, &condition))
+}
+
+pub(super) fn insert(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut Out) -> Done {
+    let table = run.table(members);
     let id_json = members.optional("uuid", Kind::String);
     let name_json = members.optional("uuid-name", Kind::Id);
     let row_json = members.required("row", Kind::Object);
     members.check()?;
-    let schema = &execution.txn.schema.tables[table];
+    let schema = &run.txn.schema.tables[table];
     let mut id = None;
     if let Some(json) = id_json {
         let given = json.as_str().and_then(RowId::parse);
         let given = given.ok_or_else(|| Error::syntax(json, "bad uuid"))?;
-        if !execution.txn.may_insert(table, given) {
+        if !run.txn.may_insert(table, given) {
             return Err(Stop::Error(Error::tagged(
                 json,
                 "duplicate uuid",
@@ -104,16 +121,16 @@ pub(super) fn insert(
         id = Some(given);
     }
     let id = match name_json.and_then(Json::as_str).zip(name_json) {
-        Some((name, json)) => execution.symbols.create(name, id).ok_or_else(|| {
+        Some((name, json)) => run.symbols.create(name, id).ok_or_else(|| {
             Error::tagged(
                 json,
                 "duplicate uuid-name",
                 "This \"uuid-name\" appeared on an earlier \"insert\" operation.",
             )
         })?,
-        None => id.unwrap_or_else(|| execution.symbols.draw()),
+        None => id.unwrap_or_else(|| run.symbols.draw()),
     };
-    let columns = row_from_json(schema, row_json.unwrap_or(&Json::Null), &mut execution.symbols)?;
+    let columns = row_from_json(schema, row_json.unwrap_or(&Json::Null), &mut run.symbols)?;
     let mut row = with_defaults(schema, columns);
     // What is not given has its default, which need not meet the constraints.
     for (datum, column) in row.iter().zip(&schema.columns) {
@@ -123,8 +140,8 @@ pub(super) fn insert(
     }
     let fields = Arc::make_mut(&mut row);
     fields[COL_UUID] = Datum::One(Atom::Uuid(id));
-    fields[COL_VERSION] = Datum::One(Atom::Uuid(execution.symbols.draw()));
-    execution.txn.insert(table, id, row);
+    fields[COL_VERSION] = Datum::One(Atom::Uuid(run.symbols.draw()));
+    run.txn.insert(table, id, row);
     out.extend_from_slice(b"{\"uuid\":");
     Atom::Uuid(id).push(out);
     out.push(b'}');
@@ -144,23 +161,19 @@ fn push_row(schema: &TableSchema, row: &[Datum], columns: &[usize], out: &mut Ve
     out.push(b'}');
 }
 
-pub(super) fn select(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Stop> {
-    let table = execution.table(members);
+pub(super) fn select(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut Out) -> Done {
+    let table = run.table(members);
     let where_json = members.required("where", Kind::Array);
     let columns_json = members.optional("columns", Kind::Array);
     let sort_json = members.optional("sort", Kind::Array);
     members.check()?;
-    let condition = condition(execution, table, where_json)?;
-    let schema = &execution.txn.schema.tables[table];
+    let condition = condition(run, table, where_json)?;
+    let schema = &run.txn.schema.tables[table];
     let columns = columns_from_json(schema, columns_json)?;
     let sort = columns_from_json(schema, sort_json)?;
 
-    let found = execution.txn.matching(table, &condition);
-    let rows = found.into_iter().filter_map(|id| execution.txn.get(table, id));
+    let found = run.txn.matching(table, &condition);
+    let rows = found.into_iter().filter_map(|id| run.txn.get(table, id));
     let mut rows: Vec<&Row> = rows.collect();
     if !columns.contains(&COL_UUID) {
         let mut seen: HashSet<Vec<&Datum>> = HashSet::new();
@@ -186,35 +199,23 @@ pub(super) fn select(
     Ok(())
 }
 
-pub(super) fn update(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Stop> {
-    let table = execution.table(members);
+pub(super) fn update(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut Out) -> Done {
+    let table = run.table(members);
     let where_json = members.required("where", Kind::Array);
     let row_json = members.required("row", Kind::Object);
     members.check()?;
-    let schema = &execution.txn.schema.tables[table];
-    let columns = row_from_json(schema, row_json.unwrap_or(&Json::Null), &mut execution.symbols)?;
+    let schema = &run.txn.schema.tables[table];
+    let columns = row_from_json(schema, row_json.unwrap_or(&Json::Null), &mut run.symbols)?;
     for (column, _) in &columns {
-        let column = &schema.columns[*column];
-        if !column.mutable {
-            return Err(Stop::Error(Error::tagged(
-                members.json(),
-                "constraint violation",
-                format!("Cannot update immutable column {} in table {}.", column.name, schema.name),
-            )));
-        }
+        check_mutable(schema, *column, "update", members.json())?;
     }
-    let condition = condition(execution, table, where_json)?;
-    let found = execution.txn.matching(table, &condition);
+    let found = matching(run, table, where_json)?;
     for id in &found {
-        let same = execution
+        let same = run
             .txn
             .get(table, *id)
             .is_none_or(|row| columns.iter().all(|(column, datum)| row[*column] == *datum));
-        if !same && let Some(fields) = execution.txn.modify(table, *id) {
+        if !same && let Some(fields) = run.txn.modify(table, *id) {
             for (column, datum) in &columns {
                 fields[*column] = datum.clone();
             }
@@ -224,43 +225,29 @@ pub(super) fn update(
     Ok(())
 }
 
-pub(super) fn mutate(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Stop> {
-    let table = execution.table(members);
+pub(super) fn mutate(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut Out) -> Done {
+    let table = run.table(members);
     let where_json = members.required("where", Kind::Array);
     let mutations_json = members.required("mutations", Kind::Array);
     members.check()?;
-    let schema = &execution.txn.schema.tables[table];
+    let schema = &run.txn.schema.tables[table];
     let mut mutations = Vec::new();
     for json in mutations_json.and_then(Json::as_array).unwrap_or_default() {
         let Some([Json::String(column), Json::String(mutator), argument]) = json.as_array() else {
             return Err(Stop::Error(Error::syntax(json, "Parse error in mutation.")));
         };
-        let Some(at) = schema.column(column) else {
-            let details = format!("No column {column} in table {}.", schema.name);
-            return Err(Stop::Error(Error::tagged(json, "unknown column", details)));
-        };
-        let known = &schema.columns[at];
-        if !known.mutable {
-            return Err(Stop::Error(Error::tagged(
-                json,
-                "constraint violation",
-                format!("Cannot mutate immutable column {column} in table {}.", schema.name),
-            )));
-        }
+        let at = column_named(schema, column, json)?;
+        check_mutable(schema, at, "mutate", json)?;
         let mutator = Mutator::from_name(mutator)?;
-        let symbols = &mut execution.symbols;
-        let argument = MutatorArgument::from_json(known, mutator, json, argument, symbols)?;
+        let symbols = &mut run.symbols;
+        let argument =
+            MutatorArgument::from_json(&schema.columns[at], mutator, json, argument, symbols)?;
         mutations.push((at, argument));
     }
-    let condition = condition(execution, table, where_json)?;
-    let found = execution.txn.matching(table, &condition);
+    let found = matching(run, table, where_json)?;
     if !mutations.is_empty() {
         for id in &found {
-            let Some(fields) = execution.txn.modify(table, *id) else { continue };
+            let Some(fields) = run.txn.modify(table, *id) else { continue };
             for (column, mutation) in &mutations {
                 fields[*column] = mutation.apply(&fields[*column], &schema.columns[*column].ty)?;
             }
@@ -270,44 +257,35 @@ pub(super) fn mutate(
     Ok(())
 }
 
-pub(super) fn delete(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+pub(super) fn delete(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut Out) -> Done {
     let where_json = members.required("where", Kind::Array);
-    let table = execution.table(members);
+    let table = run.table(members);
     members.check()?;
-    let condition = condition(execution, table, where_json)?;
-    let found = execution.txn.matching(table, &condition);
+    let found = matching(run, table, where_json)?;
     for id in &found {
-        execution.txn.delete(table, *id);
+        run.txn.delete(table, *id);
     }
     push_count(out, found.len());
     Ok(())
 }
 
-pub(super) fn wait(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    _out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+pub(super) fn wait(run: &mut Run<'_, '_>, members: &Members<'_, '_>, _out: &mut Out) -> Done {
     let timeout_json = members.optional("timeout", Kind::Integer);
     let where_json = members.required("where", Kind::Array);
     let columns_json = members.optional("columns", Kind::Array);
     let until_json = members.required("until", Kind::String);
     let rows_json = members.required("rows", Kind::Array);
-    let table = execution.table(members);
+    let table = run.table(members);
     members.check()?;
-    let condition = condition(execution, table, where_json)?;
-    let schema = &execution.txn.schema.tables[table];
+    let condition = condition(run, table, where_json)?;
+    let schema = &run.txn.schema.tables[table];
     let columns = columns_from_json(schema, columns_json)?;
     let mut timeout = None;
     if let Some(json) = timeout_json {
         let Json::Integer(value) = json else { return Ok(()) };
         let value = u64::try_from(*value)
             .map_err(|_| Error::syntax(json, "timeout must be nonnegative"))?;
-        execution.timeout_ms = Some(execution.timeout_ms.map_or(value, |known| known.min(value)));
+        run.timeout_ms = Some(run.timeout_ms.map_or(value, |known| known.min(value)));
         timeout = Some(value);
     }
     let until = until_json.unwrap_or(&Json::Null);
@@ -320,16 +298,16 @@ pub(super) fn wait(
         |row: &Row| -> Vec<Datum> { columns.iter().map(|column| row[*column].clone()).collect() };
     let mut expected = HashSet::new();
     for json in rows_json.and_then(Json::as_array).unwrap_or_default() {
-        let given = row_from_json(schema, json, &mut execution.symbols)?;
+        let given = row_from_json(schema, json, &mut run.symbols)?;
         expected.insert(picked(&with_defaults(schema, given)));
     }
-    let found = execution.txn.matching(table, &condition);
-    let rows = found.into_iter().filter_map(|id| execution.txn.get(table, id));
+    let found = run.txn.matching(table, &condition);
+    let rows = found.into_iter().filter_map(|id| run.txn.get(table, id));
     let actual: HashSet<Vec<Datum>> = rows.map(picked).collect();
     if (actual == expected) == wanted {
         return Ok(());
     }
-    let elapsed = execution.elapsed_ms;
+    let elapsed = run.elapsed_ms;
     Err(match timeout {
         Some(timeout) if elapsed >= timeout && elapsed == 0 => {
             Stop::Error(Error::new("timed out", "\"where\" clause test failed"))
@@ -341,48 +319,32 @@ pub(super) fn wait(
     })
 }
 
-pub(super) fn commit(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    _out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+pub(super) fn commit(run: &mut Run<'_, '_>, members: &Members<'_, '_>, _out: &mut Out) -> Done {
     if let Some(Json::Bool(true)) = members.required("durable", Kind::Boolean) {
-        execution.durable = true;
+        run.durable = true;
     }
     Ok(())
 }
 
-pub(super) fn abort(
-    _execution: &mut Execution<'_, '_>,
-    _members: &Members<'_, '_>,
-    _out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+pub(super) fn abort(_run: &mut Run<'_, '_>, _members: &Members<'_, '_>, _out: &mut Out) -> Done {
     Err(Stop::Error(Error::new("aborted", "aborted by request")))
 }
 
-pub(super) fn comment(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    _out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+pub(super) fn comment(run: &mut Run<'_, '_>, members: &Members<'_, '_>, _out: &mut Out) -> Done {
     if let Some(text) = members.required("comment", Kind::String).and_then(Json::as_str) {
-        if !execution.comment.is_empty() {
-            execution.comment.push('\n');
+        if !run.comment.is_empty() {
+            run.comment.push('\n');
         }
-        execution.comment.push_str(text);
+        run.comment.push_str(text);
     }
     Ok(())
 }
 
-pub(super) fn assert(
-    execution: &mut Execution<'_, '_>,
-    members: &Members<'_, '_>,
-    _out: &mut Vec<u8>,
-) -> Result<(), Stop> {
+pub(super) fn assert(run: &mut Run<'_, '_>, members: &Members<'_, '_>, _out: &mut Out) -> Done {
     let Some(lock) = members.required("lock", Kind::Id).and_then(Json::as_str) else {
         return Ok(());
     };
-    if (execution.owns_lock)(lock) {
+    if (run.owns_lock)(lock) {
         return Ok(());
     }
     Err(Stop::Error(Error::new("not owner", format!("Asserted lock {lock} not held."))))
