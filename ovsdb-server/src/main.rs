@@ -16,7 +16,7 @@ use runtime::clock::Clock;
 use runtime::coverage;
 use runtime::daemon::{self, Signals};
 use runtime::log;
-use runtime::start::{Program, take_signals};
+use runtime::start::{End, Program, take_signals};
 use runtime::unixctl::{Commands, Reply, Server, builtin};
 
 const WAKER: Token = Token(0);
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs until asked to stop; the signal that asked, if one did.
-fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error::Error>> {
+fn run(options: &Options, dirs: &Dirs) -> End {
     let common = &options.common;
     common.log.apply()?;
     // Before the forks, so that a server that --monitor starts again finds in it what was

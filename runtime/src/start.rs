@@ -9,6 +9,9 @@ use crate::daemon::{Signal, Signals};
 use crate::log::{self, Level, Module};
 use crate::log_at;
 
+/// How a daemon ends: by this signal, if one asked for it, or with an error.
+pub type End = Result<Option<i32>, Box<dyn Error>>;
+
 /// A daemon.
 pub struct Program<O> {
     /// What it is called in logs, pidfiles and control sockets.
@@ -19,8 +22,8 @@ pub struct Program<O> {
     pub modules: fn(),
     /// Reads the command line.
     pub parse: fn(ArgsOs, &Dirs) -> Result<Parsed<O>, UsageError>,
-    /// Runs until asked to stop; the signal that asked, if one did.
-    pub run: fn(&O, &Dirs) -> Result<Option<i32>, Box<dyn Error>>,
+    /// Runs until asked to stop.
+    pub run: fn(&O, &Dirs) -> End,
 }
 
 impl<O> Program<O> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mio::{Events, Poll};
-use runtime::start::{Program, take_signals};
+use runtime::start::{End, Program, take_signals};
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs until asked to stop; the signal that asked, if one did.
-fn run(options: &Options, dirs: &Dirs) -> Result<Option<i32>, Box<dyn std::error::Error>> {
+fn run(options: &Options, dirs: &Dirs) -> End {
     if options.embedded_db.is_some() {
         embedded::make_directories(options, dirs)?;
     }

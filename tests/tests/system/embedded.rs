@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use braid_tests::Rig;
 use braid_tests::rig::talk;
-use utilities::testbed::Ovsdb;
 use utilities::testbed::carrier::Watch;
+use utilities::testbed::{Ovsdb, process};
 
 const ROWS: usize = 20_000;
 const MS: Duration = Duration::from_millis(1);
@@ -102,6 +102,17 @@ fn its_commands_and_its_file() {
     let mut rig = Rig::on(2, braid_tests::daemon(), Ovsdb::Embedded, &[]);
     rig.bond("");
     assert_eq!(rig.appctl("ovsdb-server/list-dbs").trim(), "Open_vSwitch\n_Server");
+    // Where scripts look for those of a server of its own, too.
+    let own = |words: &str| {
+        let mut command = rig.switch.command("ovs-appctl");
+        command.args(["--timeout=20", "-t", "ovsdb-server"]).args(words.split(' '));
+        process::output(&mut command, Duration::from_secs(25))
+    };
+    rig.wait("the pidfile", || rig.switch.path("ovsdb-server.pid").exists());
+    assert!(own("ovsdb-server/list-remotes").unwrap().contains("db.sock"));
+    assert!(own("memory/show").unwrap().contains("sessions:"));
+    let refused = own("exit").unwrap_err().to_string();
+    assert!(refused.contains("served by ovs-vswitchd"), "{refused}");
     let size = |rig: &Rig| std::fs::metadata(rig.switch.path("conf.db")).unwrap().len();
     for delay in 1..200 {
         rig.vsctl(&format!("--no-wait set port bond0 bond_updelay={delay}"));

@@ -12,6 +12,7 @@ mod lacp;
 mod monitors;
 mod openflow;
 mod outages;
+mod remotes;
 mod status;
 mod tcp;
 mod vlan;

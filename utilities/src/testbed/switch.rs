@@ -47,6 +47,10 @@ pub struct Switch {
     server: Option<Process>,
     /// Further arguments for the daemon.
     pub arguments: Vec<String>,
+    /// Further arguments for the database server.
+    pub server_arguments: Vec<String>,
+    /// Where the daemon is to look for its database, in place of the server's socket.
+    pub remotes: Option<String>,
     daemon: Daemon,
     ovsdb: Ovsdb,
     /// Our own tools, if they are to be used.
@@ -84,8 +88,18 @@ impl Switch {
         let tools = ovsdb.programs()?;
         let arguments = arguments.iter().map(|a| a.to_string()).collect();
         let dir = Scratch::new(prefix)?;
-        let mut s =
-            Switch { vswitchd: None, server: None, arguments, daemon, ovsdb, tools, dir, ns };
+        let mut s = Switch {
+            vswitchd: None,
+            server: None,
+            arguments,
+            server_arguments: Vec::new(),
+            remotes: None,
+            daemon,
+            ovsdb,
+            tools,
+            dir,
+            ns,
+        };
         match ovsdb {
             Ovsdb::Embedded => {}
             // It makes its database itself.
@@ -126,9 +140,12 @@ impl Switch {
 
     /// What the daemon is told of its database.
     pub fn database(&self) -> String {
-        match self.ovsdb {
-            Ovsdb::Embedded => format!("--embedded-db={}", self.path("conf.db").display()),
-            Ovsdb::Ours | Ovsdb::Debian => format!("unix:{}", self.path("db.sock").display()),
+        match (self.ovsdb, &self.remotes) {
+            (Ovsdb::Embedded, _) => format!("--embedded-db={}", self.path("conf.db").display()),
+            (Ovsdb::Ours | Ovsdb::Debian, Some(remotes)) => remotes.clone(),
+            (Ovsdb::Ours | Ovsdb::Debian, None) => {
+                format!("unix:{}", self.path("db.sock").display())
+            }
         }
     }
 
@@ -176,12 +193,13 @@ impl Switch {
         let sock = self.path("db.sock");
         let _ = fs::remove_file(&sock);
         // Of the default database, in `OVS_DBDIR`.
-        let args = [
+        let mut args = vec![
             format!("--remote=punix:{}", sock.display()),
             "--no-chdir".into(),
             "-vconsole:off".into(),
             format!("--log-file={}", self.path("ovsdb-server.log").display()),
         ];
+        args.extend(self.server_arguments.iter().cloned());
         self.server = Some(self.service("ovsdb-server", "ovsdb-server", &args)?);
         self.await_start("ovsdb-server", &sock, |s| s.server.as_mut())
     }
