@@ -228,9 +228,12 @@ impl FlowTable {
         if !new_cookie || new.cookie == u64::MAX {
             new.cookie = old.cookie;
         }
-        if !fm.flags.has(FlowFlags::RESET_COUNTS) {
-            new.stats = old.stats.clone();
-        }
+        new.stats = if fm.flags.has(FlowFlags::RESET_COUNTS) {
+            // Packets start from zero, but not the time since the last one.
+            Arc::new(RuleStats::new(old.stats.used()))
+        } else {
+            old.stats.clone()
+        };
         new.stats.restore_timeouts();
         let old_actions = (new.actions != old.actions).then(|| old.actions.clone());
         let told = add || old_actions.is_some() || new.cookie != old.cookie;

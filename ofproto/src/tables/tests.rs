@@ -136,7 +136,7 @@ fn counters_and_cookies() {
     let m = FlowMod { new_cookie: u64::MAX, flags: FlowFlags::RESET_COUNTS, ..m };
     t.flow_mod(at(1000), &m, &who()).unwrap();
     let f = one(&t, 2500);
-    assert_eq!((f.packets, f.cookie, f.duration_sec), (0, 6, 2));
+    assert_eq!((f.packets, f.cookie, f.duration_sec, f.idle_age), (0, 6, 2, Some(2)));
     t.flow_mod(at(2000), &FlowMod { new_cookie: 7, ..add(1, 4) }, &who()).unwrap();
     let f = one(&t, 2500);
     assert_eq!((f.cookie, f.duration_sec, f.idle_timeout), (7, 0, 0));
