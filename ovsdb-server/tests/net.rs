@@ -161,12 +161,29 @@ fn control() {
         client.transact(json!(["simple",
             {"op": "update", "table": "t", "where": [], "row": {"n": n}}]));
     }
+    assert!(bad(&["ovsdb-server/tlog-set", "simple", "on"]).contains("invalid DB:TABLE"));
+    assert!(bad(&["ovsdb-server/tlog-set", "simple:x", "on"]).contains("no such table"));
+    good(&["ovsdb-server/tlog-set", "simple:t", "on"]);
+    client.transact(insert(2, "logged"));
+    good(&["ovsdb-server/tlog-set", "simple:t", "off"]);
+    let shown = good(&["ovsdb-server/tlog-list"]);
+    assert!(shown.lines().any(|line| line.split_whitespace().eq(["t", "OFF"])), "{shown}");
+    client.transact(insert(3, "not so"));
+    wait_for("the row's line", || p.log().contains("table:t,op:inserted,"));
+    assert!(p.log().contains("text:logged") && !p.log().contains("not so"), "{}", p.log());
     good(&["ovsdb-server/compact"]);
     assert!(std::fs::metadata(p.dir.path("conf.db")).unwrap().len() < before * 2);
     assert!(bad(&["ovsdb-server/compact", "_Server"]).contains("cannot compact built-in"));
     assert!(good(&["memory/show"]).contains("sessions:1"));
     good(&["ovsdb-server/reconnect"]);
     assert!(client.receive().is_none());
+    let mut client = p.client();
+    let request = || json!(["simple", null, {"t": [{}]}]);
+    assert_eq!(client.call("monitor_cond", request())["error"], json!(null));
+    good(&["ovsdb-server/disable-monitor-cond"]);
+    assert!(client.receive().is_none());
+    let refused = p.client().call("monitor_cond", request());
+    assert_eq!(refused["error"], json!("unknown method"));
     good(&["exit"]);
     wait_for("the end", || !p.dir.path("db.sock").exists());
 }

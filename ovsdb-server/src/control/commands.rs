@@ -45,6 +45,9 @@ const COMMANDS: &[Row] = &[
     ("set-active-ovsdb-server-probe-interval", "", 0, 1, replication),
     ("set-relay-source-probe-interval", "", 0, 1, replication),
     ("set-sync-exclude-tables", "", 0, 1, replication),
+    ("tlog-set", "DB:TABLE on|off", 2, 2, tlog_set),
+    ("tlog-list", "", 0, 0, tlog_list),
+    ("disable-monitor-cond", "", 0, 0, disable_conditions),
     ("perf-counters-show", "", 0, 0, nothing),
     ("perf-counters-clear", "", 0, 0, nothing),
 ];
@@ -100,6 +103,42 @@ fn replication(_: &mut Control, _: &[String]) -> Answer {
 fn reconnect(control: &mut Control, _: &[String]) -> Answer {
     control.service.reconnect("user ran ovsdb-server/reconnect");
     Ok(String::new())
+}
+
+fn disable_conditions(control: &mut Control, _: &[String]) -> Answer {
+    control.service.engine_mut().disable_conditions();
+    control.service.reconnect("user ran ovsdb-server/disable-monitor-cond");
+    Ok(String::new())
+}
+
+fn tlog_set(control: &mut Control, args: &[String]) -> Answer {
+    let on = match args[1].to_ascii_lowercase().as_str() {
+        "on" => true,
+        "off" => false,
+        _ => return Err("invalid command argument".to_owned()),
+    };
+    let (database, table) = match args[0].split_once(':') {
+        Some((database, table))
+            if !database.is_empty() && !table.is_empty() && !table.contains(':') =>
+        {
+            (database, table)
+        }
+        _ => return Err("invalid DB:TABLE argument".to_owned()),
+    };
+    control.service.engine_mut().log_table(database, table, on)?;
+    Ok(String::new())
+}
+
+fn tlog_list(control: &mut Control, _: &[String]) -> Answer {
+    let mut text = format!("{:<16}{:<28}logging\n", "database", "table");
+    text += &format!("{:<16}{:<28}-------\n", "--------", "-----");
+    for (database, tables) in control.service.engine().logged_tables() {
+        text += &format!("{database:<16} \n");
+        for (table, on) in tables {
+            text += &format!("{:16}{table:<27} {}\n", "", if on { "ON" } else { "OFF" });
+        }
+    }
+    Ok(text)
 }
 
 fn list_remotes(control: &mut Control, _: &[String]) -> Answer {

@@ -23,6 +23,7 @@ use crate::rowid::RowIds;
 use crate::server::{Chunk, Now, Server, SessionId, SessionOptions};
 
 static RL: RateLimit = RateLimit::new(5, 5);
+static ROWS: RateLimit = RateLimit::new(30, 60);
 
 /// Requests of one client that are run before others get their turn.
 const BURST: usize = 16;
@@ -232,9 +233,10 @@ impl Service {
         self.probe(now);
         self.write_status(now);
         for event in self.engine.take_events() {
-            match event.warning {
-                true => runtime::warn!(OVSDB, "{}", event.text),
-                false => runtime::info!(OVSDB, "{}", event.text),
+            match (event.warning, event.frequent) {
+                (true, _) => runtime::warn!(OVSDB, "{}", event.text),
+                (false, true) => runtime::info_rl!(OVSDB, ROWS, "{}", event.text),
+                (false, false) => runtime::info!(OVSDB, "{}", event.text),
             }
         }
     }

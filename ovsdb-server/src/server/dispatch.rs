@@ -103,6 +103,9 @@ impl Server {
     fn answer(&mut self, request: &Request<'_>) -> Answer {
         match request.method {
             "transact" => self.answer_transact(request).into(),
+            "monitor_cond" | "monitor_cond_since" | "monitor_cond_change" if self.no_conditions => {
+                Answer::Error("\"unknown method\"".to_owned())
+            }
             "monitor" => self.answer_monitor(request, Version::V1).into(),
             "monitor_cond" => self.answer_monitor(request, Version::V2).into(),
             "monitor_cond_since" => self.answer_monitor(request, Version::V3).into(),

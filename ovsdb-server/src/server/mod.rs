@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod monitors;
+mod rowlog;
 mod session;
 mod status;
 mod trigger;
@@ -46,6 +47,8 @@ struct Hosted {
     retry: bool,
     /// Its row in the `_Server` database.
     status: RowId,
+    /// Tables whose changes are logged.
+    logged: BTreeSet<String>,
     /// How its last compaction ended, if it failed.
     compaction_error: Option<Error>,
 }
@@ -55,6 +58,8 @@ struct Hosted {
 pub struct Event {
     /// True for what somebody should look at.
     pub warning: bool,
+    /// There may be many of its kind.
+    pub frequent: bool,
     /// In words.
     pub text: String,
 }
@@ -72,6 +77,8 @@ pub struct Server {
     /// Databases with commits that are not on disk and whose answers wait for it.
     unsynced: BTreeSet<String>,
     events: VecDeque<Event>,
+    /// Monitors with conditions are refused, as by servers that are older.
+    no_conditions: bool,
     /// When [`Server::run`] was last called, by the clock of time-outs.
     ran_ms: u64,
 }
@@ -96,6 +103,7 @@ impl Server {
             ready: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             events: VecDeque::new(),
+            no_conditions: false,
             ran_ms: 0,
         };
         server.host(Database::create(status::schema()?, ids));
@@ -136,6 +144,7 @@ impl Server {
             triggers: Vec::new(),
             retry: false,
             status: RowId::ZERO,
+            logged: BTreeSet::new(),
             compaction_error: None,
         };
         self.databases.insert(name.clone(), hosted);
@@ -317,6 +326,11 @@ impl Server {
         self.events.drain(..).collect()
     }
 
+    /// From now on monitors with conditions are unknown methods, as to servers that are older.
+    pub fn disable_conditions(&mut self) {
+        self.no_conditions = true;
+    }
+
     /// The locks that a session asked for, with what it has of them.
     pub fn locks_of(&self, id: SessionId) -> impl Iterator<Item = (&str, Holding)> {
         self.locks.of(id)
@@ -344,7 +358,7 @@ impl Server {
     fn event(&mut self, warning: bool, text: String) {
         // Nobody needs more than this at once.
         if self.events.len() < 1000 {
-            self.events.push_back(Event { warning, text });
+            self.events.push_back(Event { warning, frequent: false, text });
         }
     }
 

@@ -83,6 +83,7 @@ impl Server {
 
     /// Lets monitors and waiting transactions know of a commit.
     pub(super) fn committed(&mut self, name: &str, commit: &Arc<Commit>) {
+        self.log_rows(name, commit);
         let Some(hosted) = self.databases.get_mut(name) else { return };
         hosted.retry = !hosted.triggers.is_empty();
         for monitor in hosted.monitors.commit(commit) {
