@@ -179,7 +179,7 @@ impl Revalidator {
             _ => Learning::No,
         };
         let answer = self.switch.translate(now, Source::Key(&flow.key), learning);
-        let looked = answer.mask.words().iter().zip(flow.mask.words());
+        let looked = answer.needed.words().iter().zip(flow.mask.words());
         if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
             return false;
         }

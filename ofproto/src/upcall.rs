@@ -15,12 +15,16 @@ use wire::{FlowKey, Time};
 use crate::controller::ToControllers;
 use crate::notes::Notes;
 use crate::switch::Switch;
-use crate::translate::{Answer, Learning, PacketInNotes, Source};
+use crate::translate::{Answer, Failure, Learning, Level, PacketInNotes, Report, Source};
+
+/// At least so long, in milliseconds, between two failed translations that are told at length.
+const FAILURES_APART_MS: u64 = 60_000;
 
 impl Upcall for Switch {
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
         let answer = self.translate(now, Source::Key(key), Learning::Packet);
         self.report(&answer);
+        self.report_failure(now, key, &answer);
         if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
             self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
             self.call_revalidator();
@@ -103,6 +107,23 @@ impl Switch {
             for r in &answer.reports {
                 reporter(r);
             }
+        }
+    }
+
+    /// Tells the whole way of a packet that ran in circles, which is long: seldom.
+    fn report_failure(&self, now: Time, key: &FlowKey, answer: &Answer) {
+        if !matches!(answer.failure, Some(Failure::TooDeep | Failure::TooManyResubmits)) {
+            return;
+        }
+        let Some(reporter) = self.reporter.get() else { return };
+        let last = &self.totals.failure_told;
+        let told = last.load(Ordering::Relaxed);
+        let now_ms = now.as_millis().max(1);
+        if (told == 0 || now_ms.saturating_sub(told) >= FAILURES_APART_MS)
+            && last.compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && let Some(text) = self.failed_way(now, key)
+        {
+            reporter(&Report { level: Level::Warn, module: "ofproto_dpif_upcall", text });
         }
     }
 

@@ -64,12 +64,12 @@ fn controller(what: &ToController) -> String {
     let bit = u8::from;
     format!(
         "userspace(pid=0,controller(reason={},dont_send={},continuation={},recirc_id={},\
-         rule_cookie={:#x},controller_id={},max_len={}))",
+         rule_cookie={},controller_id={},max_len={}))",
         what.reason,
         bit(what.dont_send),
         bit(what.continuation),
         what.recirc_id,
-        what.cookie,
+        super::fields::hex(what.cookie),
         what.controller_id,
         what.max_len
     )

@@ -18,7 +18,7 @@ const ETH_TYPE_MIN: u16 = 0x600;
 const TCP_FLAGS: u16 = 0x0fff;
 
 /// Hexadecimal as C's `%#x`: no prefix for zero.
-fn hex(v: impl Into<u64>) -> String {
+pub(super) fn hex(v: impl Into<u64>) -> String {
     match v.into() {
         0 => "0".to_owned(),
         v => format!("{v:#x}"),

@@ -63,7 +63,7 @@ impl Switch {
         ports: &dyn PortNames,
     ) -> Result<String, String> {
         let snap = self.snapshot.load_full();
-        let target = target::find(&snap, args.place, args.flow, args.packet, ports)?;
+        let target = target::find(&snap, &self.frozen, args.place, args.flow, args.packet, ports)?;
         if let Some(actions) = &actions {
             check(actions, &target.flow, args.consistent)
                 .map_err(|e| format!("Bad actions: {e}"))?;
@@ -99,6 +99,34 @@ impl Switch {
             let _ = tx.send((answer, tree));
         }));
         rx.recv_timeout(PATIENCE).map_err(|_| QueryError::Busy.to_string())
+    }
+}
+
+impl Switch {
+    /// The way of a packet whose translation failed, once more and as text, for the log. For
+    /// threads that may lock MAC tables.
+    pub(crate) fn failed_way(&self, now: Time, key: &FlowKey) -> Option<String> {
+        let snap = self.snapshot.load_full();
+        let place = snap.port(PortNo(key.in_port))?;
+        let flow = Fields { key: *key, in_port: snap.iface(place).of_port, ..Fields::default() };
+        let mut tree = Tree::default();
+        let answer =
+            self.translate_told(now, Source::Key(key), Learning::No, Some(&mut tree), false);
+        let target = Target { bridge: place.bridge, flow, packet: None };
+        let report = Report { switch: self, ports: &NoPortNames, names: false, target: &target };
+        Some(report.text(&snap.bridges[place.bridge], &answer, &tree))
+    }
+}
+
+struct NoPortNames;
+
+impl PortNames for NoPortNames {
+    fn number(&self, _: &str) -> Option<PortNo> {
+        None
+    }
+
+    fn name(&self, _: PortNo) -> Option<String> {
+        None
     }
 }
 

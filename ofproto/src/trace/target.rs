@@ -9,6 +9,7 @@ use wire::{EtherType, FlowKey, extract};
 use super::args::{PacketArg, Payload};
 use crate::config::{IfaceConfig, IfaceKind};
 use crate::snapshot::{Bridge, Snapshot};
+use crate::translate::FrozenTable;
 
 /// The datapath's ports by name, known to whoever made them.
 pub trait PortNames {
@@ -31,6 +32,7 @@ pub(super) struct Target {
 /// The text that `ovs-appctl` prints.
 pub(super) fn find(
     snap: &Snapshot,
+    frozen: &FrozenTable,
     place: Option<&str>,
     flow: &str,
     packet: PacketArg,
@@ -38,7 +40,7 @@ pub(super) fn find(
 ) -> Result<Target, String> {
     let number = |name: &str| ports.number(name).map(|p| p.0);
     let (bridge, mut flow) = match text::parse_odp_flow(flow, &number) {
-        Ok(odp) => of_datapath(snap, place, odp)?,
+        Ok(odp) => of_datapath(snap, frozen, place, odp)?,
         Err(e) => {
             let omitted = || format!("{e} (or the bridge name was omitted)");
             let name = place.ok_or_else(omitted)?;
@@ -48,6 +50,10 @@ pub(super) fn find(
             let mut fields = text::parse_exact_flow(flow, &BridgeNames(b))
                 .map_err(|e| format!("Bad openflow flow syntax: {e}"))?;
             fields.key.in_port = datapath_port(b, fields.in_port).0;
+            // OpenFlow knows the tag, not its type.
+            if fields.key.vlan[0].is_present() {
+                fields.key.vlan[0].tpid = EtherType::VLAN;
+            }
             (bridge, fields)
         }
     };
@@ -64,6 +70,7 @@ pub(super) fn find(
 
 fn of_datapath(
     snap: &Snapshot,
+    frozen: &FrozenTable,
     place: Option<&str>,
     odp: OdpFlow,
 ) -> Result<(usize, Fields), String> {
@@ -74,6 +81,15 @@ fn of_datapath(
     limit_tags(&mut flow.key, snap.vlan_limit);
     if flow.key.recirc_id != 0 {
         let id = flow.key.recirc_id;
+        let of_rule = frozen.get(id).and_then(|f| {
+            let bridge = snap.bridges.iter().position(|b| b.name == f.bridge)?;
+            Some((bridge, f.in_port()))
+        });
+        if let Some((bridge, in_port)) = of_rule {
+            flow.in_port = in_port;
+            flow.key.in_port = datapath_port(&snap.bridges[bridge], in_port).0;
+            return Ok((bridge, flow));
+        }
         let unknown = || format!("no recirculation data for recirc_id {id:#x}");
         let bridge = snap.recirc_bridge(id).ok_or_else(unknown)?;
         // The bond, not the packet, made it come round.

@@ -194,7 +194,7 @@ impl Translator<'_> {
         if c.pause {
             self.start_freezing(Some(c.clone()));
         } else {
-            self.to_controller(c.max_len, c.reason, c.id, &c.userdata);
+            self.output_controller(c.max_len, c.reason, c.id, &c.userdata);
         }
     }
 
@@ -210,7 +210,7 @@ impl Translator<'_> {
             return true;
         }
         for id in controllers {
-            self.to_controller(u16::MAX, PacketInReason::INVALID_TTL, *id, &[]);
+            self.output_controller(u16::MAX, PacketInReason::INVALID_TTL, *id, &[]);
         }
         let version = if self.flow.key.eth_type == wire::EtherType::IPV4 { 4 } else { 6 };
         self.note(Kind::Warning, format!("IPv{version} decrement TTL exception"));

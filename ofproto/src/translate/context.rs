@@ -239,7 +239,7 @@ impl<'a> Translator<'a> {
             let flow = openflow::text::print_fields(&self.base, &NoNames);
             let bridge = &self.snap.bridges[self.bridge].name;
             let text = format!("{text} on bridge {bridge} while processing {flow}");
-            self.reports.push(Report { level, text });
+            self.reports.push(Report { level, module: "ofproto_dpif_xlate", text });
         }
     }
 

@@ -115,6 +115,8 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub level: Level,
+    /// Open vSwitch's name of the part that would say it.
+    pub module: &'static str,
     pub text: String,
 }
 
@@ -123,6 +125,8 @@ pub(crate) struct Answer {
     /// What is done with this packet.
     pub(crate) actions: Vec<Action>,
     pub(crate) mask: FlowMask,
+    /// The part of `mask` without which the actions might be others.
+    pub(crate) needed: FlowMask,
     /// False: the next such packet may fare differently, keep nothing.
     pub(crate) install: bool,
     /// The packet ran in circles over patch ports and is dropped.
@@ -376,7 +380,8 @@ impl Translator<'_> {
             self.slow.sort_by_key(|r| *r != UserspaceReason::Action);
         }
         self.slow.dedup();
-        let mask = self.datapath_mask(from_bond);
+        let needed = self.needed_mask();
+        let mask = datapath_mask(needed, from_bond);
         let wc = self.shown_mask();
         // For comparison with what was asked: as it was there.
         if self.flow.actset_output == OfPort::UNSET {
@@ -386,6 +391,7 @@ impl Translator<'_> {
         Answer {
             actions: self.actions,
             mask,
+            needed,
             install: known,
             looped: self.looped,
             basis: self.basis,
@@ -421,16 +427,10 @@ impl Translator<'_> {
         wc
     }
 
-    /// The megaflow. What a packet does not have is looked at as not being there.
-    fn datapath_mask(&self, from_bond: bool) -> FlowMask {
+    /// What was looked at. What a packet does not have is looked at as not being there.
+    fn needed_mask(&self) -> FlowMask {
         let mut m = self.tidy_mask().key;
         m.in_port = u32::MAX;
-        // A flow cannot be shown without saying whether there is a tag: as in Open vSwitch one
-        // that looks at nothing of it takes it whole. The second look of a bond's packets, of
-        // which there may be many, need not.
-        if m.vlan[0].tci == 0 && !from_bond {
-            m.vlan[0].tci = u16::MAX;
-        }
         for tag in &mut m.vlan {
             tag.tpid = if tag.tci == 0 { 0 } else { u16::MAX };
         }
@@ -458,6 +458,18 @@ impl Translator<'_> {
         wc.conj_id = 0;
         wc
     }
+}
+
+/// The megaflow.
+fn datapath_mask(needed: FlowMask, from_bond: bool) -> FlowMask {
+    let mut m = needed;
+    // A flow cannot be shown without saying whether there is a tag: as in Open vSwitch one that
+    // looks at nothing of it takes it whole. The second look of a bond's packets, of which there
+    // may be many, need not.
+    if m.vlan[0].tci == 0 && !from_bond {
+        m.vlan[0] = VlanTag { tpid: u16::MAX, tci: u16::MAX };
+    }
+    m
 }
 
 /// The key of a packet that is looked into only as deep as `limit` tags: what stands under them is

@@ -54,7 +54,7 @@ impl Translator<'_> {
                 } else {
                     PacketInReason::ACTION
                 };
-                self.to_controller(max_len, reason, 0, &[]);
+                self.output_controller(max_len, reason, 0, &[]);
             }
             OfPort::NONE => {}
             port if port == self.flow.in_port => self.info("skipping output to input port"),
@@ -171,7 +171,7 @@ impl Translator<'_> {
     }
 
     /// Sends the packet as it is now to controllers.
-    pub(super) fn to_controller(
+    pub(super) fn output_controller(
         &mut self,
         max_len: u16,
         reason: PacketInReason,

@@ -62,6 +62,13 @@ pub(crate) struct Frozen {
     state: Arc<State>,
 }
 
+impl Frozen {
+    /// Where the packet first came in.
+    pub(crate) fn in_port(&self) -> OfPort {
+        self.state.pipeline.in_port
+    }
+}
+
 /// How long an identity that no flow names stays: for packets on their way, and for somebody who
 /// has just been shown it.
 const GRACE: Duration = Duration::from_secs(1);

@@ -254,6 +254,10 @@ pub fn parse_exact_flow(s: &str, names: &dyn Names) -> Result<Fields, TextError>
     if f.in_port == OfPort(0) {
         f.in_port = OfPort::NONE;
     }
+    // The fields say what is in a tag, not of which type it is.
+    for tag in f.key.vlan.iter_mut().filter(|t| t.is_present() && t.tpid == 0) {
+        tag.tpid = EtherType::VLAN;
+    }
     Ok(f)
 }
 
