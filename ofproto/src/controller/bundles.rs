@@ -12,7 +12,7 @@ use wire::Time;
 use super::packets::{check_existing, check_packet_out};
 use super::types::{Class, ConnId, Level};
 use super::{Agent, Request};
-use crate::tables::{Changes, FlowTable};
+use crate::tables::{Changes, FlowTable, INTERNAL_TABLE};
 
 /// How long a bundle that nobody touches is kept; also how often that is looked at.
 const IDLE: Duration = Duration::from_secs(10);
@@ -132,6 +132,10 @@ impl Agent {
             return Err(self.not_for_bundles(format!("{kind:?} may not be in one")));
         }
         let entry = match codec::decode(&b.message, protocol)?.body {
+            // Only what can be known before the commit.
+            Body::FlowMod(m) if !m.command.is_delete() && m.table_id == INTERNAL_TABLE => {
+                return Err(OfError::BrcEperm);
+            }
             Body::FlowMod(m) => Entry::Flow(m),
             Body::PortMod(m) => Entry::Port(m),
             Body::PacketOut(p) => {

@@ -93,6 +93,10 @@ impl Agent {
     }
 
     fn handle(&mut self, r: &Request<'_>, message: Message) -> Result<(), OfError> {
+        // Many commands of a kind make one change; what comes after them finds it done.
+        if !matches!(message.body, Body::FlowMod(_)) {
+            self.publish_tables(r.host);
+        }
         if !matches!(message.body, Body::PacketOut(_)) {
             self.settle_packets(r.host);
         }

@@ -26,9 +26,31 @@ impl Agent {
         host.switch().with_flow_table(&self.bridge, work).map_err(|_| OfError::BrcEperm)
     }
 
+    /// The same, but packets see it only with the next [`Agent::publish_tables`]: one new picture
+    /// for many commands.
+    fn with_tables_unseen<R>(
+        &mut self,
+        host: &dyn Host,
+        work: impl FnOnce(&mut FlowTable) -> R,
+    ) -> Result<R, OfError> {
+        let state = host.switch().bridge_state(&self.bridge).map_err(|_| OfError::BrcEperm)?;
+        self.unseen = true;
+        let mut tables = state.flow_table.lock();
+        Ok(work(&mut tables))
+    }
+
+    /// Lets packets see all changes of flows so far.
+    pub(super) fn publish_tables(&mut self, host: &dyn Host) {
+        if std::mem::take(&mut self.unseen) {
+            // The bridge is gone when this fails, and so are its packets.
+            let _ = self.with_tables(host, |_| ());
+        }
+    }
+
     pub(super) fn flow_mod(&mut self, r: &Request<'_>, m: &FlowMod) -> Result<(), OfError> {
         self.not_secondary(r)?;
-        let changes = self.with_tables(r.host, |t| t.flow_mod(r.now, m, &r.requester()))??;
+        let who = r.requester();
+        let changes = self.with_tables_unseen(r.host, |t| t.flow_mod(r.now, m, &who))??;
         self.conn(r)?.flow_log.count(r.now, m.command);
         self.report(r.now, &changes);
         self.flush_monitors(r.host);

@@ -68,6 +68,8 @@ pub struct Agent {
     bundle_idle: Duration,
     /// Packets were sent that may not be on their way yet.
     packets_out: bool,
+    /// Flows were changed that packets do not see yet.
+    unseen: bool,
     out: VecDeque<Out>,
 }
 
@@ -96,6 +98,7 @@ impl Agent {
             misses: false,
             bundle_idle: Agent::DEFAULT_BUNDLE_IDLE,
             packets_out: false,
+            unseen: false,
             out: VecDeque::new(),
         }
     }
@@ -133,13 +136,16 @@ impl Agent {
     /// The socket is gone. Nothing more comes out for it.
     pub fn disconnect(&mut self, now: Time, id: ConnId, host: &dyn Host) {
         if let Some(mut c) = self.conns.remove(&id) {
+            self.publish_tables(host);
             self.report_flow_mods(now, &mut c);
             self.update_misses(host);
         }
     }
 
     /// One whole message has arrived: as many octets as its header says, at least 8. To be called
-    /// only while [`Agent::may_receive`]; one from a connection that is gone is dropped.
+    /// only while [`Agent::may_receive`]; one from a connection that is gone is dropped. After
+    /// those that have come [`Agent::run`] is to be called: packets see changes of flows then, at
+    /// the latest.
     pub fn receive(&mut self, now: Time, id: ConnId, frame: &[u8], host: &dyn Host) {
         let Some(c) = self.conns.get(&id) else { return };
         match (c.state, c.settings.kind) {
@@ -169,6 +175,7 @@ impl Agent {
     /// finishes, packets held back by a rate limit. To be called at the time it gives, after
     /// [`Agent::sent`], and after any change of the flow table that others make.
     pub fn run(&mut self, now: Time, host: &dyn Host) -> Option<Time> {
+        self.publish_tables(host);
         let expiry = self.expire_flows(now, host);
         self.resume_monitors(host);
         let ids: Vec<ConnId> = self.conns.keys().copied().collect();

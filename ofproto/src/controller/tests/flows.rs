@@ -210,3 +210,21 @@ fn monitors_pause() {
     let told: Vec<&str> = sent.iter().flat_map(|(_, _, m)| kinds(m)).collect();
     assert_eq!(told, ["added", "resumed"]);
 }
+
+/// Packets see the flows of many commands at once: before anything else is answered, and when the
+/// agent is run.
+#[test]
+fn one_picture_for_many_commands() {
+    let seen = |s: &Script| s.lab.switch.bridge_state("br0").unwrap().tables.load().count(0);
+    let mut s = Script::up(Version::V13, ConnKind::Service);
+    for n in 0..3 {
+        s.silent(Body::FlowMod(add(n, 1)));
+    }
+    assert_eq!(seen(&s), 0);
+    assert_eq!(s.ask(Body::BarrierRequest), Body::BarrierReply);
+    assert_eq!(seen(&s), 3);
+    s.silent(Body::FlowMod(add(7, 1)));
+    assert_eq!(seen(&s), 3);
+    s.agent.run(s.now, &s.lab);
+    assert_eq!(seen(&s), 4);
+}
