@@ -630,13 +630,17 @@ fn parts(context: &Context) -> Parts<'_> {
     }
 }
 
+/// Keys whose bad values are logged as information.
+const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
+
 /// What is wrong is said when it appears, not at every change of something else.
 fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
-        if warning.is_alarm() {
-            crate::warn!(BRIDGE, "{warning}");
-        } else {
+        // Open vSwitch takes such a value for none and says nothing: no reason for an alarm.
+        if QUIET.iter().any(|key| warning.key.as_deref() == Some(key)) {
             crate::info!(BRIDGE, "{warning}");
+        } else {
+            crate::warn!(BRIDGE, "{warning}");
         }
     }
 }

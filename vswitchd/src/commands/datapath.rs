@@ -182,6 +182,16 @@ pub fn disable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text(c.ofproto.enable_megaflows(false))
 }
 
+/// How Open vSwitch reads the flows of a datapath in the kernel. Ours are read where they are,
+/// either way.
+pub fn enable_ufid(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    Answer::text("Datapath dumping tersely using UFID enabled for supported datapaths")
+}
+
+pub fn disable_ufid(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    Answer::text("Datapath dumping tersely using UFID disabled")
+}
+
 pub fn revalidator_wait(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     if !c.revalidator.wait_round() {
         return Err("the revalidator does not answer".to_owned());

@@ -202,6 +202,8 @@ pub const ALL: &[Command] = &[
     command("upcall/set-flow-limit", "flow-limit-number", 1, 1, datapath::set_flow_limit),
     command("upcall/enable-megaflows", "", 0, 0, datapath::enable_megaflows),
     command("upcall/disable-megaflows", "", 0, 0, datapath::disable_megaflows),
+    command("upcall/enable-ufid", "", 0, 0, datapath::enable_ufid),
+    command("upcall/disable-ufid", "", 0, 0, datapath::disable_ufid),
     command("revalidator/wait", "", 0, 0, datapath::revalidator_wait),
     command("revalidator/purge", "", 0, 0, datapath::revalidator_purge),
     command("revalidator/pause", "", 0, 0, datapath::revalidator_pause),
