@@ -351,6 +351,7 @@ impl Daemon {
         for (name, up) in hosts.admin.into_inner() {
             self.switch.set_admin(&name, up);
             self.dirty = true;
+            self.ports_stale = true;
         }
         result
     }
@@ -367,13 +368,19 @@ impl Daemon {
     /// One turn of OpenFlow. True if others may have to go on with it.
     fn run_openflow(&mut self) -> bool {
         let now = self.now();
+        self.tell_ports(now);
+        let busy = self.with_openflow(|o, hosts| o.run(now, hosts));
+        // A controller may have brought one down.
+        self.tell_ports(now);
+        self.dirty |= self.openflow.take_changed();
+        busy
+    }
+
+    fn tell_ports(&mut self, now: Time) {
         if std::mem::take(&mut self.ports_stale) {
             let ports = openflow::ports(&self.switch, &mut self.status);
             self.with_openflow(|o, hosts| o.ports_changed(now, ports, hosts));
         }
-        let busy = self.with_openflow(|o, hosts| o.run(now, hosts));
-        self.dirty |= self.openflow.take_changed();
-        busy
     }
 
     fn reconnect(&mut self, only: Option<&str>) {
@@ -629,9 +636,6 @@ fn parts(context: &Context) -> Parts<'_> {
         now: context.clock.now(),
     }
 }
-
-/// Keys whose bad values are logged as information.
-const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
 
 /// What is wrong is said when it appears, not at every change of something else.
 fn log_new_warnings(old: &[Warning], new: &[Warning]) {

@@ -291,6 +291,7 @@ fn stats14(r: &mut Reader<'_>) -> Result<PortStats, OfError> {
                 }
             }
             EXPERIMENTER if (b.u32()?, b.u32()?) == (INTEL, INTEL_CUSTOM) => {
+                b.skip(2)?;
                 let n = b.u16()?;
                 // Each has at least 9 octets, so that the count cannot make us take memory.
                 for _ in 0..n {
@@ -332,7 +333,8 @@ pub(super) fn encode_stats(w: &mut Writer, s: &PortStats, v: Version) {
     });
     if !s.custom.is_empty() {
         prop::put(w, EXPERIMENTER, |w| {
-            w.u32(INTEL).u32(INTEL_CUSTOM).u16(u16::try_from(s.custom.len()).unwrap_or(u16::MAX));
+            let n = u16::try_from(s.custom.len()).unwrap_or(u16::MAX);
+            w.u32(INTEL).u32(INTEL_CUSTOM).zeros(2).u16(n);
             for (name, value) in s.custom.iter().take(usize::from(u16::MAX)) {
                 let name = &name.as_bytes()[..name.len().min(255)];
                 w.u8(name.len() as u8).bytes(name).u64(*value);

@@ -62,6 +62,8 @@ pub struct Switch {
     bonds: BTreeMap<String, Arc<BondHandle>>,
     /// Datapath numbers that were free'd lately: flows may still name them.
     quarantine: BTreeMap<PortNo, Time>,
+    /// The number that each bridge gave to an interface last.
+    given: BTreeMap<String, u16>,
     next_member: u32,
     next_table: u32,
     /// The state that was applied last, without the columns that the switch writes itself.
@@ -293,28 +295,43 @@ impl Switch {
                 used.insert((a.bridge.clone(), a.of_port), name.clone());
             }
         }
-        for (name, asked) in change {
+        // Whoever asked for a number too, and has it, keeps it; the other stays where it is.
+        let (stay, mut change): (Vec<_>, Vec<_>) = change.into_iter().partition(|(name, asked)| {
+            let bridge = wanted.get(name.as_str()).map(|w| w.bridge.name.clone());
+            let owner = bridge.zip(*asked).and_then(|at| used.get(&at));
+            let theirs = owner.and_then(|o| wanted.get(o.as_str())?.iface.ofport_request);
+            theirs.is_some_and(|t| *asked == Some(OfPort(t)))
+        });
+        for (name, _) in stay {
+            if let Some(a) = self.attached.get(&name) {
+                used.insert((a.bridge.clone(), a.of_port), name);
+            }
+        }
+        // Those that ask come first, so that two can change places.
+        change.sort_by_key(|(_, asked)| asked.is_none());
+        let moving: Vec<String> = change.iter().map(|(name, _)| name.clone()).collect();
+        for (at, (name, asked)) in change.into_iter().enumerate() {
             let Some(w) = wanted.get(name.as_str()) else { continue };
             let bridge = w.bridge.name.clone();
-            // Whoever asked for this number too, and has it, keeps it.
             if let Some(port) = asked
                 && let Some(victim) = used.get(&(bridge.clone(), port)).cloned()
             {
-                let theirs = wanted.get(victim.as_str()).and_then(|v| v.iface.ofport_request);
-                if theirs == Some(port.0) {
-                    continue;
-                }
                 used.remove(&(bridge.clone(), port));
-                let free = number::of_port(w.bridge, None, None, &self.numbers(&bridge, &victim));
+                let taken = self.numbers(&bridge, std::slice::from_ref(&victim));
+                let given = self.given.entry(bridge.clone()).or_default();
+                let free = number::of_port(w.bridge, None, None, &taken, given);
                 if let Some(v) = self.attached.get_mut(&victim) {
                     v.of_port = free;
                 }
             }
-            let taken = self.numbers(&bridge, &name);
+            // What those after it leave is free.
+            let taken = self.numbers(&bridge, &moving[at..]);
             let number = if w.iface.local {
                 OfPort::LOCAL
             } else {
-                number::of_port(w.bridge, w.iface.ofport_request, w.iface.ofport, &taken)
+                let given = self.given.entry(bridge.clone()).or_default();
+                let (asked, last) = (w.iface.ofport_request, w.iface.ofport);
+                number::of_port(w.bridge, asked, last, &taken, given)
             };
             if let Some(a) = self.attached.get_mut(&name) {
                 a.of_port = number;
@@ -323,11 +340,11 @@ impl Switch {
         }
     }
 
-    /// Numbers in use on a bridge by others than `name`.
-    fn numbers(&self, bridge: &str, name: &str) -> BTreeSet<OfPort> {
+    /// Numbers in use on a bridge by others than these.
+    fn numbers(&self, bridge: &str, but: &[String]) -> BTreeSet<OfPort> {
         self.attached
             .iter()
-            .filter(|(n, a)| a.bridge == bridge && *n != name)
+            .filter(|(n, a)| a.bridge == bridge && !but.contains(n))
             .map(|(_, a)| a.of_port)
             .collect()
     }
@@ -384,8 +401,9 @@ impl Switch {
         let of_port = if iface.local {
             OfPort::LOCAL
         } else {
-            let taken = self.numbers(&bridge.name, name);
-            number::of_port(bridge, iface.ofport_request, iface.ofport, &taken)
+            let taken = self.numbers(&bridge.name, std::slice::from_ref(name));
+            let given = self.given.entry(bridge.name.clone()).or_default();
+            number::of_port(bridge, iface.ofport_request, iface.ofport, &taken, given)
         };
         self.next_member += 1;
         crate::info!(
@@ -450,6 +468,7 @@ impl Switch {
             }
             bridges.insert(bridge.name.clone(), running);
         }
+        self.given.retain(|name, _| bridges.contains_key(name));
         self.bridges = bridges;
     }
 

@@ -18,13 +18,18 @@ const QUARANTINE: Duration = Duration::from_secs(3);
 /// The first reserved OpenFlow port number.
 const OFPP_MAX: u16 = OfPort::MAX.0;
 
-/// The number asked for, else the one of the last run, else the lowest that is free and that no
-/// other interface of the bridge asks for or had.
+/// Numbers above this are for those who ask.
+const GIVEN_MAX: u16 = 0x7fff;
+
+/// The number asked for, else the one of the last run, else the next after `given` that is free
+/// and that no other interface of the bridge asks for or had: a number that was free'd lately may
+/// still be in a controller's flows.
 pub(super) fn of_port(
     bridge: &WantBridge,
     asked: Option<u16>,
     last: Option<u16>,
     taken: &BTreeSet<OfPort>,
+    given: &mut u16,
 ) -> OfPort {
     let free = |p: &u16| !taken.contains(&OfPort(*p));
     if let Some(p) = asked.filter(free).or(last.filter(free)) {
@@ -36,8 +41,12 @@ pub(super) fn of_port(
         .flat_map(|p| &p.ifaces)
         .filter_map(|i| i.ofport_request.or(i.ofport))
         .collect();
-    let lowest = (1..OFPP_MAX).find(|p| free(p) && !others.contains(p));
-    OfPort(lowest.or_else(|| (1..OFPP_MAX).find(free)).unwrap_or(OFPP_MAX - 1))
+    let mut next = (*given + 1..=GIVEN_MAX).chain(1..=*given);
+    let next = next.find(|p| free(p) && !others.contains(p));
+    if let Some(next) = next {
+        *given = next;
+    }
+    OfPort(next.or_else(|| (1..OFPP_MAX).find(free)).unwrap_or(OFPP_MAX - 1))
 }
 
 /// The number that a datapath of dummies gives a port of this name, so that tests know it: the
@@ -112,10 +121,15 @@ mod tests {
     fn openflow_numbers() {
         let br = bridge(&[("a", Some(3), None), ("b", None, Some(1)), ("c", None, None)]);
         let none = BTreeSet::new();
-        assert_eq!(of_port(&br, Some(3), None, &none), OfPort(3), "asked for");
-        assert_eq!(of_port(&br, None, Some(1), &none), OfPort(1), "of the last run");
-        assert_eq!(of_port(&br, None, None, &none), OfPort(2), "nobody's");
-        let taken = BTreeSet::from([OfPort(3), OfPort(2)]);
-        assert_eq!(of_port(&br, Some(3), None, &taken), OfPort(4), "taken by another");
+        let mut given = 0;
+        let mut number = |asked, last, taken| of_port(&br, asked, last, taken, &mut given).0;
+        assert_eq!(number(Some(3), None, &none), 3, "asked for");
+        assert_eq!(number(None, Some(1), &none), 1, "of the last run");
+        assert_eq!(number(None, None, &none), 2, "nobody's");
+        assert_eq!(number(None, None, &none), 4, "not the same again");
+        let taken = BTreeSet::from([OfPort(3), OfPort(5)]);
+        assert_eq!(number(Some(3), None, &taken), 6, "taken by another");
+        given = GIVEN_MAX;
+        assert_eq!(of_port(&br, None, None, &taken, &mut given), OfPort(2), "from the start");
     }
 }

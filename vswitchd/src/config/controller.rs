@@ -96,8 +96,6 @@ fn one(uuid: Uuid, c: &Controller, queue_size: usize, disable_in_band: bool) -> 
         Some(0) => Duration::ZERO,
         Some(ms) => whole_seconds(ms).max(SECOND),
     };
-    // Unix sockets end with their peer: there is nothing to find out.
-    let probed = !probe.is_zero() && !c.target.starts_with("unix:");
     let dscp = c.other_config.get("dscp").and_then(|d| d.parse().ok());
     WantController {
         uuid,
@@ -107,7 +105,7 @@ fn one(uuid: Uuid, c: &Controller, queue_size: usize, disable_in_band: bool) -> 
             Some("service") => false,
             Some(_) | None => target::is_active(&c.target),
         },
-        timing: Timing { max_backoff, probe: probed.then(|| probe.max(PROBE)) },
+        timing: Timing { max_backoff, probe: (!probe.is_zero()).then(|| probe.max(PROBE)) },
         probe,
         in_band: !disable_in_band && c.connection_mode.as_deref() != Some("out-of-band"),
         async_messages: c.enable_async_messages.unwrap_or(true),

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use datapath::Datapath;
+use netdev::IoCounters;
 use netdev::link::{self, LinkModes, LinkSettings};
 use ofproto::controller::{Host, Port};
 use openflow::OfPort;
@@ -30,7 +31,7 @@ impl<'a> Hosts<'a> {
 }
 
 /// The switch, as the agent of one bridge sees it.
-pub struct SwitchHost<'a> {
+pub(super) struct SwitchHost<'a> {
     all: &'a Hosts<'a>,
     bridge: &'a str,
 }
@@ -134,10 +135,27 @@ fn counters(port: OfPort, name: &str, a: &Attached, all: &Hosts<'_>) -> PortStat
                 tx_packets: c.tx_packets,
                 rx_bytes: c.rx_bytes,
                 tx_bytes: c.tx_bytes,
+                custom: if a.dummy.is_some() { dummy_counters(a.queues, &c) } else { Vec::new() },
                 ..unknown
             }
         }
     }
+}
+
+/// What a dummy of Open vSwitch's counts besides. All packets go through the first queue.
+fn dummy_counters(queues: u32, c: &IoCounters) -> Vec<(String, u64)> {
+    let mut all =
+        vec![("rx_custom_packets_1".to_owned(), 0), ("rx_custom_packets_2".to_owned(), 0)];
+    for (way, queues, octets, packets) in
+        [("rx", queues, c.rx_bytes, c.rx_packets), ("tx", 1, c.tx_bytes, c.tx_packets)]
+    {
+        for queue in 0..queues {
+            let of = |n| if queue == 0 { n } else { 0 };
+            all.push((format!("{way}_q{queue}_bytes"), of(octets)));
+            all.push((format!("{way}_q{queue}_packets"), of(packets)));
+        }
+    }
+    all
 }
 
 /// Every bridge's ports as they are now, by bridge.
@@ -152,7 +170,8 @@ pub fn ports(switch: &Switch, status: &mut Status) -> BTreeMap<String, Vec<Port>
 fn port(name: &str, a: &Attached, status: &mut Status) -> Port {
     let settings = status.settings(a);
     let modes = settings.modes;
-    let link_up = a.link.carrier && a.dummy.as_ref().is_none_or(|d| d.carrier());
+    // One that is down has no link, whatever its driver says.
+    let link_up = a.link.admin_up && a.link.carrier && a.dummy.as_ref().is_none_or(|d| d.carrier());
     Port {
         admin_up: a.link.admin_up,
         link_up,
