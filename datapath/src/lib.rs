@@ -91,6 +91,10 @@ pub trait Datapath: Send + Sync {
     /// Removes a port and closes its device. Waits until no thread uses it any more.
     fn port_del(&self, port: PortNo) -> Result<(), DatapathError>;
 
+    /// Gives a port another number, which must be free; its device stays open. Waits as
+    /// `port_add` does. Packets that the device holds meanwhile come in under the new number.
+    fn port_move(&self, from: PortNo, to: PortNo) -> Result<(), DatapathError>;
+
     /// What the port's queues counted.
     fn port_counters(&self, port: PortNo) -> Option<IoCounters>;
 

@@ -170,3 +170,20 @@ fn a_flow_put_in_by_hand() {
     s.inject(1, &frame);
     assert_eq!((s.sent(2).len(), s.misses()), (1, 0));
 }
+
+#[test]
+fn a_port_gets_another_number() {
+    let s = Switch::new(2, |key| match key.in_port {
+        7 => translation(&[out(2)], l2()),
+        _ => translation(&[out(7)], l2()),
+    });
+    assert_eq!(s.port_move(PortNo(1), PortNo(2)), Err(datapath::DatapathError::PortInUse(2)));
+    assert_eq!(s.port_move(PortNo(5), PortNo(7)), Err(datapath::DatapathError::NoSuchPort(5)));
+    assert_eq!(s.port_move(PortNo(1), PortNo(7)), Ok(()));
+    let frame = udp(1, 20);
+    s.inject(1, &frame);
+    s.inject(2, &frame);
+    assert_eq!((s.sent(2).len(), s.sent(1).len()), (1, 1));
+    assert_eq!(s.port_counters(PortNo(1)), None);
+    wait("counters", || s.port_counters(PortNo(7)).is_some_and(|c| c.rx_packets == 1));
+}

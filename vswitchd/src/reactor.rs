@@ -206,6 +206,19 @@ impl Daemon {
                 Err(text) => Reply::Error(text),
             }
         });
+        commands.register(
+            "dpif-dummy/change-port-number",
+            "dp port new-number",
+            3,
+            3,
+            |daemon, req| {
+                use crate::unixctl::Reply;
+                match daemon.renumber_port(&req.args[0], &req.args[1], &req.args[2]) {
+                    Ok(()) => Reply::Text(String::new()),
+                    Err(text) => Reply::Error(text.to_owned()),
+                }
+            },
+        );
         commands.register("bridge/reconnect", "[bridge]", 0, 1, |daemon, req| {
             use crate::unixctl::Reply;
             match req.args.first() {
@@ -431,6 +444,26 @@ impl Daemon {
         *self.context.view.lock() = self.view();
         self.dirty = true;
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// `dpif-dummy/change-port-number`: gives a port of the dummy datapath another number.
+    fn renumber_port(
+        &mut self,
+        datapath: &str,
+        port: &str,
+        number: &str,
+    ) -> Result<(), &'static str> {
+        let context = self.context.clone();
+        let dummy = self.dummy != DummyPolicy::Off && datapath == "ovs-dummy";
+        if !dummy || context.ofproto.dpif_show().is_empty() {
+            return Err("unknown datapath or not a dummy");
+        }
+        // What is no number counts as 0, as it does there.
+        let to = PortNo(number.parse().unwrap_or(0));
+        self.switch.move_port(port, to, &self.desired, &parts(&context))?;
+        *context.view.lock() = self.view();
+        self.dirty = true;
+        Ok(())
     }
 
     /// The first configuration is in force and written back.

@@ -175,6 +175,11 @@ where
         self.inner.port_del(port)
     }
 
+    fn port_move(&self, from: PortNo, to: PortNo) -> Result<(), DatapathError> {
+        self.tick();
+        self.inner.port_move(from, to)
+    }
+
     fn port_counters(&self, port: PortNo) -> Option<IoCounters> {
         self.inner.port_counters(port)
     }

@@ -28,6 +28,7 @@ pub use port::{MemoryIo, MemoryPort, memory};
 pub enum Call {
     PortAdd { name: String, port: PortNo },
     PortDel(PortNo),
+    PortMove(PortNo, PortNo),
     TablePublish { id: TableId, table: Arc<BucketTable> },
     TableRemove(TableId),
     FlowInstall(FlowKey),
@@ -302,6 +303,17 @@ impl Datapath for Fake {
         let mut s = self.state.lock();
         s.ports.remove(&port).ok_or(DatapathError::NoSuchPort(port.0))?;
         s.calls.push(Call::PortDel(port));
+        Ok(())
+    }
+
+    fn port_move(&self, from: PortNo, to: PortNo) -> Result<(), DatapathError> {
+        let mut s = self.state.lock();
+        if s.ports.contains_key(&to) {
+            return Err(DatapathError::PortInUse(to.0));
+        }
+        let port = s.ports.remove(&from).ok_or(DatapathError::NoSuchPort(from.0))?;
+        s.ports.insert(to, port);
+        s.calls.push(Call::PortMove(from, to));
         Ok(())
     }
 

@@ -181,6 +181,29 @@ impl Datapath for Userspace {
         Ok(())
     }
 
+    fn port_move(&self, from: PortNo, to: PortNo) -> Result<(), DatapathError> {
+        self.check_thread()?;
+        let counters = {
+            let mut ports = self.shared.ports.lock();
+            if to.0 >= PORTS || ports.contains_key(&to.0) {
+                return Err(DatapathError::PortInUse(to.0));
+            }
+            let counters = ports.get(&from.0).ok_or(DatapathError::NoSuchPort(from.0))?.clone();
+            ports.insert(to.0, counters.clone());
+            counters
+        };
+        let (done, answer) = mpsc::channel();
+        let moved = self
+            .send_and_wait(Command::PortDel { port: from, done }, &answer)
+            .and_then(|io| io.ok_or(DatapathError::NoSuchPort(from.0)))
+            .and_then(|io| {
+                let (done, answer) = mpsc::channel();
+                self.send_and_wait(Command::PortAdd { port: to, io, counters, done }, &answer)
+            });
+        self.shared.ports.lock().remove(if moved.is_ok() { &from.0 } else { &to.0 });
+        moved
+    }
+
     fn port_counters(&self, port: PortNo) -> Option<IoCounters> {
         self.shared.ports.lock().get(&port.0).map(|c| c.load())
     }

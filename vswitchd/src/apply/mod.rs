@@ -192,6 +192,30 @@ impl Switch {
         true
     }
 
+    /// Somebody gives a datapath port another number.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such port, or the number cannot be had; the text is Open vSwitch's.
+    pub fn move_port(
+        &mut self,
+        name: &str,
+        to: PortNo,
+        desired: &Desired,
+        parts: &Parts<'_>,
+    ) -> Result<(), &'static str> {
+        let attached = self.attached.get_mut(name).ok_or("unknown port")?;
+        let from = attached.port_no.ok_or("unknown port")?;
+        if to.0 == 0 || to == PortNo::NONE {
+            return Err("bad port number");
+        }
+        parts.datapath.port_move(from, to).map_err(|_| "port number already in use")?;
+        attached.port_no = Some(to);
+        parts.links.configure(self.link_ports(desired));
+        parts.ofproto.configure(parts.now, self.switch_config(desired));
+        Ok(())
+    }
+
     /// Lets go of everything, in an orderly way, because another daemon has the lock.
     pub fn clear(&mut self, parts: &Parts<'_>) {
         self.stale = true;
