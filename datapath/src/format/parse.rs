@@ -148,8 +148,9 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Decimal, or hexadecimal behind `0x`.
+/// Decimal, or hexadecimal behind `0x`; white space in front does not matter.
 pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
+    let text = text.trim_start();
     let n = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),
@@ -370,7 +371,7 @@ mod tests {
     fn other_ways_to_write_it() {
         let (key, mask) = read(
             " in_port(p9) eth() packet_type(ns=0,id=0), ct_state(0),ct_mark(0/0) \
-             eth_type(2048),ipv4(proto=0x11,frag=later)",
+             eth_type(2048),ipv4(proto=\n0x11,frag=later)",
         )
         .unwrap();
         assert_eq!((key.in_port, key.eth_type, key.nw_proto, key.nw_frag), (9, 0x800, 17, 3));
