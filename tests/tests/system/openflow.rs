@@ -58,7 +58,7 @@ fn flows_decide_what_packets_do() {
     let number = |name: &str| rig.get("interface", name, "ofport");
     let (vm, out) = (number("vnet0"), number("nic1"));
     assert_eq!(flows(&rig), [NORMAL]);
-    assert!(reaches(&rig, 0, 1) && reaches(&rig, 1, 2));
+    rig.wait("traffic to both", || reaches(&rig, 0, 1) && reaches(&rig, 1, 2));
     ofctl(&rig, &format!("add-flow br0 priority=100,in_port={vm},actions=drop"));
     rig.wait("the flow to drop", || !reaches(&rig, 0, 3));
     ofctl(&rig, &format!("add-flow br0 priority=200,udp,tp_src=4,actions=output:{out}"));
@@ -67,8 +67,7 @@ fn flows_decide_what_packets_do() {
     // It is counted.
     rig.wait("the flow's packets", || {
         let dump = ofctl(&rig, "dump-flows br0 udp");
-        dump.split("n_packets=").nth(1).and_then(|n| n.split(',').next()?.parse().ok())
-            >= Some(1)
+        dump.split("n_packets=").nth(1).and_then(|n| n.split(',').next()?.parse().ok()) >= Some(1)
     });
     ofctl(&rig, "del-flows br0");
     assert_eq!(flows(&rig), [] as [&str; 0]);
@@ -85,10 +84,16 @@ fn ports_are_shown_and_brought_down() {
     let show = ofctl(&rig, "show br0");
     assert!(show.contains("(nic0): addr:02:00:00:00:01:00"), "{show}");
     assert!(show.contains("current:    10GB-FD COPPER"), "{show}");
+    let state = || {
+        let show = ofctl(&rig, "show br0");
+        let own = show.lines().skip_while(|l| !l.contains("(nic0)"));
+        own.filter_map(|l| l.trim().strip_prefix("state:")).next().map(|s| s.trim().to_owned())
+    };
+    assert_eq!(state().as_deref(), Some("0"));
     rig.link(0, false);
-    rig.wait("LINK_DOWN", || ofctl(&rig, "show br0").contains("LINK_DOWN"));
+    rig.wait("LINK_DOWN", || state().as_deref() == Some("LINK_DOWN"));
     rig.link(0, true);
-    rig.wait("the link", || !ofctl(&rig, "show br0").contains("LINK_DOWN"));
+    rig.wait("the link", || state().as_deref() == Some("0"));
     ofctl(&rig, "mod-port br0 nic0 down");
     rig.wait("the device down", || rig.get("interface", "nic0", "admin_state") == "down");
     assert!(!rig.hv.rtnl().link("nic0").unwrap().up);
@@ -181,7 +186,7 @@ fn a_controller_comes_goes_and_comes_back() {
     // Without it all goes on, and it is called again.
     drop(c);
     rig.wait("the end", || row("is_connected") == "false");
-    assert!(reaches(&rig, 0, 2));
+    rig.wait("traffic", || reaches(&rig, 0, 2));
     let mut c = Controller::answer(&listener);
     rig.wait("is_connected again", || row("is_connected") == "true");
     // Another change of the row leaves the connection alone.
