@@ -73,5 +73,5 @@ pub use rows::{
 };
 pub use session::{Options, Session, SessionEvent, TxnId};
 pub use stream::with_short_path;
-pub use tls::{Enabled as TlsEnabled, Settings as TlsSettings};
+pub use tls::{Enabled as TlsEnabled, Settings as TlsSettings, TlsError};
 pub use txn::{OpInfo, Txn, TxnError, TxnReply};

@@ -110,6 +110,43 @@ fn both_sides_show_a_certificate() {
     assert!(p.log().contains("connection dropped"), "{}", p.log());
 }
 
+/// As `--ssl-protocols`, `--ssl-ciphers` and `--ssl-ciphersuites` say, in OpenSSL's words.
+#[test]
+fn versions_and_ciphers_are_chosen() {
+    let Some(mut p) = server("tlsonly", &simple()) else { return };
+    let [key, cert, ca] = keys("a");
+    let listen = "--remote=pssl:0:127.0.0.1";
+    let agreed = |p: &Program, words: &[&str]| {
+        let at = format!("127.0.0.1:{}", port(p));
+        let own = ["-cert", "a-cert.pem", "-key", "a-key.pem", "-CAfile", "aca.pem"];
+        let out = p.any("openssl", &[&["s_client", "-connect", &at], &own[..], words].concat());
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let cipher = text.split_once("Cipher is ").and_then(|(_, rest)| rest.lines().next());
+        cipher.unwrap_or("(NONE)").to_owned()
+    };
+
+    let suites = "--ssl-ciphersuites=TLS_CHACHA20_POLY1305_SHA256:nonsense";
+    p.run(program::OURS, &[listen, &key, &cert, &ca, "--ssl-protocols=TLSv1.3", suites]);
+    assert_eq!(agreed(&p, &["-tls1_3"]), "TLS_CHACHA20_POLY1305_SHA256");
+    assert_eq!(agreed(&p, &["-ciphersuites", "TLS_AES_128_GCM_SHA256"]), "(NONE)");
+    assert_eq!(agreed(&p, &["-tls1_2"]), "(NONE)");
+    assert!(p.log().contains("nonsense: not supported; accepted are TLS_AES"), "{}", p.log());
+    p.kill();
+
+    std::fs::remove_file(p.dir.path("server.log")).unwrap();
+    let ciphers = "--ssl-ciphers=ECDHE+AESGCM:!AES256";
+    p.run(program::OURS, &[listen, &key, &cert, &ca, "--ssl-protocols=TLSv1.2", ciphers]);
+    assert_eq!(agreed(&p, &[]), "ECDHE-RSA-AES128-GCM-SHA256");
+    assert_eq!(agreed(&p, &["-cipher", "ECDHE-RSA-AES256-GCM-SHA384"]), "(NONE)");
+    assert_eq!(agreed(&p, &["-tls1_3"]), "(NONE)");
+    // What cannot be understood at all leaves the default.
+    p.kill();
+    std::fs::remove_file(p.dir.path("server.log")).unwrap();
+    p.run(program::OURS, &[listen, &key, &cert, &ca, "--ssl-protocols=SSLv3"]);
+    assert_ne!(agreed(&p, &[]), "(NONE)");
+    assert!(p.log().contains("SSLv3: SSL/TLS protocol not recognized"), "{}", p.log());
+}
+
 /// As distributions start it: the files are named in the database, and may be named later.
 #[test]
 fn files_named_in_the_database() {
@@ -150,7 +187,9 @@ fn bootstrap() {
     p.any("ovsdb-client", &["-t", "5", &key, &cert, &ca, peer, "list-dbs", &remote]);
     // The client's chain has no authority at its end (it sends only its own certificate), so
     // nothing can be learned from it; one that is its own authority is learned.
-    assert!(!p.dir.path("learned.pem").exists() || p.log().contains("is known from now on"));
+    assert!(
+        !p.dir.path("learned.pem").exists() || p.log().contains("made from what the peer shows")
+    );
     openssl(
         &p.dir.0,
         "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=self -keyout self-key.pem -out \

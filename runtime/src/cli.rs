@@ -128,6 +128,23 @@ pub enum Parsed<O> {
     Print(String),
 }
 
+impl<O> Parsed<O> {
+    /// What the options come to.
+    ///
+    /// # Errors
+    ///
+    /// Those of `make`.
+    pub fn and_then<P>(
+        self,
+        make: impl FnOnce(&O) -> Result<P, UsageError>,
+    ) -> Result<Parsed<P>, UsageError> {
+        match self {
+            Parsed::Run(options) => make(&options).map(|made| Parsed::Run(Box::new(made))),
+            Parsed::Print(text) => Ok(Parsed::Print(text)),
+        }
+    }
+}
+
 /// The command line is wrong; the text names the option. Print it and exit with status 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -57,6 +57,9 @@ pub enum TlsError {
         /// Why, and what is accepted.
         problem: String,
     },
+    /// `--bootstrap-ca-cert` has done its work; the connection was only made for that.
+    #[error("{}: made from what the peer shows; connecting anew", .0.display())]
+    Learned(PathBuf),
     /// A name that no server can have.
     #[error("{0}: not a host name")]
     Name(String),

@@ -49,11 +49,10 @@ impl<S: Read + Write> Tls<S> {
             return Ok(());
         }
         let Some(file) = self.bootstrap.take() else { return Ok(()) };
-        let problem = match self.keep_authority(&file) {
-            Ok(()) => "made from what the peer shows; connecting anew".to_owned(),
-            Err(problem) => problem,
-        };
-        Err(io::Error::other(TlsError::File { path: file, problem }))
+        Err(io::Error::other(match self.keep_authority(&file) {
+            Ok(()) => TlsError::Learned(file),
+            Err(problem) => TlsError::File { path: file, problem },
+        }))
     }
 
     fn keep_authority(&self, file: &Path) -> Result<(), String> {

@@ -44,10 +44,7 @@ impl Options {
         I: IntoIterator<Item = T>,
         T: Into<OsString>,
     {
-        match cli::parse(command(dirs), args)? {
-            cli::Parsed::Run(m) => options(&m, dirs).map(|o| Parsed::Run(Box::new(o))),
-            cli::Parsed::Print(text) => Ok(Parsed::Print(text)),
-        }
+        cli::parse(command(dirs), args)?.and_then(|m| options(m, dirs))
     }
 }
 

@@ -74,6 +74,16 @@ fn pki(bed: &Bed, arguments: &[&str]) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
+/// A process that ends with the test, however that ends.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn tls_with_bootstrap() {
     let Some(bed) = Bed::new() else { return };
@@ -94,7 +104,7 @@ fn tls_with_bootstrap() {
         .current_dir(&bed.directory)
         .status();
     assert!(made.is_ok_and(|status| status.success()));
-    let mut server = Command::new("ovsdb-server")
+    let server = Command::new("ovsdb-server")
         .args(line.split_whitespace())
         .arg("tls.db")
         .stderr(std::process::Stdio::null())
@@ -103,6 +113,7 @@ fn tls_with_bootstrap() {
         .current_dir(&bed.directory)
         .spawn()
         .unwrap();
+    let _server = Killed(server);
     let mut port = String::new();
     until("the port is known", || {
         let log = std::fs::read_to_string(bed.directory.join("tls.log")).unwrap_or_default();
@@ -120,11 +131,25 @@ fn tls_with_bootstrap() {
     assert!(kept.starts_with(b"-----BEGIN CERTIFICATE-----"));
     let second = bed.ours(&format!("{db} {bootstrap} add-br br0 -- list-br"));
     assert_eq!((second.status, second.out.as_str()), (0, "br0\n"), "{second:?}");
+    let versions = "--ssl-protocols=TLSv1.3-TLSv1.2 --ssl-ciphers=HIGH:!aNULL:RC5";
+    let chosen = bed.ours(&format!("{db} {bootstrap} {versions} list-br"));
+    assert_eq!((chosen.status, chosen.out.as_str()), (0, "br0\n"), "{chosen:?}");
+    assert!(chosen.err.contains("RC5: not supported; there are ECDHE-"), "{chosen:?}");
     let other = files("me", "--ca-cert=pki/switchca/cacert.pem");
     let refused = bed.ours(&format!("{db} {other} list-br"));
     assert!(refused.status == 1 && refused.err.contains("certificate"), "{refused:?}");
     let lacks = bed.ours(&format!("{db} list-br"));
     assert!(lacks.err.contains("--private-key"), "{lacks:?}");
-    let _ = server.kill();
-    let _ = server.wait();
+    // The server comes to us.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let waits =
+        bed.spawn(&format!("--db=pssl:{free}:127.0.0.1 -t 20 --no-wait {bootstrap} list-br"));
+    let added = Command::new("ovs-appctl")
+        .arg("-t")
+        .arg(bed.directory.join("tls.ctl"))
+        .args(["ovsdb-server/add-remote", &format!("ssl:127.0.0.1:{free}")])
+        .status();
+    assert!(added.is_ok_and(|status| status.success()));
+    let output = waits.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "br0\n", "{output:?}");
 }

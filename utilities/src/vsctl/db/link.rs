@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ovsdb::remote::{Remote, has_kind};
-use ovsdb_client::{CallError, Caller, TlsSettings};
+use ovsdb_client::{CallError, Caller, TlsError, TlsSettings};
 
 use crate::vsctl::run_directory;
 
@@ -25,7 +25,12 @@ pub fn system_text(error: &io::Error) -> String {
     if error.kind() == ErrorKind::UnexpectedEof {
         return "End of file".to_owned();
     }
-    let text = error.to_string();
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let text = match inner {
+        // It is done with the first connection, which is not used further.
+        Some(TlsError::Learned(_)) => io::Error::from_raw_os_error(libc::EPROTO).to_string(),
+        Some(_) | None => error.to_string(),
+    };
     match text.split_once(" (os error") {
         Some((words, _)) => words.to_owned(),
         None => text,
