@@ -48,9 +48,12 @@ impl<O> Program<O> {
         }
     }
 
-    /// What upstream does with a fatal error: a line to the terminal and the log, status 1.
+    /// What upstream does with a fatal error: a line to the terminal behind what was logged before,
+    /// and status 1. The log's other destinations get it too.
     fn fail(&self, error: &dyn std::fmt::Display) -> ExitCode {
+        log::flush();
         eprintln!("{}: {error}", self.name);
+        log::console_off();
         log_at!(*self.log, Level::Emer, "{error}");
         log::flush();
         ExitCode::FAILURE

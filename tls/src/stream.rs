@@ -69,6 +69,15 @@ impl<S: Read + Write> Tls<S> {
         keep().map_err(|error| error.to_string())
     }
 
+    /// The name by which the client asked for the server (RFC 6066, section 3), where this is the
+    /// server and the client said it.
+    pub fn server_name(&self) -> Option<&str> {
+        match &*self.session {
+            Connection::Server(session) => session.server_name(),
+            Connection::Client(_) => None,
+        }
+    }
+
     /// Shakes hands over a blocking socket.
     ///
     /// # Errors

@@ -67,6 +67,8 @@ pub(super) struct Conn {
     pub(super) more: bool,
     /// Bytes that may be read in this turn.
     pub(super) read_budget: usize,
+    /// The name by which the client asked for us was logged.
+    named: bool,
     /// It is not connected yet.
     pub(super) connecting: bool,
     /// The poll also tells when the socket takes more. It does so only while there is something to
@@ -105,6 +107,7 @@ impl Conn {
             fetch: false,
             more: false,
             read_budget: READ_BUDGET,
+            named: false,
             connecting: false,
             writing: false,
             listed: false,
@@ -202,6 +205,16 @@ impl Conn {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Logs, once, the name by which the client asked for us.
+    pub(super) fn log_server_name(&mut self) {
+        if !self.named
+            && let Some(name) = self.stream.server_name()
+        {
+            runtime::dbg!(super::TLS, "connection indicated server name {name}");
+            self.named = true;
         }
     }
 

@@ -382,6 +382,7 @@ impl Service {
                 break;
             }
             let input = conn.read(buffer, now)?;
+            conn.log_server_name();
             conn.ended = input == Input::End;
         }
         conn.read_budget = READ_BUDGET;

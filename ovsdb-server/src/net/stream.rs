@@ -81,6 +81,14 @@ impl Stream {
         }
     }
 
+    /// The name by which a client asked for us under TLS, if it did.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        match self {
+            Stream::Unix(_) | Stream::Tcp(_) => None,
+            Stream::Tls(tls) => tls.server_name(),
+        }
+    }
+
     /// True if there may be more after a read that did not fill its buffer.
     pub(super) fn holds_back(&self) -> bool {
         matches!(self, Stream::Tls(_))
