@@ -178,12 +178,12 @@ impl Revalidator {
             Some(used) if packets > 0 => Learning::Flow(used),
             _ => Learning::No,
         };
-        let answer = self.switch.translate(now, Source::Key(&flow.key), learning);
+        let mut answer = self.switch.translate(now, Source::Key(&flow.seen), learning);
         let looked = answer.needed.words().iter().zip(flow.mask.words());
         if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
             return false;
         }
-        let actions = answer.flow_actions();
+        let actions = answer.take_flow_actions();
         if **flow.actions.load() != actions {
             self.status.changed += 1;
             flow.actions.store(Arc::new(actions));

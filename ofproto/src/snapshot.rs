@@ -10,9 +10,7 @@ use foldhash::HashMap;
 use parking_lot::Mutex;
 use wire::Time;
 
-use crate::config::{
-    BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
-};
+use crate::config::{BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort};
 use crate::mac_table::{BundleId, MacTable};
 use crate::mirror::Mirrors;
 use crate::tables::{FlowTable, Tables};
@@ -62,11 +60,12 @@ pub(crate) struct BridgeState {
 
 impl BridgeState {
     pub(crate) fn new(created: Time, macs: MacTable) -> BridgeState {
+        let flow_table = FlowTable::new();
         BridgeState {
             created,
             macs: Mutex::new(macs),
-            tables: ArcSwap::from_pointee(Tables::empty()),
-            flow_table: Mutex::new(FlowTable::new()),
+            tables: ArcSwap::from_pointee(flow_table.picture()),
+            flow_table: Mutex::new(flow_table),
             port_config: ArcSwap::default(),
             packet_in_on_miss: AtomicBool::new(false),
             frag: AtomicU8::new(0),
@@ -93,7 +92,6 @@ pub(crate) struct Bridge {
     pub(crate) name: String,
     pub(crate) datapath_type: String,
     pub(crate) forward_bpdu: bool,
-    pub(crate) fail_mode: FailMode,
     pub(crate) bundles: Vec<Bundle>,
     pub(crate) mirrors: Mirrors,
     by_id: HashMap<BundleId, usize>,
@@ -229,7 +227,6 @@ impl Bridge {
             name: c.name.clone(),
             datapath_type: c.datapath_type.clone(),
             forward_bpdu: c.forward_bpdu,
-            fail_mode: c.fail_mode,
             by_of_port: of_ports(&bundles),
             by_id: bundles.iter().enumerate().map(|(n, b)| (b.state.id, n)).collect(),
             bundles,

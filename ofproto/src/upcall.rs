@@ -22,7 +22,7 @@ const FAILURES_APART_MS: u64 = 60_000;
 
 impl Upcall for Switch {
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
-        let answer = self.translate(now, Source::Key(key), Learning::Packet);
+        let mut answer = self.translate(now, Source::Key(key), Learning::Packet);
         self.report(&answer);
         self.report_failure(now, key, &answer);
         if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
@@ -34,7 +34,7 @@ impl Upcall for Switch {
         let mask = answer.mask;
         let install = answer.install;
         Translation {
-            actions: answer.flow_actions().into(),
+            actions: answer.take_flow_actions().into(),
             mask,
             install,
             notes: Some(Arc::new(Notes::new(answer.basis))),

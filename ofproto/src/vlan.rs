@@ -186,6 +186,11 @@ impl PortVlan {
         self.mode
     }
 
+    /// Whether what leaves has the priority that it came with.
+    pub(crate) fn copies_priority(&self) -> bool {
+        self.priority_tags != PriorityTags::No
+    }
+
     /// The access or native VLAN; 0 for none.
     pub(crate) fn vlan(&self) -> u16 {
         self.vlan

@@ -190,7 +190,7 @@ impl FlowTable {
         Some(Arc::new(self.picture()))
     }
 
-    pub(super) fn picture(&self) -> Tables {
+    pub(crate) fn picture(&self) -> Tables {
         Tables { generation: self.generation, tables: self.tables.clone().into() }
     }
 

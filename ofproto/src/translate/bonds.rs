@@ -9,8 +9,6 @@ use bond::OutputRule;
 use datapath::Action;
 use openflow::msg::config;
 use wire::hash::{flow_hash_5tuple, hash_mac};
-use wire::key::FRAG_ANY;
-use wire::{EtherType, ip};
 
 use crate::config::{BondHandle, IfaceKind};
 use crate::notes::Credit;
@@ -97,7 +95,8 @@ impl Translator<'_> {
             OutputRule::Active => 0,
             OutputRule::Slb { basis } => self.slb_bucket(basis),
             OutputRule::Recirc { basis, .. } | OutputRule::LbOutput { basis, .. } => {
-                self.look_at_l3l4();
+                // As in Open vSwitch, nothing more is looked at for it: all packets of a flow go by
+                // the member of its first.
                 flow_hash_5tuple(&self.flow.key, basis) as u8
             }
         };
@@ -106,27 +105,6 @@ impl Translator<'_> {
         let port = bundle.ifaces.iter().find(|i| i.member.is_some() && i.member == member);
         if let Some(port) = port.map(|i| i.of_port) {
             self.output_port(port, last, false);
-        }
-    }
-
-    /// What a hash of addresses and ports looks at.
-    fn look_at_l3l4(&mut self) {
-        let key = &self.flow.key;
-        let wc = &mut self.wc.key;
-        match key.eth_type {
-            EtherType::IPV4 => {
-                wc.nw_src[12..].fill(0xff);
-                wc.nw_dst[12..].fill(0xff);
-            }
-            EtherType::IPV6 => {
-                wc.nw_src = [0xff; 16];
-                wc.nw_dst = [0xff; 16];
-            }
-            _ => return,
-        }
-        wc.nw_proto = u8::MAX;
-        if matches!(key.nw_proto, ip::TCP | ip::UDP | ip::SCTP) && key.nw_frag & FRAG_ANY == 0 {
-            (wc.tp_src, wc.tp_dst) = (u16::MAX, u16::MAX);
         }
     }
 

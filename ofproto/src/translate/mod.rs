@@ -143,15 +143,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The actions of the flow that does the same for the next packets.
-    pub(crate) fn flow_actions(&self) -> Vec<Action> {
+    /// The actions of the flow that does the same for the next packets, taken out.
+    pub(crate) fn take_flow_actions(&mut self) -> Vec<Action> {
+        let actions = std::mem::take(&mut self.actions);
         match self.slow.first() {
-            None => self.actions.clone(),
+            None => actions,
             // Carried out packet by packet, by another translation.
             Some(UserspaceReason::Action) => vec![Action::Userspace(UserspaceReason::Action)],
             Some(reason) => {
                 let sent_up = [Action::Userspace(*reason)];
-                sent_up.into_iter().chain(self.actions.iter().cloned()).collect()
+                sent_up.into_iter().chain(actions).collect()
             }
         }
     }
@@ -249,7 +250,7 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
         t.failure = Some(Failure::BridgeNotFound);
         return t.finish(false, false);
     }
-    let name = t.here().name.clone();
+    let name = &snap.bridges[t.bridge].name;
     t.enter(Kind::Bridge, || format!("bridge(\"{name}\")"));
     if let Some((b, n)) = bond {
         t.recirculated(b, n);

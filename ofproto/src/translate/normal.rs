@@ -14,7 +14,7 @@ use crate::vlan::Tags;
 
 use super::Learning;
 use super::context::{Translator, VID_AND_PRESENT};
-use super::fields::MAC;
+use super::fields::{MAC, PCP};
 
 /// What a bond says of a packet that came in by it.
 struct Admitted {
@@ -286,6 +286,10 @@ impl Translator<'_> {
         if tagged && (out.count() < now.count() || now.outer().vid == 0) {
             // What stands under a tag that goes, or that says nothing, decides what is sent.
             self.wc.key.vlan[1].tci = u16::MAX;
+        }
+        if bundle.vlan.copies_priority() && out != now && now.outer().tpid != 0 {
+            // The tag that is sent has the priority of the one that came.
+            self.wc.key.vlan[0].tci |= PCP;
         }
         let before = (self.flow.key.vlan, self.deep);
         self.set_tags(&out);
