@@ -1,5 +1,7 @@
 //! Rows of `Controller`, and what a bridge says of OpenFlow.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use openflow::{Version, VersionSet};
@@ -11,6 +13,8 @@ use super::{millis, options};
 use crate::openflow::Timing;
 use crate::openflow::target;
 
+/// OVSDB's port (IANA).
+const OVSDB_PORT: u16 = 6640;
 /// The database's defaults.
 const MAX_BACKOFF: Duration = Duration::from_secs(8);
 const PROBE: Duration = Duration::from_secs(5);
@@ -30,8 +34,10 @@ pub struct WantOpenFlow {
     pub serial: Option<String>,
     /// `other_config:controller-queue-size`, for those that say nothing themselves and for tools.
     pub queue_size: usize,
-    /// `other_config:disable-in-band`.
-    pub disable_in_band: bool,
+    /// Managers that must be reached through the bridge's ports.
+    pub managers: BTreeSet<SocketAddrV4>,
+    /// `other_config:in-band-queue`.
+    pub in_band_queue: Option<u32>,
 }
 
 /// A controller, or a listener for some.
@@ -65,6 +71,8 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
     let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
     let disable_in_band = s.flag(&options::DISABLE_IN_BAND);
     let queue_size = s.number(&options::CONTROLLER_QUEUE_SIZE) as usize;
+    let queue = s.number(&options::IN_BAND_QUEUE);
+    let in_band_queue = u32::try_from(queue).ok();
     let description = s.text(&options::DP_DESC);
     let serial = s.text(&options::DP_SN);
     let rows: Vec<(Uuid, &Controller)> =
@@ -86,7 +94,18 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
         controllers.push(one(uuid, c, queue_size, disable_in_band));
     }
     controllers.sort_by(|a, b| a.target.cmp(&b.target));
-    WantOpenFlow { versions, controllers, description, serial, queue_size, disable_in_band }
+    let managers = if disable_in_band { BTreeSet::new() } else { managers(tables) };
+    WantOpenFlow { versions, controllers, description, serial, queue_size, managers, in_band_queue }
+}
+
+/// In-band managers elsewhere.
+fn managers(tables: &Tables) -> BTreeSet<SocketAddrV4> {
+    let root = tables.open_vswitch.values().flat_map(|root| &root.manager_options);
+    let rows = root.filter_map(|uuid| tables.managers.get(uuid));
+    rows.filter(|m| m.connection_mode.as_deref() != Some("out-of-band"))
+        .filter_map(|m| target::ipv4(&m.target, OVSDB_PORT))
+        .filter(|at| !at.ip().is_loopback())
+        .collect()
 }
 
 fn one(uuid: Uuid, c: &Controller, queue_size: usize, disable_in_band: bool) -> WantController {

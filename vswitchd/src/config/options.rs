@@ -188,6 +188,8 @@ pub const MAC_AGING_TIME: Opt = number_or_off("mac-aging-time", 15, 3600, 300, "
 pub const MAC_TABLE_SIZE: Opt = number_or_off("mac-table-size", 10, 1_000_000, 8192, "");
 
 pub const CONTROLLER_QUEUE_SIZE: Opt = number("controller-queue-size", 1, 512, 100, "packets");
+pub const IN_BAND_QUEUE: Opt =
+    number("in-band-queue", -1, u32::MAX as i64, -1, "a queue, -1 = none");
 pub const DISABLE_IN_BAND: Opt = flag("disable-in-band");
 pub const DP_DESC: Opt = opt("dp-desc", Form::Text, "");
 pub const DP_SN: Opt = opt("dp-sn", Form::Text, "");
@@ -203,7 +205,7 @@ pub const BRIDGE: &[Opt] = &[
     DISABLE_IN_BAND,
     DP_DESC,
     DP_SN,
-    known("in-band-queue"),
+    IN_BAND_QUEUE,
     known("mcast-snooping-aging-time"),
     known("mcast-snooping-disable-flood-unregistered"),
     known("mcast-snooping-table-size"),

@@ -11,11 +11,12 @@ use wire::Time;
 
 use super::confine;
 use super::fail_open::FailOpen;
+use super::in_band::InBandRules;
 use super::peer::{Owner, Peer};
 use super::reconnect::{Due, Reconnect, Timing};
 use super::serve::say_next;
 use super::service::{Door, Service, Services, Source, kind};
-use super::{Env, stream::Stream};
+use super::{Env, stream::Stream, target};
 use crate::config::{WantBridge, WantController, WantTables};
 use crate::modules::{BRIDGE, CONNMGR, RCONN};
 
@@ -35,6 +36,7 @@ pub(super) struct Connections {
     pub(super) tables: Option<WantTables>,
     /// A primary controller is configured; `None` before the first configuration.
     pub(super) has_controllers: Option<bool>,
+    pub(super) in_band: InBandRules,
     /// When the agent wants to be called.
     pub(super) agent_due: Option<Time>,
     /// What rows say may have changed.
@@ -53,6 +55,7 @@ impl Connections {
             fail_open: FailOpen::default(),
             tables: None,
             has_controllers: None,
+            in_band: InBandRules::default(),
             agent_due: Some(Time::ZERO),
             changed: true,
         }
@@ -120,6 +123,12 @@ impl Connections {
             self.agent.configure_tables(env.now, &want.flow_tables.settings, env.host);
             self.tables = Some(want.flow_tables.clone());
         }
+        let remotes = self.services.values().filter(|s| s.want.in_band);
+        let remotes = remotes.filter_map(|s| target::ipv4(&s.want.target, target::PORT));
+        self.in_band.wanted.remotes =
+            remotes.chain(want.openflow.managers.iter().copied()).collect();
+        self.in_band.wanted.queue = want.openflow.in_band_queue;
+        self.in_band.due = Some(env.now);
         self.changed = true;
         self.settle(env);
     }
@@ -140,7 +149,7 @@ impl Connections {
         }
         if flush {
             let normal = !has && fail_mode == FailMode::Standalone;
-            self.agent.flush(env.now, normal, env.host);
+            self.flush_flows(normal, env);
         }
     }
 
@@ -238,6 +247,7 @@ impl Connections {
             more |= self.serve(id, env);
         }
         self.fail_open(env);
+        self.keep_in_band(env);
         self.call(env);
         self.accept(env);
         let ids: Vec<ConnId> = self.peers.keys().copied().collect();
@@ -248,6 +258,22 @@ impl Connections {
             self.run_agent(env);
         }
         more
+    }
+
+    /// Takes out all flows, as a change of who decides about them does.
+    pub(super) fn flush_flows(&mut self, normal: bool, env: &mut Env<'_>) {
+        self.agent.flush(env.now, normal, env.host);
+        // Those that must pass went too.
+        self.in_band.installed.clear();
+        self.in_band.due = Some(env.now);
+    }
+
+    /// Keeps in-band control's rules up to date.
+    fn keep_in_band(&mut self, env: &mut Env<'_>) {
+        if self.in_band.due.is_none_or(|t| env.now < t) {
+            return;
+        }
+        self.in_band.update(env.now, &self.name, env.local, env.host.switch());
     }
 
     pub(super) fn run_agent(&mut self, env: &mut Env<'_>) {
@@ -359,7 +385,10 @@ impl Connections {
         let lives = lives.chain(self.peers.values().filter_map(|p| p.life.as_ref()));
         let next = lives.filter_map(Reconnect::next_deadline).min();
         let fails = self.fails_at(now);
-        [next, self.agent_due, self.fail_open.next_deadline(), fails].into_iter().flatten().min()
+        [next, self.agent_due, self.in_band.due, self.fail_open.next_deadline(), fails]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What the row of each controller should say, by the target.

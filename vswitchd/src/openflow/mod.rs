@@ -19,6 +19,7 @@
 //! | `peer`, `service` | a connection; where connections come from |
 //! | `bridge`, `serve` | a bridge's connections; one of them from beginning to end |
 //! | `fail_open`, `standalone` | what a standalone bridge does without its controllers |
+//! | `in_band` | what must pass to controllers |
 //! | `confine` | which Unix sockets a row may name |
 //! | `ports` | ports as OpenFlow tells them |
 //! | `packets` | packets on their way to controllers |
@@ -28,6 +29,7 @@ mod bogus;
 mod bridge;
 mod confine;
 mod fail_open;
+mod in_band;
 mod packets;
 mod peer;
 mod ports;
@@ -86,6 +88,7 @@ struct Env<'a> {
     limits: &'a mut Limits,
     tls: &'a mut tls::Context,
     host: &'a dyn Host,
+    local: Option<wire::EthAddr>,
 }
 
 /// What the command line says.
@@ -153,6 +156,7 @@ impl OpenFlow {
                 limits: &mut self.limits,
                 tls: &mut self.tls,
                 host: &host,
+                local: hosts.switch.bridges.get(name).map(|b| b.mac),
             };
             f(name, bridge, &mut env);
         }

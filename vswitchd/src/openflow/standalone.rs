@@ -46,7 +46,7 @@ impl Connections {
                          post-connection admission control policy) for {} seconds, failing open",
                         without.as_secs()
                     );
-                    self.agent.flush(env.now, false, env.host);
+                    self.flush_flows(false, env);
                     let flow = InternalFlow {
                         table: 0,
                         matching: Match::default(),

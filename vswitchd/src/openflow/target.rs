@@ -1,7 +1,7 @@
 //! Where controllers are: `Controller.target`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 /// OpenFlow's port (IANA).
@@ -60,6 +60,16 @@ pub fn is_active(target: &str) -> bool {
     ["tcp:", "unix:", "ssl:"].iter().any(|kind| target.starts_with(kind))
 }
 
+/// Where a `tcp:` or `ssl:` target that we call is, if that is an IPv4 address; `port` is what it
+/// has without one.
+pub fn ipv4(target: &str, port: u16) -> Option<SocketAddrV4> {
+    let at = target.strip_prefix("tcp:").or(target.strip_prefix("ssl:"))?;
+    match active(at, port).ok()? {
+        SocketAddr::V4(at) => Some(at),
+        SocketAddr::V6(_) => None,
+    }
+}
+
 /// Reads a target. Paths that do not begin with `/` are in `rundir`.
 ///
 /// # Errors
@@ -72,8 +82,8 @@ pub fn parse(text: &str, rundir: &Path) -> Result<Target, TargetError> {
         path => Ok(Address::Unix(rundir.join(path))),
     };
     Ok(match kind {
-        "tcp" => Target::Active(Address::Tcp(active(rest)?)),
-        "ssl" => Target::Active(Address::Ssl(active(rest)?)),
+        "tcp" => Target::Active(Address::Tcp(active(rest, PORT)?)),
+        "ssl" => Target::Active(Address::Ssl(active(rest, PORT)?)),
         "unix" => Target::Active(path()?),
         "ptcp" => Target::Passive(Address::Tcp(passive(rest)?)),
         "pssl" => Target::Passive(Address::Ssl(passive(rest)?)),
@@ -83,9 +93,9 @@ pub fn parse(text: &str, rundir: &Path) -> Result<Target, TargetError> {
 }
 
 /// `HOST[:PORT]`
-fn active(text: &str) -> Result<SocketAddr, TargetError> {
+fn active(text: &str, default: u16) -> Result<SocketAddr, TargetError> {
     let (at, port) = split_host(text)?;
-    Ok(SocketAddr::new(host(at)?, self::port(port)?))
+    Ok(SocketAddr::new(host(at)?, self::port(port, default)?))
 }
 
 /// `[PORT][:HOST]`
@@ -101,7 +111,7 @@ fn passive(text: &str) -> Result<SocketAddr, TargetError> {
             (_, Some(_)) => return Err(HOST),
         },
     };
-    Ok(SocketAddr::new(at, self::port(Some(port).filter(|p| !p.is_empty()))?))
+    Ok(SocketAddr::new(at, self::port(Some(port).filter(|p| !p.is_empty()), PORT)?))
 }
 
 fn split_host(text: &str) -> Result<(&str, Option<&str>), TargetError> {
@@ -124,9 +134,9 @@ fn host(text: &str) -> Result<IpAddr, TargetError> {
     }
 }
 
-fn port(text: Option<&str>) -> Result<u16, TargetError> {
+fn port(text: Option<&str>, default: u16) -> Result<u16, TargetError> {
     match text {
-        None => Ok(PORT),
+        None => Ok(default),
         Some(text) => text.parse().map_err(|_| PORT_RANGE),
     }
 }
@@ -185,5 +195,8 @@ mod tests {
             assert!(shown(text).contains(says), "{text}: {}", shown(text));
         }
         assert!(is_active("tcp:") && !is_active("ptcp:"));
+        let at = |target| ipv4(target, 6640).map(|a| a.to_string());
+        assert_eq!(at("ssl:1.2.3.4").as_deref(), Some("1.2.3.4:6640"));
+        assert_eq!((at("tcp:[::1]"), at("ptcp:1"), at("unix:x")), (None, None, None));
     }
 }
