@@ -673,9 +673,6 @@ fn parts(context: &Context) -> Parts<'_> {
 /// Keys whose bad values are logged as information.
 const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
 
-/// Keys whose bad values are logged as information.
-const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
-
 /// What is wrong is said when it appears, not at every change of something else.
 fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
