@@ -53,6 +53,12 @@ impl Host for SwitchHost<'_> {
         Some(counters(port, name, a, self.all))
     }
 
+    /// A dummy has one, as Open vSwitch's has; other devices have none without quality of service.
+    fn queues(&self, port: OfPort) -> Vec<u32> {
+        let dummy = self.find(port).is_some_and(|(_, a)| a.dummy.is_some());
+        if dummy { vec![0] } else { Vec::new() }
+    }
+
     fn set_admin(&self, port: OfPort, up: bool) -> bool {
         let Some((name, a)) = self.find(port) else { return false };
         let done = match (&a.dummy, a.ifindex()) {
