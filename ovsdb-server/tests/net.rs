@@ -174,7 +174,8 @@ fn control() {
     good(&["ovsdb-server/compact"]);
     assert!(std::fs::metadata(p.dir.path("conf.db")).unwrap().len() < before * 2);
     assert!(bad(&["ovsdb-server/compact", "_Server"]).contains("cannot compact built-in"));
-    assert!(good(&["memory/show"]).contains("sessions:1"));
+    let memory = good(&["memory/show"]);
+    assert!(memory.contains("sessions:1") && memory.contains("n-weak-refs:0"), "{memory}");
     good(&["ovsdb-server/reconnect"]);
     assert!(client.receive().is_none());
     let mut client = p.client();

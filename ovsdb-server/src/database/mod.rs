@@ -73,9 +73,9 @@ pub struct Database {
     schema: Arc<Schema>,
     tables: Vec<Table>,
     ids: RowIds,
-    log: Option<Log>,
-    /// Its file is being written anew.
+    /// Its file is being written anew. Before the log, so that it ends before the lock does.
     compaction: Option<Replacement>,
+    log: Option<Log>,
     history: History,
     /// Atoms in all rows.
     atoms: usize,

@@ -558,7 +558,9 @@ impl Service {
             *sessions = sessions.saturating_sub(1);
         }
         counts.push(("backlog".to_owned(), backlog as u64));
-        counts.retain(|(_, count)| *count > 0);
+        // As upstream, which always shows these.
+        let always = ["atoms", "cells", "monitors", "n-weak-refs"];
+        counts.retain(|(name, count)| *count > 0 || always.contains(&name.as_str()));
         counts.sort();
         counts
     }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::lock::{Holding, Locks};
 use crate::monitor::{MonitorId, Monitors};
 use crate::rowid::{RowId, RowIds};
+use crate::table::Table;
 
 pub use session::{Chunk, SessionOptions};
 use session::{Item, Session};
@@ -344,10 +345,13 @@ impl Server {
             let tables = schema.tables.iter().zip(hosted.database.tables());
             tables.map(|(schema, table)| schema.columns.len() * table.len()).sum()
         };
+        let weak =
+            |hosted: &Hosted| hosted.database.tables().iter().map(Table::weak_references).sum();
         vec![
             ("atoms", sum(|hosted| hosted.database.atoms())),
             ("cells", sum(cells)),
             ("monitors", sum(|hosted| hosted.monitors.len())),
+            ("n-weak-refs", sum(weak)),
             ("sessions", self.sessions.len()),
             ("triggers", sum(|hosted| hosted.triggers.len())),
             ("txn-history", sum(|hosted| hosted.database.history().size().0)),

@@ -83,6 +83,11 @@ impl Table {
         self.weak.get(&id).into_iter().flatten().map(|(referrer, _)| *referrer)
     }
 
+    /// How many weak references there are to rows of this table.
+    pub fn weak_references(&self) -> usize {
+        self.weak.values().flat_map(Referrers::values).map(|number| *number as usize).sum()
+    }
+
     /// Makes room.
     pub fn reserve(&mut self, rows: usize) {
         self.rows.reserve(rows);
