@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use ovsdb::{FrameError, Framer};
 use serde_json::value::RawValue;
 use tls::{Context, Settings, Tls};
 
-use crate::remote::Remote;
+use crate::remote::{Host, Remote};
 use crate::stream::{plain, remove_socket, with_short_path};
 
 /// Why a connection is of no more use.
@@ -251,9 +251,13 @@ fn accept_one<T>(
     }
 }
 
-fn connect_tcp(host: &str, port: u16, deadline: Option<Instant>) -> io::Result<TcpStream> {
+fn connect_tcp(host: &Host, port: u16, deadline: Option<Instant>) -> io::Result<TcpStream> {
     let mut last = ErrorKind::NotFound.into();
-    for address in (host, port).to_socket_addrs()? {
+    let addresses: Vec<SocketAddr> = match host.address() {
+        Some(address) => vec![SocketAddr::new(address, port)],
+        None => (plain(host).as_str(), port).to_socket_addrs()?.collect(),
+    };
+    for address in addresses {
         match TcpStream::connect_timeout(&address, left(deadline, CONNECT)?) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
@@ -281,9 +285,8 @@ impl Blocking {
                 return Ok(Blocking::Unix(stream));
             }
             Remote::Tcp { host, port, tls: wanted } => {
-                let host = plain(host);
-                let begun = wanted.then(|| tls.connect(&host)).transpose();
-                (connect_tcp(&host, *port, deadline)?, begun)
+                let begun = wanted.then(|| tls.connect(&plain(host))).transpose();
+                (connect_tcp(host, *port, deadline)?, begun)
             }
             Remote::ListenTcp { address, tls: wanted } => {
                 let listener = TcpListener::bind(address)?;

@@ -58,12 +58,12 @@ impl Opened {
         match remote {
             Remote::Unix(path) => with_short_path(path, |path| UnixStream::connect(path))
                 .map(|socket| Opened::Stream(Stream::Unix(socket))),
-            Remote::Tcp { host: Host::Address(address), port, .. } => {
-                Stream::dial(SocketAddr::new(*address, *port), remote, tls).map(Opened::Stream)
-            }
-            Remote::Tcp { host: Host::Name(name), port, .. } => {
-                Lookup::start(name.clone(), *port).map(Opened::Lookup)
-            }
+            Remote::Tcp { host, port, .. } => match host.address() {
+                Some(address) => {
+                    Stream::dial(SocketAddr::new(address, *port), remote, tls).map(Opened::Stream)
+                }
+                None => Lookup::start(plain(host), *port).map(Opened::Lookup),
+            },
             Remote::ListenUnix(_) | Remote::ListenTcp { .. } => {
                 if let Remote::ListenTcp { tls: true, .. } = remote {
                     tls.check().map_err(io::Error::other)?;

@@ -18,6 +18,16 @@ pub enum Host {
     Name(String),
 }
 
+impl Host {
+    /// Its address, as far as that is known without asking anybody: `localhost` is 127.0.0.1.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Host::Address(address) => Some(*address),
+            Host::Name(name) => ip(name),
+        }
+    }
+}
+
 /// A place to connect to or to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remote {
@@ -185,7 +195,7 @@ fn ip(text: &str) -> Option<IpAddr> {
 fn connect(text: &str) -> Result<(Host, u16), &'static str> {
     let (host, number) = cut(text)?;
     let port = port(number, 1)?;
-    if let Some(address) = ip(host) {
+    if let Ok(address) = host.parse() {
         return Ok((Host::Address(address), port));
     }
     let zoned = host.contains(':') && host.contains('%');
@@ -222,7 +232,7 @@ mod tests {
             ("tcp:10.0.0.1", "tcp:10.0.0.1:6640"),
             ("ssl:[fe80::1]:7", "ssl:[fe80::1]:7"),
             ("ssl:[fe80::1%eth0]:7", "ssl:[fe80::1%eth0]:7"),
-            ("tcp:localhost:7", "tcp:127.0.0.1:7"),
+            ("tcp:localhost:7", "tcp:localhost:7"),
             ("tcp:db-1.example.net", "tcp:db-1.example.net:6640"),
         ] {
             assert_eq!(text.parse::<Remote>().unwrap().to_string(), shown, "{text}");

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use ovsdb::remote::{Host, Remote as Target};
+use ovsdb::remote::Remote as Target;
 use runtime::log::RateLimit;
 use runtime::unix::with_short_path;
 
@@ -250,19 +250,21 @@ impl Service {
             Target::Unix(path) => {
                 with_short_path(path, |path| UnixStream::connect(path)).map(Stream::Unix)
             }
-            Target::Tcp { host: Host::Name(name), .. } => Err(io::Error::other(format!(
-                "{name}: names are not looked up here; an IP address is accepted"
-            ))),
-            Target::Tcp { host: Host::Address(ip), port, tls } => {
-                let begun = tls.then(|| self.tls.connect(&ip.to_string())).transpose();
-                begun.map_err(io::Error::other).and_then(|begun| {
-                    let socket = TcpStream::connect(SocketAddr::new(*ip, *port))?;
-                    Ok(match begun {
-                        Some(begun) => Stream::tls(socket, begun),
-                        None => Stream::Tcp(socket),
+            Target::Tcp { host, port, tls } => match host.address() {
+                None => Err(io::Error::other(format!(
+                    "{host}: names are not looked up here; an IP address is accepted"
+                ))),
+                Some(ip) => {
+                    let begun = tls.then(|| self.tls.connect(&ip.to_string())).transpose();
+                    begun.map_err(io::Error::other).and_then(|begun| {
+                        let socket = TcpStream::connect(SocketAddr::new(ip, *port))?;
+                        Ok(match begun {
+                            Some(begun) => Stream::tls(socket, begun),
+                            None => Stream::Tcp(socket),
+                        })
                     })
-                })
-            }
+                }
+            },
             Target::ListenUnix(_) | Target::ListenTcp { .. } => Err(io::ErrorKind::Other.into()),
         };
         let begun = opened.and_then(|stream| {
