@@ -190,6 +190,35 @@ fn control() {
 }
 
 #[test]
+fn a_configuration_that_cannot_be_served_says_why() {
+    let dir = Scratch::new("config");
+    let file = dir.text("db");
+    program::create(&dir.path("db"), &simple());
+    let source = json!({"unix:x": null});
+    for (database, says) in [
+        (json!({"service-model": "clustered"}), "database is standalone and not clustered"),
+        (json!({"service-model": "relay", "source": source}), "relays of other servers'"),
+        (
+            json!({"service-model": "active-backup", "backup": true, "source": source}),
+            "backups of other servers'",
+        ),
+        (json!({"service-model": "odd"}), "'odd' is not a valid service model"),
+    ] {
+        let config = json!({"databases": {&file: database}}).to_string();
+        std::fs::write(dir.path("config.json"), &config).unwrap();
+        let out = Command::new("timeout")
+            .args(["30", program::OURS, "--no-chdir", "--unixctl=none", "-vconsole:warn"])
+            .arg(format!("--config-file={}", dir.text("config.json")))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{config}: {text}");
+        assert!(text.contains(says), "{config}: {text}");
+        assert!(text.ends_with("ovsdb-server: server configuration failed\n"), "{config}: {text}");
+    }
+}
+
+#[test]
 fn bad_clients_harm_nobody() {
     let p = Program::start("bad", &simple(), &[]);
     let mut good = p.client();
