@@ -32,5 +32,5 @@ pub use config::{
 pub use revalidate::{DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorStatus};
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
 pub use snapshot::Count;
-pub use switch::{Change, QueryError, Switch, SwitchStats};
+pub use switch::{Change, FlowEvent, QueryError, Switch, SwitchStats};
 pub use translate::{Level, PacketInNotes, Report};

@@ -13,7 +13,7 @@ use serde::Serialize;
 use wire::Time;
 
 use crate::notes::Notes;
-use crate::switch::Switch;
+use crate::switch::{FlowEvent, Switch};
 use crate::translate::{Learning, Source};
 
 /// A flow unused for so long goes (Open vSwitch's `max-idle`).
@@ -143,6 +143,7 @@ impl Revalidator {
     /// One flow; false when it must go.
     fn flow(&mut self, now: Time, flow: &Arc<FlowHandle>, max_idle: Duration) -> bool {
         let Some(notes) = notes_of(flow) else { return false };
+        self.show(FlowEvent::Dumped, flow);
         let stats = flow.stats();
         let used = stats.used.unwrap_or(flow.created);
         let packets = notes.push(stats);
@@ -187,9 +188,16 @@ impl Revalidator {
         if **flow.actions.load() != actions {
             self.status.changed += 1;
             flow.actions.store(Arc::new(actions));
+            self.show(FlowEvent::Modified, flow);
         }
         flow.notes.store(Arc::new(Some(Arc::new(notes.again(answer.basis)))));
         true
+    }
+
+    fn show(&self, event: FlowEvent, flow: &FlowHandle) {
+        if let Some(watcher) = self.switch.watcher.get() {
+            watcher(event, flow);
+        }
     }
 
     /// Lets old addresses go, a few at a time.

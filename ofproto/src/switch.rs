@@ -54,8 +54,19 @@ pub struct Change {
     pub flushed: Vec<(String, String)>,
 }
 
+/// What happens to a flow of the datapath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEvent {
+    /// A packet missed and this was made of it.
+    Added,
+    /// The revalidator looks at it.
+    Dumped,
+    /// It has other actions now.
+    Modified,
+}
+
 /// Is shown flows.
-pub type FlowWatcher = Box<dyn Fn(&FlowHandle) + Send + Sync>;
+pub type FlowWatcher = Box<dyn Fn(FlowEvent, &FlowHandle) + Send + Sync>;
 
 /// Is told what is odd about packets.
 pub type Reporter = Box<dyn Fn(&Report) + Send + Sync>;
@@ -175,8 +186,8 @@ impl Switch {
         let _ = self.waker.set(waker);
     }
 
-    /// Says who is shown each flow that is installed, once: for logs. Called on a datapath thread;
-    /// must not wait.
+    /// Says who is shown flows, once: for logs. Called on a datapath thread and on the
+    /// revalidator's; must not wait.
     pub fn set_flow_watcher(&self, watcher: FlowWatcher) {
         let _ = self.watcher.set(watcher);
     }

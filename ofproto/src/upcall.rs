@@ -14,7 +14,7 @@ use wire::{FlowKey, Time};
 
 use crate::controller::ToControllers;
 use crate::notes::Notes;
-use crate::switch::Switch;
+use crate::switch::{FlowEvent, Switch};
 use crate::translate::{Answer, Failure, Learning, Level, PacketInNotes, Report, Source};
 
 /// At least so long, in milliseconds, between two failed translations that are told at length.
@@ -43,7 +43,7 @@ impl Upcall for Switch {
 
     fn flow_added(&self, flow: &FlowHandle) {
         if let Some(watcher) = self.watcher.get() {
-            watcher(flow);
+            watcher(FlowEvent::Added, flow);
         }
     }
 

@@ -11,6 +11,7 @@ pub static BFD: Module = Module::new("bfd");
 pub static CFM: Module = Module::new("cfm");
 pub static DPIF: Module = Module::new("dpif");
 pub static OFPROTO: Module = Module::new("ofproto_dpif");
+pub static UPCALL: Module = Module::new("ofproto_dpif_upcall");
 pub static XLATE: Module = Module::new("ofproto_dpif_xlate");
 pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
@@ -33,6 +34,7 @@ pub static ALL: &[&Module] = &[
     &CFM,
     &DPIF,
     &OFPROTO,
+    &UPCALL,
     &XLATE,
     &RECONNECT,
     &OVSDB,
@@ -129,7 +131,6 @@ const NAMES: &[&str] = &[
     "ofproto_dpif_mirror",
     "ofproto_dpif_monitor",
     "ofproto_dpif_rid",
-    "ofproto_dpif_upcall",
     "ofproto_xlate_cache",
     "ovs_lldp",
     "ovs_numa",

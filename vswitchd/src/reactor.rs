@@ -43,7 +43,7 @@ use crate::config::{Desired, DummyPolicy, Warning, desired_after};
 use crate::coverage::Counter;
 use crate::links::{self, Links};
 use crate::log::{Level, RateLimit};
-use crate::modules::{BRIDGE, DPIF_NETDEV, OVSDB, RECONNECT, XLATE};
+use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, OVSDB, RECONNECT, UPCALL, XLATE};
 use crate::openflow::{self, Hosts, OpenFlow, PacketQueue};
 use crate::revalidator::{self, Queue};
 use crate::status::{self, Status};
@@ -144,10 +144,21 @@ impl Daemon {
         ofproto.attach(datapath.clone());
         // Weak: the switch must not keep its datapath alive.
         let tables = Arc::downgrade(&datapath);
-        ofproto.set_flow_watcher(Box::new(move |flow| log_flow(&tables, flow)));
+        let packet_clock = time.clone();
+        // Dummies' packets are the main thread's, as upstream's log has it.
+        let as_main = setup.dummy != DummyPolicy::Off;
+        let dpif = if as_main { "dummy@ovs-dummy" } else { "system@ovs-system" };
+        ofproto.set_flow_watcher(Box::new(move |event, flow| {
+            log_flow(&tables, dpif, || datapath::Clock::now(&*packet_clock), event, flow);
+        }));
         ofproto.set_reporter(Box::new(log_report));
         // Ends with the process: the switch forwards until the last moment.
-        std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || worker.run())?;
+        std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || {
+            if as_main {
+                crate::log::set_subprogram("");
+            }
+            worker.run();
+        })?;
         let queue = Queue::default();
         let revalidator =
             revalidator::spawn(queue.clone(), ofproto.clone(), datapath.clone(), clock.clone())?;
@@ -618,19 +629,43 @@ fn log_report(r: &ofproto::Report) {
     static WARNINGS: RateLimit = RateLimit::new(1, 5);
     static NEWS: RateLimit = RateLimit::new(1, 5);
     match r.level {
+        // Long, and seldom as it is.
+        ofproto::Level::Warn if r.module == UPCALL.name() => crate::warn!(UPCALL, "{}", r.text),
         ofproto::Level::Warn => crate::warn_rl!(XLATE, WARNINGS, "{}", r.text),
         ofproto::Level::Info => crate::info_rl!(XLATE, NEWS, "{}", r.text),
     }
 }
 
-/// Each flow that is installed, for those who set `dpif_netdev:dbg`.
-fn log_flow(datapath: &Weak<dyn Datapath>, flow: &datapath::FlowHandle) {
-    if !DPIF_NETDEV.enabled(Level::Dbg) {
+/// Each flow that is installed, for those who set `dpif_netdev:dbg`, and what the revalidator sees
+/// and does of flows for those who set `dpif:dbg`.
+fn log_flow(
+    datapath: &Weak<dyn Datapath>,
+    dpif: &str,
+    now: impl Fn() -> Time,
+    event: ofproto::FlowEvent,
+    flow: &datapath::FlowHandle,
+) {
+    static LIMIT: RateLimit = RateLimit::new(600, 600);
+    let module = if event == ofproto::FlowEvent::Added { &DPIF_NETDEV } else { &DPIF };
+    if !module.enabled(Level::Dbg) {
         return;
     }
     let table = |id| datapath.upgrade()?.table(id);
-    let shown = datapath::format::installed(flow, Show { table: &table, names: None, more: false });
-    crate::dbg!(DPIF_NETDEV, "flow_add: {shown}");
+    let show = |more| Show { table: &table, names: None, more };
+    match event {
+        ofproto::FlowEvent::Added => {
+            let shown = datapath::format::installed(flow, show(false));
+            crate::dbg!(DPIF_NETDEV, "flow_add: {shown}");
+        }
+        ofproto::FlowEvent::Dumped => {
+            let shown = datapath::format::dumped(flow, now(), show(true));
+            crate::dbg_rl!(DPIF, LIMIT, "{dpif}: flow_dump {shown}");
+        }
+        ofproto::FlowEvent::Modified => {
+            let shown = datapath::format::modified(flow, show(true));
+            crate::dbg_rl!(DPIF, LIMIT, "{dpif}: put[modify] {shown}");
+        }
+    }
 }
 
 /// The clock as the packet thread sees it.

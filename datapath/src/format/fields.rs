@@ -131,6 +131,9 @@ fn number(name: &'static str, v: u32, m: u32, show: Show<'_>) -> Option<Attr> {
     Some(Attr { name, value: Value::One(text) })
 }
 
+/// A packet that no connection tracking has seen.
+const NO_CT_STATE: &str = "-new-est-rel-rpl-inv-trk-snat-dnat";
+
 /// The match of a flow that a packet with key `k` made, and that looks where `m` has bits.
 pub(super) fn key(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
     let mut out = Vec::new();
@@ -148,8 +151,16 @@ pub(super) fn key(k: &FlowKey, m: &FlowMask, show: Show<'_>) -> Vec<Attr> {
         out.push(Attr { name: "in_port", value });
     }
     out.extend(header(Layer::SkbMark, k, m, show, true));
-    if show.more {
-        // There is no connection tracking here, and nothing looks at it.
+    // There is no connection tracking here, and nothing looks at it, but for flows that look at
+    // everything.
+    let all = [m.dp_hash, m.skb_priority, m.pkt_mark].iter().all(|bits| *bits == u32::MAX);
+    if all {
+        let state = if show.more { "0/0xff" } else { NO_CT_STATE };
+        out.push(Attr { name: "ct_state", value: Value::One(state.to_owned()) });
+        for name in ["ct_zone", "ct_mark", "ct_label"] {
+            out.push(Attr { name, value: Value::One("0".to_owned()) });
+        }
+    } else if show.more {
         for name in ["ct_state", "ct_zone", "ct_mark", "ct_label"] {
             out.push(Attr { name, value: Value::One("0/0".to_owned()) });
         }

@@ -106,17 +106,35 @@ impl FlowDump {
 
 /// A flow that has just been installed, as Open vSwitch logs it: identities, match, actions.
 pub fn installed(flow: &FlowHandle, show: Show<'_>) -> String {
-    struct Match(Vec<Attr>, Vec<String>);
-    impl fmt::Display for Match {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            commas(f, &self.0)?;
-            f.write_str(", actions:")?;
-            if self.1.is_empty() { f.write_str("drop") } else { commas(f, &self.1) }
-        }
-    }
-    let dump = FlowDump::new(flow, Time::ZERO, show);
     let id = ufid(flow);
-    format!("ufid:{id} mega_ufid:{id} {}", Match(dump.key, dump.actions))
+    format!("ufid:{id} mega_ufid:{id} {}", Brief::of(flow, show))
+}
+
+/// A flow whose actions are others now, as Open vSwitch logs it.
+pub fn modified(flow: &FlowHandle, show: Show<'_>) -> String {
+    format!("ufid:{} {}", ufid(flow), Brief::of(flow, show))
+}
+
+/// A flow with its counters at `now`, as Open vSwitch logs it.
+pub fn dumped(flow: &FlowHandle, now: Time, show: Show<'_>) -> String {
+    FlowDump { of_bridge: true, ..FlowDump::new(flow, now, show) }.to_string()
+}
+
+/// A flow without its counters.
+struct Brief(FlowDump);
+
+impl Brief {
+    fn of(flow: &FlowHandle, show: Show<'_>) -> Brief {
+        Brief(FlowDump::new(flow, Time::ZERO, show))
+    }
+}
+
+impl fmt::Display for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        commas(f, &self.0.key)?;
+        f.write_str(", actions:")?;
+        if self.0.actions.is_empty() { f.write_str("drop") } else { commas(f, &self.0.actions) }
+    }
 }
 
 /// What `actions` do now with packets like `key`, as `ofproto/trace` shows it.

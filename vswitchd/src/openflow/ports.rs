@@ -59,6 +59,12 @@ impl Host for SwitchHost<'_> {
         if dummy { vec![0] } else { Vec::new() }
     }
 
+    fn queues(&self, port: OfPort) -> Vec<u32> {
+        // A dummy of Open vSwitch's has one.
+        let dummy = self.find(port).is_some_and(|(_, a)| a.dummy.is_some());
+        if dummy { vec![0] } else { Vec::new() }
+    }
+
     fn set_admin(&self, port: OfPort, up: bool) -> bool {
         let Some((name, a)) = self.find(port) else { return false };
         let done = match (&a.dummy, a.ifindex()) {
@@ -116,14 +122,6 @@ fn counters(port: OfPort, name: &str, a: &Attached, all: &Hosts<'_>) -> PortStat
                 tx_packets: tx.packets,
                 rx_bytes: rx.bytes,
                 tx_bytes: tx.bytes,
-                rx_dropped: 0,
-                tx_dropped: 0,
-                rx_errors: 0,
-                tx_errors: 0,
-                rx_frame_err: 0,
-                rx_over_err: 0,
-                rx_crc_err: 0,
-                collisions: 0,
                 ..unknown
             }
         }
