@@ -57,9 +57,12 @@ struct Field<'a> {
 
 impl<'a> Field<'a> {
     fn new(name: &'a str, text: &'a str) -> Field<'a> {
+        // White space before a value is nothing, also before a mask.
         match text.split_once('/') {
-            Some((value, mask)) => Field { name, value, mask: Some(mask) },
-            None => Field { name, value: text, mask: None },
+            Some((value, mask)) => {
+                Field { name, value: value.trim_start(), mask: Some(mask.trim_start()) }
+            }
+            None => Field { name, value: text.trim_start(), mask: None },
         }
     }
 
@@ -378,6 +381,8 @@ mod tests {
         assert_eq!((mask.in_port, mask.nw_proto, mask.nw_ttl), (u32::MAX, 0xff, 0));
         let (key, mask) = read("in_port(3),eth(src=00:00:00:00:00:01)").unwrap();
         assert_eq!((key.eth_type, mask.eth_type), (EtherType::NONE, 0));
+        let (key, mask) = read("eth_type( 0x800),ipv4(proto=\n1,tos=2/ 3)").unwrap();
+        assert_eq!((key.nw_proto, mask.nw_proto, key.nw_tos, mask.nw_tos), (1, 0xff, 2, 3));
         let (key, _) = read("eth_type(0x8100),vlan(vid=0,pcp=0)").unwrap();
         assert_eq!(key.vlan[0], VlanTag { tpid: 0x8100, tci: 0x1000 });
         assert_eq!(read("ufid:1-2-3 in_port(1),tcp_flags(0x11)").unwrap().0.tcp_flags, 0x11);

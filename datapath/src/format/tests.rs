@@ -296,6 +296,20 @@ fn more() {
 }
 
 #[test]
+fn all_of_a_packet() {
+    let text =
+        matching(tcp(1), FlowMask { tcp_flags: 0xfff, nw_frag: 3, ..FlowMask::exact_mask() });
+    assert!(
+        text.starts_with(
+            "recirc_id(0),dp_hash(0),skb_priority(0),in_port(1),skb_mark(0),\
+             ct_state(-new-est-rel-rpl-inv-trk-snat-dnat),ct_zone(0),ct_mark(0),ct_label(0),\
+             packet_type(ns=0,id=0),eth("
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn json() {
     let tag = VlanTag { tpid: 0x8100, tci: 0x100a };
     let key = FlowKey { vlan: [tag, VlanTag::default()], ..tcp(1) };

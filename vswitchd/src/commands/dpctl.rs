@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datapath::format::{self, FlowDump, parse, parse_actions};
 use datapath::{Action, DatapathError, FlowHandle, PortNo};
-use openflow::OfPort;
 use openflow::text::{self, Names};
+use openflow::{Fields, OfPort};
 use wire::{FlowKey, FlowMask};
 
 use crate::modules::DPIF_NETDEV;
@@ -116,9 +116,7 @@ pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     if let Some(filter) = filter {
         let wanted = text::parse_exact_match(filter, &DatapathNames(&view))
             .map_err(|e| format!("ovs-vswitchd: Failed to parse filter ({e})\n"))?;
-        flows.retain(|f| {
-            wanted.matches(&openflow::Fields { key: f.key, ..openflow::Fields::default() })
-        });
+        flows.retain(|f| wanted.matches(&fields(&f.key)));
     }
     let shown = types.map_or(Ok(true), ours)?;
     if !shown || pmd.is_some_and(|n| n >= 0) {
@@ -129,6 +127,12 @@ pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         (false, None) => format!("flow-dump from the main thread:\n{}", lines(d)),
         (false, Some(_)) => lines(d),
     })
+}
+
+/// A flow's key as a filter looks at it: datapath port numbers in the place of OpenFlow's.
+fn fields(key: &FlowKey) -> Fields {
+    let in_port = OfPort(u16::try_from(key.in_port).unwrap_or(OfPort::NONE.0));
+    Fields { key: FlowKey { in_port: 0, ..*key }, in_port, ..Fields::default() }
 }
 
 /// Whether a list of types of flows takes in those of this datapath, which offloads none.
@@ -382,6 +386,15 @@ mod tests {
         assert_eq!(parsed(&["-ms"]), Ok((both, 0)));
         assert_eq!(parsed(&["--what"]), Err("Unrecognized option --what".to_owned()));
         assert_eq!(parsed(&["-mx"]), Err("Unrecognized option -x".to_owned()));
+    }
+
+    #[test]
+    fn a_filter_names_datapath_ports() {
+        let port = |in_port| fields(&FlowKey { in_port, eth_type: 0x0800, ..FlowKey::default() });
+        let wanted = |text| text::parse_exact_match(text, &text::NoNames).unwrap();
+        assert!(wanted("in_port(90),ip").matches(&port(90)));
+        assert!(!wanted("in_port(90),ip").matches(&port(9)));
+        assert!(!wanted("in_port(90),arp").matches(&port(90)));
     }
 
     #[test]
