@@ -18,6 +18,10 @@ use crate::tables::{Changes, FlowTable, INTERNAL_TABLE};
 const IDLE: Duration = Duration::from_secs(10);
 const CHECK: Duration = Duration::from_secs(1);
 
+/// Bundles of one connection, and messages of one bundle: beyond that it is no controller's work.
+const MAX_BUNDLES: usize = 1024;
+const MAX_MESSAGES: usize = 1 << 20;
+
 /// What a bundle may hold.
 enum Entry {
     Flow(FlowMod),
@@ -97,6 +101,9 @@ impl Agent {
             self.log(Level::Info, "bundles", text, None);
             return Err(OfError::BfcBadId);
         }
+        if bundles.len() == MAX_BUNDLES {
+            return Err(OfError::BfcOutOfBundles);
+        }
         bundles.insert(b.id, Bundle::new(r.now, b.flags, idle, r.frame));
         Ok(())
     }
@@ -148,12 +155,16 @@ impl Agent {
         let item = Item { entry, frame: r.frame.to_vec() };
         let idle = self.bundle_idle;
         let bundles = &mut self.conn(r)?.bundles;
+        if bundles.len() == MAX_BUNDLES && !bundles.contains_key(&b.id) {
+            return Err(OfError::BfcOutOfBundles);
+        }
         // A message for a bundle that is not there opens it.
         let new = || Bundle::new(r.now, b.flags, idle, r.frame);
         let bundle = bundles.entry(b.id).or_insert_with(new);
         let error = match bundle {
             Bundle { closed: true, .. } => OfError::BfcBundleClosed,
             Bundle { flags, .. } if *flags != b.flags => OfError::BfcBadFlags,
+            Bundle { items, .. } if items.len() == MAX_MESSAGES => OfError::BfcMsgTooMany,
             Bundle { closed: false, .. } => {
                 bundle.used = r.now;
                 bundle.items.push(item);

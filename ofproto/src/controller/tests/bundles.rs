@@ -104,6 +104,17 @@ fn life_of_a_bundle() {
 }
 
 #[test]
+fn not_without_end() {
+    let mut s = Script::up(Version::V14, ConnKind::Service);
+    let open =
+        |id| Body::BundleControl(BundleControl { id, typ: BundleOp::Open.wire(false), flags: 0 });
+    for id in 0..1024 {
+        assert!(matches!(s.ask(open(id)), Body::BundleControl(_)));
+    }
+    assert_eq!(s.refused(open(1024)), OfError::BfcOutOfBundles);
+}
+
+#[test]
 fn ports_are_not_atomic() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     let port = s.port(1);
