@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mio::{Events, Poll};
+use ovsdb_client::Remotes;
 use runtime::start::{End, Program, take_signals};
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
@@ -31,7 +32,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     }
     let common = &options.common;
     common.log.apply()?;
-    let remotes = options.database.parse()?;
+    let remotes = options.database.parse::<Remotes>()?.below(&dirs.run);
     let ready = daemon::start(&common.daemon)?;
     // After the last fork: threads do not survive one.
     log::start_writer()?;
