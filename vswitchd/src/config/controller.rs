@@ -38,6 +38,8 @@ pub struct WantOpenFlow {
     pub managers: BTreeSet<SocketAddrV4>,
     /// `other_config:in-band-queue`.
     pub in_band_queue: Option<u32>,
+    /// `Open_vSwitch.other_config:bundle-idle-timeout`.
+    pub bundle_idle: Option<Duration>,
 }
 
 /// A controller, or a listener for some.
@@ -95,7 +97,24 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
     }
     controllers.sort_by(|a, b| a.target.cmp(&b.target));
     let managers = if disable_in_band { BTreeSet::new() } else { managers(tables) };
-    WantOpenFlow { versions, controllers, description, serial, queue_size, managers, in_band_queue }
+    let bundle_idle = bundle_idle(tables);
+    WantOpenFlow {
+        bundle_idle,
+        versions,
+        controllers,
+        description,
+        serial,
+        queue_size,
+        managers,
+        in_band_queue,
+    }
+}
+
+/// How long a bundle that nobody touches is kept; `None`: as usual.
+fn bundle_idle(tables: &Tables) -> Option<Duration> {
+    let root = tables.open_vswitch.values().next()?;
+    let seconds = root.other_config.get("bundle-idle-timeout")?.parse().ok()?;
+    Some(Duration::from_secs(seconds)).filter(|d| !d.is_zero())
 }
 
 /// In-band managers elsewhere.

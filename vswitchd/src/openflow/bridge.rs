@@ -20,6 +20,9 @@ use super::{Env, stream::Stream, target};
 use crate::config::{WantBridge, WantController, WantTables};
 use crate::modules::{BRIDGE, CONNMGR, RCONN};
 
+/// Snoops at a time, as in Open vSwitch.
+const SNOOPS: usize = 8;
+
 /// Silence of a tool before it is asked.
 const TOOL_PROBE: Duration = Duration::from_secs(60);
 
@@ -65,6 +68,7 @@ impl Connections {
     /// notice nothing.
     pub(super) fn configure(&mut self, want: &WantBridge, settings: Settings, env: &mut Env<'_>) {
         self.agent.configure(settings);
+        self.agent.set_bundle_timeout(want.openflow.bundle_idle);
         let tools = tools(&self.name, want, env);
         let wanted: BTreeMap<&str, &WantController> = std::iter::once(&tools)
             .chain(
@@ -345,7 +349,14 @@ impl Connections {
         while let Some((stream, name)) =
             self.snoops.as_mut().and_then(|d| d.accept(env.numbers, env.tls))
         {
-            let life = Reconnect::accepted(env.now, tool_timing());
+            let snoops = self.peers.values().filter(|p| p.owner == Owner::Snoop).count();
+            if snoops >= SNOOPS {
+                crate::dbg!(RCONN, "too many monitor connections, discarding {name}");
+                continue;
+            }
+            // It says nothing after its hello, and is not asked.
+            let mut life = Reconnect::accepted(env.now, Timing { probe: None, ..tool_timing() });
+            life.connected(env.now);
             new.push((Owner::Snoop, stream, name, life));
         }
         for (owner, stream, name, life) in new {

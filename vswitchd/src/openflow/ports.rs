@@ -59,12 +59,6 @@ impl Host for SwitchHost<'_> {
         if dummy { vec![0] } else { Vec::new() }
     }
 
-    fn queues(&self, port: OfPort) -> Vec<u32> {
-        // A dummy of Open vSwitch's has one.
-        let dummy = self.find(port).is_some_and(|(_, a)| a.dummy.is_some());
-        if dummy { vec![0] } else { Vec::new() }
-    }
-
     fn set_admin(&self, port: OfPort, up: bool) -> bool {
         let Some((name, a)) = self.find(port) else { return false };
         let done = match (&a.dummy, a.ifindex()) {

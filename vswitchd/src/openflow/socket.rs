@@ -121,11 +121,7 @@ impl Socket {
         self.input.truncate(begin + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) if begin > 0 => {
-                crate::warn_rl!(
-                    crate::modules::VCONN_STREAM,
-                    RL,
-                    "connection closed in the middle of a message"
-                );
+                crate::warn_rl!(crate::modules::VCONN_STREAM, RL, "connection dropped mid-packet");
                 Err(Ended::Error("Protocol error".to_owned()))
             }
             Ok(0) => Err(Ended::ByPeer),
