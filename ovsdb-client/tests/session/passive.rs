@@ -89,9 +89,11 @@ fn names_are_looked_up_without_waiting() {
     let known = std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).is_ok();
     let lookup_fails = |event: &SessionEvent| {
         matches!(event, SessionEvent::ConnectFailed { reason, .. }
-            if reason.to_string().contains("no-such-host.invalid"))
+            if reason.to_string().contains(".invalid"))
     };
-    let remotes = format!("tcp:no-such-host.invalid:{port},tcp:{name}:{port},tcp:127.0.0.1:{port}");
+    // With a part so long, no name server is asked.
+    let nobody = format!("tcp:{}.invalid:{port}", "x".repeat(64));
+    let remotes = format!("{nobody},tcp:{name}:{port},tcp:127.0.0.1:{port}");
     let mut driver = Driver::new(&remotes, quick());
     driver.step(Duration::from_millis(1));
     driver.until("contents", |driver| driver.session.has_data());
@@ -99,6 +101,6 @@ fn names_are_looked_up_without_waiting() {
     if !known {
         eprintln!("NOT TESTED: {name} is no name here");
     }
-    let error = Client::connect(&format!("tcp:no-such-host.invalid:{port}")).unwrap_err();
+    let error = Client::connect(&nobody).unwrap_err();
     assert!(matches!(error, ClientError::Connect { .. }), "{error}");
 }
