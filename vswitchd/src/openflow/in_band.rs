@@ -179,7 +179,8 @@ mod tests {
     fn shown(i: &InBand) -> Vec<String> {
         let show = |r: InternalFlow| {
             assert!(r.hidden && r.priority > 0xffff);
-            format!("{} {}", r.priority - PRIORITY, openflow::text::print_match(&r.matching))
+            let text = openflow::text::print_match(&r.matching, 0x8000, &openflow::text::NoNames);
+            format!("{} {text}", r.priority - PRIORITY)
         };
         i.rules().into_iter().map(show).collect()
     }
