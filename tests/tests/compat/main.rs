@@ -5,9 +5,11 @@
 //! suite asks for and that was new to us has a test here.
 
 mod bench;
+mod connections;
 mod datapath;
 mod learning;
 mod mirrors;
 mod patch;
+mod tables;
 mod trace;
 mod vlans;

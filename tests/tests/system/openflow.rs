@@ -270,3 +270,74 @@ fn sockets_take_nonsense() {
     drop(silent);
     rig.assert_no_panic();
 }
+
+/// An authority, and what it has signed for the switch and for a tool; and another authority.
+fn certificates(rig: &Rig) -> Option<()> {
+    switch::tool("openssl")?;
+    let openssl = |words: &str| {
+        let mut c = rig.switch.command("openssl");
+        c.args(words.split_whitespace()).current_dir(rig.switch.path(""));
+        process::output(&mut c, SOON).unwrap_or_else(|e| panic!("{e}"));
+    };
+    for name in ["ca", "ca2"] {
+        openssl(&format!(
+            "req -x509 -nodes -newkey rsa:2048 -keyout {name}.key -out {name}.pem -days 2 \
+             -subj /CN={name}"
+        ));
+    }
+    // Of version 3, as the daemon asks for.
+    std::fs::write(rig.switch.path("v3"), "basicConstraints=CA:FALSE\n").unwrap();
+    for name in ["switch", "tool"] {
+        openssl(&format!(
+            "req -nodes -newkey rsa:2048 -keyout {name}.key -out {name}.csr -subj /CN={name}"
+        ));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+             -extfile v3 -out {name}.pem"
+        ));
+    }
+    Some(())
+}
+
+#[test]
+fn over_tcp_and_tls() {
+    let Some(rig) = rig(0) else { return };
+    let port = |log: &str, of: &str| {
+        let at = log.rfind(of)? + of.len();
+        log[at..].split_whitespace().next()?.parse::<u16>().ok()
+    };
+    rig.vsctl("set-controller br0 ptcp:0:127.0.0.1");
+    let listening = "|0:127.0.0.1: listening on port ";
+    let mut tcp = None;
+    rig.wait("the listener", || {
+        tcp = port(&rig.switch.log().replace("|INFO|", "|"), listening);
+        tcp.is_some()
+    });
+    let tcp = tcp.unwrap();
+    rig.hv.rtnl().set_up("lo", true).expect("loopback");
+    assert!(ofctl(&rig, &format!("show tcp:127.0.0.1:{tcp}")).contains("OFPT_FEATURES_REPLY"));
+    if certificates(&rig).is_none() {
+        braid_tests::loudly("OPENFLOW OVER TLS IS NOT TESTED HERE: there is no openssl");
+        return;
+    }
+    let file = |name: &str| rig.switch.path(name).display().to_string();
+    rig.vsctl(&format!(
+        "set-ssl {} {} {} -- set-controller br0 pssl:0:127.0.0.1",
+        file("switch.key"),
+        file("switch.pem"),
+        file("ca.pem")
+    ));
+    let mut tls = None;
+    rig.wait("the other listener", || {
+        tls = port(&rig.switch.log().replace("|INFO|", "|"), listening).filter(|p| *p != tcp);
+        tls.is_some()
+    });
+    let target = format!("ssl:127.0.0.1:{}", tls.unwrap());
+    let with = format!("-p {} -c {} -C {}", file("tool.key"), file("tool.pem"), file("ca.pem"));
+    assert!(ofctl(&rig, &format!("{with} show {target}")).contains("OFPT_FEATURES_REPLY"));
+    // One that another authority knows is not let in, and the listener of before is gone.
+    let other = format!("-p {} -c {} -C {}", file("ca2.key"), file("ca2.pem"), file("ca.pem"));
+    assert!(ofctl_or(&rig, &format!("{other} show {target}")).is_err());
+    assert!(ofctl_or(&rig, &format!("show tcp:127.0.0.1:{tcp}")).is_err());
+    rig.assert_no_panic();
+}
