@@ -102,9 +102,19 @@ fn main() {
         big(&servers, &wanted);
     }
     if wanted.has("fan-out") {
-        let both: Vec<f64> = servers.iter().map(|server| fan_out(server, wanted.seconds)).collect();
+        // One after the other and several times, the best of each: others use the machine as well.
+        let mut both = vec![(0.0, f64::MAX); servers.len()];
+        for _ in 0..3 {
+            for (server, best) in servers.iter().zip(&mut both) {
+                let (rate, used) = fan_out(server, wanted.seconds);
+                *best = (f64::max(best.0, rate), f64::min(best.1, used));
+            }
+        }
+        let theirs = both.get(1);
         let name = "fan-out to 100 monitors, updates delivered";
-        report(name, "/s", Better::More, both[0], both.get(1).copied());
+        report(name, "/s", Better::More, both[0].0, theirs.map(|theirs| theirs.0));
+        let name = "  processor time of the server for each";
+        report(name, "us", Better::Less, both[0].1, theirs.map(|theirs| theirs.1));
     }
 }
 
@@ -240,8 +250,9 @@ fn big(servers: &[&str], wanted: &Wanted) {
     }
 }
 
-/// One client changes a row as fast as 100 others are told; updates that reach them, per second.
-fn fan_out(server: &str, seconds: f64) -> f64 {
+/// One client changes a row as fast as 100 others are told; updates that reach them, per second,
+/// and processor time for each.
+fn fan_out(server: &str, seconds: f64) -> (f64, f64) {
     const MONITORS: usize = 100;
     let p = start("bench-fan", &simple(), server);
     let mut writer = p.client();
@@ -251,6 +262,7 @@ fn fan_out(server: &str, seconds: f64) -> f64 {
     for monitor in &mut monitors {
         monitor.call("monitor_cond", json!(["simple", null, {"t": [{}]}]));
     }
+    let used = processor_time(p.pid());
     let begin = Instant::now();
     let mut told = 0;
     let mut n = 0;
@@ -263,5 +275,6 @@ fn fan_out(server: &str, seconds: f64) -> f64 {
             told += 1;
         }
     }
-    f64::from(told) / begin.elapsed().as_secs_f64()
+    let rate = f64::from(told) / begin.elapsed().as_secs_f64();
+    (rate, (processor_time(p.pid()) - used) / f64::from(told))
 }
