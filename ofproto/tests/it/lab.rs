@@ -109,6 +109,15 @@ impl Lab {
         self.switch.configure(self.dp.now(), self.config.clone())
     }
 
+    /// Adds a rule, if it is one.
+    pub(crate) fn try_rule(&self, bridge: &str, rule: &str) -> bool {
+        let how = FlowText::Command(FlowModCommand::Add);
+        let Ok(fm) = parse_flow(rule, how, &NoNames) else { return false };
+        let who = Requester { conn: None, version: Version::V10 };
+        let now = self.dp.now();
+        self.switch.with_flow_table(bridge, |t| t.flow_mod(now, &fm, &who).is_ok()).unwrap()
+    }
+
     /// Adds rules, written as for `ovs-ofctl add-flow`.
     pub(crate) fn rules(&self, bridge: &str, rules: &[&str]) {
         let now = self.dp.now();
