@@ -8,7 +8,7 @@ use super::flow::entries;
 use super::flow_events::reason;
 use super::match10;
 use super::nxm::{self, Mode};
-use crate::action::Within;
+use crate::action::{Action, Instruction, Within};
 use crate::error::OfError;
 use crate::msg::{
     FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, GROUP_ANY, MonitorCommand, monitor_flags,
@@ -251,8 +251,12 @@ pub(super) fn encode_update(w: &mut Writer, u: &FlowUpdate, v: Version) {
             } else {
                 let len = nxm::put(w, matching, None);
                 w.set_u16(start + 12, len);
-                // Actions alone, also in versions that have instructions.
-                put_actions(w, actions, v, Known::of(matching));
+                // Actions alone: instructions of 1.1 and 1.2 have no place here.
+                let plain = |a: &&Action| {
+                    v == Version::V10 || a.instruction(v) == Instruction::ApplyActions
+                };
+                let actions: Vec<Action> = actions.iter().filter(plain).cloned().collect();
+                put_actions(w, &actions, v, Known::of(matching));
             }
         }
     }

@@ -307,6 +307,27 @@ fn monitors() {
             same(Body::FlowMonitorPaused, p);
         }
         same(Body::FlowMonitorReply(updates), p);
+        // Instructions only where there is a place for them.
+        let FlowUpdate::Full { actions, .. } = full(FlowUpdateEvent::Added) else { panic!() };
+        let more = [&actions[..], &[Action::WriteMetadata { value: 1, mask: 1 }]].concat();
+        let update = FlowUpdate::Full {
+            event: FlowUpdateEvent::Added,
+            table_id: 3,
+            priority: 7,
+            idle_timeout: 1,
+            hard_timeout: 2,
+            cookie: 5,
+            matching,
+            actions: more.clone(),
+        };
+        if p.version > Version::V10 {
+            let Body::FlowMonitorReply(back) = round(Body::FlowMonitorReply(vec![update]), p)
+            else {
+                panic!()
+            };
+            let FlowUpdate::Full { actions: back, .. } = &back[0] else { panic!() };
+            assert_eq!(*back, if p.version >= Version::V13 { more } else { actions });
+        }
         q.flags = INITIAL;
         let octets = encode(&Message::new(p.version, 1, Body::FlowMonitorRequest(vec![q])), p);
         assert_eq!(decode(&octets.unwrap()[0], p), Err(OfError::MofcBadFlags));
