@@ -85,6 +85,12 @@ fn odd_rows() {
     assert_eq!((c.timing.max_backoff, c.timing.probe, c.probe), (S, None, Duration::ZERO));
     let said: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["bridge br0: controller=tcp:1.2.3.4: specified twice; one is used"]);
+    let local = Controller { local_ip: Some("10.0.0.1".to_owned()), ..to("tcp:1.2.3.4") };
+    let (_, all) = want(Bridge::default(), vec![local]);
+    let said: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
+    let says = "controller tcp:1.2.3.4: local_ip=10.0.0.1: to configure the bridge's own port is \
+                not supported; it has no effect";
+    assert_eq!(said, [says]);
     let absurd = Controller {
         controller_rate_limit: Some(i64::MAX),
         controller_queue_size: Some(100_000),

@@ -9,7 +9,7 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
 
 use super::warning::{Section, Warning};
-use super::{millis, options};
+use super::{millis, options, unsupported};
 use crate::openflow::Timing;
 use crate::openflow::target;
 
@@ -93,6 +93,7 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
             });
             continue;
         }
+        unsupported::controller(c, warnings);
         controllers.push(one(uuid, c, queue_size, disable_in_band));
     }
     controllers.sort_by(|a, b| a.target.cmp(&b.target));

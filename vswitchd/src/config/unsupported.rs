@@ -1,6 +1,6 @@
 //! What the rows ask for and this switch does not do: said, never passed over in silence.
 
-use ovsdb_client::rows::{Bridge, Interface, Port};
+use ovsdb_client::rows::{Bridge, Controller, Interface, Port};
 
 use super::warning::Warning;
 
@@ -48,6 +48,19 @@ pub(super) fn bridge(row: &Bridge, warnings: &mut Vec<Warning>) {
 pub(super) fn port(row: &Port, warnings: &mut Vec<Warning>) {
     if let Some(qos) = row.qos {
         warn(warnings, ("port", &row.name), "qos", qos.to_string(), "quality of service is");
+    }
+}
+
+pub(super) fn controller(row: &Controller, warnings: &mut Vec<Warning>) {
+    let of = ("controller", row.target.as_str());
+    for (value, column) in [
+        (&row.local_ip, "local_ip"),
+        (&row.local_netmask, "local_netmask"),
+        (&row.local_gateway, "local_gateway"),
+    ] {
+        if let Some(value) = value {
+            warn(warnings, of, column, value.clone(), "to configure the bridge's own port is");
+        }
     }
 }
 
