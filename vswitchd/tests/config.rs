@@ -9,7 +9,8 @@ use ofproto::{FailMode, VlanMode};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Bridge, Interface, Mirror, OpenVSwitch, Port, Tables};
 use vswitchd::config::{
-    Desired, Detect, DeviceKind, DummyPolicy, WantPort, desired, desired_after, mac, options,
+    Desired, Detect, DeviceKind, DummyPolicy, WantBridge, WantPort, desired, desired_after, mac,
+    options,
 };
 use wire::EthAddr;
 
@@ -480,6 +481,11 @@ fn what_is_not_supported_is_said() {
 
 /// A bridge with ports p1 and p2, and this mirror.
 fn mirrored(row: impl Fn(&[Uuid]) -> Mirror) -> (Option<MirrorConfig>, Vec<String>) {
+    let mirror = mirrored_bridge(row).mirrors.remove(0);
+    (mirror.config, mirror.complaints)
+}
+
+fn mirrored_bridge(row: impl Fn(&[Uuid]) -> Mirror) -> WantBridge {
     let mut rows = Rows::new();
     for name in ["p1", "p2"] {
         rows.port(Port { name: name.to_owned(), ..Port::default() }, &[name]);
@@ -488,8 +494,26 @@ fn mirrored(row: impl Fn(&[Uuid]) -> Mirror) -> (Option<MirrorConfig>, Vec<Strin
     let uuid = rows.next();
     rows.tables.mirrors.insert(uuid, Mirror { name: "m".to_owned(), ..row(&ports) });
     rows.bridge().mirrors = vec![uuid];
-    let mirror = rows.wanted().bridges.remove(0).mirrors.remove(0);
-    (mirror.config, mirror.complaints)
+    rows.wanted().bridges.remove(0)
+}
+
+/// The port that copies go to lends the bridge no address.
+#[test]
+fn a_mirrors_output_is_no_candidate() {
+    let address = |name: &str| match name {
+        "p1" => "00:11:22:00:00:01".parse().ok(),
+        "p2" => "00:11:22:00:00:02".parse().ok(),
+        _ => None,
+    };
+    let to = |n: usize| {
+        let row = move |ports: &[Uuid]| Mirror {
+            select_all: true,
+            output_port: Some(ports[n]),
+            ..Mirror::default()
+        };
+        mac::bridge_mac(&mirrored_bridge(row), address).to_string()
+    };
+    assert_eq!([to(1), to(2)], ["00:11:22:00:00:02", "00:11:22:00:00:01"]);
 }
 
 #[test]

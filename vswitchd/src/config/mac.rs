@@ -1,8 +1,9 @@
 //! Which address a bridge takes: the lowest one that is fit among its ports' addresses.
 
+use ofproto::config::MirrorOutput;
 use wire::EthAddr;
 
-use super::WantBridge;
+use super::{WantBridge, WantPort};
 
 /// Addresses that protocols have claimed though they are unicast (Extreme Networks' EDP and EAPS).
 const RESERVED: [u64; 3] = [0x00e0_2b00_0000, 0x00e0_2b00_0004, 0x00e0_2b00_0006];
@@ -27,6 +28,12 @@ pub fn fake_bridge_mac(
     lowest(bridge, Some(tag), &address)
 }
 
+/// Whether a port is for copies only: its link is of no use to the bridge itself.
+fn is_mirror_output(bridge: &WantBridge, port: &WantPort) -> bool {
+    let mut outputs = bridge.mirrors.iter().filter_map(|m| m.config.as_ref()).map(|c| &c.output);
+    outputs.any(|o| matches!(o, MirrorOutput::Port(name) if *name == port.name))
+}
+
 fn lowest(
     bridge: &WantBridge,
     tag: Option<u16>,
@@ -35,6 +42,7 @@ fn lowest(
     bridge
         .ports
         .iter()
+        .filter(|port| !is_mirror_output(bridge, port))
         .filter_map(|port| {
             if port.mac.is_some() {
                 return port.mac;
