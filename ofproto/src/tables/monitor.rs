@@ -7,11 +7,11 @@ use std::sync::Arc;
 use openflow::OfPort;
 use openflow::msg::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, GROUP_ANY, monitor_flags};
 
+use super::INTERNAL_TABLE;
 use super::control::{Event, FlowTable};
 use super::flat::{Flat, FlatMask};
 use super::flow_mod::{outputs_to, uses_group};
 use super::rule::Rule;
-use super::{INTERNAL_TABLE, N_TABLES};
 
 impl Event {
     /// Whether a monitor wants to know.
@@ -99,7 +99,7 @@ impl FlowTable {
             let values = mask.values(&Flat::of(&m.matching.value));
             let tables = match m.table_id {
                 255 => 0..INTERNAL_TABLE,
-                t => t.min(N_TABLES)..(t + 1).min(N_TABLES),
+                t => t..t + 1,
             };
             let rules = tables.flat_map(|t| self.rules_within(t, &mask, &values));
             for rule in rules.filter(|r| !r.hidden && sends_to(r, m) && in_group(r, m)) {

@@ -1,5 +1,6 @@
 //! Commands and what they leave in the tables.
 
+use std::slice::from_ref;
 use std::time::Duration;
 
 use openflow::msg::{
@@ -437,8 +438,8 @@ fn monitors() {
     };
     let initial = FlowUpdateEvent::Initial;
     let only_six = monitor(monitor_flags::INITIAL, OfPort(6));
-    assert_eq!(ports(&t.monitored(&[every.clone()], None)), [(initial, 1, 1), (initial, 2, 1)]);
-    assert_eq!(ports(&t.monitored(&[only_six.clone()], None)), [(initial, 2, 0)]);
+    assert_eq!(ports(&t.monitored(from_ref(&every), None)), [(initial, 1, 1), (initial, 2, 1)]);
+    assert_eq!(ports(&t.monitored(from_ref(&only_six), None)), [(initial, 2, 0)]);
     // Two monitors that want the same flow get it once, with what both want.
     let both = [only_six, every.clone()];
     assert_eq!(ports(&t.monitored(&both, None)), [(initial, 2, 1), (initial, 1, 1)]);
@@ -459,7 +460,7 @@ fn monitors() {
     ask(&mut t, &flow(FlowModCommand::Modify, 1, 5)).unwrap();
     let (added, modified) = (FlowUpdateEvent::Added, FlowUpdateEvent::Modified);
     let expected = [(modified, 2, 1), (added, 3, 1)];
-    assert_eq!(ports(&t.monitored(&[every.clone()], Some(since))), expected);
+    assert_eq!(ports(&t.monitored(from_ref(&every), Some(since))), expected);
     let c = ask(&mut t, &flow(FlowModCommand::Delete, 1, 0)).unwrap();
     let gone = FlowUpdateEvent::Deleted(FlowRemovedReason::Delete);
     assert!(c.events[0].wanted(&every));

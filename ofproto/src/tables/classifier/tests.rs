@@ -319,7 +319,7 @@ fn order_of_rules() {
 #[test]
 #[ignore = "measures"]
 fn speed() {
-    let address = |n: u64| u128::from(0x0a00_0000 + (n * 2_654_435_761 & 0xff_ffff));
+    let address = |n: u64| u128::from(0x0a00_0000 + ((n * 2_654_435_761) & 0xff_ffff));
     let fill = |c: &mut Classifier, from: u64, n: u64| {
         for i in from..from + n {
             let bits = 32 - (i % 4) as u32;
