@@ -10,6 +10,7 @@ use openflow::msg::{
 use wire::Time;
 
 use super::packets::{check_existing, check_packet_out};
+use super::shaping::group_mod;
 use super::types::{Class, ConnId, Level};
 use super::{Agent, Request};
 use crate::tables::{Changes, FlowTable, INTERNAL_TABLE};
@@ -27,6 +28,8 @@ enum Entry {
     Flow(FlowMod),
     Port(PortMod),
     Packet(PacketOut),
+    /// Groups are deleted, of which there are none.
+    Nothing,
 }
 
 struct Item {
@@ -149,8 +152,11 @@ impl Agent {
                 check_packet_out(&p, r.version)?;
                 Entry::Packet(p)
             }
-            // Groups, of which there are none.
-            _ => return Err(OfError::GmfcOutOfGroups),
+            Body::Raw { kind: Kind::GroupMod, body } => {
+                group_mod(&body)?;
+                Entry::Nothing
+            }
+            _ => return Err(OfError::BfcMsgUnsup),
         };
         let item = Item { entry, frame: r.frame.to_vec() };
         let idle = self.bundle_idle;
@@ -214,7 +220,7 @@ impl Agent {
                     }
                 }
                 Entry::Port(m) => self.apply_port_mod(r, m),
-                Entry::Packet(_) => {}
+                Entry::Packet(_) | Entry::Nothing => {}
             }
         }
         self.flush_monitors(r.host);
@@ -230,6 +236,7 @@ impl Agent {
             Entry::Port(_) if atomic => Err(OfError::BfcMsgFailed),
             Entry::Port(m) => self.check_port_mod(m),
             Entry::Packet(p) => check_existing(&p.actions),
+            Entry::Nothing => Ok(()),
         };
         let rehearsal = self.with_tables(r.host, |t| {
             let before = t.clone();

@@ -114,7 +114,7 @@ impl Agent {
 }
 
 /// A group's command: the first 16 bits. There is no room for one, and nothing to delete.
-fn group_mod(body: &[u8]) -> Result<(), OfError> {
+pub(super) fn group_mod(body: &[u8]) -> Result<(), OfError> {
     const DELETE: u16 = 2;
     const ADD: u16 = 0;
     const ADD_OR_MODIFY: u16 = 0x8000;

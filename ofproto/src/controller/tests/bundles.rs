@@ -103,6 +103,23 @@ fn life_of_a_bundle() {
     assert_eq!(a.refused(echo), OfError::BfcMsgUnsup);
 }
 
+/// Groups can be deleted where there are none, not made.
+#[test]
+fn groups() {
+    let mut s = Script::up(Version::V14, ConnKind::Service);
+    let group = |command: u8| {
+        let body = vec![0, command, 0, 0, 0xff, 0xff, 0xff, 0xfc];
+        Body::Raw { kind: openflow::codec::Kind::GroupMod, body }
+    };
+    s.silent(group(2));
+    assert_eq!(s.refused(group(0)), OfError::GmfcOutOfGroups);
+    let delete = put(&s, BOTH, group(2));
+    s.silent(delete);
+    let make = put(&s, BOTH, group(0));
+    assert_eq!(s.refused(make), OfError::GmfcOutOfGroups);
+    assert_eq!(s.ask(control(BundleOp::Commit, BOTH)), done(BundleOp::Commit));
+}
+
 #[test]
 fn not_without_end() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
