@@ -69,7 +69,7 @@ pub fn complete(packet: &Packet) -> Packet {
     let mut copy = packet.to_owned_packet();
     let vnet = std::mem::take(&mut copy.vnet);
     if vnet.flags & VnetHdr::NEEDS_CSUM != 0 {
-        let layers = layers(&copy);
+        let layers = wire::extract_layers(copy.data(), 0, MAX_VLANS).1;
         let end = if layers.l4.is_some() { layers.l4_end } else { copy.len() };
         // Offsets outside the frame: there is no checksum to complete.
         let _ = checksum::complete(&mut copy.data_mut()[..end], vnet.csum_start, vnet.csum_offset);
@@ -77,7 +77,25 @@ pub fn complete(packet: &Packet) -> Packet {
     copy
 }
 
-fn layers(packet: &Packet) -> Layers {
+/// Where the headers of a packet with this key are.
+#[inline]
+fn layers(packet: &Packet, key: &FlowKey) -> Layers {
+    // The common case needs no second look at everything.
+    if key.eth_type == EtherType::IPV4 {
+        let frame = packet.data();
+        let tags = key.vlan.iter().filter(|t| t.is_present()).count();
+        let l3 = ETH_HEADER_LEN + 4 * tags;
+        if let Some([hi, lo, h @ ..]) = frame.get(l3 - 2..).and_then(|f| f.first_chunk::<22>())
+            && u16::from_be_bytes([*hi, *lo]) == EtherType::IPV4
+        {
+            let header = usize::from(h[0] & 0x0f) * 4;
+            let total = usize::from(u16::from_be_bytes([h[2], h[3]]));
+            let rest = frame.len() - l3;
+            if header >= 20 && total >= header && total <= rest && rest - total <= 0xffff {
+                return Layers { l3: Some(l3), l4: Some(l3 + header), l4_end: l3 + total };
+            }
+        }
+    }
     wire::extract_layers(packet.data(), 0, MAX_VLANS).1
 }
 
@@ -162,7 +180,7 @@ fn put_ipv4(frame: &mut [u8], l3: usize, at: usize, new: &[u8]) {
 }
 
 fn ipv4(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
-    let layers = layers(packet);
+    let layers = layers(packet, key);
     let (Some(l3), Some(_)) = (layers.l3, layers.l4) else { return };
     let transport = Transport::find(packet, key, layers);
     let before = *key;
@@ -192,7 +210,7 @@ fn ipv4(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
 }
 
 fn ipv6(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
-    let layers = layers(packet);
+    let layers = layers(packet, key);
     let (Some(l3), Some(l4)) = (layers.l3, layers.l4) else { return };
     let transport = Transport::find(packet, key, layers);
     let before = *key;
@@ -241,7 +259,7 @@ fn still_routed(packet: &[u8]) -> bool {
 }
 
 fn arp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
-    let Some(l3) = layers(packet).l3 else { return };
+    let Some(l3) = layers(packet, key).l3 else { return };
     let Some(h) = packet.data_mut()[l3..].first_chunk_mut::<28>() else { return };
     if h[..6] != [0, 1, 8, 0, 6, 4] {
         return;
@@ -267,7 +285,7 @@ fn arp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
 
 /// The L4 octets, if the packet has an L4 header of at least `least` octets.
 fn l4(packet: &Packet, key: &FlowKey, least: usize) -> Option<(Layers, usize)> {
-    let layers = layers(packet);
+    let layers = layers(packet, key);
     let l4 = layers.l4.filter(|_| key.nw_frag & FRAG_LATER == 0)?;
     (layers.l4_end >= l4 + least).then_some((layers, l4))
 }
