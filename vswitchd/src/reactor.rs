@@ -20,33 +20,33 @@
 //! Main may be slow; nobody but the operator waits for it. While the database is away everything
 //! but configuration goes on, and what was learned meanwhile is written when it is back.
 
+mod notices;
+mod packet_clock;
+mod writing;
+
 use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use datapath::format::Show;
 use datapath::userspace::Userspace;
 use datapath::{Datapath, PortNo};
 use mio::{Events, Poll, Token, Waker};
-use ovsdb_client::{
-    Options, Remotes, Session, SessionEvent, TlsSettings, Txn, TxnError, TxnId, Uuid,
-};
+use ovsdb_client::{Options, Remotes, Session, SessionEvent, TlsSettings, TxnId};
 use parking_lot::Mutex;
 use wire::Time;
 
 use crate::apply::{Parts, Switch};
-use crate::clock::{Clock, Waiter};
+use crate::clock::Clock;
 use crate::commands::{self, Context, Dummy, View};
-use crate::config::{Desired, DummyPolicy, Warning, desired_after};
+use crate::config::{Desired, DummyPolicy, desired_after};
 use crate::coverage::Counter;
 use crate::links::{self, Links};
-use crate::log::{Level, RateLimit};
-use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, OVSDB, RECONNECT, UPCALL, XLATE};
+use crate::modules::{BRIDGE, OVSDB, RECONNECT};
 use crate::openflow::{self, Hosts, OpenFlow, PacketQueue};
 use crate::revalidator::{self, Queue};
-use crate::status::{self, Status};
+use crate::status::Status;
 use crate::unixctl::{Commands, Pending};
 
 /// The poll's tokens.
@@ -56,9 +56,6 @@ pub const SIGNALS: Token = Token(2);
 pub const UNIXCTL: std::ops::Range<usize> = 100..400;
 /// Of the control socket that an embedded database has.
 pub const DATABASE_UNIXCTL: std::ops::Range<usize> = 400..500;
-
-/// How long after a refused transaction status is written again.
-const STATUS_AGAIN: Duration = Duration::from_millis(100);
 
 /// The lock that keeps two daemons off one database.
 const LOCK: &str = "ovs_vswitchd";
@@ -137,7 +134,8 @@ impl Daemon {
         crate::counters::start();
         let clock = setup.clock.clone();
         let ofproto = ofproto::Switch::new();
-        let time = Arc::new(PacketClock { clock: clock.clone(), waiter: OnceLock::new() });
+        let time =
+            Arc::new(packet_clock::PacketClock { clock: clock.clone(), waiter: OnceLock::new() });
         let (userspace, worker) = Userspace::new(ofproto.clone(), time.clone(), random_seed())?;
         let _ = time.waiter.set(clock.waiter(Arc::new(userspace.waker())));
         let datapath: Arc<dyn Datapath> = Arc::new(userspace);
@@ -149,9 +147,9 @@ impl Daemon {
         let as_main = setup.dummy != DummyPolicy::Off;
         let dpif = if as_main { "dummy@ovs-dummy" } else { "system@ovs-system" };
         ofproto.set_flow_watcher(Box::new(move |event, flow| {
-            log_flow(&tables, dpif, || datapath::Clock::now(&*packet_clock), event, flow);
+            notices::log_flow(&tables, dpif, || datapath::Clock::now(&*packet_clock), event, flow);
         }));
-        ofproto.set_reporter(Box::new(log_report));
+        ofproto.set_reporter(Box::new(notices::log_report));
         // Ends with the process: the switch forwards until the last moment.
         std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || {
             if as_main {
@@ -181,8 +179,9 @@ impl Daemon {
         let mut session = Session::new(setup.remotes, options);
         session.register(poll.registry(), SESSION)?;
         let view = Arc::new(Mutex::new(View::default()));
+        let spares = commands::spare::Spares::new(setup.dummy != DummyPolicy::Off);
         Ok(Daemon {
-            context: Context { clock, links, ofproto, datapath, revalidator: queue, view },
+            context: Context { clock, links, ofproto, datapath, revalidator: queue, view, spares },
             exit: None,
             session,
             switch: Switch::default(),
@@ -412,27 +411,6 @@ impl Daemon {
         self.with_openflow(|o, hosts| o.reconnect(now, only, hosts));
     }
 
-    fn reply(&mut self, id: TxnId, result: Result<(), TxnError>) {
-        if self.stats_in_flight == Some(id) {
-            self.stats_in_flight = None;
-            return;
-        }
-        let Some(flight) = self.in_flight.take_if(|f| f.id == id) else { return };
-        match result {
-            Ok(()) => {
-                if flight.first {
-                    self.ready = true;
-                }
-            }
-            Err(e) => {
-                crate::dbg!(OVSDB, "transaction failed ({e}); writing status again");
-                self.dirty = true;
-                self.applied = true;
-                self.retry_at = Some(self.now() + STATUS_AGAIN);
-            }
-        }
-    }
-
     /// Nothing that this daemon writes is on its way to the database.
     pub fn is_settled(&self) -> bool {
         (self.in_flight.is_none() && self.stats_in_flight.is_none()) || !self.session.is_following()
@@ -442,6 +420,9 @@ impl Daemon {
     /// back when something is configured the next time.
     fn remove_ports(&mut self, datapath: &str, ports: &[String]) -> Result<(), String> {
         let context = self.context.clone();
+        if let Some(done) = context.spares.remove_ports(datapath, ports) {
+            return done;
+        }
         if !context.ofproto.dpif_show().iter().any(|d| d.name == datapath) {
             return Err("ovs-vswitchd: opening datapath (No such device)\n".to_owned());
         }
@@ -506,8 +487,8 @@ impl Daemon {
             }
             self.seen = Some(seqno);
             let wanted = desired_after(self.session.db(), self.dummy, &self.desired);
-            log_new_warnings(&self.desired.warnings, &wanted.warnings);
-            log_new_complaints(&self.desired, &wanted);
+            notices::log_new_warnings(&self.desired.warnings, &wanted.warnings);
+            notices::log_new_complaints(&self.desired, &wanted);
             if wanted.switch.stats_interval != self.desired.switch.stats_interval {
                 self.next_stats = None;
             }
@@ -547,58 +528,6 @@ impl Daemon {
         view
     }
 
-    /// One transaction at a time; the next one holds what has changed since.
-    fn write_status(&mut self) {
-        let ready = self.ours && self.session.is_locked() && self.session.is_following();
-        let waits = self.in_flight.is_some() || self.retry_at.is_some_and(|t| self.now() < t);
-        if !(self.dirty || self.applied) || !ready || waits || self.seen.is_none() {
-            return;
-        }
-        self.retry_at = None;
-        let mut txn = Txn::new();
-        let db = self.session.db();
-        self.status.write(&mut txn, db, &self.desired, &self.switch);
-        self.openflow.write_status(&mut txn, db, &self.desired, self.context.clock.now());
-        if self.applied {
-            status::write_root(&mut txn, db, &self.version, self.session.schema_version());
-        }
-        self.dirty = false;
-        self.applied = false;
-        if txn.is_empty() {
-            self.ready = true;
-            return;
-        }
-        let first = !self.ready;
-        self.in_flight = Some(Flight { id: self.session.transact(&txn), first });
-    }
-
-    fn write_statistics(&mut self) {
-        let now = self.now();
-        if self.seen.is_none()
-            || self.stats_in_flight.is_some()
-            || self.next_stats.is_some_and(|t| now < t)
-        {
-            return;
-        }
-        self.next_stats = Some(now + self.desired.switch.stats_interval);
-        if !self.ours || !self.session.is_locked() || !self.session.is_following() {
-            return;
-        }
-        let mut txn = Txn::new();
-        status::write_statistics(
-            &mut txn,
-            self.session.db(),
-            &self.desired,
-            &self.switch,
-            &*self.context.datapath,
-            &self.context.ofproto,
-        );
-        self.openflow.write_status(&mut txn, self.session.db(), &self.desired, now);
-        if !txn.is_empty() {
-            self.stats_in_flight = Some(self.session.transact(&txn));
-        }
-    }
-
     /// Ends the threads. Devices that the switch has made go with it.
     pub fn stop(&mut self) {
         if self.exit.as_ref().is_some_and(|e| e.cleanup) {
@@ -624,113 +553,12 @@ impl Daemon {
     }
 }
 
-/// What translation finds odd about packets, which whoever sends them can repeat at will.
-fn log_report(r: &ofproto::Report) {
-    static WARNINGS: RateLimit = RateLimit::new(1, 5);
-    static NEWS: RateLimit = RateLimit::new(1, 5);
-    match r.level {
-        // Long, and seldom as it is.
-        ofproto::Level::Warn if r.module == UPCALL.name() => crate::warn!(UPCALL, "{}", r.text),
-        ofproto::Level::Warn => crate::warn_rl!(XLATE, WARNINGS, "{}", r.text),
-        ofproto::Level::Info => crate::info_rl!(XLATE, NEWS, "{}", r.text),
-    }
-}
-
-/// Each flow that is installed, for those who set `dpif_netdev:dbg`, and what the revalidator sees
-/// and does of flows for those who set `dpif:dbg`.
-fn log_flow(
-    datapath: &Weak<dyn Datapath>,
-    dpif: &str,
-    now: impl Fn() -> Time,
-    event: ofproto::FlowEvent,
-    flow: &datapath::FlowHandle,
-) {
-    static LIMIT: RateLimit = RateLimit::new(600, 600);
-    let module = if event == ofproto::FlowEvent::Added { &DPIF_NETDEV } else { &DPIF };
-    if !module.enabled(Level::Dbg) {
-        return;
-    }
-    let table = |id| datapath.upgrade()?.table(id);
-    let show = |more| Show { table: &table, names: None, more };
-    match event {
-        ofproto::FlowEvent::Added => {
-            let shown = datapath::format::installed(flow, show(false));
-            crate::dbg!(DPIF_NETDEV, "flow_add: {shown}");
-        }
-        ofproto::FlowEvent::Dumped => {
-            let shown = datapath::format::dumped(flow, now(), show(true));
-            crate::dbg_rl!(DPIF, LIMIT, "{dpif}: flow_dump {shown}");
-        }
-        ofproto::FlowEvent::Modified => {
-            let shown = datapath::format::modified(flow, show(true));
-            crate::dbg_rl!(DPIF, LIMIT, "{dpif}: put[modify] {shown}");
-        }
-    }
-}
-
-/// The clock as the packet thread sees it.
-struct PacketClock {
-    clock: Clock,
-    /// Set before the thread starts.
-    waiter: OnceLock<Waiter>,
-}
-
-impl datapath::Clock for PacketClock {
-    fn now(&self) -> Time {
-        self.clock.now()
-    }
-
-    fn round_begins(&self) {
-        if let Some(waiter) = self.waiter.get() {
-            waiter.see();
-        }
-    }
-
-    fn round_ends(&self, busy: bool) {
-        if let Some(waiter) = self.waiter.get() {
-            if busy {
-                waiter.busy();
-            }
-            waiter.done();
-        }
-    }
-}
-
 fn parts(context: &Context) -> Parts<'_> {
     Parts {
         datapath: &context.datapath,
         links: &context.links,
         ofproto: &context.ofproto,
         now: context.clock.now(),
-    }
-}
-
-/// Keys whose bad values are logged as information.
-const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
-
-/// What is wrong is said when it appears, not at every change of something else.
-fn log_new_warnings(old: &[Warning], new: &[Warning]) {
-    for warning in new.iter().filter(|w| !old.contains(w)) {
-        // Open vSwitch takes such a value for none and says nothing: no reason for an alarm.
-        if QUIET.iter().any(|key| warning.key.as_deref() == Some(key)) {
-            crate::info!(BRIDGE, "{warning}");
-        } else {
-            crate::warn!(BRIDGE, "{warning}");
-        }
-    }
-}
-
-/// The same for rows that Open vSwitch complains of in words of its own.
-fn log_new_complaints(old: &Desired, new: &Desired) {
-    let mirrors = |d: &Desired| -> Vec<(Uuid, Vec<String>)> {
-        let all = d.bridges.iter().flat_map(|b| &b.mirrors);
-        all.map(|m| (m.uuid, m.complaints.clone())).collect()
-    };
-    let known = mirrors(old);
-    for (_, complaints) in mirrors(new).iter().filter(|m| !known.contains(m)) {
-        for text in complaints {
-            crate::warn!(BRIDGE, "{text}");
-        }
     }
 }
 

@@ -1,0 +1,85 @@
+//! What main says in the log of configurations, packets and flows.
+
+use std::sync::Weak;
+
+use datapath::Datapath;
+use datapath::format::Show;
+use ovsdb_client::Uuid;
+use wire::Time;
+
+use crate::config::{Desired, Warning};
+use crate::log::{Level, RateLimit};
+use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, XLATE};
+
+/// What translation finds odd about packets, which whoever sends them can repeat at will.
+pub(super) fn log_report(r: &ofproto::Report) {
+    static WARNINGS: RateLimit = RateLimit::new(1, 5);
+    static NEWS: RateLimit = RateLimit::new(1, 5);
+    match r.level {
+        // Long, and seldom as it is.
+        ofproto::Level::Warn if r.module == UPCALL.name() => crate::warn!(UPCALL, "{}", r.text),
+        ofproto::Level::Warn => crate::warn_rl!(XLATE, WARNINGS, "{}", r.text),
+        ofproto::Level::Info => crate::info_rl!(XLATE, NEWS, "{}", r.text),
+    }
+}
+
+/// Each flow that is installed, for those who set `dpif_netdev:dbg`, and what the revalidator sees
+/// and does of flows for those who set `dpif:dbg`.
+pub(super) fn log_flow(
+    datapath: &Weak<dyn Datapath>,
+    dpif: &str,
+    now: impl Fn() -> Time,
+    event: ofproto::FlowEvent,
+    flow: &datapath::FlowHandle,
+) {
+    static LIMIT: RateLimit = RateLimit::new(600, 600);
+    let module = if event == ofproto::FlowEvent::Added { &DPIF_NETDEV } else { &DPIF };
+    if !module.enabled(Level::Dbg) {
+        return;
+    }
+    let table = |id| datapath.upgrade()?.table(id);
+    let show = |more| Show { table: &table, names: None, more };
+    match event {
+        ofproto::FlowEvent::Added => {
+            let shown = datapath::format::installed(flow, show(false));
+            crate::dbg!(DPIF_NETDEV, "flow_add: {shown}");
+        }
+        ofproto::FlowEvent::Dumped => {
+            let shown = datapath::format::dumped(flow, now(), show(true));
+            crate::dbg_rl!(DPIF, LIMIT, "{dpif}: flow_dump {shown}");
+        }
+        ofproto::FlowEvent::Modified => {
+            let shown = datapath::format::modified(flow, show(true));
+            crate::dbg_rl!(DPIF, LIMIT, "{dpif}: put[modify] {shown}");
+        }
+    }
+}
+
+/// Keys whose bad values are logged as information.
+const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
+
+/// What is wrong is said when it appears, not at every change of something else.
+pub(super) fn log_new_warnings(old: &[Warning], new: &[Warning]) {
+    for warning in new.iter().filter(|w| !old.contains(w)) {
+        // Open vSwitch takes such a value for none and says nothing: no reason for an alarm.
+        if QUIET.iter().any(|key| warning.key.as_deref() == Some(key)) {
+            crate::info!(BRIDGE, "{warning}");
+        } else {
+            crate::warn!(BRIDGE, "{warning}");
+        }
+    }
+}
+
+/// The same for rows that Open vSwitch complains of in words of its own.
+pub(super) fn log_new_complaints(old: &Desired, new: &Desired) {
+    let mirrors = |d: &Desired| -> Vec<(Uuid, Vec<String>)> {
+        let all = d.bridges.iter().flat_map(|b| &b.mirrors);
+        all.map(|m| (m.uuid, m.complaints.clone())).collect()
+    };
+    let known = mirrors(old);
+    for (_, complaints) in mirrors(new).iter().filter(|m| !known.contains(m)) {
+        for text in complaints {
+            crate::warn!(BRIDGE, "{text}");
+        }
+    }
+}
