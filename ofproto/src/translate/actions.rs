@@ -10,7 +10,7 @@ use crate::vlan::Tag;
 use super::context::{Translator, VID_AND_PRESENT};
 use super::fields::{DSCP, ECN};
 use super::output::To;
-use super::table::As;
+use super::table::{As, deeper};
 use super::{Failure, fields};
 use datapath::UserspaceReason;
 
@@ -163,7 +163,7 @@ impl Translator<'_> {
             Action::Conjunction { .. } => self.error("executing no-op conjunction action"),
             Action::Note(_) | Action::Meter(_) | Action::CtClear => {}
             Action::Exit => self.exit = true,
-            Action::Clone(body) => self.run_copy(body, last),
+            Action::Clone(body) => deeper(|| self.run_copy(body, last)),
             Action::DebugRecirc => self.start_freezing(None),
             Action::DebugSlow => self.be_slow(),
             Action::ClearActions => {

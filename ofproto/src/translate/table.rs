@@ -37,6 +37,16 @@ static PACKET_IN: LazyLock<[OfAction; 1]> = LazyLock::new(|| {
     })]
 });
 
+/// Octets of stack that one level of nesting never needs, and what is added when less is left.
+const STACK_LEFT: usize = 128 << 10;
+const STACK_MORE: usize = 2 << 20;
+
+/// One level further in. Tables in ascending order may nest thousands deep, more than a thread's
+/// stack holds.
+pub(super) fn deeper<R>(go: impl FnOnce() -> R) -> R {
+    stacker::maybe_grow(STACK_LEFT, STACK_MORE, go)
+}
+
 /// `OFPC_FRAG_*` (OpenFlow 1.3.5, 7.3.2), and Nicira's fourth.
 const FRAG_NORMAL: u8 = 0;
 const FRAG_NX_MATCH: u8 = 3;
@@ -188,9 +198,9 @@ impl Translator<'_> {
         self.credit(&found);
         let traced = self.trace_depth();
         self.enter_table(&found, table);
-        let deeper = u32::from(table <= old_table);
+        let counts = u32::from(table <= old_table);
         self.resubmits += 1;
-        self.depth += deeper;
+        self.depth += counts;
         let (old_rule, old_cookie) = (self.rule.take(), self.cookie);
         let (rule, cookie) = match &found {
             Found::Rule(r) => (RuleNow::Rule(r.clone()), r.cookie),
@@ -202,12 +212,12 @@ impl Translator<'_> {
             Found::PacketIn => &*PACKET_IN,
             Found::Nothing | Found::Fragment => &[],
         };
-        match how {
+        deeper(|| match how {
             As::Itself => self.run(actions, last),
             As::Copy => self.run_copy(actions, last),
-        }
+        });
         (self.rule, self.cookie) = (old_rule, old_cookie);
-        self.depth -= deeper;
+        self.depth -= counts;
         self.leave_to(traced);
         self.table = old_table;
     }

@@ -228,6 +228,24 @@ fn circles_are_errors() {
     assert_eq!(flow(&lab, &udp(1, 2)), "eth_type(0x0800),ipv4(frag=no) => drop");
 }
 
+/// As deep as rules can nest: every table resubmits to the next, the last to the first.
+#[test]
+fn deep_nesting_ends() {
+    let lab = Lab::new(PORTS);
+    let rules: Vec<String> = (0..254)
+        .map(|t| {
+            format!(
+                "table={t},actions=resubmit(,{}),clone(resubmit(,{})),2",
+                (t + 1) % 254,
+                (t + 1) % 254
+            )
+        })
+        .collect();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    lab.rules("br0", &rules);
+    assert_eq!(flow(&lab, &udp(1, 2)), "eth_type(0x0800),ipv4(frag=no) => drop");
+}
+
 #[test]
 fn action_sets() {
     let lab = with(&[
