@@ -5,7 +5,8 @@ mod common;
 use common::*;
 use netdev::link::mii::LinkSource;
 use netdev::link::{
-    self, LinkEvent, LinkInfo, LinkMonitor, LinkSettings, ProtoSocket, ethtool, mii,
+    self, LinkEvent, LinkInfo, LinkModes, LinkMonitor, LinkSettings, Medium, ProtoSocket, ethtool,
+    mii,
 };
 use wire::{EthAddr, EtherType};
 
