@@ -273,7 +273,24 @@ impl FlowTable {
 
     /// Takes rules out.
     pub(super) fn delete(&mut self, rules: Vec<Arc<Rule>>, reason: FlowRemovedReason) -> Changes {
-        rules.iter().for_each(|rule| self.take(rule));
+        let mut gone = [0; N_TABLES as usize];
+        rules.iter().for_each(|rule| gone[usize::from(rule.table)] += 1);
+        // A table that loses all its rules is emptied at once, which takes less time.
+        let emptied = |i: usize, t: &Table| gone[i] > 0 && gone[i] == t.rules.len();
+        let emptied: Vec<bool> =
+            self.tables.iter().enumerate().map(|(i, t)| emptied(i, t)).collect();
+        for i in (0..emptied.len()).filter(|i| emptied[*i]) {
+            self.changed = true;
+            self.tables[i].rules = Arc::new(self.tables[i].rules.emptied());
+            self.states[i].hidden = 0;
+        }
+        for rule in &rules {
+            if emptied[usize::from(rule.table)] {
+                self.expirable.remove(&rule.order);
+            } else {
+                self.take(rule);
+            }
+        }
         let mut changes = Changes::default();
         for rule in rules {
             changes.status.extend(self.vacancy_status(rule.table));

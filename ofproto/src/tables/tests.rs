@@ -482,6 +482,26 @@ fn going_back() {
     assert_eq!(t.expire(at(9000)).1, None);
 }
 
+/// A table that loses all its rules has none with a time-out either, and takes new ones.
+#[test]
+fn emptying() {
+    let mut t = FlowTable::new();
+    for (port, table_id) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
+        ask(&mut t, &FlowMod { idle_timeout: 5, table_id, ..add(port, 2) }).unwrap();
+    }
+    let delete = FlowMod::new(FlowModCommand::Delete);
+    let c = ask(&mut t, &FlowMod { table_id: 0, ..delete.clone() }).unwrap();
+    assert_eq!((told(&c), t.count(0), t.count(1)), (vec![('-', 1), ('-', 2)], 0, 2));
+    let c = ask(&mut t, &FlowMod { matching: in_port(3), ..delete }).unwrap();
+    assert_eq!((told(&c), t.count(1)), (vec![('-', 3)], 1));
+    ask(&mut t, &add(1, 7)).unwrap();
+    let tables = t.publish().unwrap();
+    let found = tables.lookup(0, &in_port(1).value, &mut Fields::default());
+    assert_eq!(*found.unwrap().actions, to(7));
+    assert_eq!(told(&t.expire(at(9000)).0), [('-', 4)]);
+    assert_eq!(shown(&t), [(1, 7)]);
+}
+
 #[test]
 fn age_is_bounded() {
     let mut t = FlowTable::new();

@@ -205,6 +205,12 @@ impl Classifier {
         Some(old)
     }
 
+    /// One for the same fields without rules.
+    pub(crate) fn emptied(&self) -> Classifier {
+        let fields: Vec<Field> = self.tries.0.iter().map(|(f, _)| f.field).collect();
+        Classifier { subtables: Vec::new(), tries: Tries::new(&fields), len: 0 }
+    }
+
     /// Brings the subtables into order after rules were taken out. To be called before lookups.
     pub(crate) fn settle(&mut self) {
         let mut changed = false;

@@ -239,8 +239,17 @@ fn prefixes_that_cannot_be_are_spared() {
     assert_eq!(looked_at(&c, &f).get(Field::Ipv4Src).1, 0xff80_0000);
     f.set(Field::Ipv4Src, 0xc000_0001);
     assert_eq!(looked_at(&c, &f).get(Field::Ipv4Src).1, 0x8000_0000);
+    let mut emptied = c.emptied();
     c.set_tries(&[]);
     assert_eq!(looked_at(&c, &f).get(Field::Ipv4Src).1, 0xffff_ffff);
+    // One without rules has the same tries, and nothing in them.
+    emptied.insert(rule(&ip(0x0a01_0203, 32), 1, 0, vec![]));
+    assert_eq!(looked_at(&emptied, &f).get(Field::Ipv4Src).1, 0x8000_0000);
+    f.set(Field::Ipv4Src, 0x0b00_0001);
+    assert_eq!(looked_at(&emptied, &f).get(Field::Ipv4Src).1, 0xff00_0000);
+    let mut plain = c.emptied();
+    plain.insert(rule(&ip(0x0a01_0203, 32), 1, 0, vec![]));
+    assert_eq!(looked_at(&plain, &f).get(Field::Ipv4Src).1, 0xffff_ffff);
 }
 
 #[test]
