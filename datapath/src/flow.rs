@@ -81,6 +81,9 @@ pub struct FlowHandle {
     pub mask: FlowMask,
     /// The key of the packet that the flow was made for, unmasked: what a dump shows.
     pub seen: FlowKey,
+    /// Whether the flow is said to look at the packet type. All packets are Ethernet, so it only
+    /// shows.
+    pub(crate) packet_type: bool,
 }
 
 impl FlowHandle {
@@ -96,6 +99,7 @@ impl FlowHandle {
             key: seen.masked(&mask),
             mask,
             seen,
+            packet_type: true,
             actions: FlowActions::new(actions),
             notes: ArcSwap::from_pointee(notes),
             created,
@@ -105,6 +109,11 @@ impl FlowHandle {
             tcp_flags: AtomicU16::new(0),
             dead: AtomicBool::new(false),
         }
+    }
+
+    /// The same flow, shown as one that somebody wrote without a packet type.
+    pub fn without_packet_type(self) -> FlowHandle {
+        FlowHandle { packet_type: false, ..self }
     }
 
     pub fn stats(&self) -> FlowStats {

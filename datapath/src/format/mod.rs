@@ -79,7 +79,7 @@ impl FlowDump {
         FlowDump {
             ufid: show.more.then(|| ufid(flow)),
             of_bridge: false,
-            key: fields::key(&flow.seen, &flow.mask, show),
+            key: key(flow, show),
             packets: stats.packets,
             bytes: stats.bytes,
             used_ms: stats.used.map(|t| now.as_millis().saturating_sub(t.as_millis())),
@@ -102,6 +102,19 @@ impl FlowDump {
         }
         out
     }
+}
+
+fn key(flow: &FlowHandle, show: Show<'_>) -> Vec<Attr> {
+    let mut key = fields::key(&flow.seen, &flow.mask, show);
+    if !flow.packet_type
+        && let Some(at) = key.iter().position(|a| a.name == "packet_type")
+    {
+        // That it is Ethernet must be seen somehow.
+        let ethernet = key.get(at + 1).is_some_and(|a| a.name == "eth");
+        let eth = Attr { name: "eth", value: Value::Fields(Vec::new()) };
+        key.splice(at..=at, (!ethernet).then_some(eth));
+    }
+    key
 }
 
 /// A flow that has just been installed, as Open vSwitch logs it: identities, match, actions.

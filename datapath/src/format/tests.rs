@@ -296,6 +296,20 @@ fn more() {
 }
 
 #[test]
+fn a_flow_written_without_a_packet_type() {
+    let shown = |mask| {
+        let f = flow(tcp(1), mask, &[]).without_packet_type();
+        let text = FlowDump::new(&f, Time::ZERO, PLAIN).to_string();
+        text.split_once(",eth_type").map(|(start, _)| start.to_owned()).expect("a type")
+    };
+    assert_eq!(shown(base()), "recirc_id(0),in_port(1),eth()");
+    assert_eq!(
+        shown(FlowMask { eth_src: ALL, ..base() }),
+        "recirc_id(0),in_port(1),eth(src=50:54:00:00:00:05)"
+    );
+}
+
+#[test]
 fn all_of_a_packet() {
     let text =
         matching(tcp(1), FlowMask { tcp_flags: 0xfff, nw_frag: 3, ..FlowMask::exact_mask() });

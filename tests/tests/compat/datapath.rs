@@ -67,7 +67,6 @@ fn flows_by_hand() {
     let key = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
     let shown = |actions: &str| {
         format!("recirc_id(0),{key}, packets:0, bytes:0, used:never, actions:{actions}")
-            .replace("in_port(1),", "in_port(1),packet_type(ns=0,id=0),")
     };
     let dump = || flows(&b.rig.appctl("dpctl/dump-flows"));
     b.rig.appctl(&format!("dpctl/add-flow {key} 2"));
@@ -139,6 +138,47 @@ fn a_port_gets_another_number() {
     ] {
         assert!(b.fails(&format!("dpif-dummy/change-port-number {words}")).contains(why), "{why}");
     }
+}
+
+#[test]
+fn a_datapath_of_its_own() {
+    let Some(b) = Bench::new(Bridge::Secure, 1) else { return };
+    b.rig.appctl("dpctl/add-dp dummy@spare");
+    assert_eq!(b.rig.appctl("dpctl/dump-dps"), "dummy@ovs-dummy\ndummy@spare\n");
+    assert!(b.fails("dpctl/add-dp dummy@spare").contains("add_dp (File exists)"));
+    assert!(b.fails("dpctl/add-dp what@spare").contains("add_dp ("));
+    // Now it must be said which one is meant.
+    assert!(b.fails("dpctl/dump-flows").contains("multiple datapaths, specify one"));
+
+    b.rig.appctl("dpctl/add-if dummy@spare v1,type=dummy,port_no=5");
+    let show = b.rig.appctl("dpctl/show dummy@spare");
+    assert!(show.ends_with("  port 0: spare (dummy-internal)\n  port 5: v1 (dummy)\n"), "{show}");
+    for (words, why) in [
+        ("add-if dummy@spare v1,type=dummy", "adding v1 to dummy@spare failed (File exists)"),
+        ("add-if dummy@spare v2,type=system", "v2: failed to open network device"),
+        ("set-if dummy@spare v1,type=system", "v1: can't change type from dummy to system"),
+        ("set-if dummy@spare v1,port_no=6", "v1: can't change port number from 5 to 6"),
+        ("del-if dummy@spare v2", "no port named v2"),
+        ("del-if dummy@spare spare", "deleting port spare from dummy@spare failed"),
+        ("del-if dummy@nowhere v1", "opening datapath ("),
+    ] {
+        assert!(b.fails(&format!("dpctl/{words}")).contains(why), "{words}");
+    }
+    b.rig.appctl("dpctl/set-if dummy@spare v1,type=dummy,port_no=5");
+    b.rig.appctl("dpctl/add-flow dummy@spare in_port(5),eth(),eth_type(0x1234) 0");
+    assert_eq!(
+        flows(&b.rig.appctl("dpctl/dump-flows dummy@spare")),
+        [
+            "recirc_id(0),in_port(5),eth(),eth_type(0x1234), packets:0, bytes:0, used:never, actions:0"
+        ]
+    );
+    assert_eq!(b.rig.appctl("dpctl/dump-flows dummy@ovs-dummy"), "");
+    b.rig.appctl("dpctl/del-flows dummy@spare");
+    assert_eq!(b.rig.appctl("dpctl/dump-flows dummy@spare"), "");
+    b.rig.appctl("dpctl/del-if dummy@spare v1");
+    b.rig.appctl("dpctl/del-dp dummy@spare");
+    assert!(b.fails("dpctl/del-dp dummy@spare").contains("opening datapath ("));
+    assert_eq!(b.rig.appctl("dpctl/dump-dps"), "dummy@ovs-dummy\n");
 }
 
 /// The octets of a packet that a bench's port has sent, read from its capture file.

@@ -27,9 +27,12 @@ pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, Strin
     call.show(&names, |names| names.iter().map(|n| format!("{n}\n")).collect())
 }
 
-/// The datapaths that exist: one as soon as there is a bridge.
+/// The datapaths that exist: one as soon as there is a bridge, and those made by hand.
 pub(super) fn datapaths(c: &Context) -> Vec<String> {
-    c.ofproto.dpif_show().into_iter().map(|d| d.name).collect()
+    let mut names = c.spares.names();
+    names.extend(c.ofproto.dpif_show().into_iter().map(|d| d.name));
+    names.sort();
+    names
 }
 
 pub fn dump_dps(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
@@ -83,28 +86,31 @@ pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         }
         asked.push(arg.clone());
     }
-    let stats = c.datapath.stats();
-    let view = c.view.lock().clone();
     // Where bridges of both types share it, it is shown once under each name.
     let shown: Vec<DpctlShow> = if asked.is_empty() { known } else { asked }
         .into_iter()
-        .map(|name| DpctlShow {
-            ports: std::iter::once(DpctlPort {
+        .map(|name| {
+            let spare = c.spares.context(c, &name);
+            let at = spare.as_ref().unwrap_or(c);
+            let (stats, view) = (at.datapath.stats(), at.view.lock().clone());
+            let local = spare.is_none().then(|| DpctlPort {
                 number: 0,
                 name: name.split('@').nth(1).unwrap_or(&name).to_owned(),
                 kind: "tap".to_owned(),
-            })
-            .chain(view.ports.iter().map(|(number, (name, kind))| DpctlPort {
+            });
+            let others = view.ports.iter().map(|(number, (name, kind))| DpctlPort {
                 number: number.0,
                 name: name.clone(),
                 kind: kind.clone(),
-            }))
-            .collect(),
-            name,
-            hit: stats.hit,
-            missed: stats.missed,
-            lost: stats.lost,
-            flows: stats.flows,
+            });
+            DpctlShow {
+                ports: local.into_iter().chain(others).collect(),
+                name,
+                hit: stats.hit,
+                missed: stats.missed,
+                lost: stats.lost,
+                flows: stats.flows,
+            }
         })
         .collect();
     call.show(&shown, |all| all.iter().map(DpctlShow::text).collect())

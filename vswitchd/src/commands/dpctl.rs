@@ -62,26 +62,27 @@ pub fn options(args: &[String]) -> Result<(Options, &[String]), String> {
     Ok((o, rest))
 }
 
-/// What a command on a datapath works on: the options and the arguments behind the datapath's
+/// What a command on a datapath works on: the datapath, the options and the arguments behind the datapath's
 /// name, which may be left out while there is one datapath and there are fewer than `most`
 /// arguments.
 fn open<'a>(
     c: &Context,
     args: &'a [String],
     most: usize,
-) -> Result<(Options, &'a [String]), String> {
+) -> Result<(Context, Options, &'a [String]), String> {
     let (options, rest) = options(args)?;
     let known = datapaths(c);
     if let Some((name, rest)) = rest.split_first()
         && known.contains(name)
     {
-        return Ok((options, rest));
+        let context = c.spares.context(c, name).unwrap_or_else(|| c.clone());
+        return Ok((context, options, rest));
     }
     if rest.len() == most {
         return Err("ovs-vswitchd: datapath not found (Invalid argument)\n".to_owned());
     }
     one(&known)?;
-    Ok((options, rest))
+    Ok((c.clone(), options, rest))
 }
 
 /// There must be exactly one.
@@ -110,7 +111,7 @@ pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         }
         args = before;
     }
-    let (options, _) = open(c, args, 1)?;
+    let (c, options, _) = &open(c, args, 1)?;
     let view = c.view.lock().clone();
     let mut flows = c.datapath.flows();
     if let Some(filter) = filter {
@@ -122,7 +123,7 @@ pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     if !shown || pmd.is_some_and(|n| n >= 0) {
         flows.clear();
     }
-    call.show(&dumps(c, options, &flows, &view), |d| match (d.is_empty(), pmd) {
+    call.show(&dumps(c, *options, &flows, &view), |d| match (d.is_empty(), pmd) {
         (true, _) => String::new(),
         (false, None) => format!("flow-dump from the main thread:\n{}", lines(d)),
         (false, Some(_)) => lines(d),
@@ -239,6 +240,8 @@ fn put(c: &Context, o: Options, verb: Verb, flow: &str, what: &str) -> Result<St
         (Verb::Modify, None) if !o.may_create => return Err(failed("No such file or directory")),
         (Verb::Add | Verb::Modify | Verb::Delete, _) => {
             let new = FlowHandle::new(key, mask, actions, None, c.datapath.now());
+            let typed = text.contains("packet_type(");
+            let new = if typed { new } else { new.without_packet_type() };
             c.datapath.flow_install(new).map_err(|e| match e {
                 DatapathError::FlowExists => failed("File exists"),
                 e => failed(&e.to_string()),
@@ -278,7 +281,7 @@ pub fn mod_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 }
 
 fn put_one(c: &Context, call: &Call<'_>, verb: Verb) -> Result<Answer, String> {
-    let (o, rest) = open(c, call.args, 3)?;
+    let (ref c, o, rest) = open(c, call.args, 3)?;
     let [flow, actions] = rest else { return Err(too_few("flow and actions")) };
     Answer::text(put(c, o, verb, flow, actions)?)
 }
@@ -288,13 +291,13 @@ fn too_few(what: &str) -> String {
 }
 
 pub fn del_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let (o, rest) = open(c, call.args, 2)?;
+    let (ref c, o, rest) = open(c, call.args, 2)?;
     let [flow] = rest else { return Err(too_few("a flow's fields")) };
     Answer::text(delete(c, o, flow)?)
 }
 
 pub fn get_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let (o, rest) = open(c, call.args, 2)?;
+    let (ref c, o, rest) = open(c, call.args, 2)?;
     let [text] = rest else { return Err(too_few("a flow's digits")) };
     let invalid = || "ovs-vswitchd: parsing flow ufid (Invalid argument)\n".to_owned();
     let ufid = split_ufid(text).0.ok_or_else(invalid)?;
@@ -320,15 +323,14 @@ pub fn del_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     if rest.len() > usize::from(named) {
         return from_file(c, call, Verb::Delete);
     }
-    open(c, call.args, 1)?;
-    c.datapath.flow_flush();
+    open(c, call.args, 1)?.0.datapath.flow_flush();
     Answer::text("")
 }
 
 /// Lines of flows, each perhaps with its own verb in front. What one line cannot do does not keep
 /// the others from it.
 fn from_file(c: &Context, call: &Call<'_>, verb: Verb) -> Result<Answer, String> {
-    let (o, rest) = open(c, call.args, 3)?;
+    let (ref c, o, rest) = open(c, call.args, 3)?;
     let [file] = rest else { return Err(too_few("a file's lines")) };
     let text = std::fs::read_to_string(file)
         .map_err(|e| format!("ovs-vswitchd: Opening file \"{file}\" failed ({})\n", reason(&e)))?;

@@ -12,6 +12,7 @@
 //! | `trace` | `ofproto/trace`, `ofproto/trace-packet-out` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 //! | `dpctl` | `dpctl/*` on flows |
+//! | `spare` | `dpctl/*` on datapaths made by hand |
 
 pub mod bond;
 pub mod bridge;
@@ -19,6 +20,7 @@ pub mod datapath;
 pub mod dpctl;
 pub mod dummy;
 pub mod monitor;
+pub mod spare;
 pub mod trace;
 
 use std::collections::BTreeMap;
@@ -44,6 +46,8 @@ pub struct Context {
     pub datapath: Arc<dyn Datapath>,
     pub revalidator: Queue,
     pub view: Arc<Mutex<View>>,
+    /// Datapaths made by hand.
+    pub spares: spare::Spares,
 }
 
 /// What main knows and handlers show.
@@ -183,6 +187,10 @@ pub const ALL: &[Command] = &[
         datapath::dump_bridge,
     ),
     command("dpctl/show", "[-s] [dp...]", 0, usize::MAX, datapath::dpctl_show),
+    command("dpctl/add-dp", "dp [iface...]", 1, usize::MAX, spare::add_dp),
+    command("dpctl/del-dp", "dp", 1, 1, spare::del_dp),
+    command("dpctl/add-if", "dp iface...", 2, usize::MAX, spare::add_if),
+    command("dpctl/set-if", "dp iface...", 2, usize::MAX, spare::set_if),
     command("dpctl/dump-dps", "", 0, 0, datapath::dump_dps),
     command(
         "dpctl/dump-flows",
