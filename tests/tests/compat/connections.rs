@@ -197,4 +197,6 @@ fn snoops() {
     });
     let xid = seen[7];
     assert_eq!(seen, [1, 2, 0, 8, 0, 0, 0, xid, 1, 3, 0, 8, 0, 0, 0, xid]);
+    drop(s);
+    b.rig.assert_clean_log();
 }

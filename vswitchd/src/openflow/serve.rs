@@ -198,6 +198,10 @@ impl Connections {
     pub(super) fn end(&mut self, id: ConnId, ended: Ended, timed_out: bool, env: &mut Env<'_>) {
         let Some(peer) = self.peers.get(&id) else { return };
         let (name, ours) = (peer.name.clone(), peer.life.is_none());
+        if peer.owner == Owner::Snoop {
+            crate::dbg!(RCONN, "{name}: closing monitor connection: {ended}");
+            return self.forget(id, env);
+        }
         let connected = self.life(id).is_some_and(|l| l.is_connected());
         let loud = self.life(id).is_some_and(|l| l.is_loud());
         let text = match (ended, connected) {

@@ -21,6 +21,15 @@ pub(super) enum Ended {
     Error(String),
 }
 
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Ended::ByPeer => "End of file",
+            Ended::Error(text) => text,
+        })
+    }
+}
+
 impl Ended {
     pub(super) fn io(error: &io::Error) -> Ended {
         Ended::Error(runtime::log::text_of(error))
