@@ -36,6 +36,16 @@ pub(super) struct Backlog {
     pub(super) octets: usize,
 }
 
+/// The answer to a barrier that came after packets of controllers. What these packets make
+/// controllers be sent is on its way through [`super::PacketInSink`] and belongs before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Barrier {
+    pub(super) version: Version,
+    pub(super) xid: u32,
+    /// Calls of [`super::Agent::run`] still to come before it is answered.
+    pub(super) runs: u8,
+}
+
 pub(super) struct Conn {
     pub(super) settings: ConnSettings,
     pub(super) state: State,
@@ -55,6 +65,8 @@ pub(super) struct Conn {
     pub(super) flow_log: FlowLog,
     /// Of packets that an action sent, and of those that missed.
     pub(super) limiters: [Option<Limiter>; 2],
+    /// A barrier that waits for packets, see [`Barrier`].
+    pub(super) barrier: Option<Barrier>,
     /// Of a snoop: the name of the connection that it is shown.
     pub(super) watches: Option<String>,
 }
@@ -80,6 +92,7 @@ impl Conn {
             monitors: Monitors::default(),
             flow_log: FlowLog::default(),
             limiters,
+            barrier: None,
             watches: None,
             settings,
         }
@@ -162,6 +175,6 @@ impl Conn {
     }
 
     pub(super) fn may_receive(&self) -> bool {
-        self.backlog(Class::Reply).frames < MAX_REPLIES
+        self.barrier.is_none() && self.backlog(Class::Reply).frames < MAX_REPLIES
     }
 }

@@ -109,10 +109,7 @@ impl Agent {
             Body::FeaturesRequest => self.features(r),
             Body::GetConfigRequest => self.get_config(r),
             Body::SetConfig(c) => self.set_config(r, c),
-            Body::BarrierRequest => {
-                self.reply(r, Body::BarrierReply);
-                Ok(())
-            }
+            Body::BarrierRequest => self.barrier(r),
             Body::RoleRequest(q) => self.role(r, q),
             Body::GetAsyncRequest => self.get_async(r),
             Body::SetAsync(a) => self.set_async(r, a),

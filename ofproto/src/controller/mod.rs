@@ -68,6 +68,8 @@ pub struct Agent {
     bundle_idle: Duration,
     /// Packets were sent that may not be on their way yet.
     packets_out: bool,
+    /// Calls of [`Agent::run`] in which news of them may still come.
+    packets_fresh: u8,
     /// Flows were changed that packets do not see yet.
     unseen: bool,
     out: VecDeque<Out>,
@@ -98,6 +100,7 @@ impl Agent {
             misses: false,
             bundle_idle: Agent::DEFAULT_BUNDLE_IDLE,
             packets_out: false,
+            packets_fresh: 0,
             unseen: false,
             out: VecDeque::new(),
         }
@@ -182,8 +185,9 @@ impl Agent {
         for id in ids {
             self.run_conn(now, id);
         }
+        let again = self.run_barriers().then_some(now);
         let of_conns = self.conns.values().filter_map(Conn::deadline);
-        of_conns.chain(expiry).min()
+        of_conns.chain(expiry).chain(again).min()
     }
 
     fn run_conn(&mut self, now: Time, id: ConnId) {

@@ -6,9 +6,14 @@ use openflow::msg::{Body, Message, PacketIn, PacketOut};
 use openflow::{Action, Match, OfError};
 use wire::Time;
 
+use super::conn::Barrier;
 use super::masks::Kind;
 use super::types::{Class, ConnId, Host, Level, ToControllers};
 use super::{Agent, Request};
+
+/// Calls of [`Agent::run`] until what a packet makes the switch say has been handed over: that of
+/// the turn in which it was sent, and that of the next, which begins with the packets.
+const RUNS: u8 = 2;
 
 /// Reasons that stand for a miss: plain, by a flow for it, without one.
 const MISSES: [u8; 3] = [0, 6, 7];
@@ -88,6 +93,7 @@ impl Agent {
         check_existing(&p.actions)?;
         r.host.switch().packet_out(r.now, &self.bridge, p, r.version)?;
         self.packets_out = true;
+        self.packets_fresh = RUNS;
         Ok(())
     }
 
@@ -98,6 +104,42 @@ impl Agent {
             // The datapath's jobs run in order. When it does not answer there is nothing to do.
             let _ = host.switch().with_macs(&self.bridge, |_| ());
         }
+    }
+
+    /// Everything before it has been done, and is told before it.
+    pub(super) fn barrier(&mut self, r: &Request<'_>) -> Result<(), OfError> {
+        if self.packets_fresh > 0 {
+            let barrier = Barrier { version: r.version, xid: r.xid, runs: RUNS };
+            self.conn(r)?.barrier = Some(barrier);
+        } else {
+            self.reply(r, Body::BarrierReply);
+        }
+        Ok(())
+    }
+
+    /// Answers barriers whose packets have come. True: there are some, or were; the agent is to
+    /// be run again at once, and connections that waited can be read.
+    pub(super) fn run_barriers(&mut self) -> bool {
+        self.packets_fresh = self.packets_fresh.saturating_sub(1);
+        let mut due = Vec::new();
+        let mut any = false;
+        for (id, c) in &mut self.conns {
+            let Some(b) = &mut c.barrier else { continue };
+            any = true;
+            b.runs -= 1;
+            if b.runs == 0 {
+                due.extend(c.barrier.take().map(|b| (*id, b)));
+            }
+        }
+        for (id, b) in due {
+            let reply = Message::new(b.version, b.xid, Body::BarrierReply);
+            // Every version has it, and it always fits.
+            let protocol = openflow::Protocol::new(b.version);
+            for frame in codec::encode(&reply, protocol).unwrap_or_default() {
+                self.push(id, Class::Reply, frame);
+            }
+        }
+        any
     }
 }
 

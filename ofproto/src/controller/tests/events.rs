@@ -190,3 +190,28 @@ fn bad_packet_outs() {
     let ttl = out(vec![Action::DecTtl(None)]);
     assert_eq!(s.refused(Body::PacketOut(ttl)), OfError::BacMatchInconsistent);
 }
+
+/// A barrier after a packet is answered when what the packet makes the switch say has been said:
+/// with the turn after the next call.
+#[test]
+fn barriers_wait_for_packets() {
+    let mut s = Script::up(Version::V13, ConnKind::Primary);
+    let mut metadata = Match::default();
+    metadata.set(Field::InPort, u128::from(OfPort::CONTROLLER.0));
+    let actions = vec![Action::output(OfPort::CONTROLLER)];
+    let out = PacketOut { buffer_id: None, metadata, actions, packet: vec![0; 60] };
+    s.silent(Body::PacketOut(out));
+    assert!(matches!(s.ask(Body::GetConfigRequest), Body::GetConfigReply(_)));
+    s.silent(Body::BarrierRequest);
+    assert!(!s.agent.may_receive(ME));
+    assert_eq!(s.agent.run(s.now, &s.lab), Some(s.now));
+    assert_eq!(s.sent(), []);
+    s.agent.packet_in(s.now, packet(PacketInReason::PACKET_OUT, 0));
+    assert_eq!(s.agent.run(s.now, &s.lab), Some(s.now));
+    let sent: Vec<Body> = s.sent().into_iter().map(|(_, _, m)| m.body).collect();
+    assert!(matches!(sent.as_slice(), [Body::PacketIn(_), Body::BarrierReply]), "{sent:?}");
+    assert!(s.agent.may_receive(ME));
+    assert_eq!(s.agent.run(s.now, &s.lab), None);
+    // Without packets it is answered at once.
+    assert_eq!(s.ask(Body::BarrierRequest), Body::BarrierReply);
+}
