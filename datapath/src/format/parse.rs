@@ -43,6 +43,8 @@ pub(super) struct Parser<'a> {
     mask: FlowMask,
     /// Tags so far.
     tags: usize,
+    /// What they encapsulate, so far.
+    encaps: usize,
     port: &'a dyn Fn(&str) -> Option<PortNo>,
 }
 
@@ -181,7 +183,7 @@ pub(super) fn parentheses(text: &str) -> Option<(&str, &str)> {
 impl<'a> Parser<'a> {
     pub(super) fn new(port: &'a dyn Fn(&str) -> Option<PortNo>) -> Parser<'a> {
         let key = FlowKey { eth_type: EtherType::NONE, ..FlowKey::default() };
-        Parser { key, mask: FlowMask::default(), tags: 0, port }
+        Parser { key, mask: FlowMask::default(), tags: 0, encaps: 0, port }
     }
 
     pub(super) fn done(self) -> (FlowKey, FlowMask) {
@@ -227,9 +229,10 @@ impl<'a> Parser<'a> {
             "tcp_flags" => (k.tcp_flags, m.tcp_flags) = one.tcp_flags()?,
             "encap" => {
                 // The tag's own type was read as the packet's.
-                if self.tags == 0 {
+                if self.encaps == self.tags {
                     return Err(one.error());
                 }
+                self.encaps += 1;
                 (k.eth_type, m.eth_type) = (EtherType::NONE, 0);
                 return self.attributes(body);
             }
@@ -403,6 +406,8 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(ParseError::Syntax(from.to_owned())), "{text}");
         }
+        let deep = "vlan(vid=1),".to_owned() + &"encap(".repeat(100_000) + &")".repeat(100_000);
+        assert!(matches!(read(&deep), Err(ParseError::Syntax(_))));
         assert!(matches!(read("tunnel(tun_id=1)"), Err(ParseError::Unsupported(_))));
         assert!(matches!(read("ct_state(+trk)"), Err(ParseError::Unsupported(_))));
     }

@@ -18,13 +18,27 @@ pub fn actions(
     text: &str,
     port: &dyn Fn(&str) -> Option<PortNo>,
 ) -> Result<Vec<Action>, ParseError> {
+    list(text, port, 0)
+}
+
+/// Lists within lists; Open vSwitch nests no deeper either.
+const DEEPEST: usize = 32;
+
+fn list(
+    text: &str,
+    port: &dyn Fn(&str) -> Option<PortNo>,
+    depth: usize,
+) -> Result<Vec<Action>, ParseError> {
+    if depth > DEEPEST {
+        return Err(ParseError::Unsupported(format!("actions nested more than {DEEPEST} deep")));
+    }
     let mut out = Vec::new();
     let mut rest = text.trim_matches(DELIMITERS);
     if rest.eq_ignore_ascii_case("drop") {
         return Ok(out);
     }
     while !rest.is_empty() {
-        let (action, after) = one(rest, port)?;
+        let (action, after) = one(rest, port, depth)?;
         out.push(action);
         rest = after.trim_start_matches(DELIMITERS);
     }
@@ -34,6 +48,7 @@ pub fn actions(
 fn one<'a>(
     text: &'a str,
     port: &dyn Fn(&str) -> Option<PortNo>,
+    depth: usize,
 ) -> Result<(Action, &'a str), ParseError> {
     let syntax = || ParseError::Syntax(text.to_owned());
     let end = text.find(['(', ',', ' ', '\t', '\r', '\n']).unwrap_or(text.len());
@@ -51,7 +66,7 @@ fn one<'a>(
     let action = match name {
         "trunc" => Action::Trunc(number(body).ok_or_else(syntax)?),
         "recirc" => Action::Recirc(number(body).ok_or_else(syntax)?),
-        "clone" => Action::Clone(actions(body, port)?.into()),
+        "clone" => Action::Clone(list(body, port, depth + 1)?.into()),
         "push_vlan" => push_vlan(body).ok_or_else(syntax)?,
         "set" => Action::Set(Box::new(set(body, port)?)),
         "hash" => {
@@ -221,8 +236,38 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(ParseError::Syntax(from.to_owned())), "{text}");
         }
+        let deep = "clone(".repeat(100_000) + &")".repeat(100_000);
+        assert!(matches!(read(&deep), Err(ParseError::Unsupported(_))));
         for text in ["ct(commit)", "set(tunnel(tun_id=1))", "set(ipv4(proto=1))", "sample(x)"] {
             assert!(matches!(read(text), Err(ParseError::Unsupported(_))), "{text}");
         }
+    }
+
+    /// Text like ours with something changed: an answer, whatever it is.
+    #[test]
+    fn nothing_panics() {
+        use proptest::prelude::*;
+        let whole = "set(ipv4(src=1.2.3.4/255.0.0.0,ttl=6)),push_vlan(tpid=0x88a8,vid=7,pcp=3),\
+                     clone(trunc(9),set(nd(target=fe80::9)),2),hash(l4(0)),recirc(0x2),\
+                     userspace(pid=0,controller(reason=1,rule_cookie=0xabc)),pop_vlan,drop";
+        let change = (any::<prop::sample::Index>(), any::<char>(), any::<bool>());
+        let text = prop::collection::vec(change, 0..6).prop_map(|changes| {
+            let mut text: Vec<char> = whole.chars().collect();
+            for (at, c, cut) in changes {
+                let at = at.index(text.len().max(1));
+                match (cut, text.get_mut(at)) {
+                    (true, _) => text.truncate(at),
+                    (false, Some(old)) => *old = c,
+                    (false, None) => {}
+                }
+            }
+            text.into_iter().collect::<String>()
+        });
+        proptest!(|(text in text, other in ".{0,60}")| {
+            for t in [&text, &other] {
+                let _ = read(t);
+                let _ = super::super::parse::flow(t, &|_| None);
+            }
+        });
     }
 }
