@@ -1,18 +1,26 @@
 //! The tree as text.
 
-use super::tree::{Kind, Node};
+use super::tree::{Kind, Tree};
 
 /// Columns for each level.
 const INDENT: usize = 4;
+
+/// What is set in further stands there too: a line has an end.
+const MAX_LEVEL: usize = 64;
 
 /// All nodes, a line each, with a blank line before each bridge and a rule below its name.
 ///
 /// A chain of single children of bridges and tables does not move to the right: only what has
 /// something after it, or cannot have children of its own, is set in.
-pub(super) fn nodes(nodes: &[Node], level: usize, out: &mut String) {
-    for (i, node) in nodes.iter().enumerate() {
-        let more = usize::from(i + 1 < nodes.len() || is_leaf(node.kind));
-        let margin = " ".repeat((level + more) * INDENT);
+pub(super) fn nodes(tree: &Tree, out: &mut String) {
+    // Of each depth, the level at which its nodes begin.
+    let mut levels = vec![0];
+    for (node, followed) in tree.nodes.iter().zip(tree.followed()) {
+        let more = usize::from(followed || is_leaf(node.kind));
+        levels.truncate(node.depth + 1);
+        let level = levels.last().copied().unwrap_or(0);
+        levels.push(level + more + more);
+        let margin = " ".repeat((level + more).min(MAX_LEVEL) * INDENT);
         let text = &node.text;
         match node.kind {
             Kind::Bridge => {
@@ -26,7 +34,6 @@ pub(super) fn nodes(nodes: &[Node], level: usize, out: &mut String) {
             Kind::Warning => *out += &format!("{margin} >> {text}\n"),
             Kind::Error => *out += &format!("{margin} >>>> {text} <<<<\n"),
         }
-        self::nodes(&node.children, level + more + more, out);
     }
 }
 
@@ -64,7 +71,7 @@ mod tests {
         t.note(Kind::Warning, "odd");
         t.note(Kind::Error, "dropping");
         let mut out = String::new();
-        nodes(&t.roots, 0, &mut out);
+        nodes(&t, &mut out);
         let want = [
             "",
             r#"bridge("br0")"#,

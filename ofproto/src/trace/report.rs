@@ -152,7 +152,7 @@ impl Report<'_> {
         let names: &dyn Names = if self.names { &bridge_names } else { &NoNames };
         let flow = &self.target.flow;
         out += &format!("Flow: {}\n", text::print_fields(flow, names));
-        render::nodes(&tree.roots, 0, &mut out);
+        render::nodes(tree, &mut out);
 
         out += "\nFinal flow: ";
         if answer.flow == *flow {

@@ -21,18 +21,22 @@ pub enum Kind {
     Bucket,
 }
 
-/// One text, and what happened in its course.
+/// One text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
+    /// How many nodes it is inside of.
+    pub depth: usize,
     pub kind: Kind,
     pub text: String,
-    pub children: Vec<Node>,
 }
 
 /// A tree that is being written. New nodes come under the innermost that was entered and not left.
+///
+/// Kept as a list, a node before what is in it: rules may nest thousands deep, and nothing here
+/// may need stack for that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    pub roots: Vec<Node>,
+    pub nodes: Vec<Node>,
     /// How many levels are entered, each the last node of its level.
     depth: usize,
 }
@@ -61,12 +65,18 @@ impl Tree {
 
     /// Adds a node without anything under it.
     pub fn note(&mut self, kind: Kind, text: impl Into<String>) {
-        let mut level = &mut self.roots;
-        for _ in 0..self.depth {
-            let Some(last) = level.len().checked_sub(1) else { break };
-            level = &mut level[last].children;
+        self.nodes.push(Node { depth: self.depth, kind, text: text.into() });
+    }
+
+    /// For each node whether another one follows inside the same node.
+    pub fn followed(&self) -> Vec<bool> {
+        let mut seen = Vec::new();
+        let mut followed = vec![false; self.nodes.len()];
+        for (node, followed) in self.nodes.iter().zip(&mut followed).rev() {
+            seen.resize(node.depth + 1, false);
+            *followed = std::mem::replace(&mut seen[node.depth], true);
         }
-        level.push(Node { kind, text: text.into(), children: Vec::new() });
+        followed
     }
 }
 
@@ -85,11 +95,9 @@ mod tests {
         t.leave();
         t.leave();
         t.note(Kind::Bridge, "br1");
-        assert_eq!(t.roots.len(), 2);
-        let br0 = &t.roots[0];
-        assert_eq!(br0.children.len(), 2);
-        assert_eq!(br0.children[0].children[0].text, "drop");
-        assert_eq!(br0.children[1].text, "after");
+        let depths: Vec<usize> = t.nodes.iter().map(|n| n.depth).collect();
+        assert_eq!(depths, [0, 1, 2, 1, 0]);
+        assert_eq!(t.followed(), [true, true, false, false, false]);
     }
 
     #[test]
@@ -101,6 +109,7 @@ mod tests {
         t.enter(Kind::Action, "c");
         t.leave_to(at);
         t.note(Kind::Detail, "d");
-        assert_eq!(t.roots[0].children[1].text, "d");
+        assert_eq!((t.nodes[3].depth, t.nodes[3].text.as_str()), (1, "d"));
+        assert_eq!(t.followed(), [false, true, false, false]);
     }
 }
