@@ -469,6 +469,10 @@ impl Daemon {
         vec![
             ("ports".to_owned(), count(self.switch.attached.len())),
             ("ofconns".to_owned(), self.openflow.usage().0),
+            ("rules".to_owned(), count(self.context.ofproto.rule_count())),
+            // Threads: of packets, which translate too, and the one that looks at flows again.
+            ("handlers".to_owned(), 1),
+            ("revalidators".to_owned(), 1),
             ("udpif keys".to_owned(), self.context.datapath.stats().flows),
         ]
     }
