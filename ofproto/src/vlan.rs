@@ -295,3 +295,23 @@ impl PortVlan {
 fn tpid_or_default(tpid: u16) -> u16 {
     if tpid == 0 { EtherType::VLAN } else { tpid }
 }
+
+/// The key of a packet that is looked into only as deep as `limit` tags: what stands under them is
+/// the type of the next.
+pub(crate) fn limited(key: &FlowKey, limit: usize) -> FlowKey {
+    let Some(next) = key.vlan.get(limit).filter(|t| t.is_present()) else { return *key };
+    let mut outside = FlowKey {
+        recirc_id: key.recirc_id,
+        dp_hash: key.dp_hash,
+        in_port: key.in_port,
+        pkt_mark: key.pkt_mark,
+        skb_priority: key.skb_priority,
+        eth_dst: key.eth_dst,
+        eth_src: key.eth_src,
+        // A flow given as text may leave the type of a tag out.
+        eth_type: if next.tpid == 0 { EtherType::VLAN } else { next.tpid },
+        ..FlowKey::default()
+    };
+    outside.vlan[..limit].copy_from_slice(&key.vlan[..limit]);
+    outside
+}

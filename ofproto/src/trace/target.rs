@@ -10,6 +10,7 @@ use super::args::{PacketArg, Payload};
 use crate::config::{IfaceConfig, IfaceKind};
 use crate::snapshot::{Bridge, Snapshot};
 use crate::translate::FrozenTable;
+use crate::vlan;
 
 /// The datapath's ports by name, known to whoever made them.
 pub trait PortNames {
@@ -78,7 +79,7 @@ fn of_datapath(
         return Err("Cannot find the datapath".to_owned());
     }
     let mut flow = fields(odp);
-    limit_tags(&mut flow.key, snap.vlan_limit);
+    flow.key = vlan::limited(&flow.key, snap.vlan_limit);
     if flow.key.recirc_id != 0 {
         let id = flow.key.recirc_id;
         let of_rule = frozen.get(id).and_then(|f| {
@@ -132,26 +133,6 @@ fn fields(odp: OdpFlow) -> Fields {
         mpls: odp.mpls,
         ..Fields::default()
     }
-}
-
-/// Beyond the tags that the switch looks at, a tag's type is the packet's.
-fn limit_tags(key: &mut FlowKey, limit: usize) {
-    let Some(tag) = key.vlan.get(limit).filter(|t| t.is_present()).copied() else { return };
-    let mut outside = FlowKey {
-        recirc_id: key.recirc_id,
-        dp_hash: key.dp_hash,
-        in_port: key.in_port,
-        pkt_mark: key.pkt_mark,
-        skb_priority: key.skb_priority,
-        eth_dst: key.eth_dst,
-        eth_src: key.eth_src,
-        eth_type: if tag.tpid == 0 { EtherType::VLAN } else { tag.tpid },
-        ..FlowKey::default()
-    };
-    for (to, from) in outside.vlan.iter_mut().zip(&key.vlan).take(limit) {
-        *to = *from;
-    }
-    *key = outside;
 }
 
 /// The key of a frame that is given, with the metadata of the flow that is given.

@@ -37,7 +37,7 @@ use crate::mask;
 use crate::notes::Basis;
 use crate::snapshot::{Place, Snapshot};
 use crate::trace::{Kind, Tree};
-use crate::vlan::{Tag, Tags};
+use crate::vlan::{self, Tag, Tags};
 
 pub(crate) use context::Translator;
 pub use output::PacketInNotes;
@@ -163,7 +163,7 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
     let snap = r.snapshot;
     let (key, mut flow, place, bridge) = match r.source {
         Source::Key(key) => {
-            let key = limited(key, snap.vlan_limit);
+            let key = vlan::limited(key, snap.vlan_limit);
             let place = snap.port(PortNo(key.in_port));
             let mut flow = Fields { key, actset_output: OfPort::UNSET, ..Fields::default() };
             flow.in_port = place.map_or(OfPort::NONE, |p| snap.iface(p).of_port);
@@ -471,27 +471,6 @@ fn datapath_mask(needed: FlowMask, from_bond: bool) -> FlowMask {
         m.vlan[0] = VlanTag { tpid: u16::MAX, tci: u16::MAX };
     }
     m
-}
-
-/// The key of a packet that is looked into only as deep as `limit` tags: what stands under them is
-/// the type of the next.
-fn limited(key: &FlowKey, limit: usize) -> FlowKey {
-    let mut k = *key;
-    if limit < 2 && key.vlan[1].is_present() {
-        k = FlowKey {
-            recirc_id: key.recirc_id,
-            dp_hash: key.dp_hash,
-            in_port: key.in_port,
-            pkt_mark: key.pkt_mark,
-            skb_priority: key.skb_priority,
-            eth_dst: key.eth_dst,
-            eth_src: key.eth_src,
-            vlan: [key.vlan[0], VlanTag::default()],
-            eth_type: key.vlan[1].tpid,
-            ..FlowKey::default()
-        };
-    }
-    k
 }
 
 /// What every translation looks at.
