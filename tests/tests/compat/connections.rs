@@ -32,12 +32,12 @@ fn log_has(b: &Bench, what: &str) {
 #[test]
 fn a_port_is_live_while_it_may_carry_traffic() {
     let Some(b) = Bench::new(Bridge::Standalone, 2) else { return };
-    assert_eq!(shown(&b, "OpenFlow13", "p1"), pair("0", "LIVE"));
+    b.rig.wait("p1 to be live", || shown(&b, "OpenFlow13", "p1") == pair("0", "LIVE"));
     // 1.0 has no word for it.
     assert_eq!(shown(&b, "OpenFlow10", "p1"), pair("0", "0"));
     b.rig.vsctl("set port p1 lacp=active");
     b.rig.wait("p1 not to be live", || shown(&b, "OpenFlow13", "p1") == pair("0", "0"));
-    assert_eq!(shown(&b, "OpenFlow13", "p2"), pair("0", "LIVE"));
+    b.rig.wait("p2 to be live", || shown(&b, "OpenFlow13", "p2") == pair("0", "LIVE"));
     b.rig.vsctl("set port p1 lacp=off");
     b.rig.wait("p1 to be live", || shown(&b, "OpenFlow13", "p1") == pair("0", "LIVE"));
     b.rig.appctl("netdev-dummy/set-admin-state p1 down");
