@@ -21,6 +21,7 @@ pub mod rtnl;
 pub mod scratch;
 pub mod stream;
 pub mod switch;
+pub mod tap;
 pub mod traffic;
 
 pub use daemon::Daemon;
@@ -30,3 +31,4 @@ pub use ovsdb::Ovsdb;
 pub use packet::PacketSocket;
 pub use scratch::Scratch;
 pub use switch::Switch;
+pub use tap::Tap;
