@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod daemon;
 pub mod log;
 pub mod modules;
+pub mod panic;
 pub mod start;
 pub mod unix;
 pub mod unixctl;

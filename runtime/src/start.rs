@@ -31,7 +31,7 @@ impl<O> Program<O> {
     pub fn main(self) -> ExitCode {
         log::init(self.name);
         (self.modules)();
-        log::install_panic_hook();
+        crate::panic::install_hook();
         let dirs = Dirs::from_env();
         let options = match (self.parse)(std::env::args_os(), &dirs) {
             Ok(Parsed::Run(options)) => options,

@@ -1,6 +1,7 @@
 //! Becoming a daemon, seen from outside. This program is both the tests and, called with a name
 //! and options, the daemon: forking needs a process without the test harness's threads.
 
+use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -13,6 +14,7 @@ use mio::{Events, Poll, Token};
 use runtime::cli::{self, Dirs, Parsed};
 use runtime::daemon::{self, Signal, Signals};
 use runtime::log::{self, Module};
+use runtime::panic;
 
 /// What the daemon is called.
 const PROGRAM: &str = "ovs-vswitchd";
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return be_daemon(&role);
     }
-    let tests: [Test; 7] = [
+    let tests: [Test; 8] = [
         ("foreground", foreground),
         ("detach", detach),
         ("a second daemon", second),
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         ("monitor", monitor),
         ("user", user),
         ("log file", log_file),
+        ("panics", panics),
     ];
     for (name, test) in tests {
         let t = Instant::now();
@@ -64,7 +67,7 @@ fn be_daemon(role: &str) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    log::install_panic_hook();
+    panic::install_hook();
     log::start_writer().unwrap();
     match role {
         "fail" => return ExitCode::from(7),
@@ -76,12 +79,8 @@ fn be_daemon(role: &str) -> ExitCode {
     let mut signals = Signals::new(poll.registry(), Token(0)).unwrap();
     let mut pidfile = ready.ready();
     runtime::info!(LOG, "ready");
-    if role == "panic" {
-        let _ = std::thread::Builder::new()
-            .name("links".into())
-            .spawn(|| panic!("on purpose"))
-            .unwrap()
-            .join();
+    if let Some(how) = role.strip_prefix("panic ") {
+        panic_by_role(how);
     }
     let mut events = Events::with_capacity(4);
     loop {
@@ -101,6 +100,43 @@ fn be_daemon(role: &str) -> ExitCode {
             }
         }
     }
+}
+
+/// A value whose text cannot be made.
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("on purpose, in a message")
+    }
+}
+
+/// A value that cannot be dropped.
+struct Undroppable;
+
+impl Drop for Undroppable {
+    fn drop(&mut self) {
+        panic!("on purpose, in a destructor")
+    }
+}
+
+/// Panics in a thread. If the process outlives that, so does the daemon.
+fn panic_by_role(how: &str) {
+    let thread = |name: &str, work: fn()| std::thread::Builder::new().name(name.into()).spawn(work);
+    let _ = match how {
+        "main" => panic!("on purpose"),
+        "links" => thread("links", || panic!("on purpose")).unwrap().join(),
+        "logging" => thread("links", || runtime::info!(LOG, "{Unprintable}")).unwrap().join(),
+        "supervised" => panic::spawn_supervised("db", || panic!("on purpose")).unwrap().join(),
+        "destructor" => panic::spawn_supervised("db", || {
+            let _bad = Undroppable;
+            panic!("on purpose")
+        })
+        .unwrap()
+        .join(),
+        other => unreachable!("{other}"),
+    };
+    runtime::info!(LOG, "the daemon lives on");
 }
 
 struct Scratch {
@@ -302,13 +338,67 @@ fn user(s: &Scratch) {
     assert_eq!(field("CapBnd:"), "0000000000007c00");
 }
 
+/// A panic in any thread ends the process, so that the monitor starts it again, with the reason in
+/// the log; one in a supervised thread does not, unless it panics again while it unwinds.
+fn panics(s: &Scratch) {
+    let cases = [
+        ("main", "panic", "on purpose"),
+        ("links", "panic(links)", "on purpose"),
+        ("logging", "panic(links)", "on purpose, in a message"),
+        ("destructor", "panic(db)", "on purpose, in a destructor"),
+    ];
+    for (role, module, reason) in cases {
+        let o = s.run(&format!("panic {role}"), &["--pidfile", "--log-file"]);
+        assert_eq!(o.status.signal(), Some(libc::SIGABRT), "{role}: {o:?}");
+        let log = s.log();
+        assert!(log.contains(&format!("|{module}|EMER|")) && log.contains(reason), "{role}: {log}");
+        assert!(!log.contains("lives on"), "{role}: {log}");
+        fs::remove_file(s.dir.join("ovs-vswitchd.log")).unwrap();
+    }
+    let args = ["--detach", "--monitor", "--pidfile", "--log-file"];
+    assert!(s.run("panic links", &args).status.success());
+    until("a restart", || s.log().contains("died, killed (SIGABRT), restarting"));
+    until("the next daemon", || s.log().matches("|test|INFO|ready").count() > 1);
+    // It will panic as well, and the monitor then waits for ten seconds.
+    let line = "waiting until 10 seconds since last restart";
+    until("the second crash", || s.log().contains(line));
+    let log = s.log();
+    let line = log.lines().find(|l| l.contains("crashes: pid")).unwrap();
+    let died: i32 = line.split_once("pid ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+    assert!(!alive(died), "{line}");
+    kill_monitor(s);
+    fs::remove_file(s.dir.join("ovs-vswitchd.log")).unwrap();
+
+    let o = s.run("panic supervised", &["--detach", "--pidfile", "--log-file"]);
+    assert!(o.status.success(), "{o:?}");
+    until("it to live on", || s.log().contains("|test|INFO|the daemon lives on"));
+    assert!(s.log().contains("|panic(db)|EMER|") && s.log().contains("on purpose"), "{}", s.log());
+    let pid = s.pid().unwrap();
+    kill(pid, libc::SIGTERM);
+    until("the daemon to leave", || !alive(pid));
+}
+
+/// Ends the monitor that runs in this directory; it waits between two restarts.
+fn kill_monitor(s: &Scratch) {
+    let mine = |pid: &i32| {
+        let dir = format!("OVS_RUNDIR={}", s.dir.display());
+        let own = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        own.split(|&b| b == 0).any(|v| v == dir.as_bytes())
+    };
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(mine);
+    for pid in pids.collect::<Vec<i32>>() {
+        kill(pid, libc::SIGKILL);
+        until("the monitor to die", || !alive(pid));
+    }
+}
+
 fn log_file(s: &Scratch) {
-    assert!(s.run("panic", &["--detach", "--pidfile", "--log-file"]).status.success());
+    assert!(s.run("run", &["--detach", "--pidfile", "--log-file"]).status.success());
     let pid = s.pid().unwrap();
     let file = s.dir.join("ovs-vswitchd.log");
-    until("the panic's line", || s.log().contains("|panic(links)|EMER|"));
+    until("readiness", || s.log().contains("|test|INFO|ready"));
     let log = s.log();
-    assert!(log.contains("on purpose"), "{log}");
     let first = log.lines().next().unwrap();
     let (stamp, rest) = first.split_once('|').unwrap();
     assert_eq!((stamp.len(), stamp.as_bytes()[23]), (24, b'Z'), "{first}");

@@ -195,8 +195,10 @@ impl Rig {
         });
     }
 
-    /// Fails if the daemon has printed on standard error, which it does when it panics.
+    /// Fails if the daemon has printed on standard error or logged a panic.
     pub fn assert_no_panic(&self) {
+        let log = self.switch.log();
+        assert!(!log.contains("|panic"), "{log}");
         assert_eq!(self.switch.stderr(), "", "the daemon printed on standard error");
     }
 

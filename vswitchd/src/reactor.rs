@@ -543,7 +543,7 @@ impl Daemon {
         self.context.links.stop();
         self.context.revalidator.stop();
         for thread in self.threads.drain(..) {
-            // One that panicked has said so.
+            // A panic in one has ended the process (`runtime::panic`).
             let _ = thread.join();
         }
         if let Some(answer) = self.exit.take().and_then(|e| e.answer) {

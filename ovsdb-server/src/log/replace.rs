@@ -113,8 +113,7 @@ impl Replacement {
         work: impl FnOnce(&AtomicBool) -> Result<New> + Send + 'static,
     ) -> Result<()> {
         let stop = Arc::clone(&self.stop);
-        let thread = std::thread::Builder::new().name("compaction".to_owned());
-        let work = thread.spawn(move || work(&stop));
+        let work = runtime::panic::spawn_supervised("compaction", move || work(&stop));
         let work = work.map_err(|error| {
             Error::io(format!("{}: no thread to write it", self.temporary.display()), &error)
         })?;

@@ -136,10 +136,9 @@ impl EmbeddedServer {
         let (asks, asked) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = std::thread::Builder::new()
-            .name("ovsdb".to_owned())
-            .spawn(move || run(control, poll, &asked, &stopped))
-            .map_err(system("thread"))?;
+        let thread =
+            runtime::panic::spawn_supervised("ovsdb", move || run(control, poll, &asked, &stopped))
+                .map_err(system("thread"))?;
         Ok(EmbeddedServer { stop, waker, asks, thread: Some(thread), ports })
     }
 

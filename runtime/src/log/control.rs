@@ -21,7 +21,8 @@ const fn default_pattern(d: Destination) -> &'static str {
 }
 
 pub(super) fn with_pattern<R>(d: Destination, f: impl FnOnce(&str) -> R) -> R {
-    f(PATTERNS.read()[d as usize].as_deref().unwrap_or(default_pattern(d)))
+    // A panic in what is formatted is itself logged by this thread, which holds the lock already.
+    f(PATTERNS.read_recursive()[d as usize].as_deref().unwrap_or(default_pattern(d)))
 }
 
 /// Sets the level of one module, or all, for one destination, or all.

@@ -55,13 +55,3 @@ pub use syslog::SyslogError;
 pub fn console_off() {
     control::set_levels(None, Some(Destination::Console), Level::Off);
 }
-
-/// Logs a panic as `EMER` and writes it out before the thread unwinds.
-pub fn install_panic_hook() {
-    static PANIC: Module = Module::new("panic");
-    register(&[&PANIC]);
-    std::panic::set_hook(Box::new(|info| {
-        let backtrace = std::backtrace::Backtrace::force_capture();
-        PANIC.write(Level::Emer, format_args!("{info}\n{backtrace}"));
-    }));
-}

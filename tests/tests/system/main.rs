@@ -6,6 +6,7 @@ mod bad_input;
 mod bond;
 mod compat;
 mod compat_dummy;
+mod crash;
 mod embedded;
 mod failback;
 mod lacp;
