@@ -8,7 +8,7 @@ use utilities::testbed::error::wait_for;
 use utilities::testbed::fabric::Fabric;
 use utilities::testbed::frame::{self, Udp};
 use utilities::testbed::traffic::Traffic;
-use utilities::testbed::{Daemon, Netns, Ovsdb, PacketSocket, Switch};
+use utilities::testbed::{Cable, Daemon, Members, Netns, Ovsdb, PacketSocket, Switch};
 use wire::EthAddr;
 
 /// The host beyond the bond.
@@ -28,6 +28,7 @@ pub struct Rig {
     pub tor: Arc<Netns>,
     pub vm: Arc<Netns>,
     pub nics: usize,
+    cables: Vec<Arc<Cable>>,
 }
 
 /// The bond's members, as `ovs-vsctl` wants them.
@@ -42,7 +43,17 @@ fn ovsdb() -> Ovsdb {
 impl Rig {
     /// A rig with the daemon under test; `None` where system tests cannot run.
     pub fn new(nics: usize) -> Option<Rig> {
-        crate::able().then(|| Rig::with(nics, crate::daemon(), &[]))
+        Rig::of(Members::Veth, nics)
+    }
+
+    /// As [`Rig::new`], with NICs of a kind. Taps have no device `tor<n>` at their far end: only
+    /// [`Rig::traffic`] sees what they send. `None` also where taps cannot be made.
+    pub fn of(members: Members, nics: usize) -> Option<Rig> {
+        let able = match members {
+            Members::Veth => crate::able(),
+            Members::Tap => crate::able() && crate::tap("a bond of taps"),
+        };
+        able.then(|| Rig::build(members, nics, crate::daemon(), ovsdb(), &[]))
     }
 
     /// As [`Rig::new`], with a database server that can be stopped while the daemon runs.
@@ -57,11 +68,19 @@ impl Rig {
 
     /// As [`Rig::with`], with a choice of who keeps the database.
     pub fn on(nics: usize, daemon: Daemon, ovsdb: Ovsdb, arguments: &[&str]) -> Rig {
+        Rig::build(Members::Veth, nics, daemon, ovsdb, arguments)
+    }
+
+    fn build(
+        members: Members,
+        nics: usize,
+        daemon: Daemon,
+        ovsdb: Ovsdb,
+        arguments: &[&str],
+    ) -> Rig {
         let ns = || Arc::new(Netns::new().expect("a namespace"));
         let (hv, tor, vm) = (ns(), ns(), ns());
-        for i in 0..nics {
-            hv.veth(&format!("nic{i}"), &tor, &format!("tor{i}")).expect("a veth pair");
-        }
+        let cables = Cable::several(nics, members, &hv, &tor).expect("the members' devices");
         vm.veth("eth0", &hv, "vnet0").expect("a veth pair");
         // Known addresses, so that two rigs print the same.
         for i in 0..nics {
@@ -70,7 +89,7 @@ impl Rig {
         }
         let switch = Switch::start_on(hv.clone(), daemon, ovsdb, "braid-test", arguments)
             .unwrap_or_else(|e| panic!("{e}"));
-        let rig = Rig { switch, hv, tor, vm, nics };
+        let rig = Rig { switch, hv, tor, vm, nics, cables };
         rig.vsctl(
             "add-br br0 -- set bridge br0 datapath_type=netdev \
              other_config:hwaddr=02:00:00:00:b0:00",
@@ -154,12 +173,12 @@ impl Rig {
 
     /// Cuts a NIC's link at the far end, or mends it.
     pub fn link(&self, nic: usize, up: bool) {
-        self.tor.rtnl().set_up(&format!("tor{nic}"), up).expect("the link exists");
+        self.cables[nic].set_up(up).expect("the link exists");
     }
 
     /// Packets that have arrived at the far end of a NIC's link, by the kernel's own count.
     pub fn arrived(&self, nic: usize) -> u64 {
-        self.tor.rtnl().link(&format!("tor{nic}")).expect("the link exists").rx_packets
+        self.cables[nic].arrived().expect("the link exists")
     }
 
     pub fn vm_socket(&self) -> PacketSocket {
@@ -172,7 +191,7 @@ impl Rig {
 
     /// What the NICs lead to, with a counted stream through it.
     pub fn traffic(&self, talks: Vec<Udp>, rate: u32, lacp: bool) -> (Arc<Fabric>, Traffic) {
-        let fabric = Fabric::new(self.tor.clone(), self.nics, HOST_MAC, lacp).expect("a fabric");
+        let fabric = Fabric::new(&self.cables, HOST_MAC, lacp).expect("a fabric");
         let fabric = Arc::new(fabric);
         let vm = self.vm_socket();
         let traffic = Traffic::start(&fabric, vm, talks, rate, Instant::now());

@@ -13,14 +13,15 @@ use crate::lab::Mode;
 use crate::testbed::error::wait_for;
 use crate::testbed::fabric::Fabric;
 use crate::testbed::frame::{self, Udp};
+use crate::testbed::tap::Tap;
 use crate::testbed::traffic::Traffic;
-use crate::testbed::{Daemon, Error, Netns, PacketSocket, Switch, privileges};
+use crate::testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch, privileges};
 
 const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
 const VM_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0x55, 0x01]);
 const LINKS: usize = 2;
 
-/// Sends minimum-size UDP from a "VM" (veth) through a bond of two (veth) and prints, for each
+/// Sends minimum-size UDP from a "VM" (veth) through a bond of two links and prints, for each
 /// number of flows, how many packets per second arrive, and how long traffic stops when the link
 /// that carries it is cut.
 #[derive(Clone, Debug, Parser)]
@@ -29,6 +30,10 @@ pub struct Options {
     /// How the bond shares its links.
     #[arg(long, value_enum, default_value_t = Mode::ActiveBackup)]
     pub mode: Mode,
+    /// What the bond's members are. A tap's lost carrier is reported late by the kernel, as a NIC's
+    /// is; its far end is the benchmark itself, so throughputs of the two kinds do not compare.
+    #[arg(long, value_enum, default_value_t = Members::Veth)]
+    pub members: Members,
     /// Numbers of flows to measure with.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 1_000, 100_000],
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -58,7 +63,12 @@ pub fn main() -> ExitCode {
 
 fn run(o: &Options) -> Result<(), Error> {
     let daemon = Daemon::find()?;
-    println!("{} in {} with two links, 60-octet frames", daemon.path().display(), o.mode);
+    println!(
+        "{} in {} with two links ({}), 60-octet frames",
+        daemon.path().display(),
+        o.mode,
+        o.members
+    );
     println!("{:>8} {:>12} {:>12} {:>10} {:>10}", "flows", "sent/s", "received/s", "lost", "gap");
     for &flows in &o.flows {
         let bench = Bench::new(o, daemon.clone(), flows)?;
@@ -75,7 +85,9 @@ fn run(o: &Options) -> Result<(), Error> {
 
 struct Bench {
     _switch: Switch,
-    tor: Arc<Netns>,
+    cables: Vec<Arc<Cable>>,
+    /// A device that is no member; there with taps only.
+    bystander: Option<Tap>,
     vm: Arc<Netns>,
     fabric: Arc<Fabric>,
     talks: Vec<Udp>,
@@ -103,9 +115,11 @@ impl Bench {
     fn new(o: &Options, daemon: Daemon, flows: u32) -> Result<Bench, Error> {
         let ns = || Netns::new().map(Arc::new);
         let (hv, tor, vm) = (ns()?, ns()?, ns()?);
-        for i in 0..LINKS {
-            hv.veth(&format!("nic{i}"), &tor, &format!("tor{i}"))?;
-        }
+        let cables = Cable::several(LINKS, o.members, &hv, &tor)?;
+        let bystander = match o.members {
+            Members::Veth => None,
+            Members::Tap => Some(Tap::new(&hv, "other0")?),
+        };
         vm.veth("eth0", &hv, "vnet0")?;
         let switch = Switch::start(hv, daemon, "braid-bench")?;
         let lacp = o.mode == Mode::BalanceTcp;
@@ -119,17 +133,13 @@ impl Bench {
         if o.no_megaflows {
             switch.appctl("upcall/disable-megaflows")?;
         }
-        let fabric = Arc::new(Fabric::new(tor.clone(), LINKS, HOST_MAC, lacp)?);
+        let fabric = Arc::new(Fabric::new(&cables, HOST_MAC, lacp)?);
         let talks = (0..flows).map(|n| talk(o.mode, n)).collect();
-        Ok(Bench { _switch: switch, tor, vm, fabric, talks })
+        Ok(Bench { _switch: switch, cables, bystander, vm, fabric, talks })
     }
 
     fn received(&self) -> Result<u64, Error> {
-        let mut n = 0;
-        for i in 0..LINKS {
-            n += self.tor.rtnl().link(&format!("tor{i}"))?.rx_packets;
-        }
-        Ok(n)
+        self.cables.iter().map(|c| c.arrived()).sum()
     }
 
     /// Packets per second sent and received when the sender does what it can.
@@ -190,12 +200,20 @@ impl Bench {
         let now = traffic.now();
         let n = traffic.up.spread(now - tail, now, LINKS);
         let busier = if n[1] > n[0] { 1 } else { 0 };
+        if let Some(tap) = &self.bystander {
+            // The kernel reports this change at once and the next one up to a second late.
+            tap.set_carrier(false)?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
         let at = traffic.now();
         self.fabric.set_link(busier, false)?;
         std::thread::sleep(Duration::from_secs(2));
         let s = traffic.up.stretch(at, traffic.now() - tail);
         drop(traffic);
         self.fabric.set_link(busier, true)?;
+        if let Some(tap) = &self.bystander {
+            tap.set_carrier(true)?;
+        }
         Ok((s.lost, s.gap.unwrap_or_default()))
     }
 }

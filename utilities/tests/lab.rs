@@ -58,6 +58,47 @@ fn balance_tcp_with_the_built_in_partner() {
     succeeds(&["--mode", "balance-tcp"]);
 }
 
+#[test]
+fn a_primary_in_a_mode_without_one_is_refused() {
+    let out = lab(&["--mode", "balance-slb", "--primary", "nic1"]).output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("--primary nic1") && said.contains("balance-slb"), "{said}");
+}
+
+/// The shell of `--shell` shows the lab's prompt whatever the user's start-up files set.
+#[test]
+fn the_shell_shows_its_prompt() {
+    let home = std::env::temp_dir().join(format!("braid-lab-home-{}", std::process::id()));
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::write(home.join(".bashrc"), "PS1='not this$ '\necho read the user\\'s file\n")
+        .unwrap();
+    for shell in ["/bin/bash", "/bin/sh"] {
+        if !Path::new(shell).is_file() {
+            continue;
+        }
+        let mut child = lab(&["--shell", "--rate", "1000"])
+            .env("SHELL", shell)
+            .env("HOME", &home)
+            .env("PS1", "nor this$ ")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        use std::io::Write;
+        // `set` prints the variable whether or not the shell thinks that it has a terminal.
+        child.stdin.take().unwrap().write_all(b"echo prompt=\"$PS1\"\nexit\n").unwrap();
+        let out = child.wait_with_output().unwrap();
+        if forbidden(&out) {
+            break;
+        }
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(said.contains("prompt=braid-lab$ "), "{shell}: {said}");
+    }
+    let _ = std::fs::remove_dir_all(&home);
+}
+
 /// A lab whose daemon runs: the lab, its folder and the daemon's pid.
 fn started() -> Option<(Child, PathBuf, String)> {
     let mut child = lab(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

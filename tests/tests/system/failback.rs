@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use braid_tests::rig::{Rig, talk};
+use utilities::testbed::Members;
 use utilities::testbed::traffic::Traffic;
 
 const RATE: u32 = 500;
@@ -26,9 +27,10 @@ const BY_NIC1: (bool, bool) = (false, true);
 
 /// A bond whose traffic goes by nic0.
 fn start(
+    members: Members,
     settings: &str,
 ) -> Option<(Rig, std::sync::Arc<utilities::testbed::fabric::Fabric>, Traffic)> {
-    let rig = Rig::new(2)?;
+    let rig = Rig::of(members, 2)?;
     rig.bond(settings);
     if rig.active() != Some(0) {
         rig.appctl("bond/set-active-member bond0 nic0");
@@ -39,9 +41,8 @@ fn start(
     Some((rig, fabric, traffic))
 }
 
-#[test]
-fn without_a_primary_traffic_stays_where_it_failed_over_to() {
-    let Some((rig, fabric, traffic)) = start("") else { return };
+fn stays_without_a_primary(members: Members) {
+    let Some((rig, fabric, traffic)) = start(members, "") else { return };
 
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
@@ -57,8 +58,18 @@ fn without_a_primary_traffic_stays_where_it_failed_over_to() {
 }
 
 #[test]
-fn with_a_primary_traffic_comes_back() {
-    let Some((rig, fabric, traffic)) = start("other_config:bond-primary=nic0") else { return };
+fn without_a_primary_traffic_stays_where_it_failed_over_to() {
+    stays_without_a_primary(Members::Veth);
+}
+
+#[test]
+fn without_a_primary_traffic_of_taps_stays_where_it_failed_over_to() {
+    stays_without_a_primary(Members::Tap);
+}
+
+fn comes_back_with_a_primary(members: Members) {
+    let settings = "other_config:bond-primary=nic0";
+    let Some((rig, fabric, traffic)) = start(members, settings) else { return };
 
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
@@ -73,12 +84,22 @@ fn with_a_primary_traffic_comes_back() {
 }
 
 #[test]
+fn with_a_primary_traffic_comes_back() {
+    comes_back_with_a_primary(Members::Veth);
+}
+
+#[test]
+fn with_a_primary_traffic_of_taps_comes_back() {
+    comes_back_with_a_primary(Members::Tap);
+}
+
+#[test]
 fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
     if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
         return;
     }
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";
-    let Some((rig, fabric, traffic)) = start(settings) else { return };
+    let Some((rig, fabric, traffic)) = start(Members::Veth, settings) else { return };
 
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
@@ -122,7 +143,7 @@ fn the_delay_does_not_hold_back_a_failover() {
         return;
     }
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=60000";
-    let Some((rig, fabric, traffic)) = start(settings) else { return };
+    let Some((rig, fabric, traffic)) = start(Members::Veth, settings) else { return };
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
     fabric.set_link(0, true).unwrap();

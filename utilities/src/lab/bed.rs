@@ -5,10 +5,13 @@
 //!   eth0 ────────────── vnet0 ─ br0 ─ bond0 ┬ nic0 ─────── tor0 ┬ Fabric ─ host
 //!   (or the internal port vm0 of br0)       └ nic1 ─────── tor1 ┘
 //! ```
+//!
+//! With `--members tap` nic0 and nic1 are taps whose far ends are the fabric's ports themselves,
+//! and `other0`, a tap that is no member, is beside them.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wire::EthAddr;
 
@@ -17,8 +20,12 @@ use super::timeline::{Timeline, Who};
 use crate::testbed::carrier::Watch;
 use crate::testbed::fabric::Fabric;
 use crate::testbed::frame::Udp;
+use crate::testbed::tap::Tap;
 use crate::testbed::traffic::Traffic;
-use crate::testbed::{Daemon, Error, Netns, PacketSocket, Switch};
+use crate::testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch};
+
+/// How long before the cut the bystander's carrier changes.
+const BYSTANDER_FIRST: Duration = Duration::from_millis(100);
 
 /// How many links the bond has.
 pub(super) const LINKS: usize = 2;
@@ -31,6 +38,8 @@ pub(super) struct Bed {
     pub(super) carrier: Watch,
     pub(super) fabric: Arc<Fabric>,
     pub(super) switch: Switch,
+    /// A device that is no member, of the members' kind.
+    bystander: Option<Tap>,
     _vm: Arc<Netns>,
 }
 
@@ -59,9 +68,11 @@ impl Bed {
         let hv = Arc::new(Netns::new()?);
         let tor = Arc::new(Netns::new()?);
         let vm = Arc::new(Netns::new()?);
-        for i in 0..LINKS {
-            hv.veth(&format!("nic{i}"), &tor, &format!("tor{i}"))?;
-        }
+        let cables = Cable::several(LINKS, o.members, &hv, &tor)?;
+        let bystander = match o.members {
+            Members::Veth => None,
+            Members::Tap => Some(Tap::new(&hv, "other0")?),
+        };
         let vm_port = match o.vm {
             Vm::Veth => {
                 vm.veth("eth0", &hv, "vnet0")?;
@@ -70,7 +81,7 @@ impl Bed {
             Vm::Internal => "vm0",
         };
         let lacp = o.mode == Mode::BalanceTcp;
-        let fabric = Arc::new(Fabric::new(tor, LINKS, HOST_MAC, lacp)?);
+        let fabric = Arc::new(Fabric::new(&cables, HOST_MAC, lacp)?);
 
         check_tun(o.vm)?;
         let started = Instant::now();
@@ -91,7 +102,7 @@ impl Bed {
         if let Some(primary) = o.primary() {
             add += &format!(
                 " other_config:bond-primary={primary} other_config:bond-failback-delay={}",
-                o.failback_delay
+                o.failback_delay().as_millis()
             );
         }
         match o.mode {
@@ -126,7 +137,20 @@ impl Bed {
         let talks = conversations(o.mode);
         let traffic = Traffic::start(&fabric, vm_socket, talks, o.rate, line.start());
         let carrier = Watch::new(switch.namespace(), line.start())?;
-        Ok(Bed { traffic, carrier, fabric, switch, _vm: vm })
+        Ok(Bed { traffic, carrier, fabric, switch, bystander, _vm: vm })
+    }
+
+    /// Takes the bystander's carrier away and returns 100 ms later. The kernel reports this change
+    /// at once and the next one up to a second late.
+    pub(super) fn change_bystander(&self) -> Result<(), Error> {
+        let Some(tap) = &self.bystander else { return Ok(()) };
+        tap.set_carrier(false)?;
+        super::pause(BYSTANDER_FIRST)
+    }
+
+    /// Gives the bystander its carrier back.
+    pub(super) fn restore_bystander(&self) -> Result<(), Error> {
+        self.bystander.as_ref().map_or(Ok(()), |tap| tap.set_carrier(true))
     }
 }
 

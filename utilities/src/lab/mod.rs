@@ -15,8 +15,6 @@ mod timeline;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 pub use options::{Mode, Options, Vm};
 pub use report::Report;
 
@@ -24,7 +22,7 @@ use crate::testbed::{self, Daemon, Error, privileges};
 
 /// The program: reads the command line, runs, prints.
 pub fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Options::from_command_line();
     // First of all, while there is one thread: the kernel wants it so.
     let outcome = privileges::enter().and_then(|p| run(&options, p));
     if let Some(signal) = signal::received() {

@@ -4,8 +4,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::options::{Options, Vm};
 use super::report::{Loss, Report};
-use crate::testbed::Daemon;
 use crate::testbed::privileges::Privileges;
+use crate::testbed::{Daemon, Members};
 
 pub(super) fn print(o: &Options, daemon: &Daemon, privileges: Privileges, wanted: bool) {
     if !wanted {
@@ -24,13 +24,19 @@ pub(super) fn print(o: &Options, daemon: &Daemon, privileges: Privileges, wanted
         Vm::Internal => "vm ─────────── vm0 ─── br0",
     };
     let blank = " ".repeat(vm.chars().count());
+    let far = |n| match o.members {
+        Members::Veth => format!("tor{n}"),
+        Members::Tap => "tap ".to_owned(),
+    };
     anstream::println!(
-        "\n  {vm} ─ bond0 ┬ nic0 ──── tor0 ┬ top of rack ─ host\
-         \n  {blank}         └ nic1 ──── tor1 ┘\n"
+        "\n  {vm} ─ bond0 ┬ nic0 ──── {} ┬ top of rack ─ host\
+         \n  {blank}         └ nic1 ──── {} ┘\n",
+        far(0),
+        far(1)
     );
     let mut how = format!("bond0 is {}", o.mode);
     if let Some(p) = o.primary() {
-        how += &format!(", primary {p}, failback after {} ms", o.failback_delay);
+        how += &format!(", primary {p}, failback after {} ms", o.failback_delay().as_millis());
     }
     anstream::println!("{how}\n");
 }

@@ -2,6 +2,7 @@
 
 use super::options::Mode;
 use super::timeline::Event;
+use crate::testbed::Members;
 use crate::testbed::stream::{Stretch, Totals};
 
 /// One direction during one step.
@@ -28,6 +29,9 @@ pub struct Step {
     pub up: Loss,
     /// From the network to the VM.
     pub down: Loss,
+    /// Milliseconds from the cut to the kernel's report of the lost carrier; null in other steps, and
+    /// when no report came before traffic was well again.
+    pub kernel_report_ms: Option<f64>,
     /// What the step was meant to show, and did not.
     pub failure: Option<String>,
 }
@@ -36,6 +40,7 @@ pub struct Step {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
     pub mode: Mode,
+    pub members: Members,
     /// Packets per second each way.
     pub rate: u32,
     /// What the daemon says of itself.

@@ -8,7 +8,8 @@ use super::options::{Mode, Options};
 use super::pause;
 use super::report::{Loss, Report, Step};
 use super::timeline::{Timeline, Who};
-use crate::testbed::Error;
+use crate::testbed::stream::Ledger;
+use crate::testbed::{Error, Members};
 
 const MS: Duration = Duration::from_millis(1);
 /// A packet younger than this may still be on its way.
@@ -37,6 +38,7 @@ pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Rep
     let success = carrying.is_some() && s.steps.iter().all(|s| s.failure.is_none());
     Ok(Report {
         mode: o.mode,
+        members: o.members,
         rate: o.rate,
         version: version.lines().next().unwrap_or_default().trim().to_owned(),
         steps: s.steps,
@@ -45,6 +47,11 @@ pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Rep
         events: line.finish(),
         success,
     })
+}
+
+/// Milliseconds, to the microsecond.
+fn ms(d: Duration) -> f64 {
+    (d.as_secs_f64() * 1e6).round() / 1e3
 }
 
 struct Scenario<'a> {
@@ -95,15 +102,30 @@ impl Scenario<'_> {
         if let Some(f) = &failure {
             self.line.say(Who::Lab, format!("NOT AS IT SHOULD BE: {f}"));
         }
-        self.steps.push(Step { name, up, down, failure });
-        for c in self.bed.carrier.news() {
-            if c.link.starts_with("nic") {
-                let what = if c.up { "has carrier" } else { "has lost its carrier" };
-                self.line.at(c.at, Who::Kernel, format!("{} {what}", c.link));
-            }
-        }
+        self.steps.push(Step { name, up, down, kernel_report_ms: None, failure });
+        self.kernel_reports();
         self.line.logged(from, self.tail.news());
         self.line.flush();
+    }
+
+    /// Puts what the kernel has reported since the last call into the time line. Gives the time of
+    /// the first report of a lost carrier of `nic<link>`, for each link.
+    fn kernel_reports(&mut self) -> [Option<Duration>; LINKS] {
+        let mut lost = [None; LINKS];
+        for c in self.bed.carrier.news() {
+            let Some(link) = c.link.strip_prefix("nic").and_then(|n| n.parse::<usize>().ok())
+            else {
+                continue;
+            };
+            if let Some(first) = lost.get_mut(link)
+                && !c.up
+            {
+                first.get_or_insert(c.at);
+            }
+            let what = if c.up { "has carrier" } else { "has lost its carrier" };
+            self.line.at(c.at, Who::Kernel, format!("{} {what}", c.link));
+        }
+        lost
     }
 
     /// How much of the VM's traffic each link carried since `from`, in words.
@@ -145,6 +167,7 @@ impl Scenario<'_> {
     fn cut(&mut self, link: usize) -> Result<(), Error> {
         let other = LINKS - 1 - link;
         self.line.heading("Failover");
+        self.bed.change_bystander()?;
         let at = self.now();
         self.bed.fabric.set_link(link, false)?;
         // The call takes as long as the kernel makes it wait; the link goes at its end.
@@ -160,9 +183,42 @@ impl Scenario<'_> {
             let text = format!("VM to network goes by nic{other}, {took:.1} ms after the cut");
             self.line.at(t, Who::Traffic, text);
         }
-        self.told_loss(at);
-        self.close("failover", at, failure);
+        let reported = self.kernel_reports()[link];
+        let from = self.counted_from(at, cut, reported);
+        self.told_loss(from);
+        self.close("failover", from, failure);
+        if let (Some(step), Some(t)) = (self.steps.last_mut(), reported) {
+            step.kernel_report_ms = Some(ms(t.saturating_sub(cut)));
+        }
         Ok(())
+    }
+
+    /// From when on the packets of a failover count as lost by the daemon. The report of a veth's
+    /// lost carrier is what the daemon depends on, and a busy kernel makes it late: losses before
+    /// it are told apart. A tap's carrier can be read without the report from the cut on, so there
+    /// everything counts.
+    fn counted_from(
+        &mut self,
+        at: Duration,
+        cut: Duration,
+        reported: Option<Duration>,
+    ) -> Duration {
+        let Some(t) = reported else { return at };
+        let took = ms(t.saturating_sub(cut));
+        let text = format!("the lost carrier was reported {took:.1} ms after the cut");
+        self.line.at(t, Who::Kernel, text);
+        match self.o.members {
+            Members::Tap => at,
+            Members::Veth => {
+                let before = |l: &Ledger| l.stretch(at, t).lost;
+                let (up, down) = (before(&self.bed.traffic.up), before(&self.bed.traffic.down));
+                if up + down > 0 {
+                    let text = format!("{up} and {down} packets were lost before that report");
+                    self.line.at(t, Who::Traffic, text);
+                }
+                t.max(at)
+            }
+        }
     }
 
     /// Says what was lost since `from`.
@@ -193,10 +249,11 @@ impl Scenario<'_> {
         let at = self.now();
         self.line.at(at, Who::Lab, format!("link {link} mended"));
         self.bed.fabric.set_link(link, true)?;
+        self.bed.restore_bystander()?;
 
         let mut failure = None;
         if returns {
-            let limit = LIMIT + self.o.failback_delay * MS;
+            let limit = LIMIT + self.o.failback_delay();
             let back = |s: &Self| s.bed.traffic.up.first_on(link as u8, at);
             self.wait(limit, |s| back(s).is_some())?;
             match back(self) {
@@ -207,7 +264,7 @@ impl Scenario<'_> {
                     let text =
                         format!("VM to network goes by {name} again, {s:.3} s after mending");
                     self.line.at(t, Who::Traffic, text);
-                    let delay = self.o.failback_delay * MS;
+                    let delay = self.o.failback_delay();
                     if self.o.primary().is_some() && took < delay {
                         failure = Some(format!("traffic returned before {} ms", delay.as_millis()));
                     }

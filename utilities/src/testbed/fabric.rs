@@ -13,17 +13,18 @@ use std::time::{Duration, Instant};
 use wire::lacp::{Lacpdu, PortInfo};
 use wire::{EthAddr, EtherType, Time};
 
+use super::Error;
+use super::cable::{Cable, Plug};
 use super::frame::{self, Header};
 use super::lacp::Partner;
-use super::packet::{self, BUFFER, PacketSocket};
-use super::{Error, Netns};
+use super::packet::{self, BUFFER};
 
 /// The fabric's address, as LACP system and as source of its LACPDUs.
 pub const SYSTEM: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0xb0]);
 
 struct Port {
-    name: String,
-    socket: PacketSocket,
+    cable: Arc<Cable>,
+    plug: Plug,
 }
 
 struct State {
@@ -33,9 +34,8 @@ struct State {
     lacp: Vec<Partner>,
 }
 
-/// A switch made of the links `tor0`, `tor1`, … of its namespace.
+/// A switch with one port for each cable.
 pub struct Fabric {
-    ns: Arc<Netns>,
     ports: Vec<Port>,
     host: EthAddr,
     start: Instant,
@@ -43,12 +43,12 @@ pub struct Fabric {
 }
 
 impl Fabric {
-    /// Takes the links `tor0` to `tor<links-1>` of `ns`. Frames to `host` are the host's.
-    pub fn new(ns: Arc<Netns>, links: usize, host: EthAddr, lacp: bool) -> Result<Fabric, Error> {
+    /// Plugs in the cables, in order. Frames to `host` are the host's.
+    pub fn new(cables: &[Arc<Cable>], host: EthAddr, lacp: bool) -> Result<Fabric, Error> {
+        let links = cables.len();
         let mut ports = Vec::new();
-        for i in 0..links {
-            let name = format!("tor{i}");
-            ports.push(Port { socket: PacketSocket::open(&ns, &name)?, name });
+        for cable in cables {
+            ports.push(Port { plug: Plug::new(cable)?, cable: cable.clone() });
         }
         let partner = |i: usize| {
             Partner::new(PortInfo {
@@ -65,7 +65,7 @@ impl Fabric {
             learned: BTreeMap::new(),
             lacp: if lacp { (0..links).map(partner).collect() } else { Vec::new() },
         };
-        Ok(Fabric { ns, ports, host, start: Instant::now(), state: Mutex::new(state) })
+        Ok(Fabric { ports, host, start: Instant::now(), state: Mutex::new(state) })
     }
 
     fn now(&self) -> Time {
@@ -80,8 +80,8 @@ impl Fabric {
     /// learned on a port that goes down.
     pub fn set_link(&self, port: usize, up: bool) -> Result<(), Error> {
         // The kernel may take its time when other namespaces come and go. Until it has done so the
-        // link is as it was.
-        self.ns.rtnl().set_up(&self.ports[port].name, up)?;
+        // link is as it was. (A tap's carrier changes without waiting.)
+        self.ports[port].cable.set_up(up)?;
         if up {
             self.state().up[port] = true;
         } else {
@@ -105,7 +105,7 @@ impl Fabric {
         let to = self.ports_for(&h, rest);
         let mut sent = false;
         for p in to {
-            sent |= self.ports[p].socket.send(frame).is_ok();
+            sent |= self.ports[p].plug.send(frame).is_ok();
         }
         sent
     }
@@ -133,13 +133,13 @@ impl Fabric {
     /// host, with the number of the link it came on.
     pub fn run(&self, stop: &AtomicBool, mut deliver: impl FnMut(usize, &[u8])) {
         let mut buf = vec![0; BUFFER];
-        let sockets: Vec<&PacketSocket> = self.ports.iter().map(|p| &p.socket).collect();
+        let plugs: Vec<&Plug> = self.ports.iter().map(|p| &p.plug).collect();
         while !stop.load(Ordering::Relaxed) {
-            packet::wait(&sockets, Duration::from_millis(20));
+            packet::wait(&plugs, Duration::from_millis(20));
             for (i, p) in self.ports.iter().enumerate() {
                 // Bounded, so that a busy link does not starve the others.
                 for _ in 0..64 {
-                    match p.socket.recv(&mut buf) {
+                    match p.plug.recv(&mut buf) {
                         Ok(Some(f)) => self.received(i, f, &mut deliver),
                         Ok(None) | Err(_) => break,
                     }
@@ -174,7 +174,7 @@ impl Fabric {
         }
         if !grouped && h.dst != self.host {
             for p in others {
-                let _: io::Result<()> = self.ports[p].socket.send(frame);
+                let _: io::Result<()> = self.ports[p].plug.send(frame);
             }
         }
     }
@@ -195,7 +195,7 @@ impl Fabric {
         }
         for (i, pdu) in out {
             let frame = frame::slow_protocols(SYSTEM, &pdu.emit());
-            let _: io::Result<()> = self.ports[i].socket.send(&frame);
+            let _: io::Result<()> = self.ports[i].plug.send(&frame);
         }
     }
 

@@ -5,6 +5,7 @@
 //! descriptor; children get `SIGKILL` when this process ends, however it ends; and a watcher
 //! removes the folder that their files were in.
 
+pub mod cable;
 pub mod carrier;
 pub mod daemon;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod switch;
 pub mod tap;
 pub mod traffic;
 
+pub use cable::{Cable, Members};
 pub use daemon::Daemon;
 pub use error::Error;
 pub use netns::Netns;

@@ -1,7 +1,7 @@
 //! Frames straight from and to a link: AF_PACKET (packet(7)).
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::{Error, Netns};
@@ -157,11 +157,17 @@ impl PacketSocket {
     }
 }
 
+impl AsRawFd for PacketSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
 /// Sleeps until one of the sockets has something to say, at most for `limit`.
-pub fn wait(sockets: &[&PacketSocket], limit: Duration) {
+pub fn wait(sockets: &[&impl AsRawFd], limit: Duration) {
     let mut fds: Vec<libc::pollfd> = sockets
         .iter()
-        .map(|s| libc::pollfd { fd: s.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 })
+        .map(|s| libc::pollfd { fd: s.as_raw_fd(), events: libc::POLLIN, revents: 0 })
         .collect();
     let ms = limit.as_millis().clamp(1, 60_000) as libc::c_int;
     // SAFETY: the pointer and length describe `fds`.
