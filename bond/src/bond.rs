@@ -14,7 +14,7 @@ use crate::buckets::Buckets;
 use crate::config::{BondConfig, MemberId, Mode};
 use crate::effect::{Effect, RevalidateReason};
 use crate::event::{Command, CommandError, Event};
-use crate::failback::{Failbacks, Reason, Speed};
+use crate::failback::{Failbacks, LinkSpeed, Reason};
 use crate::forwarding::{BUCKETS, Forwarding};
 use crate::lacp::{self, Lacp};
 use crate::link::{self, Link};
@@ -97,9 +97,9 @@ impl Bond {
         match event {
             Event::Configure(config) => self.configure(now, *config, &mut turn),
             Event::Carrier { member, up } => self.carrier(now, member, up, &mut turn),
-            Event::LinkParams { member, speed_mbps, full_duplex } => {
+            Event::LinkParams { member, speed } => {
                 if let Some(m) = self.member_mut(member) {
-                    m.speed = Speed { mbps: speed_mbps, full_duplex };
+                    m.speed = speed.map_or(LinkSpeed::Unknown, LinkSpeed::Known);
                 }
             }
             Event::Monitor { member, monitor, up } => {
@@ -176,8 +176,13 @@ impl Bond {
         let lacp_agrees = self.lacp_agrees(member);
         let Some(m) = self.member_mut(member) else { return };
         m.lacp_agrees = lacp_agrees;
-        let first = m.carrier.replace(up).is_none();
-        if first {
+        let before = m.carrier.replace(up);
+        if up && before != Some(true) {
+            // A link may come back with another speed than it had.
+            m.speed = LinkSpeed::Pending;
+            turn.query.insert(member);
+        }
+        if before.is_none() {
             if m.may_enable() {
                 // No delay for a link that was up before the bond looked.
                 self.move_link(now, member, link::Input::Enable, turn);

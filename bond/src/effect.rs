@@ -40,6 +40,12 @@ pub enum Effect {
         current: Option<bool>,
     },
     Revalidate(RevalidateReason),
+    /// The member's link came up: ask the device for its speed and duplex mode, and answer with
+    /// [`Event::LinkParams`](crate::Event::LinkParams) whatever comes of it. It need not be done
+    /// at once: until the answer is there nothing is compared.
+    QueryLink {
+        member: MemberId,
+    },
     /// Something worth a line in the log.
     Notice(crate::notice::Notice),
 }

@@ -3,6 +3,7 @@
 use wire::EthAddr;
 
 use crate::config::{BondConfig, MemberId};
+use crate::failback::Speed;
 use crate::forwarding::{BUCKETS, Bucket};
 
 /// A health check beside the carrier that takes part in `may_enable`.
@@ -21,8 +22,10 @@ pub enum Event {
     /// The link state that the configured detection (carrier or miimon) reports.
     /// A member starts out down until the first one arrives.
     Carrier { member: MemberId, up: bool },
-    /// Speed and duplex changed; what `bond-primary-reselect=better` compares.
-    LinkParams { member: MemberId, speed_mbps: u64, full_duplex: bool },
+    /// The answer to [`Effect::QueryLink`](crate::Effect::QueryLink), or news of the same kind:
+    /// what `bond-primary-reselect=better` compares. `None` = the device does not know, or
+    /// cannot be asked.
+    LinkParams { member: MemberId, speed: Option<Speed> },
     /// A configured health check changed its mind; `None` = not configured any more.
     Monitor { member: MemberId, monitor: Monitor, up: Option<bool> },
     /// A Slow Protocols frame's payload from its subtype octet on, as it came.

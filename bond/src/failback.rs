@@ -23,17 +23,52 @@ pub struct Policy {
     pub limit: u32,
 }
 
-/// How fast a member's link is; `None` = not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How fast a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Speed {
+    /// Megabits per second, more than 0.
     pub mbps: u64,
+    /// False also for a device that does not report its duplex mode.
     pub full_duplex: bool,
 }
 
-impl Speed {
-    /// Faster, or as fast and full duplex where `other` is not.
-    pub fn better_than(self, other: Speed) -> bool {
-        (self.mbps, self.full_duplex) > (other.mbps, other.full_duplex)
+/// What is known of a member's speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkSpeed {
+    /// The device has been asked, or will be, and has not answered since the link came up.
+    #[default]
+    Pending,
+    /// The device has answered that it does not know (`SPEED_UNKNOWN` in `linux/ethtool.h`), or
+    /// that it cannot be asked.
+    Unknown,
+    Known(Speed),
+}
+
+/// The outcome of comparing a preferred member's link with the active member's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Faster, or as fast and full duplex where the active member's link is not.
+    Better,
+    NotBetter,
+    /// A device has still to answer.
+    Pending,
+    /// A device does not report its speed.
+    Unknown,
+}
+
+impl LinkSpeed {
+    /// Compares this link with the active member's. Only two known speeds have an order; a speed
+    /// that is not known counts neither as slow nor as fast.
+    pub fn compare(self, active: LinkSpeed) -> Comparison {
+        use LinkSpeed::{Known, Pending, Unknown};
+        match (self, active) {
+            (Pending, Pending | Unknown | Known(_)) | (Unknown | Known(_), Pending) => {
+                Comparison::Pending
+            }
+            (Unknown, Unknown | Known(_)) | (Known(_), Unknown) => Comparison::Unknown,
+            (Known(a), Known(b)) if a > b => Comparison::Better,
+            (Known(_), Known(_)) => Comparison::NotBetter,
+        }
     }
 }
 
@@ -47,6 +82,10 @@ pub enum Reason {
     Limit,
     /// `bond-primary-reselect=better`, and its link is not.
     NotBetter,
+    /// `bond-primary-reselect=better`, and a device has still to answer how fast its link is.
+    SpeedPending,
+    /// `bond-primary-reselect=better`, and a device does not report how fast its link is.
+    SpeedUnknown,
     /// `bond-primary-reselect=failure`, and the active member works.
     OnlyOnFailure,
 }
@@ -71,16 +110,24 @@ pub struct Failbacks {
 impl Failbacks {
     /// Whether a member may take over now.
     ///
-    /// `stable_since`: the start of the time without a flap.
-    pub fn judge(&self, now: Time, policy: &Policy, stable_since: Time, better: bool) -> Verdict {
-        match policy.reselect {
-            PrimaryReselect::Failure => {
-                return Verdict::Wait { reason: Reason::OnlyOnFailure, until: None };
-            }
-            PrimaryReselect::Better if !better => {
-                return Verdict::Wait { reason: Reason::NotBetter, until: None };
-            }
-            PrimaryReselect::Better | PrimaryReselect::Always => {}
+    /// `stable_since`: the start of the time without a flap. `speed`: its link's speed, compared
+    /// with the active member's.
+    pub fn judge(
+        &self,
+        now: Time,
+        policy: &Policy,
+        stable_since: Time,
+        speed: Comparison,
+    ) -> Verdict {
+        let held = match (policy.reselect, speed) {
+            (PrimaryReselect::Failure, _) => Some(Reason::OnlyOnFailure),
+            (PrimaryReselect::Better, Comparison::NotBetter) => Some(Reason::NotBetter),
+            (PrimaryReselect::Better, Comparison::Pending) => Some(Reason::SpeedPending),
+            (PrimaryReselect::Better, Comparison::Unknown) => Some(Reason::SpeedUnknown),
+            (PrimaryReselect::Better, Comparison::Better) | (PrimaryReselect::Always, _) => None,
+        };
+        if let Some(reason) = held {
+            return Verdict::Wait { reason, until: None };
         }
         let until = stable_since + policy.delay;
         if !policy.delay.is_zero() && until > now {

@@ -67,6 +67,7 @@ pub use config::{
 };
 pub use effect::{Effect, RevalidateReason};
 pub use event::{Command, CommandError, Event, Monitor};
+pub use failback::Speed;
 pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule};
 pub use lacp::Lacp;
 pub use lacp::status::LacpStatus;

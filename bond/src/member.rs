@@ -6,7 +6,7 @@ use wire::Time;
 
 use crate::config::MemberConfig;
 use crate::event::Monitor;
-use crate::failback::Speed;
+use crate::failback::LinkSpeed;
 use crate::link::Link;
 
 /// A member: what was configured, what was reported, and what follows from it.
@@ -15,7 +15,7 @@ pub(crate) struct Member {
     pub(crate) config: MemberConfig,
     /// `None` = nothing has been reported yet.
     pub(crate) carrier: Option<bool>,
-    pub(crate) speed: Speed,
+    pub(crate) speed: LinkSpeed,
     /// The configured health checks and what they say.
     pub(crate) monitors: BTreeMap<Monitor, bool>,
     /// LACP agrees, or is not configured.
@@ -31,7 +31,7 @@ impl Member {
         Member {
             config,
             carrier: None,
-            speed: Speed::default(),
+            speed: LinkSpeed::Pending,
             monitors: BTreeMap::new(),
             lacp_agrees: false,
             link: Link::Down,

@@ -292,6 +292,8 @@ impl FailbackStatus {
             Reason::HoldDown => "until it has been stable for bond-failback-delay",
             Reason::Limit => "because bond-failback-limit is used up",
             Reason::NotBetter => "because its link is no better",
+            Reason::SpeedPending => "until the speed of both links is known",
+            Reason::SpeedUnknown => "because a device does not report its speed",
             Reason::OnlyOnFailure => "because the active member works",
         };
         match w.left_ms {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wire::EthAddr;
 
+use crate::config::MemberId;
 use crate::effect::{Effect, RevalidateReason};
 use crate::forwarding::Forwarding;
 use crate::notice::{Level, Notice};
@@ -20,6 +21,8 @@ pub(crate) struct Turn {
     pub(crate) persist: Option<EthAddr>,
     /// `LacpCurrent`.
     pub(crate) lacp_current: Vec<Effect>,
+    /// Members whose speed is to be asked for.
+    pub(crate) query: BTreeSet<MemberId>,
     revalidate: BTreeSet<RevalidateReason>,
     notices: Vec<Notice>,
 }
@@ -43,6 +46,7 @@ impl Turn {
             Effect::Publish(table) => self.publish = Some(table),
             Effect::SendLearningPackets => self.learning = true,
             Effect::PersistActiveMember(mac) => self.persist = Some(mac),
+            Effect::QueryLink { member } => _ = self.query.insert(member),
         }
     }
 
@@ -54,6 +58,7 @@ impl Turn {
         out.extend(self.persist.map(Effect::PersistActiveMember));
         out.extend(self.lacp_current);
         out.extend(self.revalidate.into_iter().map(Effect::Revalidate));
+        out.extend(self.query.into_iter().map(|member| Effect::QueryLink { member }));
         out.extend(self.notices.into_iter().map(Effect::Notice));
     }
 }

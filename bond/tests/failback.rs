@@ -2,7 +2,9 @@
 
 mod common;
 
-use bond::{BondConfig, Command, CommandError, Event, MemberId, Mode, PrimaryReselect};
+use bond::{
+    BondConfig, Command, CommandError, Effect, Event, MemberId, Mode, PrimaryReselect, Speed,
+};
 use common::{Rig, config, member, ms};
 
 fn with_primary() -> BondConfig {
@@ -130,19 +132,101 @@ fn reselect_failure_and_better() {
     fail_over(&mut rig);
     rig.carrier(1, true);
     assert_eq!(rig.active().as_deref(), Some("p2"));
-    let link = |n, speed_mbps, full_duplex| Event::LinkParams {
-        member: MemberId(n),
-        speed_mbps,
-        full_duplex,
-    };
+    rig.handle(link(2, 100, true));
     rig.handle(link(1, 1000, true));
     assert_eq!(rig.active().as_deref(), Some("p1"));
     fail_over(&mut rig);
     rig.handle(link(2, 1000, true));
     rig.carrier(1, true);
+    rig.handle(link(1, 1000, true));
     assert_eq!(rig.active().as_deref(), Some("p2"), "as fast, as full duplex");
     rig.handle(link(2, 1000, false));
     assert_eq!(rig.active().as_deref(), Some("p1"));
+}
+
+fn link(n: u32, mbps: u64, full_duplex: bool) -> Event {
+    Event::LinkParams { member: MemberId(n), speed: Some(Speed { mbps, full_duplex }) }
+}
+
+/// The members whose devices are to be asked for their speed.
+fn queried(effects: &[Effect]) -> Vec<u32> {
+    let one = |e: &Effect| match e {
+        Effect::QueryLink { member } => Some(member.0),
+        _ => None,
+    };
+    effects.iter().filter_map(one).collect()
+}
+
+/// With the primary `p1`, or with `p1` of the higher priority.
+fn both_preferences(reselect: PrimaryReselect) -> [BondConfig; 2] {
+    let mut by_priority = config(Mode::ActiveBackup, 2);
+    by_priority.members[0].priority = 5;
+    [with_primary(), by_priority].map(|c| BondConfig { primary_reselect: reselect, ..c })
+}
+
+#[test]
+fn better_compares_only_what_is_known_of_both_links() {
+    for config in both_preferences(PrimaryReselect::Better) {
+        // A restart: `p2` was active, and is as fast.
+        for order in [[1, 2], [2, 1]] {
+            let restarted =
+                BondConfig { active_member_mac: Some(common::mac(2)), ..config.clone() };
+            let mut rig = Rig::new(restarted);
+            for id in order {
+                assert_eq!(queried(&rig.carrier(id, true)), [id]);
+            }
+            let generation = rig.table().generation;
+            for id in order {
+                rig.handle(link(id, 1000, true));
+                assert_eq!(rig.active().as_deref(), Some("p2"), "asked in the order {order:?}");
+            }
+            assert_eq!(rig.table().generation, generation, "traffic has moved");
+        }
+
+        // A bond of one gets its second member back, which is faster or is not.
+        for (mbps, active) in [(1000, "p2"), (10_000, "p1")] {
+            let mut rig = Rig::up(config.clone());
+            let mut alone = config.clone();
+            alone.members.remove(0);
+            rig.configure(alone);
+            rig.handle(link(2, 1000, true));
+            assert_eq!(rig.active().as_deref(), Some("p2"));
+            rig.configure(config.clone());
+            rig.carrier(1, true);
+            rig.wait(60_000);
+            assert_eq!(rig.active().as_deref(), Some("p2"), "its speed is not known yet");
+            rig.handle(link(1, mbps, true));
+            assert_eq!(rig.active().as_deref(), Some(active));
+        }
+
+        // A link comes back slower than it was: its old speed does not count.
+        let mut rig = Rig::up(config.clone());
+        rig.handle(link(1, 10_000, true));
+        rig.handle(link(2, 1000, true));
+        fail_over(&mut rig);
+        assert_eq!(queried(&rig.carrier(1, true)), [1]);
+        assert_eq!(rig.active().as_deref(), Some("p2"));
+        rig.handle(link(1, 100, true));
+        rig.wait(60_000);
+        assert_eq!(rig.active().as_deref(), Some("p2"));
+    }
+}
+
+#[test]
+fn a_device_that_does_not_report_its_speed_has_no_better_one() {
+    for config in both_preferences(PrimaryReselect::Better) {
+        for silent in [1, 2] {
+            let mut rig = Rig::up(config.clone());
+            fail_over(&mut rig);
+            rig.carrier(1, true);
+            rig.handle(link(3 - silent, 1000, true));
+            rig.handle(Event::LinkParams { member: MemberId(silent), speed: None });
+            rig.wait(60_000);
+            assert_eq!(rig.active().as_deref(), Some("p2"), "p{silent} does not report it");
+            rig.carrier(2, false);
+            assert_eq!(rig.active().as_deref(), Some("p1"), "a failover does not wait");
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bond::{
     Bond, BondConfig, Command, Effect, Event, LacpMemberConfig, LacpTime, MemberConfig, MemberId,
-    Mode, Monitor,
+    Mode, Monitor, Speed,
 };
 use common::{Rig, config, lacp, member, ms};
 use proptest::prelude::*;
@@ -65,8 +65,9 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         any_config().prop_map(|c| Event::Configure(Box::new(c))),
         (id.clone(), any::<bool>()).prop_map(|(member, up)| Event::Carrier { member, up }),
-        (id.clone(), any::<u64>(), any::<bool>()).prop_map(|(member, speed_mbps, full_duplex)| {
-            Event::LinkParams { member, speed_mbps, full_duplex }
+        (id.clone(), any::<Option<(u64, bool)>>()).prop_map(|(member, speed)| {
+            let speed = speed.map(|(mbps, full_duplex)| Speed { mbps, full_duplex });
+            Event::LinkParams { member, speed }
         }),
         (id.clone(), any::<Option<bool>>()).prop_map(|(member, up)| Event::Monitor {
             member,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bond::{BUCKETS, BondConfig, BondStatus, Event, LacpTime, Mode, PrimaryReselect};
+use bond::{BUCKETS, BondConfig, BondStatus, Event, LacpTime, Mode, PrimaryReselect, Speed};
 use common::{Rig, config, lacp, ms};
 
 #[test]
@@ -178,13 +178,20 @@ fn our_own_options_show_behind_the_keys_and_only_in_use() {
         members,
         ..config(Mode::ActiveBackup, 2)
     });
-    let speed = |rig: &mut Rig, n, speed_mbps| {
-        let member = bond::MemberId(n);
-        rig.handle(Event::LinkParams { member, speed_mbps, full_duplex: true });
+    let speed = |rig: &mut Rig, n, mbps| {
+        let speed = Some(Speed { mbps, full_duplex: true });
+        rig.handle(Event::LinkParams { member: bond::MemberId(n), speed });
     };
-    speed(&mut rig, 1, 10_000);
     rig.carrier(1, false);
     rig.carrier(1, true);
+    let show = rig.status().render_show();
+    assert!(show.contains("failback: p1 waits until the speed of both links is known\n"), "{show}");
+    rig.handle(Event::LinkParams { member: bond::MemberId(2), speed: None });
+    speed(&mut rig, 1, 10_000);
+    let show = rig.status().render_show();
+    let never = "failback: p1 waits because a device does not report its speed\n";
+    assert!(show.contains(never), "{show}");
+    speed(&mut rig, 2, 1000);
     rig.wait(500);
     let show = rig.status().render_show();
     assert!(

@@ -34,8 +34,8 @@ impl Bond {
             self.activate(id, turn);
             return;
         };
-        let better = to.speed.better_than(from.speed);
-        match self.failbacks.judge(now, &self.failback_policy(), stable_since, better) {
+        let speed = to.speed.compare(from.speed);
+        match self.failbacks.judge(now, &self.failback_policy(), stable_since, speed) {
             Verdict::TakeOver => {
                 self.failbacks.record(now);
                 self.activate(id, turn);

@@ -296,7 +296,11 @@ impl World {
             }
             Effect::PersistActiveMember(mac) => end.persisted = Some(mac).filter(|m| !m.is_zero()),
             Effect::Revalidate(RevalidateReason::Rebalanced) => end.moved = true,
-            Effect::Revalidate(_) | Effect::SendLearningPackets | Effect::LacpCurrent { .. } => {}
+            Effect::Revalidate(_)
+            | Effect::SendLearningPackets
+            | Effect::LacpCurrent { .. }
+            // No device of this world tells its speed.
+            | Effect::QueryLink { .. } => {}
             Effect::Notice(notice) => {
                 self.story.push(format!("                 {side:?}: {}", notice.text));
             }

@@ -35,6 +35,40 @@ fn the_active_member_survives_a_restart() {
 }
 
 #[test]
+fn a_primary_whose_link_is_no_faster_does_not_take_over_at_a_restart() {
+    if !braid_tests::able() || !braid_tests::ours_only("bond-primary-reselect") {
+        return;
+    }
+    let Some(mut rig) = Rig::new(2) else { return };
+    rig.bond("other_config:bond-primary=nic0 other_config:bond-primary-reselect=better");
+    rig.appctl("bond/set-active-member bond0 nic1");
+    rig.await_active(1);
+    let mac = braid_tests::rig::nic_mac(1).to_string();
+    rig.wait("the active member in the database", || {
+        rig.get("port", "bond0", "bond_active_slave") == mac
+    });
+    let compared = |rig: &Rig| {
+        rig.wait("both speeds", || {
+            rig.switch.appctl("bond/show bond0").is_ok_and(|show| {
+                show.contains("failback: nic0 waits because its link is no better")
+            })
+        });
+        assert_eq!(rig.active(), Some(1));
+    };
+    compared(&rig);
+    rig.switch.stop_vswitchd();
+    rig.switch.start_vswitchd().unwrap();
+    compared(&rig);
+
+    // A bond of one gets its second member back.
+    let uuid = rig.get("interface", "nic0", "_uuid");
+    rig.vsctl(&format!("remove port bond0 interfaces {uuid}"));
+    rig.wait("a port of one interface", || rig.switch.appctl("bond/show bond0").is_err());
+    rig.vsctl("-- --id=@i create interface name=nic0 -- add port bond0 interfaces @i");
+    compared(&rig);
+}
+
+#[test]
 fn a_crash_is_survived_by_configuration_and_devices() {
     let Some(mut rig) = Rig::new(2) else { return };
     rig.bond("");

@@ -7,7 +7,7 @@ use bond::lacp::status::LacpStatus;
 use bond::lacp::{self, Lacp, MemberSettings, Settings};
 use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
-    LacpMemberConfig, MemberId, Monitor, OutputRule,
+    LacpMemberConfig, MemberId, Monitor, OutputRule, Speed,
 };
 use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId};
 use ofproto::BondHandle;
@@ -154,9 +154,10 @@ impl Running {
         }
     }
 
-    pub(super) fn params(&mut self, now: Time, member: MemberId, speed_mbps: u64, full: bool) {
+    /// How fast a member's link is; `None` = its device does not say.
+    pub(super) fn params(&mut self, now: Time, member: MemberId, speed: Option<Speed>) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
-            bond.handle(now, Event::LinkParams { member, speed_mbps, full_duplex: full });
+            bond.handle(now, Event::LinkParams { member, speed });
         }
     }
 

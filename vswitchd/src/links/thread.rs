@@ -11,12 +11,12 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bond::{Effect, MemberId};
+use bond::{Effect, MemberId, Speed};
 use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use netdev::Packet;
-use netdev::link::{LinkEvent, LinkInfo, LinkMonitor};
+use netdev::link::{LinkEvent, LinkInfo, LinkMonitor, LinkSettings};
 use ofproto::SlowPathQueue;
 use wire::{EthAddr, Time};
 
@@ -127,7 +127,7 @@ struct Thread {
     later: Vec<(String, Effect)>,
     /// What main was told last of LACP.
     lacp_lets: Vec<(String, bool)>,
-    /// Ports whose members' speed and duplex are to be asked for, because a link came up.
+    /// Ports whose members' speed and duplex are to be asked for, because an engine asks.
     refresh: BTreeSet<String>,
     stop: bool,
     /// Frames of devices without a socket of their own; filled on datapath threads.
@@ -222,9 +222,6 @@ impl Thread {
                     }
                 }
                 if let Some((member, up)) = told {
-                    if up {
-                        self.refresh.insert(port.name.clone());
-                    }
                     port.carrier(now, member, up);
                     port.drain(&*self.setup.datapath, since, &mut self.later);
                     crate::dbg!(
@@ -395,15 +392,16 @@ impl Thread {
                 letters.cfm.extend(columns.cfm);
             });
         }
-        for name in std::mem::take(&mut self.refresh) {
-            let now = self.now();
-            let Some(port) = self.ports.get_mut(&name) else { continue };
-            for (id, speed, full) in settings(port) {
-                port.params(now, id, speed, full);
-                port.drain(&*self.setup.datapath, Instant::now(), &mut self.later);
+        // The answers may have effects of their own.
+        while !self.later.is_empty() || !self.refresh.is_empty() {
+            for name in std::mem::take(&mut self.refresh) {
+                let now = self.now();
+                let Some(port) = self.ports.get_mut(&name) else { continue };
+                for (id, speed) in settings(port) {
+                    port.params(now, id, speed);
+                    port.drain(&*self.setup.datapath, Instant::now(), &mut self.later);
+                }
             }
-        }
-        while !self.later.is_empty() {
             let mut active = BTreeMap::new();
             let mut current = BTreeMap::new();
             for (name, effect) in std::mem::take(&mut self.later) {
@@ -457,6 +455,7 @@ impl Thread {
                 }
             }
             Effect::Revalidate(reason) => self.setup.revalidator.push(reason),
+            Effect::QueryLink { .. } => _ = self.refresh.insert(name.to_owned()),
             Effect::Notice(notice) => notes::log(&notice),
         }
     }
@@ -606,13 +605,11 @@ fn random() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-/// Speed and duplex of every member that tells.
-fn settings(port: &Running) -> Vec<(MemberId, u64, bool)> {
-    port.devices
-        .iter()
-        .filter_map(|d| {
-            let s = d.settings()?;
-            Some((d.member.id, s.speed_mbps, s.full_duplex == Some(true)))
-        })
-        .collect()
+/// Speed and duplex of every member; `None` where the device does not say.
+fn settings(port: &Running) -> Vec<(MemberId, Option<Speed>)> {
+    let speed = |s: LinkSettings| {
+        let full_duplex = s.full_duplex == Some(true);
+        (s.speed_mbps > 0).then_some(Speed { mbps: s.speed_mbps, full_duplex })
+    };
+    port.devices.iter().map(|d| (d.member.id, d.settings().and_then(speed))).collect()
 }
