@@ -3,22 +3,23 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ovsdb::jsonrpc::{self, Message, MessageError};
 use ovsdb::{FrameError, Framer};
+use posix::unix::with_short_path;
 use serde_json::value::RawValue;
 use tls::{Context, Settings, Tls};
 
 use crate::remote::{Host, Remote};
-use crate::stream::{plain, remove_socket, with_short_path};
+use crate::stream::plain;
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// It could not be made, or it broke.
-    #[error("{0}")]
+    #[error("{}", posix::text(.0))]
     Io(#[from] io::Error),
     /// The bytes are not a stream of messages.
     #[error("{0}")]
@@ -275,9 +276,7 @@ impl Blocking {
                 return Ok(Blocking::Unix(stream));
             }
             Remote::ListenUnix(path) => {
-                remove_socket(path)?;
-                let listener = with_short_path(path, |path| UnixListener::bind(path))?;
-                listener.set_nonblocking(true)?;
+                let listener = posix::unix::listen(path)?;
                 let accepted = accept_one(deadline, || listener.accept());
                 let _ = std::fs::remove_file(path);
                 let (stream, _) = accepted?;

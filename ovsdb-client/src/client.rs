@@ -24,7 +24,7 @@ pub enum ClientError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
     /// The connection could not be made.
-    #[error("{remote}: {error}")]
+    #[error("{remote}: {}", posix::text(error))]
     Connect {
         /// Where to.
         remote: Remote,
@@ -32,7 +32,7 @@ pub enum ClientError {
         error: io::Error,
     },
     /// The connection broke.
-    #[error("connection to the database: {0}")]
+    #[error("connection to the database: {}", posix::text(.0))]
     Io(#[from] io::Error),
     /// No answer in time.
     #[error("no answer to {method} within {} ms", timeout.as_millis())]

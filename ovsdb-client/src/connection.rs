@@ -18,7 +18,7 @@ use crate::txn::OpInfo;
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The system's reason.
-    #[error("{0}")]
+    #[error("{}", posix::text(.0))]
     Io(#[from] io::Error),
     /// No answer to the attempt to connect.
     #[error("connection attempt timed out")]

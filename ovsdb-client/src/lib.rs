@@ -72,6 +72,5 @@ pub use rows::{
     SFlow, Ssl, Table, Tables,
 };
 pub use session::{Options, Session, SessionEvent, TxnId};
-pub use stream::with_short_path;
 pub use tls::{Enabled as TlsEnabled, Settings as TlsSettings, TlsError};
 pub use txn::{OpInfo, Txn, TxnError, TxnReply};

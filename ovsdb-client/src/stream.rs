@@ -2,37 +2,17 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::unix::pipe;
 use mio::{Interest, Registry, Token};
+use posix::unix::with_short_path;
 use tls::{Context, Tls};
 
 use crate::remote::{Host, Remote};
-
-/// Longest path that fits into `sockaddr_un` with its final zero.
-const MAX_UNIX_PATH: usize = 107;
-
-/// Calls `open` with the path, or with a short alias of it through its open directory if it is
-/// too long for a socket address.
-///
-/// # Errors
-///
-/// Those of `open`, and that the directory is not there.
-pub fn with_short_path<T>(path: &Path, open: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    if path.as_os_str().len() <= MAX_UNIX_PATH {
-        return open(path);
-    }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return open(path);
-    };
-    let directory = std::fs::File::open(directory)?;
-    open(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
-}
 
 /// A host as TLS and the resolver want it.
 pub(crate) fn plain(host: &Host) -> String {
@@ -89,7 +69,9 @@ impl Lookup {
         std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
             let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
             // Nobody may wait any more.
-            let _ = tell.send(found.map_err(|error| io::Error::other(format!("{name}: {error}"))));
+            let _ = tell.send(
+                found.map_err(|error| io::Error::other(format!("{name}: {}", posix::text(error)))),
+            );
             drop(end);
         })?;
         Ok(Lookup { answer, bell })
@@ -122,8 +104,7 @@ impl Door {
     fn open(remote: &Remote) -> io::Result<Door> {
         match remote {
             Remote::ListenUnix(path) => {
-                remove_socket(path)?;
-                let socket = with_short_path(path, |path| UnixListener::bind(path))?;
+                let socket = UnixListener::from_std(posix::unix::listen(path)?);
                 Ok(Door { socket: Listener::Unix(socket, path.clone()), tls: false })
             }
             Remote::ListenTcp { address, tls } => {
@@ -157,15 +138,6 @@ impl Drop for Door {
             // It may be gone already.
             let _ = std::fs::remove_file(path);
         }
-    }
-}
-
-/// Takes away what a dead process left, if it is a socket.
-pub(crate) fn remove_socket(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::FileTypeExt;
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.file_type().is_socket() => std::fs::remove_file(path),
-        Ok(_) | Err(_) => Ok(()),
     }
 }
 

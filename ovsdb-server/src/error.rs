@@ -46,10 +46,7 @@ impl Error {
 
     /// An error of the file system.
     pub fn io(details: impl Into<String>, error: &std::io::Error) -> Error {
-        // The system's words without the number that Rust adds.
-        let text = error.to_string();
-        let text = text.split(" (os error ").next().unwrap_or_default().to_owned();
-        Error { io: Some(text), ..Error::new("I/O error", details) }
+        Error { io: Some(posix::text(error)), ..Error::new("I/O error", details) }
     }
 
     /// Appends the error as JSON, members in alphabetical order.

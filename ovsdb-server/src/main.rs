@@ -159,7 +159,7 @@ fn start(
     let mut child = Command::new("/bin/sh")
         .args(["-c", command])
         .spawn()
-        .map_err(|error| format!("{command}: process failed to start ({error})"))?;
+        .map_err(|error| format!("{command}: process failed to start ({})", posix::text(error)))?;
     let (tell, told) = channel();
     std::thread::Builder::new().name("run".to_owned()).spawn(move || {
         if let Ok(status) = child.wait() {

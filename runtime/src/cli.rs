@@ -41,7 +41,7 @@ impl LogOptions {
             log::set_syslog_target(target)?;
         }
         if let Some(path) = &self.file {
-            log::set_file(path).map_err(|e| format!("{}: {e}", path.display()))?;
+            log::set_file(path).map_err(|e| format!("{}: {}", path.display(), posix::text(e)))?;
         }
         Ok(())
     }

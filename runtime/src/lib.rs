@@ -12,5 +12,4 @@ pub mod log;
 pub mod modules;
 pub mod panic;
 pub mod start;
-pub mod unix;
 pub mod unixctl;

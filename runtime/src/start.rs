@@ -51,6 +51,7 @@ impl<O> Program<O> {
     /// What upstream does with a fatal error: a line to the terminal behind what was logged before,
     /// and status 1. The log's other destinations get it too.
     fn fail(&self, error: &dyn std::fmt::Display) -> ExitCode {
+        let error = posix::text(error);
         log::flush();
         eprintln!("{}: {error}", self.name);
         log::console_off();

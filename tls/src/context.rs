@@ -1,5 +1,6 @@
 //! From files to sessions.
 
+use std::fmt::Display;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -68,8 +69,8 @@ pub enum TlsError {
     Library(#[from] rustls::Error),
 }
 
-fn file_error(path: &Path, problem: impl ToString) -> TlsError {
-    TlsError::File { path: path.to_owned(), problem: problem.to_string() }
+fn file_error(path: &Path, problem: impl Display) -> TlsError {
+    TlsError::File { path: path.to_owned(), problem: posix::text(problem) }
 }
 
 /// A session that can begin, for [`crate::Tls::new`].

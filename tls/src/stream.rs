@@ -66,7 +66,7 @@ impl<S: Read + Write> Tls<S> {
             out.write_all(to_pem(last).as_bytes())?;
             out.sync_all()
         };
-        keep().map_err(|error| error.to_string())
+        keep().map_err(posix::text)
     }
 
     /// The name by which the client asked for the server (RFC 6066, section 3), where this is the

@@ -37,7 +37,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A directory is not there and cannot be made.
-    #[error("{path}: cannot make this directory ({error})")]
+    #[error("{path}: cannot make this directory ({})", posix::text(error))]
     Directory { path: PathBuf, error: io::Error },
     /// `db.sock` has a server.
     #[error(

@@ -43,7 +43,7 @@ fn bench(args: &[String]) -> ExitCode {
         Ok(s) if s.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(e) => {
-            eprintln!("cargo xtask bench: cannot run cargo: {e}");
+            eprintln!("cargo xtask bench: cannot run cargo: {}", posix::text(e));
             ExitCode::from(2)
         }
     }

@@ -82,21 +82,12 @@ fn outgoing(vnet: &VnetHdr) -> VnetHdr {
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The same sentence that Open vSwitch prints.
-    #[error("could not open network device {name} ({})", reason(source))]
+    #[error("could not open network device {name} ({})", posix::text(source))]
     Open { name: String, source: std::io::Error },
-    #[error("could not add network device {name} to ofproto ({})", reason(source))]
+    #[error("could not add network device {name} to ofproto ({})", posix::text(source))]
     Add { name: String, source: std::io::Error },
-    #[error("could not set {what} of network device {name} ({})", reason(source))]
+    #[error("could not set {what} of network device {name} ({})", posix::text(source))]
     Set { name: String, what: &'static str, source: std::io::Error },
-    #[error("could not read {what} of network device {name} ({})", reason(source))]
+    #[error("could not read {what} of network device {name} ({})", posix::text(source))]
     Get { name: String, what: &'static str, source: std::io::Error },
-}
-
-/// What `strerror` says, without the "(os error N)" that `io::Error` adds.
-fn reason(e: &std::io::Error) -> String {
-    let s = e.to_string();
-    match s.rfind(" (os error ") {
-        Some(end) if e.raw_os_error().is_some() => s[..end].to_owned(),
-        _ => s,
-    }
 }

@@ -59,7 +59,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("{0}")]
+    #[error("{}", posix::text(.0))]
     Io(#[from] io::Error),
     /// Not JSON, or not of the right form.
     #[error("{0}")]

@@ -21,7 +21,7 @@ pub(super) enum Ended {
     /// The peer closed it.
     #[error("End of file")]
     Eof,
-    #[error("{0}")]
+    #[error("{}", posix::text(.0))]
     Io(#[from] io::Error),
     /// An attempt to connect took too long.
     #[error("Connection timed out")]

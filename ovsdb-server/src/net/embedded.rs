@@ -82,7 +82,7 @@ pub enum EmbedError {
     #[error("{0}")]
     Remote(String),
     /// The system refuses.
-    #[error("{what}: {error}")]
+    #[error("{what}: {}", posix::text(error))]
     System {
         /// What we wanted.
         what: &'static str,

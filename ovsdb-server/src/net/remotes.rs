@@ -5,15 +5,14 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use ovsdb::remote::Remote as Target;
+use posix::unix::with_short_path;
 use runtime::log::RateLimit;
-use runtime::unix::with_short_path;
 
 use super::conn::Ended;
 use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
@@ -231,7 +230,7 @@ impl Service {
             }
             Err(error) => {
                 runtime::err_rl!(SERVER, RL, "{name}: listen failed: {error}");
-                problem = Some(error.to_string());
+                problem = Some(posix::text(error));
                 State::Failed { retry: now + LISTEN_RETRY }
             }
         };
@@ -314,7 +313,7 @@ impl Service {
             false => runtime::info!(RECONNECT, "{name}: connection attempt failed ({why})"),
         }
         remote.past.error = Some(match why {
-            Ended::Io(error) => plain(error),
+            Ended::Io(error) => posix::text(error),
             other => other.to_string(),
         });
         let wait = remote.next_backoff();
@@ -408,15 +407,6 @@ impl Service {
     }
 }
 
-/// The system's words without the error's number.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
-}
-
 enum Accepted {
     Unix(UnixStream),
     Tcp(TcpStream),
@@ -455,12 +445,7 @@ fn open(target: &Target, name: &Arc<str>) -> io::Result<(Listener, Option<u16>)>
     let remote = Arc::clone(name);
     match target {
         Target::ListenUnix(path) => {
-            if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
-                // What a dead server left.
-                fs::remove_file(path)?;
-            }
-            let socket = with_short_path(path, |path| UnixListener::bind(path))?;
-            fs::set_permissions(path, fs::Permissions::from_mode(0o770))?;
+            let socket = UnixListener::from_std(posix::unix::listen(path)?);
             // A detached daemon's current directory is another one later.
             let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
             let socket = Socket::Unix(socket);

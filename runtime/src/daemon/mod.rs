@@ -50,7 +50,7 @@ pub struct Daemonize {
 /// Why the daemon cannot start. `main` prints it and exits with status 1.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    #[error("{what} failed ({error})")]
+    #[error("{what} failed ({})", posix::text(error))]
     System { what: &'static str, error: io::Error },
     #[error("cannot daemonize with {0} threads running")]
     Threads(usize),
@@ -58,7 +58,7 @@ pub enum DaemonError {
     Detach(String),
     #[error("could not initiate process monitoring ({0})")]
     Monitor(String),
-    #[error("{path}: {what} failed ({error})")]
+    #[error("{path}: {what} failed ({})", posix::text(error))]
     File { path: PathBuf, what: &'static str, error: io::Error },
     #[error("{path}: already running as pid {pid}, aborting")]
     Running { path: PathBuf, pid: i32 },

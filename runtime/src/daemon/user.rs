@@ -48,19 +48,24 @@ fn lookup(spec: &str) -> Result<(Uid, Gid), String> {
         match User::from_name(user) {
             Ok(Some(u)) => (u.uid, u.gid),
             Ok(None) => return Err(format!("no user {user:?}")),
-            Err(e) => return Err(format!("cannot look up user {user:?} ({e})")),
+            Err(e) => return Err(format!("cannot look up user {user:?} ({})", words(e))),
         }
     };
     if let Some(name) = group.filter(|g| !g.is_empty()) {
         gid = match Group::from_name(name) {
             Ok(Some(g)) => g.gid,
             Ok(None) => return Err(format!("no group {name:?}")),
-            Err(e) => return Err(format!("cannot look up group {name:?} ({e})")),
+            Err(e) => return Err(format!("cannot look up group {name:?} ({})", words(e))),
         };
     } else if group.is_some() && user.is_empty() {
         return Err("neither user nor group".into());
     }
     Ok((uid, gid))
+}
+
+/// The system's words for a number.
+fn words(error: nix::errno::Errno) -> String {
+    posix::text(io::Error::from(error))
 }
 
 /// Becomes the user for good.
@@ -88,7 +93,7 @@ pub(super) fn become_user(spec: &str) -> Result<(), DaemonError> {
 }
 
 fn refuse_system(spec: &str, what: &str, e: &io::Error) -> DaemonError {
-    DaemonError::User { spec: spec.to_owned(), why: format!("{what} failed ({e})") }
+    DaemonError::User { spec: spec.to_owned(), why: format!("{what} failed ({})", posix::text(e)) }
 }
 
 fn check(result: i64) -> io::Result<()> {

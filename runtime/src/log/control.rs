@@ -165,7 +165,7 @@ pub enum ReopenError {
 fn reopen() -> Result<(), ReopenError> {
     match sink::reopen_file() {
         None => Err(ReopenError::NoFile),
-        Some(Err(e)) => Err(ReopenError::Open(sink::text_of(&e))),
+        Some(Err(e)) => Err(ReopenError::Open(posix::text(&e))),
         Some(Ok(())) => Ok(()),
     }
 }

@@ -85,6 +85,8 @@ fn write(module: &'static Module, record: &Record<'_>, values: Option<&OwnedKVLi
     if let Some(v) = values {
         let _ = v.serialize(record, &mut pairs);
     }
+    let text = format!("{}{}", record.msg(), pairs.0);
+    let text = posix::without_numbers(&text);
     let number = NUMBER.get().wrapping_add(1);
     NUMBER.set(number);
     let mut lines = Lines::default();
@@ -100,7 +102,7 @@ fn write(module: &'static Module, record: &Record<'_>, values: Option<&OwnedKVLi
                 number,
                 uptime_ms: u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX),
                 wall: SystemTime::now(),
-                text: format_args!("{}{}", record.msg(), pairs.0),
+                text: format_args!("{text}"),
             };
             control::with_pattern(d, |p| pattern::format(p, &fields, &mut out));
             out

@@ -47,7 +47,7 @@ pub use limit::RateLimit;
 pub use module::{Module, register};
 pub use sink::{
     close_file, dropped, file_name, flush, init, program, reopen_file, set_file, set_syslog_method,
-    set_syslog_target, start_writer, text_of,
+    set_syslog_target, start_writer,
 };
 pub use syslog::SyslogError;
 

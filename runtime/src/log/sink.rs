@@ -156,7 +156,12 @@ pub fn set_file(path: &Path) -> io::Result<()> {
     let new = match opened {
         Ok(f) => f,
         Err(e) => {
-            crate::warn!(VLOG, "failed to open {} for logging: {}", path.display(), text_of(&e));
+            crate::warn!(
+                VLOG,
+                "failed to open {} for logging: {}",
+                path.display(),
+                posix::text(&e)
+            );
             return Err(e);
         }
     };
@@ -229,10 +234,4 @@ pub fn set_syslog_target(target: &str) -> Result<(), SyslogError> {
 
 pub(super) fn syslog_prefix() -> &'static str {
     OUTPUTS.lock().syslog.prefix()
-}
-
-/// An error's text as the system has it (strerror(3)), without Rust's number.
-pub fn text_of(e: &io::Error) -> String {
-    let s = e.to_string();
-    s.split_once(" (os error").map_or(s.clone(), |(t, _)| t.to_owned())
 }

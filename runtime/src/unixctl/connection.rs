@@ -117,7 +117,7 @@ impl Connection {
     pub(super) fn reply(&mut self, reply: Reply) {
         let (success, body) = match reply {
             Reply::Later(_) => return,
-            Reply::Error(text) => (false, Value::String(line(text))),
+            Reply::Error(text) => (false, Value::String(line(posix::text(text)))),
             Reply::Text(text) => match self.format {
                 Format::Text => (true, Value::String(line(text))),
                 Format::Json => (true, json!({ "reply-format": "plain", "reply": text })),

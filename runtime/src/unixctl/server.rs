@@ -32,7 +32,7 @@ const BURST: usize = 10;
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub enum UnixctlError {
-    #[error("{path}: could not initialize control socket ({error})")]
+    #[error("{path}: could not initialize control socket ({})", posix::text(error))]
     Bind { path: PathBuf, error: io::Error },
     #[error("control socket needs at least two event tokens")]
     Tokens,
@@ -67,7 +67,7 @@ impl<C> Server<C> {
         }
         crate::coverage::register(&[&RECEIVED, &REPLIED]);
         let failed = |error| UnixctlError::Bind { path: path.to_owned(), error };
-        let mut listener = crate::unix::listen(path).map_err(failed)?;
+        let mut listener = UnixListener::from_std(posix::unix::listen(path).map_err(failed)?);
         registry
             .register(&mut listener, Token(tokens.start), Interest::READABLE)
             .map_err(failed)?;

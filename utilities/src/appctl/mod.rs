@@ -117,7 +117,9 @@ fn parse(words: &[String], console: &mut Console) -> Result<Asked, End> {
                 console.configure(Some(argument.as_str()).filter(|spec| !spec.is_empty()))?;
             }
             "log-file" if !argument.is_empty() => {
-                console.open_file(&argument).map_err(|error| format!("{argument}: {error}"))?;
+                console
+                    .open_file(&argument)
+                    .map_err(|error| format!("{argument}: {}", posix::text(error)))?;
             }
             // The rest is for daemons' sake: options that all programs take.
             _ => {}

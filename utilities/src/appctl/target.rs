@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ovsdb::Framer;
 use ovsdb::jsonrpc::{self, Message};
-use ovsdb_client::with_short_path;
+use posix::unix::with_short_path;
 use serde_json::Value;
 
 use crate::vsctl::console::Console;

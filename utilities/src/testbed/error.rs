@@ -7,10 +7,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", posix::text(source))]
     Io { what: String, source: io::Error },
     /// The kernel refused a request on a link or an address.
-    #[error("{what}: {source} (rtnetlink)")]
+    #[error("{what}: {} (rtnetlink)", posix::text(source))]
     Netlink { what: String, source: io::Error },
     /// A program that we ran said no.
     #[error("{command}: {status}\n{output}")]

@@ -71,8 +71,9 @@ fn child_may_unshare() -> bool {
 
 fn explain(e: &io::Error) -> String {
     let mut why = format!(
-        "cannot make a user namespace ({e}), and without root that is the only way to have \
-         network namespaces."
+        "cannot make a user namespace ({}), and without root that is the only way to have \
+         network namespaces.",
+        posix::text(e)
     );
     let on = |file: &str, bad: &str| fs::read_to_string(file).is_ok_and(|v| v.trim() == bad);
     if on("/proc/sys/kernel/unprivileged_userns_clone", "0") {

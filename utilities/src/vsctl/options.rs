@@ -186,7 +186,9 @@ pub(super) fn parse(
                     "" => format!("{}/ovs-vsctl.log", log_directory()),
                     path => path.to_owned(),
                 };
-                console.open_file(&path).map_err(|error| format!("{path}: {error}"))?;
+                console
+                    .open_file(&path)
+                    .map_err(|error| format!("{path}: {}", posix::text(error)))?;
             }
             "format" => options.style.set_format(&argument)?,
             "data" => options.style.set_data(&argument)?,

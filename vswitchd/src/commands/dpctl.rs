@@ -332,8 +332,9 @@ pub fn del_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 fn from_file(c: &Context, call: &Call<'_>, verb: Verb) -> Result<Answer, String> {
     let (ref c, o, rest) = open(c, call.args, 3)?;
     let [file] = rest else { return Err(too_few("a file's lines")) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|e| format!("ovs-vswitchd: Opening file \"{file}\" failed ({})\n", reason(&e)))?;
+    let text = std::fs::read_to_string(file).map_err(|e| {
+        format!("ovs-vswitchd: Opening file \"{file}\" failed ({})\n", posix::text(&e))
+    })?;
     let mut out = String::new();
     for (n, line) in text.lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -361,12 +362,6 @@ fn from_file(c: &Context, call: &Call<'_>, verb: Verb) -> Result<Answer, String>
         let _ = write!(out, "{}", done.unwrap_or_else(|e| e));
     }
     Answer::text(out)
-}
-
-/// The system's words for an error, without the number.
-fn reason(e: &std::io::Error) -> String {
-    let text = e.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

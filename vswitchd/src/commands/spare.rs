@@ -124,11 +124,11 @@ pub fn add_dp(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let clock = c.clock.clone();
     // The seed keeps senders from aiming at one slot of the caches: here nobody sends.
     let (datapath, worker) = Userspace::new(Arc::new(Nobody), Arc::new(move || clock.now()), 0)
-        .map_err(|e| failed(&e.to_string()))?;
+        .map_err(|e| failed(&posix::text(e)))?;
     std::thread::Builder::new()
         .name("spare".to_owned())
         .spawn(|| worker.run())
-        .map_err(|e| failed(&e.to_string()))?;
+        .map_err(|e| failed(&posix::text(e)))?;
     let spare = Spare { datapath: Arc::new(datapath), view: Arc::default() };
     spare.add(local, "dummy-internal", Some(PortNo(0))).map_err(|e| failed(&e))?;
     c.spares.all.lock().insert(name.to_owned(), spare);

@@ -114,7 +114,7 @@ impl Connections {
             match Door::at_path(&path, env.registry, env.numbers) {
                 Ok(door) => self.snoops = Some(door),
                 Err(e) => {
-                    let text = runtime::log::text_of(&e);
+                    let text = posix::text(&e);
                     crate::err!(CONNMGR, "failed to listen on punix:{}: {text}", path.display());
                 }
             }
@@ -301,14 +301,14 @@ impl Connections {
                 crate::info!(RCONN, "{name}: connecting...");
             }
             life.opening(env.now);
-            let opened = address.clone().and_then(|a| {
-                Stream::open(&a, want.dscp, env.tls).map_err(|e| runtime::log::text_of(&e))
-            });
+            let opened = address
+                .clone()
+                .and_then(|a| Stream::open(&a, want.dscp, env.tls).map_err(|e| posix::text(&e)));
             let id = ConnId(env.numbers.next());
             let registered = opened.and_then(|stream| {
                 let owner = Owner::Service(want.target.clone());
                 let mut peer = Peer::new(id, owner, name.clone(), stream);
-                peer.register(env.registry).map_err(|e| runtime::log::text_of(&e))?;
+                peer.register(env.registry).map_err(|e| posix::text(&e))?;
                 Ok(peer)
             });
             match registered {
@@ -364,7 +364,7 @@ impl Connections {
             let name = format!("{}<->{name}", self.name);
             let mut peer = Peer::new(id, owner, name, stream);
             if let Err(e) = peer.register(env.registry) {
-                let text = runtime::log::text_of(&e);
+                let text = posix::text(&e);
                 crate::warn_rl!(CONNMGR, RL, "{}: cannot poll ({text})", peer.name);
                 continue;
             }

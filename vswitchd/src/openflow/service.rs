@@ -91,7 +91,7 @@ impl Door {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.callers = false,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {
-                    let text = runtime::log::text_of(&e);
+                    let text = posix::text(&e);
                     crate::warn_rl!(CONNMGR, RL, "accept failed ({text})");
                     // Out of descriptors, most likely: the next turn tries again.
                     return None;
@@ -130,7 +130,7 @@ impl Service {
                         Source::Passive(door)
                     }
                     Err(e) => {
-                        let text = runtime::log::text_of(&e);
+                        let text = posix::text(&e);
                         crate::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}");
                         return None;
                     }

@@ -32,7 +32,7 @@ impl std::fmt::Display for Ended {
 
 impl Ended {
     pub(super) fn io(error: &io::Error) -> Ended {
-        Ended::Error(runtime::log::text_of(error))
+        Ended::Error(posix::text(error))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use runtime::unix;
+use posix::unix::with_short_path;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::target::Address;
@@ -30,7 +30,9 @@ impl Stream {
     /// packets.
     pub(super) fn open(to: &Address, dscp: u8, tls: &mut tls::Context) -> io::Result<Stream> {
         match to {
-            Address::Unix(path) => unix::connect(path).map(Stream::Unix),
+            Address::Unix(path) => {
+                with_short_path(path, |p| UnixStream::connect(p)).map(Stream::Unix)
+            }
             Address::Tcp(to) => connect(*to, dscp).map(Stream::Tcp),
             Address::Ssl(to) => {
                 // First, so that nobody is called in vain.
@@ -124,7 +126,10 @@ pub(super) enum Listener {
 impl Listener {
     pub(super) fn open(at: &Address, dscp: u8) -> io::Result<Listener> {
         match at {
-            Address::Unix(path) => Ok(Listener::Unix(unix::listen(path)?, path.clone())),
+            Address::Unix(path) => {
+                let socket = UnixListener::from_std(posix::unix::listen(path)?);
+                Ok(Listener::Unix(socket, path.clone()))
+            }
             Address::Tcp(at) => Ok(Listener::Tcp(tcp(*at, dscp)?)),
             Address::Ssl(at) => Ok(Listener::Ssl(tcp(*at, dscp)?)),
         }

@@ -35,7 +35,7 @@ pub fn fresh_uuid() -> Result<Uuid, String> {
     let mut bytes = [0; 16];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|error| format!("/dev/urandom: {error}"))?;
+        .map_err(|error| format!("/dev/urandom: {}", posix::text(error)))?;
     Ok(Uuid::from_random(u128::from_ne_bytes(bytes)))
 }
 

@@ -26,14 +26,10 @@ pub fn system_text(error: &io::Error) -> String {
         return "End of file".to_owned();
     }
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    let text = match inner {
+    match inner {
         // It is done with the first connection, which is not used further.
-        Some(TlsError::Learned(_)) => io::Error::from_raw_os_error(libc::EPROTO).to_string(),
-        Some(_) | None => error.to_string(),
-    };
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
+        Some(TlsError::Learned(_)) => posix::text(io::Error::from_raw_os_error(libc::EPROTO)),
+        Some(_) | None => posix::text(error),
     }
 }
 

@@ -1,0 +1,75 @@
+//! Errors of the system are told in its words, without the number that `std::io::Error` adds.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let path = std::env::temp_dir().join(format!("braid-messages-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    /// What the daemon prints with these arguments; one that does not end by itself is ended when
+    /// it has said `until`.
+    fn run(&self, arguments: &str, until: &str) -> String {
+        let out = self.0.join("out");
+        let file = std::fs::File::create(&out).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ovs-vswitchd"));
+        for name in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"] {
+            command.env(name, &self.0);
+        }
+        let mut child = command
+            .args(arguments.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let said = std::fs::read_to_string(&out).unwrap();
+            let ended = child.try_wait().unwrap().is_some();
+            if ended || (said.contains(until) && said.ends_with('\n')) || Instant::now() > end {
+                let _ = child.kill();
+                let _ = child.wait();
+                return std::fs::read_to_string(&out).unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn errors_of_the_system_have_no_numbers() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("file"), "").unwrap();
+    let file = folder.0.join("file");
+    let below = file.join("x").display().to_string();
+    let cases = [
+        (format!("--log-file={below}"), "Not a directory"),
+        (format!("--pidfile={below}"), "Not a directory"),
+        (format!("--unixctl={below}"), "Not a directory"),
+        (format!("--embedded-db={below}"), "Not a directory"),
+        (format!("--unixctl={}", file.display()), "Address already in use"),
+        ("--user=nosuch".to_owned(), "no user"),
+        ("--private-key=/nonexistent -c /x -C /y ssl:127.0.0.1:9".to_owned(), "No such file"),
+        (format!("unix:{}", folder.0.join("none.sock").display()), "No such file or directory"),
+        ("unix:/etc/passwd".to_owned(), "Connection refused"),
+        ("tcp:127.0.0.1:9".to_owned(), "Connection refused"),
+    ];
+    for (arguments, says) in cases {
+        let said = folder.run(&arguments, says);
+        assert!(said.contains(says), "{arguments}: {said}");
+        assert!(!said.contains("os error"), "{arguments}: {said}");
+    }
+}
