@@ -459,6 +459,8 @@ fn settings_change_at_run_time() {
     assert!(pair.a.bond.lacp_status().is_none());
     assert_eq!(pair.enabled(), [true, true]);
     assert_eq!(pair.a.counts(2), [128, 128]);
+    // No more than three PDUs leave a port in a second.
+    pair.wait(2000);
     let effects = pair.a.configure(tcp(LacpTime::Fast));
     pair.deliver(effects, Vec::new());
     assert_eq!(pair.enabled(), [true, true]);

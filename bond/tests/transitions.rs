@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write};
 
-use bond::lacp::{mux, periodic, receive};
+use bond::lacp::{mux, periodic, receive, transmit};
 use bond::link;
 use wire::Time;
 
@@ -84,6 +84,15 @@ fn periodic_machine() {
         periodic::Input::Sent { short: false },
     ];
     insta::assert_snapshot!(table(&states, &inputs, |s, i| s.next(NOW, i)));
+}
+
+#[test]
+fn transmit_machine() {
+    let until = Time::from_millis(101_000);
+    let states = [transmit::Transmit::Idle, transmit::Transmit::Ntt { until }];
+    let inputs =
+        [transmit::Input::Due { from: NOW }, transmit::Input::NotDue, transmit::Input::Sent];
+    insta::assert_snapshot!(table(&states, &inputs, |s: transmit::Transmit, i| s.next(i)));
 }
 
 #[test]

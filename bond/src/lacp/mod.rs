@@ -36,6 +36,8 @@ use crate::notice::{Level, Notice};
 use mux::Mux;
 use periodic::Periodic;
 use receive::Receive;
+use selection::LagId;
+use transmit::Transmit;
 
 /// A port's LACP, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +97,8 @@ pub struct Lacp {
     /// The key of a member that left, where it was its port number. It is kept, since with a new
     /// key the partner would shut the other members out until the one that left times out.
     inherited_key: Option<u16>,
-    /// Some member has a partner.
-    negotiated: bool,
+    /// Whom the aggregate is with; `None` = no member has a partner.
+    lag: Option<LagId>,
     effects: VecDeque<Effect>,
 }
 
@@ -112,6 +114,8 @@ struct Member {
     partner: PortInfo,
     /// What the partner believes of us.
     told: PortInfo,
+    transmit: Transmit,
+    sent: transmit::Sent,
     stats: Stats,
     /// The last `LacpCurrent`.
     reported: Option<bool>,
@@ -128,6 +132,8 @@ impl Member {
             mux: Mux::Detached,
             partner: PortInfo::default(),
             told: PortInfo::default(),
+            transmit: Transmit::Idle,
+            sent: transmit::Sent::default(),
             stats: Stats::default(),
             reported: None,
         }
@@ -174,7 +180,7 @@ impl Lacp {
             members: Vec::new(),
             key_member: None,
             inherited_key: None,
-            negotiated: false,
+            lag: None,
             effects: VecDeque::new(),
         };
         lacp.handle(now, Event::Configure(Box::new(settings)));
@@ -190,7 +196,9 @@ impl Lacp {
             Event::Lacpdu { member, pdu } => self.lacpdu(now, member, &pdu),
             Event::Deadline => false,
         };
-        if self.expire(now) || select {
+        let select = self.expire(now) || select;
+        let own = self.settings.config.system_id;
+        if select || selection::is_stranded(own, &self.candidates()) {
             self.select();
         }
         self.run_mux();
@@ -207,14 +215,14 @@ impl Lacp {
     pub fn next_deadline(&self) -> Option<Time> {
         self.members
             .iter()
-            .flat_map(|m| [m.receive.deadline(), m.periodic.deadline()])
+            .flat_map(|m| [m.receive.deadline(), m.periodic.deadline(), m.transmit.deadline()])
             .flatten()
             .min()
     }
 
     /// Some member has, or until a moment ago had, a partner.
     pub fn negotiated(&self) -> bool {
-        self.negotiated
+        self.lag.is_some()
     }
 
     /// LACP lets the member carry traffic. False for a stranger.
@@ -250,7 +258,7 @@ impl Lacp {
             self.effects.push_back(Effect::LacpCurrent { member: gone.settings.id, current: None });
         }
 
-        let speaking = self.settings.config.active || self.negotiated;
+        let speaking = self.settings.config.active || self.negotiated();
         let mut used: BTreeSet<u16> = wanted.iter().map(|m| m.config.port_id).collect();
         let keep: Vec<u16> =
             old.iter().filter(|m| m.settings.config.port_id == 0).map(|m| m.port_id).collect();
@@ -353,19 +361,20 @@ impl Lacp {
         select
     }
 
+    fn candidates(&self) -> Vec<selection::Candidate> {
+        let candidate = |m: &Member| selection::Candidate {
+            receive: m.receive,
+            attached: m.mux.is_attached(),
+            actor: self.actor(m),
+            partner: m.partner,
+        };
+        self.members.iter().map(candidate).collect()
+    }
+
     fn select(&mut self) {
-        let ports: Vec<selection::Candidate> = self
-            .members
-            .iter()
-            .map(|m| selection::Candidate {
-                receive: m.receive,
-                attached: m.mux.is_attached(),
-                actor: self.actor(m),
-                partner: m.partner,
-            })
-            .collect();
+        let ports = self.candidates();
         let own = self.settings.config.system_id;
-        let chosen = selection::select(own, self.settings.fallback_ab, &ports);
+        let chosen = selection::select(own, self.settings.fallback_ab, self.lag, &ports);
         for (i, m) in self.members.iter_mut().enumerate() {
             if chosen.looped[i] {
                 let name = &m.settings.name;
@@ -382,9 +391,8 @@ impl Lacp {
                 mux::Input::Unselected
             });
         }
-        let negotiated = chosen.lead.is_some();
-        if negotiated != self.negotiated {
-            self.negotiated = negotiated;
+        let before = std::mem::replace(&mut self.lag, chosen.lag);
+        if before.is_some() != self.lag.is_some() {
             self.effects.push_back(Effect::Revalidate(RevalidateReason::LacpStatus));
         }
     }
@@ -422,7 +430,15 @@ impl Lacp {
                     transmit::needed(&actor, &m.told)
                 }
             };
-            if due {
+            let from = m.sent.next_allowed().max(now);
+            m.transmit = m.transmit.next(if due {
+                transmit::Input::Due { from }
+            } else {
+                transmit::Input::NotDue
+            });
+            if m.transmit.deadline().is_some_and(|t| t <= now) {
+                m.transmit = m.transmit.next(transmit::Input::Sent);
+                m.sent.record(now);
                 m.told = actor;
                 m.stats.tx_pdus = m.stats.tx_pdus.wrapping_add(1);
                 let short = m.partner.state & state::TIMEOUT != 0;
@@ -470,7 +486,7 @@ impl Lacp {
             state: bit(config.active, state::ACTIVITY)
                 | bit(config.time == LacpTime::Fast, state::TIMEOUT)
                 | bit(self.members.len() > 1, state::AGGREGATION)
-                | m.mux.actor_bits(self.negotiated)
+                | m.mux.actor_bits(self.negotiated())
                 | freshness,
         }
     }

@@ -64,7 +64,7 @@ impl Lacp {
         LacpStatus {
             name: self.settings.name.clone(),
             active: config.active,
-            negotiated: self.negotiated,
+            negotiated: self.negotiated(),
             system_id: config.system_id,
             system_priority: config.system_priority,
             aggregation_key: self.key(),

@@ -8,7 +8,7 @@
 //!    +--------+                                            +---------------------+
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub(crate) struct End {
     /// Buckets were moved by load or by hand: their numbers need not be even.
     pub(crate) moved: bool,
     pub(crate) bytes: Box<[u64; BUCKETS]>,
+    /// When each member sent its last three LACPDUs.
+    pdus: BTreeMap<u32, VecDeque<Time>>,
 }
 
 impl End {
@@ -85,6 +87,7 @@ impl End {
             by_hand: BTreeMap::new(),
             moved: false,
             bytes: Box::new([0; BUCKETS]),
+            pdus: BTreeMap::new(),
         }
     }
 
@@ -196,6 +199,8 @@ impl World {
         self.ever_slow |= time == Some(LacpTime::Slow);
         let known = end.generation > 0;
         let unchanged = known && config == before;
+        let ids = end.ids();
+        end.pdus.retain(|id, _| ids.contains(id));
         let effects = self.handle(side, Event::Configure(Box::new(config.clone())));
         assert!(!unchanged || effects == 0, "the same configuration again did something");
         for m in &config.members {
@@ -291,6 +296,12 @@ impl World {
                 end.generation = table.generation;
             }
             Effect::SendLacpdu { member, pdu } => {
+                let times = end.pdus.entry(member.0).or_default();
+                times.push_back(self.now);
+                if times.len() > 3 {
+                    let first = times.pop_front().expect("four");
+                    assert!(self.now >= first + ms(1000), "{side:?}: four PDUs within a second");
+                }
                 let side = side.other();
                 self.send(Duration::from_micros(50), Message::Pdu { side, member: member.0, pdu });
             }

@@ -1,0 +1,191 @@
+//! LACP with partners that are faulty, change their mind, or are not the partner.
+
+mod common;
+
+use bond::{BondConfig, Effect, Event, LacpTime, MemberId, Mode};
+use common::{Rig, config, lacp, ms};
+use wire::lacp::{Lacpdu, PortInfo, state};
+
+fn tcp(time: LacpTime) -> BondConfig {
+    BondConfig {
+        lacp: Some(lacp(true, time)),
+        rebalance_interval: ms(0),
+        ..config(Mode::BalanceTcp, 2)
+    }
+}
+
+/// A PDU of a partner that is content with us.
+fn heard(system: &str, key: u16, port: u16) -> Lacpdu {
+    Lacpdu {
+        actor: PortInfo {
+            system_priority: 100,
+            system: system.parse().unwrap(),
+            key,
+            port_priority: 1,
+            port,
+            state: state::ACTIVITY
+                | state::TIMEOUT
+                | state::AGGREGATION
+                | state::SYNCHRONIZATION
+                | state::COLLECTING
+                | state::DISTRIBUTING,
+        },
+        ..Lacpdu::default()
+    }
+}
+
+fn individual(mut pdu: Lacpdu) -> Lacpdu {
+    pdu.actor.state &= !state::AGGREGATION;
+    pdu
+}
+
+fn hear(rig: &mut Rig, member: u32, pdu: &Lacpdu) -> Vec<Effect> {
+    rig.handle(Event::Lacpdu { member: MemberId(member), pdu: pdu.emit() })
+}
+
+/// The members that PDUs are sent by, one entry for each PDU.
+fn sent(effects: &[Effect]) -> Vec<u32> {
+    let one = |e: &Effect| match e {
+        Effect::SendLacpdu { member, .. } => Some(member.0),
+        _ => None,
+    };
+    effects.iter().filter_map(one).collect()
+}
+
+fn last_told(effects: &[Effect]) -> PortInfo {
+    let mut pdus = effects.iter().filter_map(|e| match e {
+        Effect::SendLacpdu { pdu, .. } => Some(Lacpdu::parse(pdu).unwrap().actor),
+        _ => None,
+    });
+    pdus.next_back().expect("a PDU")
+}
+
+const PARTNER: &str = "02:aa:00:00:00:01";
+
+#[test]
+fn at_most_three_pdus_a_second_leave_a_port() {
+    for active in [true, false] {
+        let with = BondConfig { lacp: Some(lacp(active, LacpTime::Fast)), ..tcp(LacpTime::Fast) };
+        let mut rig = Rig::new(with);
+        rig.carrier(1, true);
+        rig.carrier(2, true);
+        rig.wait(5_000);
+        // What it says of us is wrong each time, and it says so after each of our PDUs, or at once.
+        let wrong = heard(PARTNER, 5, 1);
+        let mut times: Vec<(u32, u64)> = Vec::new();
+        for step in 0..10_000 {
+            let mut effects = rig.wait(1);
+            effects.extend(hear(&mut rig, 1, &wrong));
+            if step % 1000 == 500 {
+                // The other member's partner knows all, and hears from us once a second.
+                let own = rig.bond.lacp_status().unwrap().members[1].actor;
+                let right = Lacpdu { partner: own, ..heard(PARTNER, 5, 2) };
+                effects.extend(hear(&mut rig, 2, &right));
+            }
+            times.extend(sent(&effects).into_iter().map(|m| (m, step)));
+        }
+        let of = |n| times.iter().filter(|t| t.0 == n).map(|t| t.1).collect::<Vec<u64>>();
+        let (flooded, well) = (of(1), of(2));
+        for four in flooded.windows(4) {
+            assert!(four[3] - four[0] >= 1000, "four within a second: {four:?}");
+        }
+        assert!(flooded.len() >= 24, "{} in ten seconds", flooded.len());
+        assert!((9..=13).contains(&well.len()), "disturbed: {well:?}");
+        assert_eq!(rig.status().members.iter().filter(|m| m.enabled).count(), 2);
+    }
+}
+
+#[test]
+fn a_pdu_that_must_wait_tells_what_is_true_when_it_leaves() {
+    let mut rig = Rig::new(tcp(LacpTime::Fast));
+    rig.carrier(1, true);
+    rig.wait(3_000);
+    // Each answer to a wrong view uses up one of three.
+    let wrong = heard(PARTNER, 5, 1);
+    let told: usize = (0..10).map(|_| sent(&hear(&mut rig, 1, &wrong)).len()).sum();
+    assert!((1..=3).contains(&told), "{told}");
+    let mut slow = tcp(LacpTime::Slow);
+    slow.lacp.as_mut().unwrap().system_priority = 7;
+    assert!(sent(&rig.configure(slow)).is_empty(), "a fourth within a second");
+    let at = rig.bond.next_deadline().unwrap();
+    assert!(at <= rig.now + ms(1200), "no deadline for what waits");
+    let effects = rig.wait(1200);
+    assert_eq!(last_told(&effects).system_priority, 7);
+    // What the partner has found out meanwhile need not be told.
+    let own = rig.bond.lacp_status().unwrap().members[0].actor;
+    rig.wait(300);
+    hear(&mut rig, 1, &wrong);
+    hear(&mut rig, 1, &wrong);
+    hear(&mut rig, 1, &Lacpdu { partner: own, ..wrong });
+    assert!(rig.wait(300).iter().all(|e| !matches!(e, Effect::SendLacpdu { .. })));
+}
+
+#[test]
+fn an_aggregate_goes_on_when_one_of_its_links_leaves_it() {
+    let enabled = |rig: &Rig| rig.status().members.iter().map(|m| m.enabled).collect::<Vec<_>>();
+    let attached = |rig: &Rig| {
+        let status = rig.bond.lacp_status().unwrap();
+        status.members.iter().map(|m| m.mux.is_attached()).collect::<Vec<_>>()
+    };
+    let good = |n: u32| heard(PARTNER, 5, u16::try_from(n).unwrap());
+    let other_key = |n: u32| heard(PARTNER, 6, u16::try_from(n).unwrap());
+    // Member 1 leads: its partner's port number is the lower.
+    for leaver in [1, 2] {
+        let stayer = 3 - leaver;
+        let only = |n: u32| [n == 1, n == 2];
+        for leaves in [other_key(leaver), individual(good(leaver))] {
+            let mut rig = Rig::up(tcp(LacpTime::Fast));
+            hear(&mut rig, 1, &good(1));
+            hear(&mut rig, 2, &good(2));
+            assert_eq!(enabled(&rig), [true, true]);
+            let generation = rig.table().generation;
+            hear(&mut rig, leaver, &leaves);
+            assert_eq!((enabled(&rig), attached(&rig)), (only(stayer).into(), only(stayer).into()));
+            assert_eq!(rig.table().generation, generation + 1);
+            // And whatever comes next of either.
+            for _ in 0..3 {
+                rig.wait(900);
+                hear(&mut rig, stayer, &good(stayer));
+                hear(&mut rig, leaver, &leaves);
+                assert_eq!(enabled(&rig), only(stayer));
+            }
+            hear(&mut rig, leaver, &good(leaver));
+            assert_eq!(enabled(&rig), [true, true], "it comes back");
+
+            // Nothing else is left: a link that left is better than none.
+            hear(&mut rig, leaver, &leaves);
+            rig.carrier(stayer, false);
+            hear(&mut rig, leaver, &leaves);
+            assert_eq!(enabled(&rig), only(leaver));
+            rig.carrier(stayer, true);
+            hear(&mut rig, stayer, &good(stayer));
+            let last = if leaves.actor.key == 6 { leaver } else { stayer };
+            assert_eq!(enabled(&rig), only(last), "only an individual link yields its place");
+        }
+    }
+}
+
+#[test]
+fn individual_links_are_used_one_at_a_time() {
+    let enabled = |rig: &Rig| rig.status().members.iter().map(|m| m.enabled).collect::<Vec<_>>();
+    let mut rig = Rig::up(tcp(LacpTime::Fast));
+    let good = |n| heard(PARTNER, 5, n);
+    hear(&mut rig, 2, &individual(good(2)));
+    assert_eq!(enabled(&rig), [false, true]);
+    hear(&mut rig, 1, &individual(good(1)));
+    assert_eq!(enabled(&rig), [false, true], "the one that works keeps its place");
+    // It keeps it too until the link that can be aggregated is in sync at the other end.
+    let mut out_of_sync = good(1);
+    out_of_sync.actor.state &= !state::SYNCHRONIZATION;
+    hear(&mut rig, 1, &out_of_sync);
+    assert_eq!(enabled(&rig), [false, true]);
+    hear(&mut rig, 1, &good(1));
+    assert_eq!(enabled(&rig), [true, false]);
+    hear(&mut rig, 2, &good(2));
+    assert_eq!(enabled(&rig), [true, true]);
+    // All links change their key, one after the other.
+    hear(&mut rig, 1, &heard(PARTNER, 9, 1));
+    assert_eq!(enabled(&rig), [false, true]);
+    hear(&mut rig, 2, &heard(PARTNER, 9, 2));
+    assert_eq!(enabled(&rig), [true, true]);
+}
