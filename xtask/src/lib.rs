@@ -1,6 +1,6 @@
-//! Repository chores and house rules.
+//! Repository chores and lints.
 
-pub mod house;
+pub mod lint;
 
 use std::path::{Path, PathBuf};
 

@@ -2,15 +2,15 @@
 
 use std::process::{Command, ExitCode};
 
-use xtask::house;
+use xtask::lint;
 
-const USAGE: &str = "usage: cargo xtask house            check the house rules
+const USAGE: &str = "usage: cargo xtask lint             check crates, modules and sources
        cargo xtask bench [OPTIONS]  packets per second and failover gap (--help for options)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("house") if args.len() == 1 => check_house(),
+        Some("lint") if args.len() == 1 => run_lint(),
         Some("bench") => bench(&args[1..]),
         _ => {
             eprintln!("{USAGE}");
@@ -19,18 +19,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn check_house() -> ExitCode {
-    match house::check(&xtask::root()) {
+fn run_lint() -> ExitCode {
+    match lint::check(&xtask::root()) {
         Ok(found) if found.is_empty() => ExitCode::SUCCESS,
         Ok(found) => {
             for f in &found {
                 eprintln!("{f}");
             }
-            eprintln!("{} against the house rules", found.len());
+            eprintln!("{} found", found.len());
             ExitCode::FAILURE
         }
         Err(e) => {
-            eprintln!("cargo xtask house: {e}");
+            eprintln!("cargo xtask lint: {e}");
             ExitCode::from(2)
         }
     }
