@@ -166,6 +166,7 @@ impl Daemon {
             ofproto: ofproto.clone(),
             revalidator: queue.clone(),
             main: waker.clone(),
+            queries: Box::new(links::KernelQueries),
         })?;
         let packets = PacketQueue::new(waker);
         ofproto.set_packet_in_sink(packets.clone());

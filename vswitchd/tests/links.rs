@@ -67,6 +67,7 @@ fn side(
         ofproto,
         revalidator: Queue::default(),
         main: waker,
+        queries: Box::new(links::KernelQueries),
     })
     .unwrap();
     let handle = Arc::new(BondHandle {

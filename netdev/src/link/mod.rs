@@ -4,6 +4,7 @@ use std::io;
 
 use wire::EthAddr;
 
+pub mod carrier;
 pub mod ethtool;
 pub mod mii;
 mod monitor;
@@ -13,6 +14,7 @@ mod proto_socket;
 use crate::DeviceError;
 use crate::sys::Ifreq;
 pub use monitor::LinkMonitor;
+use netlink::Which;
 pub use proto_socket::ProtoSocket;
 
 /// What the kernel says of a device (rtnetlink).
@@ -133,9 +135,21 @@ fn absent() -> io::Error {
 /// `No such device`, or the kernel does not answer.
 pub fn get(name: &str) -> Result<LinkInfo, DeviceError> {
     let mut found = None;
-    netlink::request(Some(name), false, |p| found = netlink::link_info(p))
+    netlink::request(Which::Named(name), false, |p| found = netlink::link_info(p))
         .and_then(|()| found.ok_or_else(absent))
         .map_err(get_error(name, "state"))
+}
+
+/// One device of the current network namespace, by index.
+///
+/// # Errors
+///
+/// `No such device`, or the kernel does not answer.
+pub fn get_by_index(ifindex: u32) -> Result<LinkInfo, DeviceError> {
+    let mut found = None;
+    netlink::request(Which::Numbered(ifindex), false, |p| found = netlink::link_info(p))
+        .and_then(|()| found.ok_or_else(absent))
+        .map_err(get_error(&format!("with index {ifindex}"), "state"))
 }
 
 /// Every device of the current network namespace, by ifindex.
@@ -149,7 +163,7 @@ fn dump() -> io::Result<Vec<LinkInfo>> {
     let mut links = Vec::new();
     for _ in 0..TRIES {
         links.clear();
-        match netlink::request(None, false, |p| links.extend(netlink::link_info(p))) {
+        match netlink::request(Which::All, false, |p| links.extend(netlink::link_info(p))) {
             Ok(()) => break,
             // Whatever changed meanwhile is also multicast: even the last list is good enough.
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -163,7 +177,7 @@ fn dump() -> io::Result<Vec<LinkInfo>> {
 /// The kernel's counters of a device; [`LinkStats::swapped`] for an internal one.
 pub fn stats(name: &str) -> Result<LinkStats, DeviceError> {
     let mut found = None;
-    netlink::request(Some(name), true, |p| found = netlink::link_stats(p))
+    netlink::request(Which::Named(name), true, |p| found = netlink::link_stats(p))
         .and_then(|()| found.ok_or_else(absent))
         .map_err(get_error(name, "statistics"))
 }

@@ -1,6 +1,6 @@
 //! News of devices, as the kernel multicasts them (rtnetlink(7), `RTNLGRP_LINK`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -14,6 +14,17 @@ use crate::sys;
 const RECEIVE_BUFFER: usize = 4 << 20;
 const RTNLGRP_LINK: u32 = 1;
 
+/// Where the list of all devices stands.
+enum List {
+    Complete,
+    /// The whole state must be read: at the start, and after an overrun.
+    Wanted,
+    /// It is being read. `newer`: devices of which a message has come since.
+    UnderWay {
+        newer: BTreeSet<u32>,
+    },
+}
+
 /// Follows the devices of the network namespace in which it was made.
 ///
 /// The kernel drops news when the receive buffer is full, and says so; the monitor then reads the
@@ -22,8 +33,7 @@ const RTNLGRP_LINK: u32 = 1;
 pub struct LinkMonitor {
     socket: Socket,
     known: BTreeMap<u32, LinkInfo>,
-    /// The whole state must be read: at the start, and after an overrun.
-    resync: bool,
+    list: List,
     overruns: u64,
     buf: Box<[u8]>,
 }
@@ -48,7 +58,7 @@ impl LinkMonitor {
         sys::set_buffer(socket.as_raw_fd(), libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, size);
         socket.add_membership(RTNLGRP_LINK)?;
         let buf = vec![0; DATAGRAM].into_boxed_slice();
-        Ok(LinkMonitor { socket, known: BTreeMap::new(), resync: true, overruns: 0, buf })
+        Ok(LinkMonitor { socket, known: BTreeMap::new(), list: List::Wanted, overruns: 0, buf })
     }
 
     /// Readable when `poll` has something to say. Call `poll` once before waiting for it.
@@ -61,7 +71,8 @@ impl LinkMonitor {
         self.overruns
     }
 
-    /// Appends all news to `out`, in the kernel's order. Returns at once when there are none.
+    /// Appends all news to `out`, in the kernel's order. When there are none it returns at once;
+    /// where the whole state must be read it waits for the kernel's answer.
     ///
     /// # Errors
     ///
@@ -69,28 +80,87 @@ impl LinkMonitor {
     /// state is read anew by the next call.
     pub fn poll(&mut self, out: &mut Vec<LinkEvent>) -> io::Result<()> {
         loop {
-            if self.resync {
-                self.read_all(out)?;
-                self.resync = false;
+            self.poll_messages(out)?;
+            if !self.wants_list() {
+                return Ok(());
             }
+            self.begin_list();
+            let list = super::dump();
+            self.end_list(list, out)?;
+        }
+    }
+
+    /// As [`poll`](LinkMonitor::poll), but never waits: the whole state, when
+    /// [`wants_list`](LinkMonitor::wants_list) says so, is for the caller to get
+    /// ([`get_all`](super::get_all)) and to give to [`end_list`](LinkMonitor::end_list).
+    pub fn poll_messages(&mut self, out: &mut Vec<LinkEvent>) -> io::Result<()> {
+        loop {
             match self.socket.recv(&mut &mut self.buf[..], libc::MSG_TRUNC) {
-                Ok(n) if n > self.buf.len() => self.resync = true,
-                Ok(n) => take(&mut self.known, &self.buf[..n], out),
+                Ok(n) if n > self.buf.len() => self.list = List::Wanted,
+                Ok(n) => {
+                    let newer = match &mut self.list {
+                        List::UnderWay { newer } => Some(newer),
+                        List::Complete | List::Wanted => None,
+                    };
+                    take(&mut self.known, newer, &self.buf[..n], out);
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => self.overrun(),
                 Err(e) => {
-                    self.resync = true;
+                    self.list = List::Wanted;
                     return Err(e);
                 }
             }
         }
     }
 
+    /// Whether the whole state must be read, and nobody does so yet.
+    pub fn wants_list(&self) -> bool {
+        matches!(self.list, List::Wanted)
+    }
+
+    /// The caller begins to read the whole state. Messages that come from now on are newer.
+    pub fn begin_list(&mut self) {
+        self.list = List::UnderWay { newer: BTreeSet::new() };
+    }
+
+    /// The whole state as it was read after [`begin_list`](LinkMonitor::begin_list). It is not
+    /// taken, and wanted again, when the kernel has dropped messages meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The given one; the list is then wanted again.
+    pub fn end_list<E>(
+        &mut self,
+        list: Result<Vec<LinkInfo>, E>,
+        out: &mut Vec<LinkEvent>,
+    ) -> Result<(), E> {
+        let List::UnderWay { newer } = std::mem::replace(&mut self.list, List::Wanted) else {
+            return Ok(());
+        };
+        let now: BTreeMap<u32, LinkInfo> = list?
+            .into_iter()
+            .filter(|l| !newer.contains(&l.ifindex))
+            .map(|l| (l.ifindex, l))
+            .collect();
+        self.list = List::Complete;
+        self.known.retain(|index, old| {
+            let stays = newer.contains(index) || now.get(index).is_some_and(|l| l.name == old.name);
+            if !stays {
+                out.push(LinkEvent::Gone { ifindex: *index, name: old.name.clone() });
+            }
+            stays
+        });
+        out.extend(now.values().cloned().map(LinkEvent::Changed));
+        self.known.extend(now);
+        Ok(())
+    }
+
     /// News are missing. Those that wait are older than what is about to be read: away with them.
     fn overrun(&mut self) {
         self.overruns += 1;
-        self.resync = true;
+        self.list = List::Wanted;
         // Bounded, in case that more come faster than they are thrown away.
         for _ in 0..100_000 {
             match self.socket.recv(&mut &mut self.buf[..], 0) {
@@ -100,26 +170,21 @@ impl LinkMonitor {
             }
         }
     }
-
-    fn read_all(&mut self, out: &mut Vec<LinkEvent>) -> io::Result<()> {
-        let now: BTreeMap<u32, LinkInfo> =
-            super::dump()?.into_iter().map(|l| (l.ifindex, l)).collect();
-        for (index, old) in &self.known {
-            if now.get(index).is_none_or(|l| l.name != old.name) {
-                out.push(LinkEvent::Gone { ifindex: *index, name: old.name.clone() });
-            }
-        }
-        out.extend(now.values().cloned().map(LinkEvent::Changed));
-        self.known = now;
-        Ok(())
-    }
 }
 
 /// The news of one datagram. Messages that change nothing we report are left out.
-fn take(known: &mut BTreeMap<u32, LinkInfo>, datagram: &[u8], out: &mut Vec<LinkEvent>) {
+fn take(
+    known: &mut BTreeMap<u32, LinkInfo>,
+    mut newer: Option<&mut BTreeSet<u32>>,
+    datagram: &[u8],
+    out: &mut Vec<LinkEvent>,
+) {
     for m in netlink::messages(datagram) {
         let Some(info) = netlink::link_info(m.payload) else { continue };
         let ifindex = info.ifindex;
+        if let Some(newer) = &mut newer {
+            newer.insert(ifindex);
+        }
         match m.kind {
             libc::RTM_NEWLINK => {
                 let old = known.get(&ifindex);

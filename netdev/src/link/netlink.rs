@@ -144,26 +144,42 @@ pub(super) fn link_stats(payload: &[u8]) -> Option<LinkStats> {
     })
 }
 
+/// Which links are asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Which<'a> {
+    All,
+    Named(&'a str),
+    Numbered(u32),
+}
+
 /// Asks for one link, or all, and gives every answer's payload to `each`. `EINTR` when the list
 /// changed while it was read.
 pub(super) fn request(
-    name: Option<&str>,
+    which: Which<'_>,
     with_stats: bool,
     mut each: impl FnMut(&[u8]),
 ) -> io::Result<()> {
     let mut attributes = Vec::new();
-    if let Some(n) = name {
-        sys::Ifreq::new(n)?;
-        attributes.push(LinkAttribute::IfName(n.to_owned()));
-    }
+    let mut link = LinkMessage::default();
+    let all = match which {
+        Which::All => true,
+        Which::Named(n) => {
+            sys::Ifreq::new(n)?;
+            attributes.push(LinkAttribute::IfName(n.to_owned()));
+            false
+        }
+        Which::Numbered(index) => {
+            link.header.index = index;
+            false
+        }
+    };
     if !with_stats {
         attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
     }
-    let mut link = LinkMessage::default();
     link.attributes = attributes;
     const SEQ: u32 = 1;
     let mut header = NetlinkHeader::default();
-    header.flags = if name.is_some() { NLM_F_REQUEST } else { NLM_F_REQUEST | NLM_F_DUMP };
+    header.flags = if all { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST };
     header.sequence_number = SEQ;
     let payload = NetlinkPayload::from(RouteNetlinkMessage::GetLink(link));
     let mut message = NetlinkMessage::new(header, payload);
@@ -192,7 +208,7 @@ pub(super) fn request(
                 }
                 libc::RTM_NEWLINK => {
                     each(m.payload);
-                    if name.is_some() {
+                    if !all {
                         return Ok(());
                     }
                 }
@@ -221,7 +237,7 @@ mod tests {
     /// What the kernel says of the loopback device, as a whole message.
     fn sample() -> Vec<u8> {
         let mut payload = Vec::new();
-        request(Some("lo"), true, |p| payload = p.to_vec()).unwrap();
+        request(Which::Named("lo"), true, |p| payload = p.to_vec()).unwrap();
         let mut m = ((payload.len() + 16) as u32).to_ne_bytes().to_vec();
         m.extend(libc::RTM_NEWLINK.to_ne_bytes());
         m.extend([0; 10]);

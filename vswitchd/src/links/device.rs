@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use netdev::link::mii::{self, LinkSource};
-use netdev::link::{LinkInfo, LinkSettings, ProtoSocket, ethtool};
+use netdev::link::ProtoSocket;
+use netdev::link::mii::LinkSource;
 use serde::Serialize;
 use wire::{EthAddr, EtherType, Time};
 
@@ -14,7 +14,7 @@ use crate::config::Detect;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// rtnetlink's `IFF_LOWER_UP`: the kernel's carrier.
+    /// The kernel's carrier: rtnetlink's `IFF_LOWER_UP`, and the count of its changes.
     Carrier,
     /// The device's MII registers.
     Mii,
@@ -36,6 +36,15 @@ pub struct LinkView {
     pub polls: u64,
 }
 
+/// What the device itself has said of its link (miimon).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mii {
+    NotAskedYet,
+    Said(bool, LinkSource),
+    /// It answers neither MII nor ethtool.
+    Silent,
+}
+
 /// One member's device as this thread watches it.
 pub(super) struct Device {
     pub(super) member: LinkMember,
@@ -43,9 +52,13 @@ pub(super) struct Device {
     /// The last thing the engine was told.
     pub(super) up: Option<bool>,
     source: Source,
-    /// rtnetlink's latest word.
+    /// What is known of the kernel's carrier.
     carrier: bool,
+    mii: Mii,
+    /// When to ask the device next; not before the answer of the last time.
     next_poll: Option<Time>,
+    /// It is being asked.
+    polling: bool,
     polls: u64,
     pub(super) socket: Option<ProtoSocket>,
 }
@@ -58,7 +71,9 @@ impl Device {
             up: None,
             source: Source::Carrier,
             carrier: false,
+            mii: Mii::NotAskedYet,
             next_poll: None,
+            polling: false,
             polls: 0,
             socket: None,
         };
@@ -91,37 +106,66 @@ impl Device {
 
     /// When the device must be asked next.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.next_poll
+        self.next_poll.filter(|_| !self.polling)
     }
 
-    /// rtnetlink spoke of this device.
-    pub(super) fn heard(&mut self, info: &LinkInfo) {
-        self.carrier = info.admin_up && info.carrier;
+    /// The index of a kernel device.
+    pub(super) fn ifindex(&self) -> Option<u32> {
+        match self.member.device {
+            LinkDevice::Kernel { ifindex } => Some(ifindex),
+            LinkDevice::Dummy(_) | LinkDevice::Patch { .. } => None,
+        }
     }
 
-    /// Reads the link state from its source. `Some` if it is not what the engine knows.
-    pub(super) fn read(&mut self, now: Time) -> Option<bool> {
+    /// The kernel's carrier, as far as it is known.
+    pub(super) fn heard(&mut self, carrier: bool) {
+        self.carrier = carrier;
+    }
+
+    /// Whether the engine is told what the kernel's carrier is.
+    pub(super) fn follows_carrier(&self) -> bool {
+        matches!(self.source, Source::Carrier | Source::CarrierInstead)
+    }
+
+    /// The device is being asked for its own link state.
+    pub(super) fn polls(&mut self, now: Time) {
+        self.polling = true;
+        self.next_poll = self.next_poll.map(|_| now + self.interval());
+    }
+
+    /// It has answered; `None`: it has neither MII nor ethtool. `name` is whom the question was
+    /// for: the device may have got another name since, which is then asked at once.
+    pub(super) fn polled(&mut self, now: Time, name: &str, said: Option<(bool, LinkSource)>) {
+        self.polling = false;
+        if name != self.member.name {
+            self.next_poll = self.next_poll.map(|_| now);
+            return;
+        }
+        self.polls += 1;
+        self.mii = said.map_or(Mii::Silent, |(up, source)| Mii::Said(up, source));
+        // After a slow answer it gets its rest all the same.
+        if self.next_poll.is_some_and(|t| t <= now) {
+            self.next_poll = Some(now + self.interval());
+        }
+    }
+
+    /// The link state by its source. `Some` if it is not what the engine knows.
+    pub(super) fn read(&mut self) -> Option<bool> {
         let (up, source) = match (&self.member.device, self.detect) {
             (LinkDevice::Patch { .. }, _) => (true, Source::Virtual),
             (LinkDevice::Dummy(port), _) => (port.admin_up() && port.carrier(), Source::Virtual),
             (LinkDevice::Kernel { .. }, Detect::Carrier) => (self.carrier, Source::Carrier),
-            (LinkDevice::Kernel { .. }, Detect::Miimon(_)) => {
-                self.polls += 1;
-                match mii::link(&self.member.name) {
-                    Ok((up, LinkSource::Mii)) => (up, Source::Mii),
-                    Ok((up, LinkSource::Ethtool)) => (up, Source::Ethtool),
-                    Err(_) => (self.carrier, Source::CarrierInstead),
-                }
-            }
+            (LinkDevice::Kernel { .. }, Detect::Miimon(_)) => match self.mii {
+                Mii::NotAskedYet => return None,
+                Mii::Said(up, LinkSource::Mii) => (up, Source::Mii),
+                Mii::Said(up, LinkSource::Ethtool) => (up, Source::Ethtool),
+                Mii::Silent => (self.carrier, Source::CarrierInstead),
+            },
         };
-        if self.next_poll.is_some_and(|t| t <= now) {
-            self.next_poll = Some(now + self.interval());
-        }
-        let changed = self.up != Some(up) || self.source != source;
         self.source = source;
         let news = self.up != Some(up);
         self.up = Some(up);
-        (changed && news).then_some(up)
+        news.then_some(up)
     }
 
     fn interval(&self) -> Duration {
@@ -150,14 +194,6 @@ impl Device {
                 None
             }
             Err(e) => Some(e.to_string()),
-        }
-    }
-
-    /// Speed and duplex; not asked before traffic has moved, because drivers may be slow.
-    pub(super) fn settings(&self) -> Option<LinkSettings> {
-        match self.member.device {
-            LinkDevice::Kernel { .. } => ethtool::settings(&self.member.name).ok(),
-            LinkDevice::Dummy(_) | LinkDevice::Patch { .. } => None,
         }
     }
 

@@ -20,9 +20,12 @@
 //! table. Logging, the database and flows come after.
 
 mod device;
+mod known;
 mod monitors;
 mod outbox;
 mod port;
+mod prober;
+mod queries;
 mod slow;
 mod thread;
 
@@ -44,6 +47,7 @@ pub use self::device::{LinkView, Source};
 pub use self::monitors::WatchedLink;
 pub use self::outbox::{Letters, LinkNews, MemberLink, Outbox};
 pub use self::port::{BondView, LacpView};
+pub use self::queries::{DeviceQueries, KernelQueries};
 pub use self::thread::{Setup, spawn};
 
 /// A port that needs the links thread: a bond, or a single interface with LACP.

@@ -1,9 +1,10 @@
 //! The thread's loop: wait, take in what happened, publish, then do the rest.
 
 mod configure;
+mod news;
 mod notes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -11,18 +12,21 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bond::{Effect, MemberId, Speed};
+use bond::{Effect, MemberId};
 use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use netdev::Packet;
-use netdev::link::{LinkEvent, LinkInfo, LinkMonitor, LinkSettings};
+use netdev::link::LinkMonitor;
 use ofproto::SlowPathQueue;
 use wire::{EthAddr, Time};
 
+use super::known::Known;
 use super::monitors::Monitors;
-use super::outbox::{LinkNews, MemberLink, Outbox};
+use super::outbox::Outbox;
 use super::port::Running;
+use super::prober::Prober;
+use super::queries::{DeviceQueries, Queries, Query};
 use super::slow::{slow_frame, slow_payload};
 use super::{LinkDevice, Links, Request};
 use crate::clock::Clock;
@@ -49,6 +53,8 @@ pub struct Setup {
     pub revalidator: Queue,
     /// Wakes main when there are letters for it.
     pub main: Arc<Waker>,
+    /// Asked on a thread of its own.
+    pub queries: Box<dyn DeviceQueries>,
 }
 
 /// Starts the thread.
@@ -71,6 +77,9 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
     let monitor = LinkMonitor::new()?;
     let fd = monitor.fd();
     poll.registry().register(&mut SourceFd(&fd), MONITOR, Interest::READABLE)?;
+    let prober = Prober::spawn(setup.datapath.clone(), waker.clone())?;
+    let queries = Queries::spawn(setup.queries, waker.clone())?;
+    let monitors = Monitors::new(setup.datapath.clone(), random());
     let thread = Thread {
         poll,
         waker,
@@ -84,11 +93,15 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         next_load: None,
         later: Vec::new(),
         lacp_lets: Vec::new(),
-        refresh: BTreeSet::new(),
         stop: false,
         slow,
-        monitors: Monitors::new(setup.datapath.clone(), random()),
-        setup,
+        monitors,
+        prober,
+        queries,
+        clock: setup.clock,
+        datapath: setup.datapath,
+        ofproto: setup.ofproto,
+        revalidator: setup.revalidator,
     };
     let handle = std::thread::Builder::new().name("links".to_owned()).spawn(move || {
         go_first();
@@ -99,7 +112,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
 
 /// On a busy machine links come before packets and configuration. Without the privilege to say
 /// so the thread has its turn like any other.
-fn go_first() {
+pub(super) fn go_first() {
     // SAFETY: only numbers; on Linux 0 is the calling thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
 }
@@ -112,14 +125,19 @@ struct Socket {
 }
 
 struct Thread {
-    setup: Setup,
+    clock: Clock,
+    datapath: Arc<dyn Datapath>,
+    ofproto: Arc<ofproto::Switch>,
+    revalidator: Queue,
     poll: Poll,
     waker: Arc<Waker>,
     requests: Receiver<Request>,
     outbox: Arc<Outbox>,
     monitor: LinkMonitor,
-    /// Every device of the kernel's, by name, with the number of carrier changes.
-    kernel: BTreeMap<String, (LinkInfo, u64)>,
+    prober: Prober,
+    queries: Queries,
+    /// Every device of the kernel's, by index: a name may pass to another device.
+    kernel: BTreeMap<u32, Known>,
     ports: BTreeMap<String, Running>,
     sockets: BTreeMap<usize, Socket>,
     next_token: usize,
@@ -127,8 +145,6 @@ struct Thread {
     later: Vec<(String, Effect)>,
     /// What main was told last of LACP.
     lacp_lets: Vec<(String, bool)>,
-    /// Ports whose members' speed and duplex are to be asked for, because an engine asks.
-    refresh: BTreeSet<String>,
     stop: bool,
     /// Frames of devices without a socket of their own; filled on datapath threads.
     slow: Arc<SlowPathQueue>,
@@ -139,11 +155,11 @@ impl Thread {
     fn run(mut self) {
         let mut events = Events::with_capacity(64);
         let waker = self.waker.clone();
-        let waiter = self.setup.clock.waiter(Arc::new(move || {
+        let waiter = self.clock.waiter(Arc::new(move || {
             // Fails only when the thread has gone.
             let _ = waker.wake();
         }));
-        self.links_changed(Instant::now());
+        self.first_list();
         while !self.stop {
             waiter.done();
             let timeout = self.timeout();
@@ -157,8 +173,8 @@ impl Thread {
             let now = waiter.now();
             let mut busy = !events.is_empty() || self.deadline().is_some_and(|t| t <= now);
             // Links first: a dead one moves traffic before anything else is looked at.
-            if events.iter().any(|e| e.token() == MONITOR) {
-                self.links_changed(since);
+            if events.iter().any(|e| matches!(e.token(), MONITOR | WAKER)) {
+                self.link_news(since);
             }
             self.deadlines(since);
             let ready: Vec<usize> =
@@ -180,7 +196,7 @@ impl Thread {
     }
 
     fn now(&self) -> Time {
-        self.setup.clock.now()
+        self.clock.now()
     }
 
     /// When to act next: derived from the parts each time, stored nowhere.
@@ -191,115 +207,7 @@ impl Thread {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        self.setup.clock.timeout(Some(self.deadline()?))
-    }
-
-    /// rtnetlink has news: engines first, then main.
-    fn links_changed(&mut self, since: Instant) {
-        let mut news = Vec::new();
-        if let Err(e) = self.monitor.poll(&mut news) {
-            crate::warn!(BOND, "cannot read link events ({e})");
-        }
-        let now = self.now();
-        for event in &news {
-            // By number, not by name: a name may pass to another device.
-            let (number, heard) = match event {
-                LinkEvent::Changed(info) => (info.ifindex, info.clone()),
-                LinkEvent::Gone { ifindex, .. } => (*ifindex, LinkInfo::default()),
-            };
-            for port in self.ports.values_mut() {
-                let mut told = None;
-                for device in &mut port.devices {
-                    match device.member.device {
-                        LinkDevice::Kernel { ifindex } if ifindex == number => {}
-                        LinkDevice::Kernel { .. }
-                        | LinkDevice::Dummy(_)
-                        | LinkDevice::Patch { .. } => continue,
-                    }
-                    device.heard(&heard);
-                    if let Some(up) = device.read(now) {
-                        told = Some((device.member.id, up));
-                    }
-                }
-                if let Some((member, up)) = told {
-                    port.carrier(now, member, up);
-                    port.drain(&*self.setup.datapath, since, &mut self.later);
-                    crate::dbg!(
-                        BOND,
-                        "bond {}: link event took {:?} to the table",
-                        port.name,
-                        since.elapsed()
-                    );
-                }
-            }
-        }
-        self.report_links(news);
-    }
-
-    /// Main and status learn of the same news.
-    fn report_links(&mut self, news: Vec<LinkEvent>) {
-        if news.is_empty() {
-            return;
-        }
-        let now = self.now();
-        for event in &news {
-            match event {
-                LinkEvent::Changed(info) => {
-                    let entry =
-                        self.kernel.entry(info.name.clone()).or_insert_with(|| (info.clone(), 0));
-                    entry.1 += notes::resets(&entry.0, info);
-                    let moved = entry.0.mac != info.mac;
-                    entry.0 = info.clone();
-                    if moved {
-                        self.mac_changed(now, &info.name, info.mac);
-                    }
-                }
-                LinkEvent::Gone { name, .. } => {
-                    self.kernel.remove(name);
-                }
-            }
-        }
-        let states = self.member_states();
-        let kernel = &self.kernel;
-        self.outbox.put(|letters| {
-            for event in news {
-                let (name, what) = match event {
-                    LinkEvent::Changed(info) => (info.name.clone(), LinkNews::Changed(info)),
-                    LinkEvent::Gone { name, ifindex } => (name, LinkNews::Gone { ifindex }),
-                };
-                if let Some((_, resets)) = kernel.get(&name) {
-                    letters.resets.insert(name.clone(), *resets);
-                }
-                letters.links.insert(name, what);
-            }
-            letters.members.extend(states);
-        });
-    }
-
-    fn mac_changed(&mut self, now: Time, name: &str, mac: EthAddr) {
-        let since = Instant::now();
-        for port in self.ports.values_mut() {
-            let ids: Vec<MemberId> = port
-                .devices
-                .iter()
-                .filter(|d| d.member.name == name)
-                .map(|d| d.member.id)
-                .collect();
-            for id in ids {
-                port.mac(now, id, mac);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
-            }
-        }
-    }
-
-    fn member_states(&self) -> Vec<(String, MemberLink)> {
-        let devices = self.ports.values().flat_map(|p| &p.devices);
-        devices
-            .filter_map(|d| {
-                let link = MemberLink { up: d.up?, source: d.source(), settings: None };
-                Some((d.member.name.clone(), link))
-            })
-            .collect()
+        self.clock.timeout(Some(self.deadline()?))
     }
 
     /// Polls devices, engines and loads that are due.
@@ -307,16 +215,23 @@ impl Thread {
         let now = self.now();
         let mut changed = false;
         for port in self.ports.values_mut() {
+            for device in &mut port.devices {
+                if device.deadline().is_some_and(|t| t <= now) {
+                    device.polls(now);
+                    let (port, name) = (port.name.clone(), device.member.name.clone());
+                    self.queries.ask(Query::Mii { port, member: device.member.id, name });
+                }
+            }
             let due: Vec<(MemberId, bool)> = port
                 .devices
                 .iter_mut()
-                .filter(|d| d.is_dummy() || d.deadline().is_some_and(|t| t <= now))
-                .filter_map(|d| Some((d.member.id, d.read(now)?)))
+                .filter(|d| d.is_dummy())
+                .filter_map(|d| Some((d.member.id, d.read()?)))
                 .collect();
             for (member, up) in due {
                 changed = true;
                 port.carrier(now, member, up);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+                port.drain(&*self.datapath, since, &mut self.later);
                 crate::dbg!(
                     BOND,
                     "bond {}: polled link change took {:?} to the table",
@@ -325,14 +240,14 @@ impl Thread {
                 );
             }
             port.tick(now);
-            port.drain(&*self.setup.datapath, since, &mut self.later);
+            port.drain(&*self.datapath, since, &mut self.later);
         }
         self.monitors.tick(now);
         self.heed_monitors(since);
         if self.next_load.is_some_and(|t| t <= now) {
             for port in self.ports.values_mut() {
-                port.load(now, &*self.setup.datapath);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+                port.load(now, &*self.datapath);
+                port.drain(&*self.datapath, since, &mut self.later);
             }
             self.next_load = Some(now + LOAD_INTERVAL);
         }
@@ -360,7 +275,7 @@ impl Thread {
             if let Some(payload) = slow_payload(frame) {
                 let pdu = payload.to_vec();
                 port.lacpdu(now, member, pdu);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+                port.drain(&*self.datapath, since, &mut self.later);
             }
         }
         // The poll tells of a change only: ask again for what is still there.
@@ -376,7 +291,7 @@ impl Thread {
                 let member = port.devices.iter().find(|d| d.member.name == news.link);
                 if let Some(member) = member.map(|d| d.member.id) {
                     port.monitor(now, member, news.monitor, news.up);
-                    port.drain(&*self.setup.datapath, since, &mut self.later);
+                    port.drain(&*self.datapath, since, &mut self.later);
                 }
             }
         }
@@ -392,16 +307,7 @@ impl Thread {
                 letters.cfm.extend(columns.cfm);
             });
         }
-        // The answers may have effects of their own.
-        while !self.later.is_empty() || !self.refresh.is_empty() {
-            for name in std::mem::take(&mut self.refresh) {
-                let now = self.now();
-                let Some(port) = self.ports.get_mut(&name) else { continue };
-                for (id, speed) in settings(port) {
-                    port.params(now, id, speed);
-                    port.drain(&*self.setup.datapath, Instant::now(), &mut self.later);
-                }
-            }
+        while !self.later.is_empty() {
             let mut active = BTreeMap::new();
             let mut current = BTreeMap::new();
             for (name, effect) in std::mem::take(&mut self.later) {
@@ -443,7 +349,7 @@ impl Thread {
             Effect::SendLearningPackets => {
                 let bridge = self.ports.get(name).map(|p| p.bridge.clone()).unwrap_or_default();
                 // Not waited for; a bond that is not in force yet has nothing to announce.
-                let _ = self.setup.ofproto.send_learning_packets(&bridge, name);
+                let _ = self.ofproto.send_learning_packets(&bridge, name);
             }
             Effect::PersistActiveMember(mac) => {
                 active.insert(name.to_owned(), mac);
@@ -454,8 +360,8 @@ impl Thread {
                     current.insert(device.member.name.clone(), is);
                 }
             }
-            Effect::Revalidate(reason) => self.setup.revalidator.push(reason),
-            Effect::QueryLink { .. } => _ = self.refresh.insert(name.to_owned()),
+            Effect::Revalidate(reason) => self.revalidator.push(reason),
+            Effect::QueryLink { member } => self.query_settings(name, member),
             Effect::Notice(notice) => notes::log(&notice),
         }
     }
@@ -471,7 +377,7 @@ impl Thread {
                     crate::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
                 }
             }
-            (None, Some(port_no)) => self.setup.datapath.execute(Execute {
+            (None, Some(port_no)) => self.datapath.execute(Execute {
                 packet: Packet::new(&frame),
                 in_port: PortNo::NONE,
                 actions: vec![Action::Output(port_no)],
@@ -491,7 +397,7 @@ impl Thread {
             let found = port.devices.iter().find(|d| d.member.name == name);
             if let Some(member) = found.map(|d| d.member.id) {
                 port.lacpdu(now, member, pdu);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+                port.drain(&*self.datapath, since, &mut self.later);
                 return;
             }
         }
@@ -509,7 +415,7 @@ impl Thread {
                 let running = self.ports.get_mut(&port);
                 let answer = running.and_then(|p| p.command(now, command));
                 if let Some(p) = self.ports.get_mut(&port) {
-                    p.drain(&*self.setup.datapath, since, &mut self.later);
+                    p.drain(&*self.datapath, since, &mut self.later);
                 }
                 let _ = done.try_send(match answer {
                     None => Err(super::BondError::NoSuchBond),
@@ -592,7 +498,7 @@ impl Thread {
                 .map(|d| d.member.id);
             if let Some(member) = found {
                 port.lacpdu(now, member, payload);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+                port.drain(&*self.datapath, since, &mut self.later);
                 return;
             }
         }
@@ -603,13 +509,4 @@ impl Thread {
 fn random() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::hash::RandomState::new().build_hasher().finish()
-}
-
-/// Speed and duplex of every member; `None` where the device does not say.
-fn settings(port: &Running) -> Vec<(MemberId, Option<Speed>)> {
-    let speed = |s: LinkSettings| {
-        let full_duplex = s.full_duplex == Some(true);
-        (s.speed_mbps > 0).then_some(Speed { mbps: s.speed_mbps, full_duplex })
-    };
-    port.devices.iter().map(|d| (d.member.id, d.settings().and_then(speed))).collect()
 }

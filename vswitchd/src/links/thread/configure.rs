@@ -18,6 +18,8 @@ impl Thread {
     pub(super) fn configure(&mut self, wanted: Vec<LinkPort>) {
         let now = self.now();
         let since = Instant::now();
+        // The kernel has announced a device before anyone could ask for it to be a member.
+        self.link_news(since);
         let mut old = std::mem::take(&mut self.ports);
         for want in &wanted {
             let mut port = match old.remove(&want.name) {
@@ -29,7 +31,7 @@ impl Thread {
                 crate::warn!(LACP, "port {}: {complaint}", want.name);
             }
             port.configure(want, now);
-            port.drain(&*self.setup.datapath, since, &mut self.later);
+            port.drain(&*self.datapath, since, &mut self.later);
             for device in &port.devices {
                 if let LinkDevice::Dummy(dummy) = &device.member.device {
                     let waker = self.waker.clone();
@@ -38,21 +40,15 @@ impl Thread {
                 }
             }
             let preferred = port.preferred(want);
-            let fresh = port.devices.iter().any(|d| d.up.is_none());
             let mut first: Vec<(bool, MemberId, bool)> = Vec::new();
             for device in &mut port.devices {
-                if let LinkDevice::Kernel { ifindex } = device.member.device
+                if let Some(ifindex) = device.ifindex()
                     && device.up.is_none()
+                    && let Some(known) = self.kernel.get(&ifindex)
                 {
-                    let known = self.kernel.get(&device.member.name).map(|k| k.0.clone());
-                    let info = match known {
-                        Some(info) if info.ifindex == ifindex => Some(info),
-                        // Newer than the last event: ask.
-                        Some(_) | None => netdev::link::get(&device.member.name).ok(),
-                    };
-                    device.heard(&info.unwrap_or_default());
+                    device.heard(known.up());
                 }
-                if let Some(up) = device.read(now) {
+                if let Some(up) = device.read() {
                     let last = preferred.is_none_or(|mac| mac != device.member.mac);
                     first.push((last, device.member.id, up));
                 }
@@ -63,20 +59,18 @@ impl Thread {
                 for (monitor, up) in self.monitors.opinions(&name) {
                     port.monitor(now, member, monitor, up);
                 }
-                port.drain(&*self.setup.datapath, since, &mut self.later);
+                port.drain(&*self.datapath, since, &mut self.later);
             }
             first.sort_unstable();
             for (_, member, up) in first {
                 port.carrier(now, member, up);
-                port.drain(&*self.setup.datapath, since, &mut self.later);
-            }
-            if fresh {
-                self.refresh.insert(want.name.clone());
+                port.drain(&*self.datapath, since, &mut self.later);
             }
             self.ports.insert(want.name.clone(), port);
         }
         drop(old);
         self.register_sockets();
+        self.watch_carriers();
         let states = self.member_states();
         if !states.is_empty() {
             self.outbox.put(|letters| letters.members.extend(states));

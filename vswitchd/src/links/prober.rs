@@ -1,0 +1,401 @@
+//! The carrier thread: it reads the members' counts of carrier changes and tells the links thread
+//! of each difference.
+//!
+//! The kernel may report a lost carrier up to a second late (`netdev::link::carrier`), so members
+//! are read at a steady rate besides. A read is a microsecond or two and takes no lock of the
+//! network's: it does not wait while another process holds RTNL. It is on a thread of its own
+//! because its rate needs finer timers than the links thread's poll has, and so that the links
+//! thread is not woken for nothing.
+//!
+//! | lane | members in it | a lap takes, at least |
+//! |---|---|---|
+//! | hot | those that carried traffic in the last second; for [`ALERT`] after any link of the machine has changed, all | [`HOT_LAP`] |
+//! | cold | the others | [`COLD_LAP`] |
+//!
+//! With many members a lap takes longer, so that reading stays below [`SHARE`] of a processor.
+//! After a link event there may be [`ALERT_SHARE`] until [`PURSE`] is spent, which fills up slowly.
+//!
+//! Where sysfs of the network namespace cannot be had, `ETHTOOL_GLINK` is asked instead. That one
+//! waits for RTNL; it delays the other members then, never the links thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use datapath::{Datapath, PortNo};
+use netdev::link::carrier::{CarrierChanges, SysNet};
+use netdev::link::ethtool;
+use parking_lot::Mutex;
+use wire::EthAddr;
+
+/// Between two reads of a member that carries traffic: a loss is seen after half of it on average.
+const HOT_LAP: Duration = Duration::from_micros(600);
+/// Between two reads of a member that does not.
+const COLD_LAP: Duration = Duration::from_millis(20);
+/// How long all members are read at the hot rate after a link event. The kernel holds the next
+/// report back for a second, and needs some time to make it.
+const ALERT: Duration = Duration::from_millis(1500);
+/// How long after its last packet a member still counts as carrying traffic.
+const TRAFFIC: Duration = Duration::from_secs(1);
+/// How often to look which members carry traffic.
+const SORT_EVERY: Duration = Duration::from_millis(100);
+/// Members looked at for traffic at a time.
+const SORT_BATCH: usize = 256;
+/// Members read at a time; other threads of the processor get their turn between two batches.
+const BATCH: usize = 64;
+/// The part of a processor that reading may take.
+const SHARE: f64 = 0.006;
+/// The same in the time after a link event, as long as there is something in the purse.
+const ALERT_SHARE: f64 = 0.1;
+/// Seconds of processor time that can be spent on alerts beyond [`SHARE`].
+const PURSE: f64 = 0.15;
+/// How fast that fills up: seconds a second.
+const REFILL: f64 = 0.002;
+/// A read's cost before one was measured, and the most that is believed: a preempted thread
+/// measures the others' time too.
+const READ_COST: f64 = 2e-6;
+const READ_COST_MAX: f64 = 10e-6;
+
+/// A member to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) ifindex: u32,
+    pub(super) name: String,
+    pub(super) mac: EthAddr,
+    pub(super) port_no: Option<PortNo>,
+}
+
+/// What a read said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sighting {
+    /// The device's count of carrier changes.
+    Changes(u32),
+    /// `ETHTOOL_GLINK` differs from the last time.
+    Link(bool),
+}
+
+/// What the threads share.
+struct Shared {
+    /// The latest of each device that the links thread has not taken yet, by index.
+    sightings: Mutex<BTreeMap<u32, Sighting>>,
+    /// A link of the machine has changed.
+    alert: AtomicBool,
+    waker: Arc<mio::Waker>,
+}
+
+/// The links thread's hand on the carrier thread, which ends with it.
+pub(super) struct Prober {
+    shared: Arc<Shared>,
+    targets: Sender<Vec<Target>>,
+    thread: Thread,
+    told: Vec<Target>,
+}
+
+impl Prober {
+    /// Starts the thread; `waker` wakes the links thread.
+    pub(super) fn spawn(
+        datapath: Arc<dyn Datapath>,
+        waker: Arc<mio::Waker>,
+    ) -> std::io::Result<Prober> {
+        let shared =
+            Arc::new(Shared { sightings: Mutex::default(), alert: AtomicBool::new(false), waker });
+        let (targets, inbox) = channel();
+        let mut rounds = Rounds {
+            shared: shared.clone(),
+            inbox,
+            datapath,
+            sysfs: SysNet::open().ok(),
+            members: Vec::new(),
+            hot: Lane::default(),
+            cold: Lane::default(),
+            sort_at: None,
+            sort_from: 0,
+            alert_until: None,
+            purse: PURSE,
+            filled_at: Instant::now(),
+            read_cost: READ_COST,
+        };
+        let handle = std::thread::Builder::new().name("carrier".to_owned()).spawn(move || {
+            super::thread::go_first();
+            // The default of 50 us would be a large part of a lap.
+            // SAFETY: takes a number.
+            unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
+            rounds.run();
+        })?;
+        Ok(Prober { shared, targets, thread: handle.thread().clone(), told: Vec::new() })
+    }
+
+    /// Replaces the members to read. One that stays is read on; one that was absent is opened anew.
+    pub(super) fn watch(&mut self, targets: Vec<Target>) {
+        if targets == self.told {
+            return;
+        }
+        self.told.clone_from(&targets);
+        // Fails only when the thread has gone.
+        let _ = self.targets.send(targets);
+        self.thread.unpark();
+    }
+
+    /// A link of the machine has changed: reads all members now and often for a while.
+    pub(super) fn alert(&self) {
+        if !self.shared.alert.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+
+    /// What was read since the last call, by device.
+    pub(super) fn take(&self) -> BTreeMap<u32, Sighting> {
+        std::mem::take(&mut *self.shared.sightings.lock())
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        // The thread ends when the channel has closed.
+        self.targets = channel().0;
+        self.thread.unpark();
+    }
+}
+
+/// How a member's carrier is read.
+enum Probe {
+    Changes {
+        file: CarrierChanges,
+        last: Option<u32>,
+    },
+    Link {
+        last: Option<bool>,
+    },
+    /// The device is gone, or is another one: the links thread hears of that and says so.
+    Nothing,
+}
+
+struct Member {
+    target: Target,
+    probe: Probe,
+    packets: u64,
+    hot_until: Option<Instant>,
+}
+
+impl Member {
+    fn new(sysfs: Option<&SysNet>, target: Target) -> Member {
+        let opened =
+            sysfs.map(|s| (s, s.carrier_changes(&target.name, target.ifindex, target.mac)));
+        let probe = match opened {
+            Some((_, Ok(file))) => Probe::Changes { file, last: None },
+            Some((s, Err(_))) if s.is_own() => Probe::Nothing,
+            // Another namespace's sysfs, or none.
+            Some((_, Err(_))) | None => Probe::Link { last: None },
+        };
+        Member { target, probe, packets: 0, hot_until: None }
+    }
+
+    /// Reads; `Some` if it is not as the last time.
+    fn read(&mut self) -> Option<Sighting> {
+        match &mut self.probe {
+            Probe::Changes { file, last } => match file.read() {
+                Ok(now) if *last == Some(now) => None,
+                Ok(now) => {
+                    *last = Some(now);
+                    Some(Sighting::Changes(now))
+                }
+                Err(_) => {
+                    self.probe = Probe::Nothing;
+                    None
+                }
+            },
+            Probe::Link { last } => {
+                let now = ethtool::link(&self.target.name).ok()?;
+                if *last == Some(now) {
+                    return None;
+                }
+                *last = Some(now);
+                Some(Sighting::Link(now))
+            }
+            Probe::Nothing => None,
+        }
+    }
+}
+
+/// Members that are read at one rate, in turn.
+#[derive(Default)]
+struct Lane {
+    members: Vec<usize>,
+    from: usize,
+    due: Option<Instant>,
+}
+
+impl Lane {
+    /// Those whose turn it is.
+    fn batch(&mut self) -> Vec<usize> {
+        let n = self.members.len().min(BATCH);
+        let turn = (0..n).map(|i| self.members[(self.from + i) % self.members.len()]).collect();
+        self.from = if n == 0 { 0 } else { (self.from + n) % self.members.len() };
+        turn
+    }
+
+    fn refill(&mut self, members: Vec<usize>, now: Instant) {
+        if members.is_empty() {
+            self.due = None;
+        } else if self.due.is_none() || members.len() > self.members.len() {
+            self.due = Some(now);
+        }
+        self.members = members;
+    }
+}
+
+/// The thread's own state.
+struct Rounds {
+    shared: Arc<Shared>,
+    inbox: Receiver<Vec<Target>>,
+    datapath: Arc<dyn Datapath>,
+    sysfs: Option<SysNet>,
+    members: Vec<Member>,
+    hot: Lane,
+    cold: Lane,
+    sort_at: Option<Instant>,
+    sort_from: usize,
+    alert_until: Option<Instant>,
+    purse: f64,
+    filled_at: Instant,
+    read_cost: f64,
+}
+
+impl Rounds {
+    fn run(&mut self) {
+        loop {
+            let mut now = Instant::now();
+            loop {
+                match self.inbox.try_recv() {
+                    Ok(targets) => self.replace(targets, now),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            self.fill_purse(now);
+            if self.shared.alert.swap(false, Ordering::AcqRel) && !self.members.is_empty() {
+                let calm = self.alert_until.is_none_or(|t| t <= now);
+                self.alert_until = Some(now + ALERT);
+                if calm {
+                    self.sort(now);
+                }
+                if self.purse > 0.0 {
+                    self.hot.due = Some(now);
+                }
+            }
+            if self.sort_at.is_some_and(|t| t <= now) {
+                self.look_for_traffic(now);
+                self.sort(now);
+            }
+            if self.hot.due.is_some_and(|t| t <= now) {
+                self.read(now, true);
+                now = Instant::now();
+            }
+            if self.cold.due.is_some_and(|t| t <= now) {
+                self.read(now, false);
+            }
+            let next = [self.hot.due, self.cold.due, self.sort_at].into_iter().flatten().min();
+            match next {
+                None => std::thread::park(),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    if !left.is_zero() {
+                        std::thread::park_timeout(left);
+                    }
+                }
+            }
+        }
+    }
+
+    fn replace(&mut self, targets: Vec<Target>, now: Instant) {
+        let mut old: BTreeMap<u32, Member> =
+            self.members.drain(..).map(|m| (m.target.ifindex, m)).collect();
+        for target in targets {
+            let kept = old
+                .remove(&target.ifindex)
+                .filter(|m| !matches!(m.probe, Probe::Nothing | Probe::Link { .. }));
+            self.members.push(match kept {
+                // The count is the device's, whatever its name is now.
+                Some(m) => Member { target, ..m },
+                None => Member::new(self.sysfs.as_ref(), target),
+            });
+        }
+        self.sort_from = 0;
+        self.sort_at = (!self.members.is_empty()).then_some(now);
+        self.sort(now);
+    }
+
+    /// Notes which members have moved packets since the last look; the rest of a long list has its
+    /// turn the next time.
+    fn look_for_traffic(&mut self, now: Instant) {
+        let n = self.members.len();
+        for i in 0..n.min(SORT_BATCH) {
+            let m = &mut self.members[(self.sort_from + i) % n];
+            let Some(port) = m.target.port_no else { continue };
+            let Some(c) = self.datapath.port_counters(port) else { continue };
+            let packets = c.rx_packets.wrapping_add(c.tx_packets);
+            if packets != m.packets {
+                m.packets = packets;
+                m.hot_until = Some(now + TRAFFIC);
+            }
+        }
+        self.sort_from = if n == 0 { 0 } else { (self.sort_from + SORT_BATCH) % n };
+        self.sort_at = (n > 0).then_some(now + SORT_EVERY);
+    }
+
+    /// Puts the members into their lanes.
+    fn sort(&mut self, now: Instant) {
+        let all = self.alert_until.is_some_and(|t| t > now);
+        let (hot, cold) = (0..self.members.len())
+            .filter(|i| !matches!(self.members[*i].probe, Probe::Nothing))
+            .partition(|i| all || self.members[*i].hot_until.is_some_and(|t| t > now));
+        self.hot.refill(hot, now);
+        self.cold.refill(cold, now);
+    }
+
+    /// One batch of a lane, and when the next is due.
+    fn read(&mut self, now: Instant, hot: bool) {
+        let alert = self.alert_until.is_some_and(|t| t > now);
+        let idle = self.hot.members.is_empty();
+        let (lane, lap, share) = match hot {
+            true if alert && self.purse > 0.0 => (&mut self.hot, HOT_LAP, ALERT_SHARE),
+            true => (&mut self.hot, HOT_LAP, SHARE),
+            false if idle => (&mut self.cold, COLD_LAP, SHARE),
+            false => (&mut self.cold, COLD_LAP, SHARE / 3.0),
+        };
+        let (turn, all) = (lane.batch(), lane.members.len());
+        let mut news = Vec::new();
+        for i in &turn {
+            let member = &mut self.members[*i];
+            if let Some(sighting) = member.read() {
+                news.push((member.target.ifindex, sighting));
+            }
+        }
+        let (count, end) = (turn.len() as f64, Instant::now());
+        if !news.is_empty() {
+            self.shared.sightings.lock().extend(news);
+            // Fails only when the links thread has gone.
+            let _ = self.shared.waker.wake();
+        }
+        if turn.is_empty() {
+            lane.due = None;
+            return;
+        }
+        let cost = ((end - now).as_secs_f64() / count).min(READ_COST_MAX);
+        self.read_cost += (cost - self.read_cost) / 16.0;
+        let lap = lap.max(Duration::from_secs_f64(all as f64 * self.read_cost / share));
+        lane.due = Some(now + lap.mul_f64(count / all as f64));
+        if alert && hot {
+            self.purse -= count * self.read_cost;
+        }
+    }
+
+    fn fill_purse(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.filled_at).as_secs_f64();
+        self.purse = (self.purse + since * REFILL).min(PURSE);
+        self.filled_at = now;
+    }
+}

@@ -1,0 +1,139 @@
+//! The device query thread: whatever must ask the kernel or a driver and may have to wait for it.
+//!
+//! rtnetlink requests, ethtool and MII are served under the kernel's lock for network
+//! configuration (RTNL), and a driver may take seconds over its answer. The links thread posts a
+//! query and goes on; the answer wakes it. A query that is under way is not posted a second time,
+//! so that the queue is never longer than there are things to ask.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use bond::MemberId;
+use netdev::DeviceError;
+use netdev::link::mii::{self, LinkSource};
+use netdev::link::{self, LinkInfo, LinkSettings, ethtool};
+
+/// What can be asked of the kernel's devices. Every call may take as long as it likes.
+pub trait DeviceQueries: Send {
+    /// One device, by index.
+    fn link(&mut self, ifindex: u32) -> Result<LinkInfo, DeviceError>;
+
+    /// Every device, by index.
+    fn links(&mut self) -> Result<Vec<LinkInfo>, DeviceError>;
+
+    /// Speed and duplex; `None` for a device that does not tell.
+    fn settings(&mut self, name: &str) -> Option<LinkSettings>;
+
+    /// The device's own link state and what told it.
+    fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError>;
+}
+
+/// The kernel's answers, of the calling thread's network namespace.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KernelQueries;
+
+impl DeviceQueries for KernelQueries {
+    fn link(&mut self, ifindex: u32) -> Result<LinkInfo, DeviceError> {
+        link::get_by_index(ifindex)
+    }
+
+    fn links(&mut self) -> Result<Vec<LinkInfo>, DeviceError> {
+        link::get_all()
+    }
+
+    fn settings(&mut self, name: &str) -> Option<LinkSettings> {
+        ethtool::settings(name).ok()
+    }
+
+    fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError> {
+        mii::link(name)
+    }
+}
+
+/// A question to the thread.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Query {
+    Link { ifindex: u32 },
+    Links,
+    Settings { port: String, member: MemberId, name: String },
+    Mii { port: String, member: MemberId, name: String },
+}
+
+/// What came back.
+pub(super) enum Answer {
+    Link(Result<LinkInfo, DeviceError>),
+    Links(Result<Vec<LinkInfo>, DeviceError>),
+    Settings(Option<LinkSettings>),
+    /// `None`: the device answers neither MII nor ethtool.
+    Mii(Option<(bool, LinkSource)>),
+}
+
+/// The links thread's hand on the query thread, which ends with it.
+pub(super) struct Queries {
+    queries: Sender<Query>,
+    answers: Receiver<(Query, Answer)>,
+    /// Each with whether its answer is out of date already, so that it is posted once more.
+    under_way: BTreeMap<Query, bool>,
+}
+
+impl Queries {
+    /// Starts the thread; `waker` wakes the links thread.
+    pub(super) fn spawn(
+        mut devices: Box<dyn DeviceQueries>,
+        waker: Arc<mio::Waker>,
+    ) -> std::io::Result<Queries> {
+        let (queries, inbox) = channel::<Query>();
+        let (outbox, answers) = channel();
+        std::thread::Builder::new().name("device_queries".to_owned()).spawn(move || {
+            while let Ok(query) = inbox.recv() {
+                let answer = match &query {
+                    Query::Link { ifindex } => Answer::Link(devices.link(*ifindex)),
+                    Query::Links => Answer::Links(devices.links()),
+                    Query::Settings { name, .. } => Answer::Settings(devices.settings(name)),
+                    Query::Mii { name, .. } => Answer::Mii(devices.mii(name).ok()),
+                };
+                if outbox.send((query, answer)).is_err() {
+                    return;
+                }
+                // Fails only when the links thread has gone.
+                let _ = waker.wake();
+            }
+        })?;
+        Ok(Queries { queries, answers, under_way: BTreeMap::new() })
+    }
+
+    /// Posts a query. False if the same is under way: its answer may be older than this call.
+    pub(super) fn ask(&mut self, query: Query) -> bool {
+        if self.under_way.contains_key(&query) {
+            return false;
+        }
+        self.post(query);
+        true
+    }
+
+    /// Posts a query whose answer is to be newer than this call.
+    pub(super) fn ask_anew(&mut self, query: Query) {
+        match self.under_way.get_mut(&query) {
+            Some(again) => *again = true,
+            None => self.post(query),
+        }
+    }
+
+    fn post(&mut self, query: Query) {
+        self.under_way.insert(query.clone(), false);
+        // Fails only when the thread has gone, at exit.
+        let _ = self.queries.send(query);
+    }
+
+    /// The next answer, if one has come.
+    pub(super) fn answer(&mut self) -> Option<(Query, Answer)> {
+        loop {
+            let (query, answer) = self.answers.try_recv().ok()?;
+            match self.under_way.remove(&query) {
+                Some(true) => self.post(query),
+                Some(false) | None => return Some((query, answer)),
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What is heard of links: rtnetlink's messages, the carrier thread's readings, answers to queries.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use bond::{MemberId, Speed};
+use netdev::link::{LinkEvent, LinkSettings};
+use wire::{EthAddr, Time};
+
+use super::Thread;
+use crate::links::known::{Known, Outcome};
+use crate::links::outbox::{LinkNews, MemberLink};
+use crate::links::prober::{Sighting, Target};
+use crate::links::queries::{Answer, Query};
+use crate::modules::BOND;
+
+impl Thread {
+    /// The first list of devices, read before there is any port.
+    pub(super) fn first_list(&mut self) {
+        let mut news = Vec::new();
+        if let Err(e) = self.monitor.poll(&mut news) {
+            crate::warn!(BOND, "cannot read the list of links ({e})");
+        }
+        self.heed(news, Instant::now());
+    }
+
+    /// Takes in all that has been heard: engines first, then main.
+    pub(super) fn link_news(&mut self, since: Instant) {
+        self.sightings(since);
+        // Taken from the queue before the messages are: a message that comes after its answer was
+        // made is seen to be newer.
+        let answers: Vec<(Query, Answer)> = std::iter::from_fn(|| self.queries.answer()).collect();
+        let mut news = Vec::new();
+        if let Err(e) = self.monitor.poll_messages(&mut news) {
+            crate::warn!(BOND, "cannot read link events ({e})");
+        }
+        if !news.is_empty() {
+            // Another device's carrier holds the kernel's report of ours back.
+            self.prober.alert();
+        }
+        self.heed(news, since);
+        for (query, answer) in answers {
+            self.answer(query, answer, since);
+        }
+        if self.monitor.wants_list() && self.queries.ask(Query::Links) {
+            self.monitor.begin_list();
+        }
+    }
+
+    /// The carrier thread has read other counts than before.
+    fn sightings(&mut self, since: Instant) {
+        let sightings = self.prober.take();
+        if sightings.is_empty() {
+            return;
+        }
+        let mut touched = BTreeSet::new();
+        for (ifindex, sighting) in sightings {
+            let Some(known) = self.kernel.get_mut(&ifindex) else { continue };
+            let outcome = match sighting {
+                Sighting::Changes(changes) => known.counted(changes),
+                // By name, which may have passed to another device: asked for by index.
+                Sighting::Link(up) => {
+                    Outcome { unconfirmed: up != known.up(), ..Outcome::default() }
+                }
+            };
+            self.outcome(ifindex, outcome, &mut touched, since);
+        }
+        self.report(touched, Vec::new());
+    }
+
+    /// rtnetlink's messages, or a list.
+    fn heed(&mut self, news: Vec<LinkEvent>, since: Instant) {
+        let mut touched = BTreeSet::new();
+        let mut gone = Vec::new();
+        let mut moved = false;
+        for event in news {
+            match event {
+                LinkEvent::Changed(info) => {
+                    let ifindex = info.ifindex;
+                    match self.kernel.get_mut(&ifindex) {
+                        Some(known) => {
+                            let before = known.info().mac;
+                            let (name, mac) = (info.name.clone(), info.mac);
+                            let outcome = known.message(info);
+                            self.outcome(ifindex, outcome, &mut touched, since);
+                            if before != mac {
+                                self.mac_changed(&name, mac);
+                            }
+                        }
+                        None => {
+                            let known = Known::new(info);
+                            let up = known.up();
+                            self.kernel.insert(ifindex, known);
+                            self.tell(ifindex, up, false, since);
+                            moved |= self.is_member(ifindex);
+                        }
+                    }
+                    touched.insert(ifindex);
+                }
+                LinkEvent::Gone { ifindex, name } => {
+                    self.kernel.remove(&ifindex);
+                    self.tell(ifindex, false, false, since);
+                    touched.remove(&ifindex);
+                    gone.push((name, ifindex));
+                    if self.is_member(ifindex) {
+                        self.watch_carriers();
+                    }
+                }
+            }
+        }
+        if moved {
+            self.watch_carriers();
+        }
+        self.report(touched, gone);
+    }
+
+    fn answer(&mut self, query: Query, answer: Answer, since: Instant) {
+        let now = self.now();
+        match (query, answer) {
+            (Query::Link { ifindex }, Answer::Link(said)) => {
+                // A device that is gone: rtnetlink says so, or has said so.
+                let (Ok(info), Some(known)) = (said, self.kernel.get_mut(&ifindex)) else { return };
+                let outcome = known.answer(info);
+                let mut touched = BTreeSet::new();
+                self.outcome(ifindex, outcome, &mut touched, since);
+                self.report(touched, Vec::new());
+            }
+            (Query::Links, Answer::Links(list)) => {
+                let mut news = Vec::new();
+                if let Err(e) = self.monitor.end_list(list, &mut news) {
+                    crate::warn!(BOND, "cannot read the list of links ({e})");
+                }
+                self.heed(news, since);
+            }
+            (Query::Settings { port, member, name }, Answer::Settings(said)) => {
+                let device = self.ports.get(&port).and_then(|p| p.device(member));
+                match device {
+                    Some(d) if d.member.name == name => self.settings(&port, member, said),
+                    // It has got another name meanwhile.
+                    Some(_) => self.query_settings(&port, member),
+                    None => {}
+                }
+            }
+            (Query::Mii { port, member, name }, Answer::Mii(said)) => {
+                let Some(running) = self.ports.get_mut(&port) else { return };
+                let Some(device) = running.device_mut(member) else { return };
+                device.polled(now, &name, said);
+                let Some(up) = device.read() else { return };
+                self.told(&port, vec![(member, up)], since);
+                let states = self.member_states();
+                self.outbox.put(|letters| letters.members.extend(states));
+            }
+            // Each query has its own kind of answer.
+            (
+                Query::Link { .. } | Query::Links | Query::Settings { .. } | Query::Mii { .. },
+                Answer::Link(_) | Answer::Links(_) | Answer::Settings(_) | Answer::Mii(_),
+            ) => {}
+        }
+    }
+
+    /// The engine wants to know how fast a member's link is.
+    pub(super) fn query_settings(&mut self, port: &str, member: MemberId) {
+        let device = self.ports.get(port).and_then(|p| p.device(member));
+        match device.map(|d| (d.ifindex(), d.member.name.clone())) {
+            Some((Some(_), name)) => {
+                self.queries.ask_anew(Query::Settings { port: port.to_owned(), member, name });
+            }
+            Some((None, _)) => self.settings(port, member, None),
+            None => {}
+        }
+    }
+
+    fn settings(&mut self, port: &str, member: MemberId, said: Option<LinkSettings>) {
+        let now = self.now();
+        let Some(port) = self.ports.get_mut(port) else { return };
+        let speed = said
+            .filter(|s| s.speed_mbps > 0)
+            .map(|s| Speed { mbps: s.speed_mbps, full_duplex: s.full_duplex == Some(true) });
+        port.params(now, member, speed);
+        port.drain(&*self.datapath, Instant::now(), &mut self.later);
+    }
+
+    /// What an observation of a device leads to.
+    fn outcome(
+        &mut self,
+        ifindex: u32,
+        outcome: Outcome,
+        touched: &mut BTreeSet<u32>,
+        since: Instant,
+    ) {
+        if outcome.changed {
+            touched.insert(ifindex);
+            let up = self.kernel.get(&ifindex).is_some_and(Known::up);
+            self.tell(ifindex, up, outcome.dipped, since);
+        }
+        if outcome.unconfirmed
+            && self.is_member(ifindex)
+            && self.queries.ask(Query::Link { ifindex })
+            && let Some(known) = self.kernel.get_mut(&ifindex)
+        {
+            known.asked();
+        }
+    }
+
+    /// Members on the device hear of it, each port in turn.
+    fn tell(&mut self, ifindex: u32, up: bool, dipped: bool, since: Instant) {
+        let mut all = Vec::new();
+        for port in self.ports.values_mut() {
+            let mut told = Vec::new();
+            // Two members may be on one device for a moment, while names change.
+            for device in port.devices.iter_mut().filter(|d| d.ifindex() == Some(ifindex)) {
+                let id = device.member.id;
+                device.heard(up);
+                match device.read() {
+                    Some(up) => told.push((id, up)),
+                    None if dipped && device.follows_carrier() => {
+                        told.extend([(id, false), (id, true)]);
+                    }
+                    None => {}
+                }
+            }
+            if !told.is_empty() {
+                all.push((port.name.clone(), told));
+            }
+        }
+        for (port, told) in all {
+            self.told(&port, told, since);
+        }
+    }
+
+    fn told(&mut self, name: &str, told: Vec<(MemberId, bool)>, since: Instant) {
+        let now = self.now();
+        let Some(port) = self.ports.get_mut(name) else { return };
+        for (member, up) in told {
+            port.carrier(now, member, up);
+            port.drain(&*self.datapath, since, &mut self.later);
+        }
+        crate::dbg!(BOND, "bond {name}: link event took {:?} to the table", since.elapsed());
+    }
+
+    fn is_member(&self, ifindex: u32) -> bool {
+        self.ports.values().flat_map(|p| &p.devices).any(|d| d.ifindex() == Some(ifindex))
+    }
+
+    /// Tells the carrier thread which devices are members now.
+    pub(super) fn watch_carriers(&mut self) {
+        let devices = self.ports.values().flat_map(|p| &p.devices);
+        let targets = devices.filter_map(|d| {
+            let info = self.kernel.get(&d.ifindex()?)?.info();
+            let (name, port_no) = (info.name.clone(), d.member.port_no);
+            Some(Target { ifindex: info.ifindex, name, mac: info.mac, port_no })
+        });
+        self.prober.watch(targets.collect());
+    }
+
+    /// Main and status learn of the same news.
+    fn report(&mut self, touched: BTreeSet<u32>, gone: Vec<(String, u32)>) {
+        if touched.is_empty() && gone.is_empty() {
+            return;
+        }
+        let states = self.member_states();
+        let kernel = &self.kernel;
+        self.outbox.put(|letters| {
+            for (name, ifindex) in gone {
+                letters.links.insert(name, LinkNews::Gone { ifindex });
+            }
+            // After the former: a name that one device gave up another may have now.
+            for known in touched.iter().filter_map(|i| kernel.get(i)) {
+                let info = known.info();
+                letters.resets.insert(info.name.clone(), known.resets());
+                letters.links.insert(info.name.clone(), LinkNews::Changed(info.clone()));
+            }
+            letters.members.extend(states);
+        });
+    }
+
+    fn mac_changed(&mut self, name: &str, mac: EthAddr) {
+        let now: Time = self.now();
+        let since = Instant::now();
+        for port in self.ports.values_mut() {
+            let ids: Vec<MemberId> = port
+                .devices
+                .iter()
+                .filter(|d| d.member.name == name)
+                .map(|d| d.member.id)
+                .collect();
+            for id in ids {
+                port.mac(now, id, mac);
+                port.drain(&*self.datapath, since, &mut self.later);
+            }
+        }
+    }
+
+    pub(super) fn member_states(&self) -> Vec<(String, MemberLink)> {
+        let devices = self.ports.values().flat_map(|p| &p.devices);
+        devices
+            .filter_map(|d| {
+                let link = MemberLink { up: d.up?, source: d.source(), settings: None };
+                Some((d.member.name.clone(), link))
+            })
+            .collect()
+    }
+}
