@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bond;
+mod carrier;
 mod compat;
 mod compat_dummy;
 mod crash;
