@@ -18,13 +18,14 @@ fn count(rig: &Rig, line: &str) -> usize {
     rig.switch.log().matches(line).count()
 }
 
-/// Cuts a member's link just after another device's, three times, and gives the shortest time
-/// that the daemon took to disable it: a busy machine can make it longer, nothing shorter.
-fn shortest(rig: &Rig) -> Duration {
+/// Cuts a member's link just after another device's, five times, and gives the second longest time
+/// that the daemon took to disable it: one may be the busy machine's. The kernel's wait is the
+/// machine's, not a namespace's, so that tests beside this one can shorten some.
+fn most(rig: &Rig) -> Duration {
     let other = Tap::new(&rig.hv, "other0").expect("a tap");
     let disabled = "member nic0: disabled";
     let mut times = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         // The kernel has reported all that went before.
         std::thread::sleep(1200 * MS);
         other.set_carrier(false).expect("a carrier");
@@ -38,7 +39,8 @@ fn shortest(rig: &Rig) -> Duration {
         other.set_carrier(true).expect("a carrier");
         rig.await_member(0, true);
     }
-    times.into_iter().min().unwrap_or_default()
+    times.sort_unstable();
+    times[times.len() - 2]
 }
 
 fn noticed(settings: &str, lacp: bool) {
@@ -46,7 +48,7 @@ fn noticed(settings: &str, lacp: bool) {
     rig.bond_down(settings);
     let (_fabric, _traffic) = rig.traffic(vec![talk(1, 40_000)], 20, lacp);
     rig.wait("two members", || rig.enabled() == 2);
-    let time = shortest(&rig);
+    let time = most(&rig);
     assert!(time < NOTICED, "noticed after {time:?}\n{}", rig.switch.log());
     rig.assert_clean_log();
 }
@@ -114,7 +116,7 @@ fn the_database_has_a_lost_carrier_at_once() {
     rig.bond("bond_mode=active-backup");
     let other = Tap::new(&rig.hv, "other0").expect("a tap");
     let mut times = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         std::thread::sleep(1200 * MS);
         other.set_carrier(false).expect("a carrier");
         std::thread::sleep(20 * MS);
@@ -126,6 +128,7 @@ fn the_database_has_a_lost_carrier_at_once() {
         other.set_carrier(true).expect("a carrier");
         rig.wait("link_state", || rig.get("Interface", "nic1", "link_state") == "up");
     }
-    let time = times.into_iter().min().unwrap_or_default();
+    times.sort_unstable();
+    let time = times[2];
     assert!(time < 600 * MS, "in the database after {time:?}");
 }
