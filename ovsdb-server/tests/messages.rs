@@ -56,3 +56,24 @@ fn errors_of_the_system_have_no_numbers() {
         assert!(!said.contains("os error"), "{argument}: {said}");
     }
 }
+
+/// A database that another process has locked: that is named, as by Open vSwitch.
+#[test]
+fn the_holder_of_a_lock_is_named() {
+    let folder = std::env::temp_dir().join(format!("braid-db-lock-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Folder(folder);
+    std::fs::write(folder.0.join("conf.db"), "").unwrap();
+    let lock = std::fs::File::create(folder.0.join(".conf.db.~lock~")).unwrap();
+    posix::file::lock(&lock).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ovsdb-server"));
+    let out = command.args(["--unixctl=none"]).arg(folder.0.join("conf.db")).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    let own = format!(
+        "|lockfile|WARN|{}: cannot lock file because it is already locked by pid {}",
+        folder.0.join(".conf.db.~lock~").display(),
+        std::process::id()
+    );
+    assert!(said.contains(&own) && !out.status.success(), "{said}");
+    assert!(said.contains("failed to lock lockfile (Resource temporarily unavailable)"), "{said}");
+}

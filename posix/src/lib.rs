@@ -1,5 +1,6 @@
-//! Small things of the system that several crates need: error texts, Unix sockets by path.
+//! Small things of the system that several crates need: error texts, files, Unix sockets by path.
 
+pub mod file;
 pub mod unix;
 
 use std::borrow::Cow;

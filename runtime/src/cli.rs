@@ -89,6 +89,13 @@ pub struct Dirs {
     pub sysconf: PathBuf,
 }
 
+/// Debian's directories.
+const RUN: &str = "/var/run/openvswitch";
+const LOG: &str = "/var/log/openvswitch";
+const SYSCONF: &str = "/etc";
+/// Databases are in this directory of `OVS_SYSCONFDIR`.
+const DB: &str = "openvswitch";
+
 impl Dirs {
     pub fn from_env() -> Dirs {
         Dirs::from_lookup(|name| std::env::var_os(name))
@@ -97,16 +104,35 @@ impl Dirs {
     /// As [`Dirs::from_env`] from another source of variables. An empty value counts as none.
     pub fn from_lookup(get: impl Fn(&str) -> Option<OsString>) -> Dirs {
         let set = |name: &str| get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        let sysconf = set("OVS_SYSCONFDIR");
+        let sysconf = set("OVS_SYSCONFDIR").unwrap_or_else(|| SYSCONF.into());
         Dirs {
-            run: set("OVS_RUNDIR").unwrap_or_else(|| "/var/run/openvswitch".into()),
-            log: set("OVS_LOGDIR").unwrap_or_else(|| "/var/log/openvswitch".into()),
-            db: set("OVS_DBDIR").unwrap_or_else(|| match &sysconf {
-                Some(d) => d.join("openvswitch"),
-                None => "/etc/openvswitch".into(),
-            }),
-            sysconf: sysconf.unwrap_or_else(|| "/etc".into()),
+            run: set("OVS_RUNDIR").unwrap_or_else(|| RUN.into()),
+            log: set("OVS_LOGDIR").unwrap_or_else(|| LOG.into()),
+            db: set("OVS_DBDIR").unwrap_or_else(|| sysconf.join(DB)),
+            sysconf,
         }
+    }
+
+    /// The part of `--help` on the environment: what each variable is for, its default, and what
+    /// is in force where that differs.
+    fn help(&self) -> String {
+        let mut text = String::from("Environment:");
+        let sysconf = self.sysconf.display();
+        let rows = [
+            ("OVS_RUNDIR", "directory of sockets and pidfiles", RUN.to_owned(), &self.run),
+            ("OVS_LOGDIR", "directory of log files", LOG.to_owned(), &self.log),
+            ("OVS_DBDIR", "directory of databases", format!("{sysconf}/{DB}"), &self.db),
+            ("OVS_SYSCONFDIR", "directory of configuration files", SYSCONF.to_owned(), {
+                &self.sysconf
+            }),
+        ];
+        for (name, what, default, now) in rows {
+            text += &format!("\n  {name:<15} {what} (default: {default})");
+            if *now != Path::new(&default) {
+                text += &format!("; here {}", now.display());
+            }
+        }
+        text
     }
 
     /// Where `program`'s control socket is to be for this value of `--unixctl`, `None` for
@@ -226,6 +252,7 @@ pub fn add_common(command: Command, dirs: &Dirs) -> Command {
     let program = command.get_name().to_owned();
     let (run, log) = (dirs.run.display(), dirs.log.display());
     command
+        .after_help(dirs.help())
         .next_help_heading("Daemon options")
         .args([
             flag("detach", "run in background as daemon"),

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Output};
@@ -30,7 +31,9 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return be_daemon(&role);
     }
-    let tests: [Test; 8] = [
+    let tests: [Test; 10] = [
+        ("a start that is refused", refused),
+        ("links", links),
         ("foreground", foreground),
         ("detach", detach),
         ("a second daemon", second),
@@ -59,7 +62,10 @@ fn be_daemon(role: &str) -> ExitCode {
         other => panic!("{other:?}"),
     };
     let common = cli::Common::new(&options, PROGRAM, &dirs);
-    common.log.apply().unwrap();
+    if let Err(e) = common.log.apply() {
+        eprintln!("{PROGRAM}: {e}");
+        return ExitCode::FAILURE;
+    }
     let ready = match daemon::start(&common.daemon) {
         Ok(r) => r,
         Err(e) => {
@@ -264,6 +270,7 @@ fn second(s: &Scratch) {
     until("both to die", || !alive(first) && !alive(other));
     // A stale file is no obstacle.
     assert_eq!(s.pid(), Some(other));
+    assert!(!s.dir.join(format!("ovs-vswitchd.pid.tmp{other}")).exists());
     assert!(s.run("run", &["--detach", "--pidfile"]).status.success());
     let third = s.pid().unwrap();
     assert!(third != other && alive(third));
@@ -271,6 +278,78 @@ fn second(s: &Scratch) {
     let o = s.run("run", &["--pidfile=/nonexistent/x.pid"]);
     assert_eq!(o.status.code(), Some(1));
     assert!(stderr(&o).contains("/nonexistent/x.pid.tmp: create failed"), "{}", stderr(&o));
+}
+
+/// A start that fails after the pidfile was looked at leaves that of a running daemon alone.
+fn refused(s: &Scratch) {
+    assert!(s.run("run", &["--detach", "--pidfile"]).status.success());
+    let first = s.pid().unwrap();
+    for extra in [&[][..], &["--detach"], &["--detach", "--monitor"]] {
+        let args = [&["--pidfile", "--overwrite-pidfile"], extra].concat();
+        assert_eq!(s.run("fail", &args).status.code(), Some(7));
+        assert_eq!(s.pid(), Some(first), "{args:?}");
+    }
+    let names = |s: &Scratch| {
+        let all = fs::read_dir(&s.dir).unwrap().flatten();
+        let mut names: Vec<_> = all.map(|e| e.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(s), ["ovs-vswitchd.pid"]);
+    // The one that it replaced does not take the other's pidfile away, either.
+    assert!(s.run("run", &["--detach", "--pidfile", "--overwrite-pidfile"]).status.success());
+    let second = s.pid().unwrap();
+    kill(first, libc::SIGTERM);
+    until("the first to leave", || !alive(first));
+    assert_eq!(s.pid(), Some(second));
+    kill(second, libc::SIGTERM);
+    until("the second to leave", || !alive(second));
+    assert_eq!(names(s), [] as [&str; 0]);
+    // Another daemon that is starting is named.
+    let tmp = fs::File::create(s.dir.join("ovs-vswitchd.pid.tmp")).unwrap();
+    posix::file::lock(&tmp).unwrap();
+    let o = s.run("run", &["--pidfile"]);
+    let own = format!("ovs-vswitchd.pid.tmp: locked by pid {}, which", std::process::id());
+    assert!(o.status.code() == Some(1) && stderr(&o).contains(&own), "{o:?}");
+}
+
+/// Links where the daemon writes are not followed; directories may be links.
+fn links(s: &Scratch) {
+    use std::os::unix::fs::symlink;
+    let precious = s.dir.join("precious");
+    fs::write(&precious, "precious").unwrap();
+    for (name, option) in [
+        ("ovs-vswitchd.pid", "--pidfile"),
+        ("ovs-vswitchd.pid.tmp", "--pidfile"),
+        ("ovs-vswitchd.log", "--log-file"),
+    ] {
+        for to in ["precious", "dangling"] {
+            symlink(s.dir.join(to), s.dir.join(name)).unwrap();
+            let o = s.run("run", &[option]);
+            assert_eq!(o.status.code(), Some(1), "{name} -> {to}: {o:?}");
+            let says = "it is a symbolic link, which is not followed; remove it";
+            let said = stderr(&o);
+            assert!(said.contains(says) && said.contains(name), "{said}");
+            assert!(fs::read_link(s.dir.join(name)).is_ok(), "{name} is kept");
+            fs::remove_file(s.dir.join(name)).unwrap();
+            assert!(!s.dir.join("dangling").exists());
+        }
+    }
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    let other = Scratch::new();
+    let link = s.dir.join("link");
+    symlink(&other.dir, &link).unwrap();
+    let o = s
+        .command("run", &["--detach", "--pidfile", "--log-file"])
+        .env("OVS_RUNDIR", &link)
+        .env("OVS_LOGDIR", &link)
+        .output()
+        .unwrap();
+    assert!(o.status.success(), "{o:?}");
+    let pid = other.pid().unwrap();
+    kill(pid, libc::SIGTERM);
+    until("the daemon to leave", || !alive(pid));
+    assert!(!other.log().is_empty());
 }
 
 fn early_death(s: &Scratch) {
@@ -322,7 +401,8 @@ fn user(s: &Scratch) {
     let mut open = fs::metadata(&s.dir).unwrap().permissions();
     std::os::unix::fs::PermissionsExt::set_mode(&mut open, 0o777);
     fs::set_permissions(&s.dir, open).unwrap();
-    let o = s.run("run", &["--detach", "--pidfile", "--user=nobody"]);
+    let below = format!("--log-file={}/logs/ovs/x.log", s.dir.display());
+    let o = s.run("run", &["--detach", "--pidfile", "--user=nobody", &below]);
     if !o.status.success() && stderr(&o).contains("failed (") {
         println!("*** SKIPPED: this container does not let us change the user: {} ***", stderr(&o));
         return;
@@ -333,6 +413,19 @@ fn user(s: &Scratch) {
         line.split_whitespace().nth(1).unwrap().to_owned()
     };
     assert_ne!(field("Uid:"), "0");
+    // The log is the user's, who opens it again, and so are directories that were made for it.
+    let uid: u32 = field("Uid:").parse().unwrap();
+    let logs = s.dir.join("logs/ovs");
+    let log = logs.join("x.log");
+    for path in [&s.dir.join("logs"), &logs, &log, &s.pidfile()] {
+        assert_eq!(fs::metadata(path).unwrap().uid(), uid, "{}", path.display());
+    }
+    let text = || fs::read_to_string(&log).unwrap_or_default();
+    until("readiness", || text().contains("|test|INFO|ready"));
+    fs::rename(&log, logs.join("old.log")).unwrap();
+    kill(s.pid().unwrap(), libc::SIGHUP);
+    until("a new log", || text().contains("opened log file"));
+    assert!(alive(s.pid().unwrap()));
     // NET_BIND_SERVICE, NET_BROADCAST, NET_ADMIN, NET_RAW, IPC_LOCK.
     assert_eq!(field("CapEff:"), "0000000000007c00");
     assert_eq!(field("CapBnd:"), "0000000000007c00");

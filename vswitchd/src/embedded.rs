@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ovsdb_server::control::{self, Ask};
+use ovsdb_server::log::LockFile;
 use ovsdb_server::net::{EmbedError, EmbeddedServer, Embedding, TlsSources};
 use rustix::net::sockopt;
 use wire::Time;
@@ -47,10 +48,10 @@ pub enum Error {
     Served { path: PathBuf, who: String },
     /// The file has a server.
     #[error(
-        "{file}: another process has this database open; stop it, or name another file with \
+        "{file}: {who} has this database open; stop it, or name another file with \
          --embedded-db=FILE"
     )]
-    Locked { file: PathBuf },
+    Locked { file: PathBuf, who: String },
     /// The server says why.
     #[error("--embedded-db: {0}")]
     Server(#[from] EmbedError),
@@ -64,8 +65,8 @@ pub struct Embedded {
     again: Time,
 }
 
-/// Makes the directories that a host without Open vSwitch does not have: those of sockets, of
-/// the database, and of the log if there is one. With `--user` they are the administrator's to
+/// Makes the directories that a host without Open vSwitch does not have: those of sockets and of
+/// the database; the log's is made with the log. With `--user` they are the administrator's to
 /// make, who knows whose they are to be.
 ///
 /// # Errors
@@ -76,8 +77,7 @@ pub fn make_directories(options: &Options, dirs: &Dirs) -> Result<(), Error> {
         return Ok(());
     }
     let parent = |path: &Option<PathBuf>| path.as_ref()?.parent().map(Path::to_owned);
-    let wanted =
-        [parent(&options.embedded_db), parent(&options.common.log.file), Some(dirs.run.clone())];
+    let wanted = [parent(&options.embedded_db), Some(dirs.run.clone())];
     for path in wanted.into_iter().flatten().filter(|p| !p.as_os_str().is_empty()) {
         if path.exists() {
             continue;
@@ -113,7 +113,13 @@ impl Embedded {
             ..Embedding::default()
         };
         let server = EmbeddedServer::start(embedding.clone()).map_err(|e| match e {
-            EmbedError::Database { file, error } if is_lock(&error) => Error::Locked { file },
+            EmbedError::Database { file, error } if is_lock(&error) => {
+                let who = match LockFile::holder(&file) {
+                    Some(pid) => format!("process {pid}"),
+                    None => "another process".to_owned(),
+                };
+                Error::Locked { file, who }
+            }
             e => Error::Server(e),
         })?;
         Ok(Embedded { embedding, server: Some(server), again: Time::ZERO })
@@ -260,7 +266,7 @@ mod tests {
     fn on_a_bare_host_and_beside_another_server() {
         let (folder, dirs, options) = bare("bare");
         make_directories(&options, &dirs).unwrap();
-        for name in ["OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR"] {
+        for name in ["OVS_RUNDIR", "OVS_DBDIR"] {
             assert!(folder.0.join(name).is_dir(), "{name}");
         }
         let first = start(&dirs, &options).unwrap();

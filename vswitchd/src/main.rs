@@ -58,6 +58,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     let setup = Setup {
         remotes,
         tls: common.tls.clone(),
+        embedded: options.embedded_db.is_some(),
         dummy: match options.dummy {
             Dummy::Off => DummyPolicy::Off,
             Dummy::On => DummyPolicy::On,

@@ -72,6 +72,8 @@ pub struct Setup {
     /// The database servers, with what TLS needs.
     pub remotes: Remotes,
     pub tls: TlsSettings,
+    /// This process serves the database.
+    pub embedded: bool,
     pub dummy: DummyPolicy,
     pub clock: Clock,
     pub openflow: openflow::Own,
@@ -91,6 +93,7 @@ pub struct Daemon {
     pub context: Context,
     pub exit: Option<Exit>,
     session: Session,
+    awaited: notices::Awaited,
     switch: Switch,
     status: Status,
     openflow: OpenFlow,
@@ -185,6 +188,7 @@ impl Daemon {
             context: Context { clock, links, ofproto, datapath, revalidator: queue, view, spares },
             exit: None,
             session,
+            awaited: notices::Awaited::new(setup.embedded),
             switch: Switch::default(),
             status: Status::default(),
             openflow,
@@ -312,6 +316,7 @@ impl Daemon {
     fn event(&mut self, event: SessionEvent) {
         match event {
             SessionEvent::Connected => {
+                self.awaited.answered();
                 crate::info!(RECONNECT, "{}: connected", self.session.remote());
             }
             SessionEvent::ConnectFailed { reason, retry_in } => {
@@ -321,6 +326,7 @@ impl Daemon {
                     self.session.remote()
                 );
                 crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
+                self.awaited.failed(&self.session.remote().to_string());
             }
             SessionEvent::Disconnected { reason, retry_in } => {
                 crate::info!(RECONNECT, "{}: connection closed ({reason})", self.session.remote());

@@ -1,4 +1,4 @@
-//! Errors of the system are told in its words, without the number that `std::io::Error` adds.
+//! What the daemon says of its surroundings when it starts.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
-        let path = std::env::temp_dir().join(format!("braid-messages-{}", std::process::id()));
+    fn new(name: &str) -> Folder {
+        let path = format!("braid-messages-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(path);
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -49,9 +50,10 @@ impl Drop for Folder {
     }
 }
 
+/// Errors of the system are told in its words, without the number that `std::io::Error` adds.
 #[test]
 fn errors_of_the_system_have_no_numbers() {
-    let folder = Folder::new();
+    let folder = Folder::new("numbers");
     std::fs::write(folder.0.join("file"), "").unwrap();
     let file = folder.0.join("file");
     let below = file.join("x").display().to_string();
@@ -71,5 +73,46 @@ fn errors_of_the_system_have_no_numbers() {
         let said = folder.run(&arguments, says);
         assert!(said.contains(says), "{arguments}: {said}");
         assert!(!said.contains("os error"), "{arguments}: {said}");
+    }
+}
+
+/// A daemon that waits for a database says what it waits for, and that it can do without.
+#[test]
+fn a_missing_database_server() {
+    let folder = Folder::new("server");
+    let none = format!("unix:{}", folder.0.join("none.sock").display());
+    let said = folder.run(&format!("-vreconnect:dbg {none}"), "waiting 4s");
+    let line = format!("|vswitchd|WARN|{none}: no OVSDB server answers");
+    assert!(said.contains(&line) && said.contains("ovs-vswitchd with --embedded-db"), "{said}");
+    assert_eq!(said.matches("--embedded-db").count(), 1, "{said}");
+}
+
+/// The process that has the database open is named.
+#[test]
+fn a_database_that_is_locked() {
+    let folder = Folder::new("locked");
+    let file = folder.0.join("conf.db");
+    drop(folder.run(&format!("--embedded-db={}", file.display()), "a new database"));
+    let lock = std::fs::File::options().write(true).open(folder.0.join(".conf.db.~lock~")).unwrap();
+    posix::file::lock(&lock).unwrap();
+    let said = folder.run(&format!("--embedded-db={}", file.display()), "stop it");
+    let own = format!("conf.db: process {} has this database open; stop it", std::process::id());
+    assert!(said.contains(&own), "{said}");
+}
+
+/// `--help` names the environment's variables and their defaults.
+#[test]
+fn help_names_the_directories() {
+    let folder = Folder::new("help");
+    let said = folder.run("--help", "nothing");
+    for (name, default) in [
+        ("OVS_RUNDIR", "/var/run/openvswitch"),
+        ("OVS_LOGDIR", "/var/log/openvswitch"),
+        ("OVS_DBDIR", "/openvswitch"),
+        ("OVS_SYSCONFDIR", "/etc"),
+    ] {
+        let line = said.lines().find(|l| l.trim_start().starts_with(name)).unwrap_or_default();
+        assert!(line.contains(&format!("{default})")), "{name}: {said}");
+        assert!(line.ends_with(&format!("here {}", folder.0.display())), "{name}: {said}");
     }
 }

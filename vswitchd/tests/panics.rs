@@ -26,6 +26,7 @@ fn panic_in(thread: &'static str) {
     let setup = Setup {
         remotes: "unix:/nonexistent/db.sock".parse().unwrap(),
         tls: tls::Settings::default(),
+        embedded: false,
         dummy: DummyPolicy::Off,
         clock: clock.clone(),
         openflow: Own {

@@ -7,7 +7,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{FlockOperation, fcntl_lock};
+use runtime::log::Module;
+
+/// Open vSwitch's name for it.
+pub(crate) static LOG: Module = Module::new("lockfile");
 
 /// Devices and inodes that this process has locked. `fcntl` locks do not keep a process from itself.
 static HELD: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
@@ -39,6 +42,11 @@ impl LockFile {
         if let Ok(known) = std::fs::metadata(&name)
             && held.contains(&(known.dev(), known.ino()))
         {
+            let name = name.display();
+            runtime::warn!(
+                LOG,
+                "{name}: cannot lock file because this process has already locked it"
+            );
             return Err(rustix::io::Errno::AGAIN.into());
         }
         let file = OpenOptions::new()
@@ -47,19 +55,37 @@ impl LockFile {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(name)?;
-        fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
-            match std::io::Error::from(error) {
-                error if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                    rustix::io::Errno::AGAIN.into()
-                }
-                error => error,
+            .open(&name)?;
+        posix::file::lock(&file).inspect_err(|error| {
+            let holder = match posix::file::lock_holder(&file) {
+                Ok(Some(pid)) if pid > 0 => format!("pid {pid}"),
+                Ok(_) | Err(_) => "another process".to_owned(),
+            };
+            if error.kind() == std::io::ErrorKind::WouldBlock {
+                let name = name.display();
+                runtime::warn!(
+                    LOG,
+                    "{name}: cannot lock file because it is already locked by {holder}"
+                );
             }
         })?;
         let metadata = file.metadata()?;
         let key = (metadata.dev(), metadata.ino());
         held.insert(key);
         Ok(LockFile { _file: file, key })
+    }
+
+    /// The other process that has locked a file, if one has.
+    pub fn holder(path: &Path) -> Option<i32> {
+        let name = lock_name(&path.canonicalize().ok()?);
+        let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = std::fs::metadata(&name).ok()?;
+        // Opened and closed again, the file would lose the lock that this process has on it.
+        if held.contains(&(known.dev(), known.ino())) {
+            return None;
+        }
+        let file = File::open(name).ok()?;
+        posix::file::lock_holder(&file).ok().flatten().filter(|pid| *pid > 0)
     }
 }
 

@@ -39,4 +39,5 @@ pub(crate) static TLS: Module = Module::new("stream_ssl");
 pub static OVSDB: Module = Module::new("ovsdb_server");
 
 /// The modules that log here, for `runtime::log::register`.
-pub static MODULES: &[&Module] = &[&SERVER, &JSONRPC, &RECONNECT, &SOCKET, &TLS, &OVSDB];
+pub static MODULES: &[&Module] =
+    &[&SERVER, &JSONRPC, &RECONNECT, &SOCKET, &TLS, &OVSDB, &crate::log::LOCKFILE];

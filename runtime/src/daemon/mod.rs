@@ -62,6 +62,8 @@ pub enum DaemonError {
     File { path: PathBuf, what: &'static str, error: io::Error },
     #[error("{path}: already running as pid {pid}, aborting")]
     Running { path: PathBuf, pid: i32 },
+    #[error("{path}: locked by pid {pid}, which is starting, aborting")]
+    Starting { path: PathBuf, pid: i32 },
     #[error("--user={spec}: {why}")]
     User { spec: String, why: String },
 }
@@ -109,7 +111,7 @@ pub fn start(o: &Daemonize) -> Result<Ready, DaemonError> {
         notify = Some(monitor::run(notify, o.detach)?);
     }
     let pidfile = match &o.pidfile {
-        Some(path) => Some(Pidfile::take(path, o.overwrite_pidfile)?),
+        Some(path) => Some(Pidfile::prepare(path, o.overwrite_pidfile)?),
         None => None,
     };
     Ok(Ready { notify, detach: o.detach, chdir: o.detach && !o.no_chdir, pidfile })
@@ -129,6 +131,10 @@ impl Ready {
     /// Startup is complete: lets the parent exit with status 0, changes to `/`, lets go of the
     /// terminal. The pidfile is removed when the returned value is dropped.
     pub fn ready(self) -> Option<Pidfile> {
+        let mut pidfile = self.pidfile;
+        if let Some(Err(error)) = pidfile.as_mut().map(Pidfile::place) {
+            crate::err!(LOG, "{error}");
+        }
         if let Some(n) = self.notify {
             n.done();
         }
@@ -140,7 +146,7 @@ impl Ready {
             fork::close_standard_fds();
             log::console_off();
         }
-        self.pidfile
+        pidfile
     }
 }
 

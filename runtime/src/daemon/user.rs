@@ -5,6 +5,7 @@ use std::io;
 use nix::unistd::{Gid, Group, Uid, User, getgid, getuid, setgid, setgroups, setuid};
 
 use super::DaemonError;
+use crate::log;
 
 /// Capability numbers (linux/capability.h).
 const CAP_NET_BIND_SERVICE: u32 = 10;
@@ -78,6 +79,10 @@ pub(super) fn become_user(spec: &str) -> Result<(), DaemonError> {
     if uid.is_root() && gid.as_raw() == 0 {
         return Ok(());
     }
+    // The log was opened before, and is to be opened again when it has been rotated.
+    log::change_owner(uid.as_raw(), gid.as_raw()).map_err(|(path, e)| {
+        refuse(format!("cannot change the owner of {} ({})", path.display(), posix::text(e)))
+    })?;
     let step = |what: &'static str| move |e: io::Error| refuse_system(spec, what, &e);
     keep_capabilities(true).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
     drop_bounding_set().map_err(step("prctl(PR_CAPBSET_DROP)"))?;

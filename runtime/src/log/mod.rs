@@ -46,8 +46,8 @@ pub use level::{Destination, Level};
 pub use limit::RateLimit;
 pub use module::{Module, register};
 pub use sink::{
-    close_file, dropped, file_name, flush, init, program, reopen_file, set_file, set_syslog_method,
-    set_syslog_target, start_writer,
+    change_owner, close_file, dropped, file_name, flush, init, program, reopen_file, set_file,
+    set_syslog_method, set_syslog_target, start_writer,
 };
 pub use syslog::SyslogError;
 

@@ -1,8 +1,8 @@
 //! Where lines are written, and the thread that does it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,13 +40,20 @@ enum Job {
 struct Outputs {
     path: Option<PathBuf>,
     file: Option<File>,
+    /// Directories that were made for the file.
+    made: Vec<PathBuf>,
     syslog: Syslog,
     /// A second syslog receiver (`--syslog-target`).
     target: Option<Syslog>,
 }
 
-static OUTPUTS: Mutex<Outputs> =
-    Mutex::new(Outputs { path: None, file: None, syslog: Syslog::local(), target: None });
+static OUTPUTS: Mutex<Outputs> = Mutex::new(Outputs {
+    path: None,
+    file: None,
+    made: Vec::new(),
+    syslog: Syslog::local(),
+    target: None,
+});
 static HAS_FILE: AtomicBool = AtomicBool::new(false);
 static WRITER: OnceLock<SyncSender<Job>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -150,11 +157,11 @@ fn write(lines: &Lines) {
     }
 }
 
-/// Logs to `path` from now on. A file that is open already stays so.
+/// Logs to `path` from now on. A file that is open already stays so. See
+/// [`posix::file::open_log`] for missing directories and symbolic links.
 pub fn set_file(path: &Path) -> io::Result<()> {
-    let opened = OpenOptions::new().append(true).create(true).mode(0o660).open(path);
-    let new = match opened {
-        Ok(f) => f,
+    let (new, made) = match posix::file::open_log(path) {
+        Ok(opened) => opened,
         Err(e) => {
             crate::warn!(
                 VLOG,
@@ -186,6 +193,7 @@ pub fn set_file(path: &Path) -> io::Result<()> {
         let mut out = OUTPUTS.lock();
         out.file = Some(new);
         out.path = Some(path.to_owned());
+        out.made.extend(made);
         HAS_FILE.store(true, Ordering::Relaxed);
     }
     update_thresholds();
@@ -205,6 +213,24 @@ pub fn close_file() {
     OUTPUTS.lock().file = None;
     HAS_FILE.store(false, Ordering::Relaxed);
     update_thresholds();
+}
+
+/// Gives the log file, and directories that were made for it, to a user who is to open it again.
+///
+/// # Errors
+///
+/// The system's, with the path.
+pub fn change_owner(uid: u32, gid: u32) -> Result<(), (PathBuf, io::Error)> {
+    let out = OUTPUTS.lock();
+    for directory in &out.made {
+        std::os::unix::fs::lchown(directory, Some(uid), Some(gid))
+            .map_err(|error| (directory.clone(), error))?;
+    }
+    match (&out.file, &out.path) {
+        (Some(file), Some(path)) => std::os::unix::fs::fchown(file, Some(uid), Some(gid))
+            .map_err(|error| (path.clone(), error)),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
 }
 
 /// The log file's name, also while it is closed.

@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ovsdb::Framer;
 use ovsdb::jsonrpc::{self, Message};
+use posix::file::lock_holder;
 use posix::unix::with_short_path;
 use serde_json::Value;
 
@@ -42,19 +42,6 @@ pub struct Target {
     next_id: u64,
 }
 
-/// The process that holds the lock on an open pidfile.
-fn lock_holder(file: &File) -> io::Result<Option<i64>> {
-    // SAFETY: `flock` is a C struct of numbers, for which all zeros are valid.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    // SAFETY: the descriptor is open, and F_GETLK writes to the struct that is passed.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok((lock.l_type != libc::F_UNLCK as libc::c_short).then_some(i64::from(lock.l_pid)))
-}
-
 /// The process of a pidfile, which a running daemon keeps locked.
 fn read_pidfile(path: &str, console: &mut Console) -> io::Result<i64> {
     let stale = || io::Error::from_raw_os_error(libc::ESRCH);
@@ -65,7 +52,7 @@ fn read_pidfile(path: &str, console: &mut Console) -> io::Result<i64> {
             return Err(error);
         }
     };
-    let holder = lock_holder(&file)?.ok_or_else(stale)?;
+    let holder = lock_holder(&file)?.map(i64::from).ok_or_else(stale)?;
     let mut line = String::new();
     BufReader::new(file.take(128)).read_line(&mut line)?;
     // Zero: the holder is in another process namespace, where it has another number.

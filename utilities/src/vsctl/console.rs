@@ -130,7 +130,7 @@ impl Console {
     ///
     /// The system's.
     pub fn open_file(&mut self, path: &str) -> std::io::Result<()> {
-        self.file = Some(std::fs::OpenOptions::new().append(true).create(true).open(path)?);
+        self.file = Some(posix::file::open_log(std::path::Path::new(path))?.0);
         Ok(())
     }
 

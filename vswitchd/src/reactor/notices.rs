@@ -9,7 +9,7 @@ use wire::Time;
 
 use crate::config::{Desired, Warning};
 use crate::log::{Level, RateLimit};
-use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, XLATE};
+use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, VSWITCHD, XLATE};
 
 /// What translation finds odd about packets, which whoever sends them can repeat at will.
 pub(super) fn log_report(r: &ofproto::Report) {
@@ -51,6 +51,43 @@ pub(super) fn log_flow(
         ofproto::FlowEvent::Modified => {
             let shown = datapath::format::modified(flow, show(true));
             crate::dbg_rl!(DPIF, LIMIT, "{dpif}: put[modify] {shown}");
+        }
+    }
+}
+
+/// A database server that has not answered since the start.
+pub(super) struct Awaited {
+    /// Attempts that have failed; `None` when there is nothing to say any more.
+    failed: Option<u32>,
+}
+
+impl Awaited {
+    /// After how many failed attempts it is said what the switch waits for. The first may be a
+    /// matter of the order in which a host starts its services.
+    const ATTEMPTS: u32 = 2;
+
+    /// Nothing is said of the database that this process serves itself.
+    pub(super) fn new(embedded: bool) -> Awaited {
+        Awaited { failed: (!embedded).then_some(0) }
+    }
+
+    /// It has answered.
+    pub(super) fn answered(&mut self) {
+        self.failed = None;
+    }
+
+    /// An attempt has failed: says once what to do.
+    pub(super) fn failed(&mut self, remote: &str) {
+        let Some(failed) = &mut self.failed else { return };
+        *failed += 1;
+        if *failed == Awaited::ATTEMPTS {
+            self.failed = None;
+            crate::warn!(
+                VSWITCHD,
+                "{remote}: no OVSDB server answers; there are no bridges until one does: start \
+                 ovsdb-server, or start ovs-vswitchd with --embedded-db, which serves the database \
+                 itself"
+            );
         }
     }
 }
