@@ -1,7 +1,7 @@
 //! Bundles. Layouts: OpenFlow 1.4 clause 7.3.9; in 1.3 the same as the foundation's extension 230.
 
 use super::buf::{Reader, Writer};
-use super::{HEADER_LEN, Header};
+use super::header::{HEADER_LEN, Header};
 use crate::error::OfError;
 use crate::msg::{BundleAdd, BundleControl};
 use crate::version::Version;

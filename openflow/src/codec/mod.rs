@@ -10,6 +10,7 @@ mod buf;
 mod bundle;
 mod flow;
 mod flow_events;
+mod header;
 mod kind;
 mod match10;
 mod monitor;
@@ -23,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use header::{HEADER_LEN, Header};
 pub use kind::{Kind, Peek, is_multipart_request, peek};
 pub use nxm::field_header;
 
@@ -34,34 +36,6 @@ use crate::error::OfError;
 use crate::msg::{Body, Message, PacketInFormat};
 use crate::ofport::OfPort;
 use crate::version::{Protocol, Version, VersionSet};
-
-/// Octets of every message's header.
-pub const HEADER_LEN: usize = 8;
-
-/// The header that all messages begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// As sent: it may be a version that nobody knows.
-    pub version: u8,
-    pub typ: u8,
-    /// Octets of the whole message. At least 8 in a message that is one; a stream with less here
-    /// cannot be followed any further.
-    pub len: u16,
-    pub xid: u32,
-}
-
-impl Header {
-    /// Looks at the header; `None` until there are 8 octets.
-    pub fn peek(octets: &[u8]) -> Option<Header> {
-        let [version, typ, l0, l1, xid @ ..] = octets.first_chunk::<HEADER_LEN>()?;
-        let len = u16::from_be_bytes([*l0, *l1]);
-        Some(Header { version: *version, typ: *typ, len, xid: u32::from_be_bytes(*xid) })
-    }
-
-    pub const fn is_hello(&self) -> bool {
-        self.typ == 0
-    }
-}
 
 /// Reads a hello of any version: what the peer speaks, and whether all of it was understood
 /// (OpenFlow 1.5 clause 7.5.1). Without a bitmap it speaks its version and all before.

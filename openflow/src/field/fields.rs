@@ -2,7 +2,7 @@
 
 use wire::{EthAddr, FlowKey, VlanTag};
 
-use super::Field;
+use super::id::Field;
 use crate::ofport::OfPort;
 
 /// EtherTypes of MPLS (RFC 5332).

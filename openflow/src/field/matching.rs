@@ -2,7 +2,8 @@
 
 use wire::{EtherType, VlanTag, ip};
 
-use super::{Field, Fields};
+use super::fields::Fields;
+use super::id::Field;
 
 /// A value and a mask. A bit of the value is zero where the mask is; the default matches every
 /// packet.

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use wire::{EtherType, VlanTag, ip};
 
-use super::{Field, Fields};
+use super::fields::Fields;
+use super::id::Field;
 
 /// How a value is written in commands and output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

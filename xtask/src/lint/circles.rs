@@ -27,6 +27,8 @@ struct Module {
     file: PathBuf,
     /// Child modules, by name.
     children: BTreeMap<String, Vec<String>>,
+    /// Child modules that only tests compile.
+    tests: Vec<Vec<String>>,
     /// Items defined here.
     items: BTreeSet<String>,
     uses: Uses,
@@ -51,13 +53,14 @@ pub fn find(sources: &BTreeMap<PathBuf, String>) -> Result<Vec<Circle>, String> 
         let parsed = syn::parse_file(text).map_err(|e| format!("{}: {e}", file.display()))?;
         add(&mut modules, &module_path(file), file, &parsed.items);
     }
+    let tests: Vec<Vec<String>> = modules.values().flat_map(|m| m.tests.clone()).collect();
+    modules.retain(|path, _| !tests.iter().any(|t| path.starts_with(t)));
     let mut arrows: BTreeMap<PathBuf, BTreeMap<PathBuf, BTreeSet<String>>> = BTreeMap::new();
     for (path, module) in &modules {
         for named in &module.named {
-            if let Some(to) = definer(&modules, path, named, 0)
+            if let Some((to, name)) = definer(&modules, path, named, 0)
                 && to != module.file
             {
-                let name = named.last().cloned().unwrap_or_default();
                 arrows.entry(module.file.clone()).or_default().entry(to).or_default().insert(name);
             }
         }
@@ -109,13 +112,15 @@ fn add(modules: &mut Modules, path: &[String], file: &Path, items: &[syn::Item])
                 continue;
             }
             syn::Item::Mod(i) => {
-                if !for_tests(&i.attrs) {
-                    let child: Vec<String> =
-                        path.iter().cloned().chain([i.ident.to_string()]).collect();
-                    if let Some((_, items)) = &i.content {
+                let child: Vec<String> =
+                    path.iter().cloned().chain([i.ident.to_string()]).collect();
+                match &i.content {
+                    _ if for_tests(&i.attrs) => m.tests.push(child),
+                    Some((_, items)) => {
                         inline.push((child.clone(), items));
+                        m.children.insert(i.ident.to_string(), child);
                     }
-                    m.children.insert(i.ident.to_string(), child);
+                    None => drop(m.children.insert(i.ident.to_string(), child)),
                 }
                 continue;
             }
@@ -213,9 +218,14 @@ impl Names<'_> {
     }
 }
 
-/// The file that defines what `named` stands for in module `at`; `None` for items of other crates
-/// and local names.
-fn definer(modules: &Modules, at: &[String], named: &[String], depth: usize) -> Option<PathBuf> {
+/// The file that defines what `named` stands for in module `at`, and the item's name there; `None`
+/// for items of other crates and local names.
+fn definer(
+    modules: &Modules,
+    at: &[String],
+    named: &[String],
+    depth: usize,
+) -> Option<(PathBuf, String)> {
     // A circle of re-exports defines nothing.
     const DEEPEST: usize = 16;
     if depth == DEEPEST {
@@ -250,7 +260,7 @@ fn definer(modules: &Modules, at: &[String], named: &[String], depth: usize) -> 
             continue;
         }
         if module.items.contains(name) {
-            return Some(module.file.clone());
+            return Some((module.file.clone(), name.clone()));
         }
         let joined = |path: &Vec<String>| -> Vec<String> {
             path.iter().chain(&rest[1..]).cloned().collect()
@@ -359,6 +369,17 @@ mod tests {
             ("b.rs", "pub mod deep { pub fn g(n: u32) -> u32 { super::super::a::f(); n } }"),
         ]);
         assert_eq!(files(&find(&s).unwrap()), [["a.rs", "b.rs"]]);
+    }
+
+    #[test]
+    fn a_test_module_in_a_file_of_its_own_is_left_out() {
+        let s = sources(&[
+            ("lib.rs", "mod a;"),
+            ("a/mod.rs", "pub struct A; #[cfg(test)] mod tests;"),
+            ("a/tests/mod.rs", "mod more; pub fn f() { more::g(); }"),
+            ("a/tests/more.rs", "pub fn g() { super::f(); let _ = crate::a::A; }"),
+        ]);
+        assert_eq!(find(&s).unwrap(), []);
     }
 
     #[test]
