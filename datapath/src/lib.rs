@@ -42,6 +42,8 @@ pub struct DatapathStats {
     pub over_limit: u64,
     /// Copies for a port that was not there.
     pub no_port: u64,
+    /// Urgent frames and jobs that a full queue refused.
+    pub urgent_dropped: u64,
 }
 
 /// What a packet is sent out with when the control side makes one.
@@ -72,6 +74,10 @@ pub enum DatapathError {
     #[error("this call waits for the packet thread and was made on it")]
     OnPacketThread,
 }
+
+/// Urgent frames and jobs that may wait for a datapath thread: what a failover of a thousand bonds
+/// makes.
+pub const URGENT: usize = 2048;
 
 /// A function to run on a datapath thread, between two batches of packets.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -129,6 +135,14 @@ pub trait Datapath: Send + Sync {
 
     /// Sends a packet of the control side's own through `actions`.
     fn execute(&self, what: Execute);
+
+    /// As [`execute`](Datapath::execute), for a thread that must not wait, ahead of what the rest
+    /// of the control side has asked for. False: dropped, because the datapath's thread has not
+    /// taken the last [`URGENT`] such things, and counted in [`DatapathStats::urgent_dropped`].
+    fn execute_urgent(&self, what: Execute) -> bool;
+
+    /// As [`run`](Datapath::run), in the manner of `execute_urgent`.
+    fn run_urgent(&self, job: Job) -> bool;
 
     /// Runs `job` on a datapath thread (the first, where there are several). This is how the
     /// control side reads what belongs to the packet path without a lock between them.

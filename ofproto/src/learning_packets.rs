@@ -36,13 +36,16 @@ impl Switch {
     ///
     /// # Errors
     ///
-    /// [`QueryError::NoSuchBridge`] also when the bridge has no such bond.
+    /// [`QueryError::NoSuchBridge`] also when the bridge has no such bond. [`QueryError::Busy`]
+    /// when the datapath has too many of the kind to do: this never waits.
     pub fn send_learning_packets(&self, bridge: &str, bundle: &str) -> Result<(), QueryError> {
         let snap = self.snapshot.load();
         let Some(datapath) = self.datapath() else { return Err(QueryError::Busy) };
         let round = round(&snap, &datapath, bridge, bundle).ok_or(QueryError::NoSuchBridge)?;
-        datapath.run(Box::new(move || round.go_on(0)));
-        Ok(())
+        match datapath.run_urgent(Box::new(move || round.go_on(0))) {
+            true => Ok(()),
+            false => Err(QueryError::Busy),
+        }
     }
 }
 

@@ -229,6 +229,14 @@ where
         }
     }
 
+    fn execute_urgent(&self, what: Execute) -> bool {
+        !self.fails() && self.inner.execute_urgent(what)
+    }
+
+    fn run_urgent(&self, job: Job) -> bool {
+        self.inner.run_urgent(job)
+    }
+
     fn run(&self, job: Job) {
         self.perhaps_later(Later::Run(job));
     }

@@ -384,6 +384,16 @@ impl Datapath for Fake {
         self.apply(packet, key, &actions, None, 0, None);
     }
 
+    fn execute_urgent(&self, what: Execute) -> bool {
+        self.execute(what);
+        true
+    }
+
+    fn run_urgent(&self, job: Job) -> bool {
+        self.run(job);
+        true
+    }
+
     fn run(&self, job: Job) {
         self.state.lock().calls.push(Call::Run);
         job();

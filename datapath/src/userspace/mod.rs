@@ -118,6 +118,14 @@ impl Userspace {
         self.shared.send(command).map_err(|_| DatapathError::Stopped)
     }
 
+    fn send_urgent(&self, command: Command) -> bool {
+        if worker::is_own_thread(&self.shared) {
+            worker::keep_own(command);
+            return true;
+        }
+        self.shared.send_urgent(command)
+    }
+
     fn send_and_wait<T>(
         &self,
         command: Command,
@@ -262,6 +270,14 @@ impl Datapath for Userspace {
         let _ = self.send(Command::Execute(what));
     }
 
+    fn execute_urgent(&self, what: Execute) -> bool {
+        self.send_urgent(Command::Execute(what))
+    }
+
+    fn run_urgent(&self, job: Job) -> bool {
+        self.send_urgent(Command::Run(job))
+    }
+
     fn run(&self, job: Job) {
         let _ = self.send(Command::Run(job));
     }
@@ -276,6 +292,7 @@ impl Datapath for Userspace {
             masks: t.masks.load(Relaxed),
             over_limit: t.over_limit.load(Relaxed),
             no_port: t.no_port.load(Relaxed),
+            urgent_dropped: t.urgent_dropped.load(Relaxed),
         }
     }
 

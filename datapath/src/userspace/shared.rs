@@ -14,14 +14,14 @@ use super::tables::Tables;
 use super::{Clock, Upcall};
 use crate::action::PortNo;
 use crate::flow::FlowHandle;
-use crate::{Execute, Job};
+use crate::{Execute, Job, URGENT};
 
 /// Commands that may wait for a packet thread.
 ///
 /// A thread takes them once a round, and a round is a few hundred packets: 1,024 are thousands
 /// a millisecond, more than any control work makes. When the queue is full the caller waits for
 /// room; nothing is ever dropped.
-const COMMANDS: usize = 1024;
+pub(super) const COMMANDS: usize = 1024;
 
 pub(crate) enum Command {
     Run(Job),
@@ -78,6 +78,7 @@ pub(crate) struct Totals {
     pub(crate) lost: AtomicU64,
     pub(crate) over_limit: AtomicU64,
     pub(crate) no_port: AtomicU64,
+    pub(crate) urgent_dropped: AtomicU64,
     pub(crate) masks: AtomicU64,
 }
 
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) totals: Totals,
 
     commands: ArrayQueue<Command>,
+    /// Frames and jobs of threads that must not wait; taken before `commands`.
+    urgent: ArrayQueue<Command>,
     waker: Waker,
     /// The packet thread is about to sleep or asleep: whoever has something for it must wake it.
     asleep: AtomicBool,
@@ -130,6 +133,7 @@ impl Shared {
             tables: Arc::default(),
             totals: Totals::default(),
             commands: ArrayQueue::new(COMMANDS),
+            urgent: ArrayQueue::new(URGENT),
             waker,
             asleep: AtomicBool::new(false),
             poked: AtomicBool::new(false),
@@ -165,6 +169,7 @@ impl Shared {
         self.asleep.store(true, Ordering::SeqCst);
         std::sync::atomic::fence(Ordering::SeqCst);
         let idle = self.commands.is_empty()
+            && self.urgent.is_empty()
             && self.removed.is_empty()
             && !self.poked.swap(false, Ordering::SeqCst)
             && !self.stop.load(Ordering::SeqCst);
@@ -203,6 +208,25 @@ impl Shared {
         Ok(())
     }
 
+    /// As `send`, but never waits: what finds the queue full is dropped and counted. Whether it
+    /// was taken.
+    pub(crate) fn send_urgent(&self, command: Command) -> bool {
+        let taken = !self.ended.load(Ordering::SeqCst) && self.urgent.push(command).is_ok();
+        if !taken {
+            self.totals.urgent_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        self.wake();
+        if self.ended.load(Ordering::SeqCst) {
+            self.discard_commands();
+        }
+        taken
+    }
+
+    #[inline]
+    pub(crate) fn next_urgent(&self) -> Option<Command> {
+        self.urgent.pop()
+    }
+
     #[inline]
     pub(crate) fn next_command(&self) -> Option<Command> {
         self.commands.pop()
@@ -210,7 +234,7 @@ impl Shared {
 
     /// Drops what nobody will take; whoever waits for an answer learns it by that.
     pub(crate) fn discard_commands(&self) {
-        while self.commands.pop().is_some() {}
+        while self.urgent.pop().or_else(|| self.commands.pop()).is_some() {}
     }
 
     /// Marks a flow dead; true for the one call that did it.

@@ -1,5 +1,7 @@
 //! The packet path waits for nobody: not for a lock that the control side holds, whichever.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,7 @@ use netdev::Packet;
 use wire::{FlowKey, FlowMask, Time};
 
 use super::Userspace;
+use super::shared::COMMANDS;
 use crate::action::{Action, PortNo};
 use crate::fake::memory;
 use crate::table::{Bucket, BucketTable, TableId};
@@ -71,6 +74,69 @@ fn packets_flow_while_every_lock_of_the_control_side_is_held() {
     }
     drop((list, ports, tables));
     assert_eq!(dp.flows().len(), 100);
+    drop(dp);
+    thread.join().expect("the packet thread ends in order");
+}
+
+/// The packet thread is stuck in a job and the control side's queue is full: who must not wait does
+/// not, and comes first afterwards.
+#[test]
+fn an_urgent_frame_waits_for_nobody() {
+    let clock = || Time::from_millis(1);
+    let (dp, worker) =
+        Userspace::new(Arc::new(EachItsOwn), Arc::new(clock), 1).expect("descriptors");
+    let dp = Arc::new(dp);
+    let thread = std::thread::spawn(|| worker.run());
+    let (io, out) = memory().expect("an eventfd");
+    dp.port_add("out", Box::new(io), None).expect("room");
+    let send = |n: u8| Execute {
+        packet: Packet::new(&[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, n, 8, 0, 0, 0]),
+        in_port: PortNo::NONE,
+        actions: vec![Action::Output(PortNo(1))],
+    };
+    let (release, held) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    dp.run(Box::new(move || {
+        begin.send(()).expect("the test waits");
+        let _ = held.recv_timeout(Duration::from_secs(20));
+    }));
+    begun.recv_timeout(Duration::from_secs(10)).expect("the job runs");
+    // Twice as much as there is room for: this caller waits.
+    let given = Arc::new(AtomicUsize::new(0));
+    let filler = {
+        let (dp, given) = (dp.clone(), given.clone());
+        std::thread::spawn(move || {
+            for _ in 0..2 * COMMANDS {
+                dp.execute(send(1));
+                given.fetch_add(1, Relaxed);
+            }
+        })
+    };
+    let start = Instant::now();
+    while given.load(Relaxed) < COMMANDS {
+        assert!(start.elapsed() < Duration::from_secs(10), "the queue fills");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    let start = Instant::now();
+    let taken = (0..crate::URGENT + 10).filter(|_| dp.execute_urgent(send(2))).count();
+    let took = start.elapsed();
+    assert_eq!(taken, crate::URGENT);
+    assert_eq!(dp.stats().urgent_dropped, 10);
+    // A caller that waits for room waits for the job, which ends after 20 s.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+
+    release.send(()).expect("the job waits");
+    filler.join().expect("all is sent in the end");
+    let all = 2 * COMMANDS + crate::URGENT;
+    let start = Instant::now();
+    while out.sent_len() < all {
+        assert!(start.elapsed() < Duration::from_secs(10), "{} of {all}", out.sent_len());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let sent = out.sent();
+    let urgent = |p: &Packet| p.data()[11] == 2;
+    assert!(sent[..crate::URGENT].iter().all(urgent), "urgent frames come first");
     drop(dp);
     thread.join().expect("the packet thread ends in order");
 }

@@ -132,8 +132,9 @@ impl Worker {
     fn commands(&mut self) -> bool {
         let mut done = 0;
         while done < COMMANDS_PER_ROUND {
-            let own = OWN.with_borrow_mut(|o| o.as_mut().and_then(|(_, q)| q.pop_front()));
-            let Some(command) = own.or_else(|| self.shared.next_command()) else { break };
+            let own = || OWN.with_borrow_mut(|o| o.as_mut().and_then(|(_, q)| q.pop_front()));
+            let next = self.shared.next_urgent().or_else(own);
+            let Some(command) = next.or_else(|| self.shared.next_command()) else { break };
             self.command(command);
             done += 1;
         }

@@ -533,11 +533,14 @@ impl Monitors {
                     crate::dbg!(BFD, "{name}: cannot send health check ({e})");
                 }
             }
-            (None, Some(port_no)) => self.datapath.execute(Execute {
-                packet: Packet::new(frame),
-                in_port: PortNo::NONE,
-                actions: vec![Action::Output(port_no)],
-            }),
+            (None, Some(port_no)) => {
+                // Dropped while the datapath is stuck: as good as lost on the wire.
+                let _ = self.datapath.execute_urgent(Execute {
+                    packet: Packet::new(frame),
+                    in_port: PortNo::NONE,
+                    actions: vec![Action::Output(port_no)],
+                });
+            }
             (None, None) => self.over_patch(now, name, frame),
         }
     }

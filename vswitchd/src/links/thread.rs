@@ -349,7 +349,11 @@ impl Thread {
             Effect::SendLearningPackets => {
                 let bridge = self.ports.get(name).map(|p| p.bridge.clone()).unwrap_or_default();
                 // Not waited for; a bond that is not in force yet has nothing to announce.
-                let _ = self.ofproto.send_learning_packets(&bridge, name);
+                if let Err(ofproto::QueryError::Busy) =
+                    self.ofproto.send_learning_packets(&bridge, name)
+                {
+                    crate::warn!(BOND, "bond {name}: no learning packets, the datapath is stuck");
+                }
             }
             Effect::PersistActiveMember(mac) => {
                 active.insert(name.to_owned(), mac);
@@ -377,11 +381,14 @@ impl Thread {
                     crate::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
                 }
             }
-            (None, Some(port_no)) => self.datapath.execute(Execute {
-                packet: Packet::new(&frame),
-                in_port: PortNo::NONE,
-                actions: vec![Action::Output(port_no)],
-            }),
+            (None, Some(port_no)) => {
+                // Dropped while the datapath is stuck: LACP sends again.
+                let _ = self.datapath.execute_urgent(Execute {
+                    packet: Packet::new(&frame),
+                    in_port: PortNo::NONE,
+                    actions: vec![Action::Output(port_no)],
+                });
+            }
             (None, None) => {
                 let LinkDevice::Patch { peer: Some(peer) } = &device.member.device else { return };
                 let peer = peer.clone();
