@@ -58,6 +58,16 @@ fn balance_tcp_with_the_built_in_partner() {
     succeeds(&["--mode", "balance-tcp"]);
 }
 
+/// Taps lose their carrier as NICs do: the kernel reports it late, and the loss counts from the cut.
+#[test]
+fn active_backup_of_taps_moves_before_the_kernel_reports() {
+    if std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
+        eprintln_loudly("the lab with taps does not run here: /dev/net/tun may not be opened");
+        return;
+    }
+    succeeds(&["--members", "tap"]);
+}
+
 #[test]
 fn a_primary_in_a_mode_without_one_is_refused() {
     let out = lab(&["--mode", "balance-slb", "--primary", "nic1"]).output().unwrap();

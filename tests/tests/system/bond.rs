@@ -67,6 +67,11 @@ fn active_backup_fails_over_within_moments() {
     active_backup_fails_over(Members::Veth);
 }
 
+#[test]
+fn active_backup_of_taps_fails_over_within_moments() {
+    active_backup_fails_over(Members::Tap);
+}
+
 /// One of two members that share the load loses its link, and gets it back.
 fn balancing_gathers_what_a_dead_link_leaves(
     members: Members,
@@ -114,6 +119,18 @@ fn sixteen_sources() -> Vec<Udp> {
 #[test]
 fn balance_slb_spreads_by_source_and_gathers_what_a_dead_link_leaves() {
     balancing_gathers_what_a_dead_link_leaves(Members::Veth, SLB, sixteen_sources(), false);
+}
+
+#[test]
+fn balance_slb_of_taps_gathers_what_a_dead_link_leaves() {
+    balancing_gathers_what_a_dead_link_leaves(Members::Tap, SLB, sixteen_sources(), false);
+}
+
+#[test]
+fn balance_tcp_of_taps_gathers_what_a_dead_link_leaves() {
+    let settings = "bond_mode=balance-tcp lacp=active other_config:lacp-time=fast";
+    let talks = (0..64).map(|p| talk(1, 40_000 + p)).collect();
+    balancing_gathers_what_a_dead_link_leaves(Members::Tap, settings, talks, true);
 }
 
 #[test]
