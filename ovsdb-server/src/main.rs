@@ -119,7 +119,8 @@ fn run(options: &Options, dirs: &Dirs) -> End {
         control.turn();
         let next_count = coverage::run(clock.now());
         let mut tokens = Vec::new();
-        let most = clock.timeout(Some(next_count));
+        let control_socket = server.as_ref().and_then(Server::timeout);
+        let most = [clock.timeout(Some(next_count)), control_socket].into_iter().flatten().min();
         let most = if control.exit.is_some() { Some(Default::default()) } else { most };
         control.service.wait(&mut poll, &mut events, most, |_, token| tokens.push(token))?;
         for token in tokens {

@@ -123,6 +123,7 @@ impl Daemon {
                 }
                 timeout = time.run();
                 server.run(&mut ctx, poll.registry());
+                timeout = [timeout, server.timeout()].into_iter().flatten().min();
             }
             for p in ctx.later {
                 p.complete(Reply::Text(String::new()));
@@ -363,21 +364,34 @@ fn more_clients_than_tokens() {
 #[test]
 fn silent_clients_keep_nobody_out() {
     let d = Daemon::start();
-    // Twice as many as there are places for, each with half a request.
-    let mut silent: Vec<Client> = (0..6).map(|_| d.connect()).collect();
-    for c in &mut silent {
-        c.0.write_all(b"{\"id\":7,").unwrap();
+    // A hundred times as many as there are places for, each with half a request.
+    let silent: Vec<Client> = (0..300).map(|_| d.connect()).collect();
+    for c in &silent {
+        // One that has lost its place already cannot be written to.
+        let _ = (&c.0).write_all(b"{\"id\":7,");
     }
-    let mut client = d.connect();
-    client.send(&json!({ "id": 7, "method": "echo", "params": ["in"] }));
-    // The reactor looks again whenever anything happens.
-    let end = Instant::now() + Duration::from_secs(10);
-    client.0.set_nonblocking(true).unwrap();
-    while client.0.read(&mut [0; 1]).is_err() {
-        assert!(Instant::now() < end, "no answer while others are silent");
+    // Each waits for 10 ms at most, and nothing else happens; `ask` waits for 10 s at most.
+    assert_eq!(d.connect().ask("echo", &["in"]), Ok(json!("in")));
+    drop(silent);
+    assert_eq!(d.connect().ask("echo", &["still"]), Ok(json!("still")));
+}
+
+#[test]
+fn a_client_loses_its_place_to_another_one_only() {
+    let d = Daemon::start();
+    // As many as there are places for: all stay, however long they are silent.
+    let mut clients: Vec<Client> = (0..3).map(|_| d.connect()).collect();
+    for _ in 0..2 {
+        for c in &mut clients {
+            assert_eq!(c.ask("echo", &["in"]), Ok(json!("in")));
+        }
         std::thread::sleep(Duration::from_millis(50));
         d.waker.wake().unwrap();
     }
+    // One more, and the one that was silent longest goes.
+    assert_eq!(d.connect().ask("echo", &["in"]), Ok(json!("in")));
+    assert_eq!(clients[0].receive(), None);
+    assert_eq!(clients[2].ask("echo", &["in"]), Ok(json!("in")));
 }
 
 #[test]

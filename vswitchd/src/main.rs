@@ -146,7 +146,8 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             waiter.done();
         }
         let sleep = [warp.run(), daemon.timeout(), clock.timeout(Some(next_count))];
-        let sleep = sleep.into_iter().flatten().min();
+        let control = servers.iter().map(Server::timeout);
+        let sleep = sleep.into_iter().chain(control).flatten().min();
         if daemon.exit.is_some() {
             break;
         }

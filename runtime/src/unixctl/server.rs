@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::UnixListener;
+use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -19,8 +19,11 @@ use crate::coverage::Counter;
 use crate::log::RateLimit;
 use crate::modules::{JSONRPC, UNIXCTL as LOG};
 
-/// How long a client may be silent when others wait for its place.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client may be silent when others wait for its place: long enough for the request of
+/// one that has just connected, and short, because in a flood each client waits its turn for it.
+const GRACE: Duration = Duration::from_millis(10);
+/// When accepting is tried again after an error, such as that there are no descriptors left.
+const AGAIN: Duration = Duration::from_millis(100);
 static RL: RateLimit = RateLimit::new(5, 5);
 
 static RECEIVED: Counter = Counter::new("unixctl_received");
@@ -44,8 +47,12 @@ pub struct Server<C> {
     path: PathBuf,
     tokens: Range<usize>,
     connections: BTreeMap<usize, Connection>,
-    /// The listener may have more to accept; true while all tokens are in use.
+    /// The listener may have more to accept.
     acceptable: bool,
+    /// A client that has been accepted and waits for a place.
+    waiting: Option<UnixStream>,
+    /// Not before: accepting failed.
+    accept_at: Option<Instant>,
     next_id: u64,
     commands: Commands<C>,
     completions: Arc<Completions>,
@@ -53,8 +60,8 @@ pub struct Server<C> {
 
 impl<C> Server<C> {
     /// Listens at `path`; a socket that a dead daemon left there is replaced. The first of
-    /// `tokens` is the listener's, the others bound the number of clients at a time (more wait in
-    /// the kernel's queue). `wake` makes the reactor's poll return; any thread may call it.
+    /// `tokens` is the listener's, the others bound the number of clients at a time: one more takes
+    /// the place of the one that has been silent longest. `wake` makes the reactor's poll return; any thread may call it.
     pub fn bind(
         path: &Path,
         registry: &Registry,
@@ -79,6 +86,8 @@ impl<C> Server<C> {
             tokens,
             connections: BTreeMap::new(),
             acceptable: true,
+            waiting: None,
+            accept_at: None,
             next_id: 0,
             commands,
             completions: Arc::new(Completions { done: Mutex::new(Vec::new()), wake }),
@@ -122,38 +131,68 @@ impl<C> Server<C> {
         for token in waiting {
             self.serve(ctx, registry, token);
         }
-        if self.acceptable {
-            self.accept(ctx, registry);
-        }
+        self.accept(ctx, registry);
+    }
+
+    /// How long the reactor may sleep before [`Server::run`] is to be called again, if an event
+    /// does not come first.
+    pub fn timeout(&self) -> Option<Duration> {
+        let place = match (&self.waiting, self.longest_silent()) {
+            (Some(_), Some((_, since))) => Some(since + GRACE),
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        let next = [place, self.accept_at].into_iter().flatten().min();
+        next.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
     fn accept(&mut self, ctx: &mut C, registry: &Registry) {
-        while let Some(token) = self.place() {
+        if self.accept_at.take_if(|at| *at <= Instant::now()).is_some() {
+            self.acceptable = true;
+        }
+        while let Some(mut stream) = self.next_client() {
+            let Some(token) = self.place() else {
+                self.waiting = Some(stream);
+                return;
+            };
+            let both = Interest::READABLE | Interest::WRITABLE;
+            if let Err(e) = registry.register(&mut stream, Token(token), both) {
+                crate::warn_rl!(LOG, RL, "{}: cannot poll: {e}", self.path.display());
+                continue;
+            }
+            self.connections.insert(token, Connection::new(self.next_id, stream));
+            self.next_id += 1;
+            self.serve(ctx, registry, token);
+        }
+    }
+
+    /// The client that waits for a place, or else the next of the listener's.
+    fn next_client(&mut self) -> Option<UnixStream> {
+        if self.waiting.is_some() {
+            return self.waiting.take();
+        }
+        while self.acceptable {
             match self.listener.accept() {
-                Ok((mut stream, _)) => {
-                    let both = Interest::READABLE | Interest::WRITABLE;
-                    if let Err(e) = registry.register(&mut stream, Token(token), both) {
-                        crate::warn_rl!(LOG, RL, "{}: cannot poll: {e}", self.path.display());
-                        continue;
-                    }
-                    let c = Connection::new(self.next_id, stream);
-                    self.next_id += 1;
-                    self.connections.insert(token, c);
-                    self.serve(ctx, registry, token);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.acceptable = false;
-                    return;
-                }
+                Ok((stream, _)) => return Some(stream),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.acceptable = false,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {
                     let path = self.path.display();
                     crate::warn_rl!(LOG, RL, "punix:{path}: accept failed: {e}");
-                    // Out of descriptors, most likely: the next turn tries again.
-                    return;
+                    // Out of descriptors, most likely. No event tells that one is free again.
+                    self.acceptable = false;
+                    self.accept_at = Some(Instant::now() + AGAIN);
                 }
             }
         }
+        None
+    }
+
+    /// The client that has been silent longest, and since when. Those whose command is being
+    /// worked on are not silent.
+    fn longest_silent(&self) -> Option<(usize, Instant)> {
+        let silent = self.connections.iter().filter(|(_, c)| c.active.is_none());
+        let (token, c) = silent.min_by_key(|(_, c)| (c.heard, c.id))?;
+        Some((*token, c.heard))
     }
 
     /// A place for one more connection. Clients that stay and ask for nothing must not keep others
@@ -163,9 +202,10 @@ impl<C> Server<C> {
         if let Some(free) = tokens.find(|t| !self.connections.contains_key(t)) {
             return Some(free);
         }
-        let idle = |c: &Connection| c.active.is_none() && c.heard.elapsed() > PATIENCE;
-        let silent = self.connections.iter().filter(|(_, c)| idle(c));
-        let (&oldest, _) = silent.min_by_key(|(_, c)| (c.heard, c.id))?;
+        let (oldest, since) = self.longest_silent()?;
+        if since.elapsed() < GRACE {
+            return None;
+        }
         // Closing the descriptor takes it out of the poll as well.
         self.connections.remove(&oldest);
         Some(oldest)
