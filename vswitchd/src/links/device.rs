@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use netdev::link::ProtoSocket;
 use netdev::link::mii::LinkSource;
 use serde::Serialize;
-use wire::{EthAddr, EtherType, Time};
+use wire::Time;
 
+use super::sockets::ControlSocket;
 use super::{LinkDevice, LinkMember};
 use crate::config::Detect;
 
@@ -60,7 +60,10 @@ pub(super) struct Device {
     /// It is being asked.
     polling: bool,
     polls: u64,
-    pub(super) socket: Option<ProtoSocket>,
+    /// LACP runs on the port and the device is the kernel's.
+    slow_protocols: bool,
+    /// For LACPDUs; the datapath carries them while there is none.
+    pub(super) socket: Option<ControlSocket>,
 }
 
 impl Device {
@@ -75,6 +78,7 @@ impl Device {
             next_poll: None,
             polling: false,
             polls: 0,
+            slow_protocols: false,
             socket: None,
         };
         device.schedule(now);
@@ -176,24 +180,19 @@ impl Device {
         }
     }
 
-    /// Opens or closes the slow-protocol socket as LACP is wanted or not. An error is no reason
-    /// to stop: LACP then never hears its partner, which status shows.
-    pub(super) fn want_slow_protocols(&mut self, wanted: bool) -> Option<String> {
-        let kernel = matches!(self.member.device, LinkDevice::Kernel { .. });
-        if !wanted || !kernel {
+    /// LACP runs on the port, or does not. Gives whether a socket is to be opened.
+    pub(super) fn want_slow_protocols(&mut self, wanted: bool) -> bool {
+        self.slow_protocols = wanted && self.ifindex().is_some();
+        if !self.slow_protocols {
             self.socket = None;
-            return None;
         }
-        if self.socket.is_some() {
-            return None;
-        }
-        let group = Some(EthAddr::SLOW_PROTOCOLS);
-        match ProtoSocket::open(&self.member.name, EtherType::SLOW, group) {
-            Ok(socket) => {
-                self.socket = Some(socket);
-                None
-            }
-            Err(e) => Some(e.to_string()),
+        self.slow_protocols && self.socket.is_none()
+    }
+
+    /// Takes the socket that was opened, if it is still wanted.
+    pub(super) fn opened(&mut self, socket: ControlSocket) {
+        if self.slow_protocols && self.socket.is_none() {
+            self.socket = Some(socket);
         }
     }
 

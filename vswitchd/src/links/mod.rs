@@ -27,6 +27,7 @@ mod port;
 mod prober;
 mod queries;
 mod slow;
+mod sockets;
 mod thread;
 
 use std::sync::Arc;

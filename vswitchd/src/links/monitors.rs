@@ -4,22 +4,20 @@
 //! the database follows when traffic has moved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use bond::monitor::bfd::{self, BfdColumn, BfdStatus};
 use bond::monitor::cfm::{self, CfmColumns, CfmStatus};
 use bond::{Monitor, Notice};
 use datapath::{Action, Datapath, Execute, PortNo};
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 use netdev::Packet;
-use netdev::link::ProtoSocket;
 use wire::bfd::Path;
 use wire::{EthAddr, EtherType, Time, eth};
 
+use super::queries::Purpose;
+use super::sockets::ControlSocket;
 use crate::config::WantBfd;
-use crate::log::{Level, Module, RateLimit};
+use crate::log::{Level, RateLimit};
 use crate::modules::{BFD, CFM};
 
 /// The first source port of RFC 5881 section 4, and how many there are.
@@ -68,7 +66,7 @@ struct BfdRun {
 struct CfmRun {
     session: cfm::Session,
     /// Receives untagged messages of a device on a wire.
-    socket: Option<ProtoSocket>,
+    socket: Option<ControlSocket>,
     destination: EthAddr,
     columns: Option<CfmColumns>,
 }
@@ -76,7 +74,7 @@ struct CfmRun {
 struct Watched {
     link: WatchedLink,
     /// Sends only.
-    socket: Option<ProtoSocket>,
+    socket: Option<ControlSocket>,
     bfd: Option<BfdRun>,
     cfm: Option<CfmRun>,
 }
@@ -90,8 +88,6 @@ enum Later {
 pub(super) struct Monitors {
     datapath: Arc<dyn Datapath>,
     links: BTreeMap<String, Watched>,
-    /// Registered sockets, by token.
-    sockets: BTreeMap<usize, (RawFd, String)>,
     random: u64,
     next_port: u16,
     news: Vec<News>,
@@ -107,7 +103,6 @@ impl Monitors {
         Monitors {
             datapath,
             links: BTreeMap::new(),
-            sockets: BTreeMap::new(),
             random,
             next_port: 0,
             news: Vec::new(),
@@ -157,10 +152,6 @@ impl Monitors {
         if cfm.is_none() {
             watched.cfm = None;
         }
-        if watched.socket.is_none() && watched.link.ifindex.is_some() {
-            // Of no protocol at all: nothing is received on it.
-            watched.socket = open(&name, 0, None, &BFD);
-        }
         self.links.insert(name.clone(), watched);
         match (bfd, had_bfd) {
             (Some(want), true) => {
@@ -172,7 +163,7 @@ impl Monitors {
         }
         match (cfm, had_cfm) {
             (Some(want), true) => {
-                self.open_cfm(&name, want.destination());
+                self.listen_for_cfm(&name, want.destination());
                 self.cfm(now, &name, cfm::Event::Configure(Box::new(want)));
             }
             (Some(want), false) => self.start_cfm(now, &name, want),
@@ -222,7 +213,6 @@ impl Monitors {
         let up = session.up();
         let Some(w) = self.links.get_mut(name) else { return };
         w.cfm = Some(CfmRun { session, socket: None, destination, columns: None });
-        self.open_cfm(name, destination);
         self.tell(name, Monitor::Cfm, Some(up));
         self.drain_cfm(name);
     }
@@ -232,17 +222,58 @@ impl Monitors {
         self.columns.cfm.insert(name.to_owned(), None);
     }
 
-    fn open_cfm(&mut self, name: &str, destination: EthAddr) {
-        let Some(w) = self.links.get_mut(name) else { return };
-        let Some(c) = &mut w.cfm else { return };
-        if c.socket.is_some() && c.destination == destination {
+    /// A socket for another group is of no use.
+    fn listen_for_cfm(&mut self, name: &str, destination: EthAddr) {
+        if let Some(c) = self.links.get_mut(name).and_then(|w| w.cfm.as_mut())
+            && c.destination != destination
+        {
+            c.destination = destination;
+            c.socket = None;
+        }
+    }
+
+    /// Sockets that are to be opened: what for, on which device.
+    pub(super) fn lacking(&self) -> Vec<(Purpose, String, u32)> {
+        let mut all = Vec::new();
+        for (name, w) in &self.links {
+            let Some(ifindex) = w.link.ifindex else { continue };
+            if w.socket.is_none() {
+                all.push((Purpose::Send { link: name.clone() }, name.clone(), ifindex));
+            }
+            if let Some(c) = &w.cfm
+                && c.socket.is_none()
+            {
+                let purpose = Purpose::Cfm { link: name.clone(), group: c.destination };
+                all.push((purpose, name.clone(), ifindex));
+            }
+        }
+        all
+    }
+
+    /// Takes a socket that was opened, if it is still wanted.
+    pub(super) fn opened(&mut self, purpose: &Purpose, ifindex: u32, socket: ControlSocket) {
+        let (Purpose::Cfm { link, .. } | Purpose::Send { link }) = purpose else { return };
+        let Some(w) = self.links.get_mut(link) else { return };
+        if w.link.ifindex != Some(ifindex) {
             return;
         }
-        c.destination = destination;
-        c.socket = match w.link.ifindex {
-            Some(_) => open(name, EtherType::CFM, Some(destination), &CFM),
-            None => None,
-        };
+        match purpose {
+            Purpose::Cfm { group, .. } => {
+                if let Some(c) = w.cfm.as_mut().filter(|c| c.destination == *group) {
+                    c.socket = Some(socket);
+                }
+            }
+            Purpose::Send { .. } => w.socket = Some(socket),
+            Purpose::Lacp { .. } => {}
+        }
+    }
+
+    /// Tokens of the open sockets.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = usize> {
+        self.links.values().flat_map(|w| {
+            let cfm = w.cfm.as_ref().and_then(|c| c.socket.as_ref());
+            w.socket.iter().chain(cfm).map(ControlSocket::token)
+        })
     }
 
     fn tell(&mut self, link: &str, monitor: Monitor, up: Option<bool>) {
@@ -394,44 +425,18 @@ impl Monitors {
         }
     }
 
-    /// Untagged CFM frames of one socket, at most `max` of them.
-    pub(super) fn read_socket(&mut self, now: Time, token: usize, max: usize, poll: &Registry) {
-        let Some((fd, name)) = self.sockets.get(&token).cloned() else { return };
-        for _ in 0..max {
-            let run = self.links.get_mut(&name).and_then(|w| w.cfm.as_mut());
+    /// Untagged CFM frames of an interface's socket, at most `max` of them.
+    pub(super) fn read_socket(&mut self, now: Time, name: &str, max: usize) {
+        for taken in 0.. {
+            let run = self.links.get_mut(name).and_then(|w| w.cfm.as_mut());
             let Some(socket) = run.and_then(|r| r.socket.as_mut()) else { return };
-            let Some(frame) = socket.recv() else { return };
+            if taken == max {
+                return socket.rearm();
+            }
+            let Some(frame) = socket.recv() else { return socket.rearm() };
             if let Some((payload, false)) = cfm_payload(frame) {
                 let event = cfm_event(frame, payload);
-                self.cfm(now, &name, event);
-            }
-        }
-        // The poll tells of a change only: ask again for what is still there.
-        let _ = poll.reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE);
-    }
-
-    /// Brings the poll in line with the sockets that are open now.
-    pub(super) fn register(&mut self, poll: &Registry, next_token: &mut usize) {
-        let mut open: BTreeMap<RawFd, String> = BTreeMap::new();
-        for (name, w) in &self.links {
-            let socket = w.cfm.as_ref().and_then(|c| c.socket.as_ref());
-            open.extend(socket.map(|s| (s.fd(), name.clone())));
-        }
-        // All anew: a closed descriptor has left the poll by itself, and its number may be in use
-        // again.
-        for (fd, _) in self.sockets.values() {
-            if open.contains_key(fd) {
-                // It may be another one that was never registered.
-                let _ = poll.deregister(&mut SourceFd(fd));
-            }
-        }
-        self.sockets.clear();
-        for (fd, name) in open {
-            let token = *next_token;
-            *next_token += 1;
-            match poll.register(&mut SourceFd(&fd), Token(token), Interest::READABLE) {
-                Ok(()) => drop(self.sockets.insert(token, (fd, name))),
-                Err(e) => crate::warn!(CFM, "{name}: cannot wait for CCMs ({e})"),
+                self.cfm(now, name, event);
             }
         }
     }
@@ -551,22 +556,6 @@ impl Watched {
         let bfd = self.bfd.as_ref().map(|b| b.session.next_deadline());
         let cfm = self.cfm.as_ref().map(|c| c.session.next_deadline());
         bfd.into_iter().chain(cfm).min()
-    }
-}
-
-fn open(
-    name: &str,
-    ethertype: u16,
-    group: Option<EthAddr>,
-    module: &'static Module,
-) -> Option<ProtoSocket> {
-    match ProtoSocket::open(name, ethertype, group) {
-        Ok(socket) => Some(socket),
-        // The datapath carries the frames instead.
-        Err(e) => {
-            crate::log_at!(*module, Level::Warn, "{name}: {e}");
-            None
-        }
     }
 }
 

@@ -108,14 +108,15 @@ impl Running {
         }
     }
 
-    /// Replaces the members' devices, keeping what is known of those that stay. Gives complaints.
-    pub(super) fn set_devices(&mut self, wanted: &LinkPort, now: Time) -> Vec<String> {
+    /// Replaces the members' devices, keeping what is known of those that stay. Gives those that
+    /// need a socket for LACPDUs.
+    pub(super) fn set_devices(&mut self, wanted: &LinkPort, now: Time) -> Vec<MemberId> {
         let lacp = match &wanted.kind {
             LinkPortKind::Bond { config, .. } => config.lacp.is_some(),
             LinkPortKind::Single { .. } => true,
         };
         let mut old = std::mem::take(&mut self.devices);
-        let mut complaints = Vec::new();
+        let mut deaf = Vec::new();
         for member in &wanted.members {
             let same = |d: &Device| d.member.id == member.id && same_device(&d.member, member);
             let mut device = match old.iter().position(same) {
@@ -126,10 +127,12 @@ impl Running {
                 }
                 None => Device::new(member.clone(), wanted.detect, now),
             };
-            complaints.extend(device.want_slow_protocols(lacp));
+            if device.want_slow_protocols(lacp) {
+                deaf.push(member.id);
+            }
             self.devices.push(device);
         }
-        complaints
+        deaf
     }
 
     /// Which member's link should be reported first: the one that carried traffic last time.

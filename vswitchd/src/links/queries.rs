@@ -12,7 +12,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use bond::MemberId;
 use netdev::DeviceError;
 use netdev::link::mii::{self, LinkSource};
-use netdev::link::{self, LinkInfo, LinkSettings, ethtool};
+use netdev::link::{self, LinkInfo, LinkSettings, ProtoSocket, ethtool};
+use wire::{EthAddr, EtherType};
 
 /// What can be asked of the kernel's devices. Every call may take as long as it likes.
 pub trait DeviceQueries: Send {
@@ -27,6 +28,14 @@ pub trait DeviceQueries: Send {
 
     /// The device's own link state and what told it.
     fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError>;
+
+    /// A socket on a device that receives `ethertype` to `group`.
+    fn socket(
+        &mut self,
+        name: &str,
+        ethertype: u16,
+        group: Option<EthAddr>,
+    ) -> Result<ProtoSocket, DeviceError>;
 }
 
 /// The kernel's answers, of the calling thread's network namespace.
@@ -49,6 +58,37 @@ impl DeviceQueries for KernelQueries {
     fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError> {
         mii::link(name)
     }
+
+    fn socket(
+        &mut self,
+        name: &str,
+        ethertype: u16,
+        group: Option<EthAddr>,
+    ) -> Result<ProtoSocket, DeviceError> {
+        ProtoSocket::open(name, ethertype, group)
+    }
+}
+
+/// What a socket is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Purpose {
+    /// LACPDUs of a member.
+    Lacp { port: String, member: MemberId },
+    /// Untagged CFM messages of an interface, to this group.
+    Cfm { link: String, group: EthAddr },
+    /// Health checks sent out of an interface; nothing is received.
+    Send { link: String },
+}
+
+impl Purpose {
+    /// What is received: Ethernet type, 0 for nothing at all, and group.
+    pub(super) fn protocol(&self) -> (u16, Option<EthAddr>) {
+        match self {
+            Purpose::Lacp { .. } => (EtherType::SLOW, Some(EthAddr::SLOW_PROTOCOLS)),
+            Purpose::Cfm { group, .. } => (EtherType::CFM, Some(*group)),
+            Purpose::Send { .. } => (0, None),
+        }
+    }
 }
 
 /// A question to the thread.
@@ -58,6 +98,14 @@ pub(super) enum Query {
     Links,
     Settings { port: String, member: MemberId, name: String },
     Mii { port: String, member: MemberId, name: String },
+    Socket { purpose: Purpose, name: String, ifindex: u32 },
+}
+
+/// What the thread is told to do.
+pub(super) enum Order {
+    Ask(Query),
+    /// Closing waits for RTNL too.
+    Close(ProtoSocket),
 }
 
 /// What came back.
@@ -67,11 +115,12 @@ pub(super) enum Answer {
     Settings(Option<LinkSettings>),
     /// `None`: the device answers neither MII nor ethtool.
     Mii(Option<(bool, LinkSource)>),
+    Socket(Result<ProtoSocket, DeviceError>),
 }
 
 /// The links thread's hand on the query thread, which ends with it.
 pub(super) struct Queries {
-    queries: Sender<Query>,
+    orders: Sender<Order>,
     answers: Receiver<(Query, Answer)>,
     /// Each with whether its answer is out of date already, so that it is posted once more.
     under_way: BTreeMap<Query, bool>,
@@ -83,15 +132,26 @@ impl Queries {
         mut devices: Box<dyn DeviceQueries>,
         waker: Arc<mio::Waker>,
     ) -> std::io::Result<Queries> {
-        let (queries, inbox) = channel::<Query>();
+        let (orders, inbox) = channel();
         let (outbox, answers) = channel();
         std::thread::Builder::new().name("device_queries".to_owned()).spawn(move || {
-            while let Ok(query) = inbox.recv() {
+            while let Ok(order) = inbox.recv() {
+                let query = match order {
+                    Order::Ask(query) => query,
+                    Order::Close(socket) => {
+                        drop(socket);
+                        continue;
+                    }
+                };
                 let answer = match &query {
                     Query::Link { ifindex } => Answer::Link(devices.link(*ifindex)),
                     Query::Links => Answer::Links(devices.links()),
                     Query::Settings { name, .. } => Answer::Settings(devices.settings(name)),
                     Query::Mii { name, .. } => Answer::Mii(devices.mii(name).ok()),
+                    Query::Socket { purpose, name, .. } => {
+                        let (ethertype, group) = purpose.protocol();
+                        Answer::Socket(devices.socket(name, ethertype, group))
+                    }
                 };
                 if outbox.send((query, answer)).is_err() {
                     return;
@@ -100,7 +160,12 @@ impl Queries {
                 let _ = waker.wake();
             }
         })?;
-        Ok(Queries { queries, answers, under_way: BTreeMap::new() })
+        Ok(Queries { orders, answers, under_way: BTreeMap::new() })
+    }
+
+    /// Where sockets go to be closed.
+    pub(super) fn closer(&self) -> Sender<Order> {
+        self.orders.clone()
     }
 
     /// Posts a query. False if the same is under way: its answer may be older than this call.
@@ -123,7 +188,7 @@ impl Queries {
     fn post(&mut self, query: Query) {
         self.under_way.insert(query.clone(), false);
         // Fails only when the thread has gone, at exit.
-        let _ = self.queries.send(query);
+        let _ = self.orders.send(Order::Ask(query));
     }
 
     /// The next answer, if one has come.

@@ -6,7 +6,6 @@ mod notes;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 use bond::{Effect, MemberId};
 use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use netdev::Packet;
 use netdev::link::LinkMonitor;
 use ofproto::SlowPathQueue;
@@ -26,7 +25,7 @@ use super::monitors::Monitors;
 use super::outbox::Outbox;
 use super::port::Running;
 use super::prober::Prober;
-use super::queries::{DeviceQueries, Queries, Query};
+use super::queries::{DeviceQueries, Purpose, Queries, Query};
 use super::slow::{slow_frame, slow_payload};
 use super::{LinkDevice, Links, Request};
 use crate::clock::Clock;
@@ -80,8 +79,10 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
     let prober = Prober::spawn(setup.datapath.clone(), waker.clone())?;
     let queries = Queries::spawn(setup.queries, waker.clone())?;
     let monitors = Monitors::new(setup.datapath.clone(), random());
+    let registry = Arc::new(poll.registry().try_clone()?);
     let thread = Thread {
         poll,
+        registry,
         waker,
         requests,
         outbox,
@@ -117,13 +118,6 @@ pub(super) fn go_first() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
 }
 
-/// A registered slow-protocol socket.
-struct Socket {
-    fd: RawFd,
-    port: String,
-    member: MemberId,
-}
-
 struct Thread {
     clock: Clock,
     datapath: Arc<dyn Datapath>,
@@ -139,7 +133,9 @@ struct Thread {
     /// Every device of the kernel's, by index: a name may pass to another device.
     kernel: BTreeMap<u32, Known>,
     ports: BTreeMap<String, Running>,
-    sockets: BTreeMap<usize, Socket>,
+    registry: Arc<Registry>,
+    /// What the open sockets are for, by token.
+    sockets: BTreeMap<usize, Purpose>,
     next_token: usize,
     next_load: Option<Time>,
     later: Vec<(String, Effect)>,
@@ -257,30 +253,32 @@ impl Thread {
         }
     }
 
-    /// Slow-protocol frames of one socket.
+    /// Frames of one socket.
     fn frames(&mut self, token: usize, since: Instant) {
         let now = self.now();
-        let Some(socket) = self.sockets.get(&token) else {
-            self.monitors.read_socket(now, token, FRAMES_A_TURN, self.poll.registry());
-            return self.heed_monitors(since);
+        let (name, member) = match self.sockets.get(&token) {
+            Some(Purpose::Lacp { port, member }) => (port, *member),
+            Some(Purpose::Cfm { link, .. } | Purpose::Send { link }) => {
+                self.monitors.read_socket(now, link, FRAMES_A_TURN);
+                return self.heed_monitors(since);
+            }
+            // Closed since the poll.
+            None => return,
         };
-        let (member, fd) = (socket.member, socket.fd);
-        let Some(port) = self.ports.get_mut(&socket.port) else { return };
-        let mut taken = 0;
-        while taken < FRAMES_A_TURN {
+        let Some(port) = self.ports.get_mut(name) else { return };
+        for taken in 0.. {
             let Some(device) = port.device_mut(member) else { return };
             let Some(io) = &mut device.socket else { return };
-            let Some(frame) = io.recv() else { return };
-            taken += 1;
+            if taken == FRAMES_A_TURN {
+                return io.rearm();
+            }
+            let Some(frame) = io.recv() else { return io.rearm() };
             if let Some(payload) = slow_payload(frame) {
                 let pdu = payload.to_vec();
                 port.lacpdu(now, member, pdu);
                 port.drain(&*self.datapath, since, &mut self.later);
             }
         }
-        // The poll tells of a change only: ask again for what is still there.
-        let _ =
-            self.poll.registry().reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE);
     }
 
     /// Bonds hear what health checks have found out.
@@ -442,7 +440,7 @@ impl Thread {
             }
             Request::Watch { links, done } => {
                 self.monitors.configure(now, links);
-                self.monitors.register(self.poll.registry(), &mut self.next_token);
+                self.open_for_monitors();
                 self.heed_monitors(since);
                 let _ = done.try_send(());
             }

@@ -1,16 +1,16 @@
 //! A new picture of ports: engines, devices and sockets in line with it.
 
-use std::collections::BTreeMap;
-use std::os::fd::RawFd;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bond::MemberId;
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
+use netdev::link::ProtoSocket;
 
-use super::{LOAD_INTERVAL, Socket, Thread};
+use super::{LOAD_INTERVAL, Thread};
 use crate::links::port::Running;
+use crate::links::queries::{Order, Purpose, Query};
+use crate::links::sockets::ControlSocket;
 use crate::links::{LinkDevice, LinkPort};
 use crate::modules::LACP;
 
@@ -27,8 +27,12 @@ impl Thread {
                 Some(_) | None => Running::new(want, now),
             };
             // Devices first: a table needs their port numbers.
-            for complaint in port.set_devices(want, now) {
-                crate::warn!(LACP, "port {}: {complaint}", want.name);
+            for member in port.set_devices(want, now) {
+                let Some(device) = port.device(member) else { continue };
+                let Some(ifindex) = device.ifindex() else { continue };
+                let purpose = Purpose::Lacp { port: want.name.clone(), member };
+                let name = device.member.name.clone();
+                self.queries.ask(Query::Socket { purpose, name, ifindex });
             }
             port.configure(want, now);
             port.drain(&*self.datapath, since, &mut self.later);
@@ -69,7 +73,7 @@ impl Thread {
             self.ports.insert(want.name.clone(), port);
         }
         drop(old);
-        self.register_sockets();
+        self.forget_sockets();
         self.watch_carriers();
         let states = self.member_states();
         if !states.is_empty() {
@@ -78,36 +82,47 @@ impl Thread {
         self.next_load = (!self.ports.is_empty()).then_some(now + LOAD_INTERVAL);
     }
 
-    /// Brings the poll in line with the sockets that are open now.
-    fn register_sockets(&mut self) {
-        let mut open: BTreeMap<RawFd, (String, MemberId)> = BTreeMap::new();
-        for port in self.ports.values() {
-            for device in &port.devices {
-                if let Some(socket) = &device.socket {
-                    open.insert(socket.fd(), (port.name.clone(), device.member.id));
+    /// A socket that was asked for.
+    pub(super) fn opened(&mut self, purpose: Purpose, ifindex: u32, io: ProtoSocket) {
+        // Its name may have passed to another device.
+        if io.ifindex() != ifindex {
+            return drop(self.queries.closer().send(Order::Close(io)));
+        }
+        let token = self.next_token;
+        self.next_token += 1;
+        let (registry, closer) = (self.registry.clone(), self.queries.closer());
+        let socket = match ControlSocket::register(io, token, registry, closer) {
+            Ok(socket) => socket,
+            Err(e) => return crate::warn!(LACP, "cannot wait for frames of a link ({e})"),
+        };
+        match &purpose {
+            Purpose::Lacp { port, member } => {
+                let device = self.ports.get_mut(port).and_then(|p| p.device_mut(*member));
+                if let Some(device) = device.filter(|d| d.ifindex() == Some(ifindex)) {
+                    device.opened(socket);
                 }
             }
-        }
-        // A closed descriptor has left the poll by itself, and its number may be in use again.
-        self.sockets.retain(|_, s| {
-            open.get(&s.fd).is_some_and(|(port, member)| *port == s.port && *member == s.member)
-        });
-        for socket in self.sockets.values() {
-            open.remove(&socket.fd);
-        }
-        for (fd, (port, member)) in open {
-            let token = self.next_token;
-            self.next_token += 1;
-            let registry = self.poll.registry();
-            if let Err(e) =
-                registry.register(&mut SourceFd(&fd), Token(token), Interest::READABLE).or_else(
-                    |_| registry.reregister(&mut SourceFd(&fd), Token(token), Interest::READABLE),
-                )
-            {
-                crate::warn!(LACP, "port {port}: cannot wait for LACP PDUs ({e})");
-                continue;
+            Purpose::Cfm { .. } | Purpose::Send { .. } => {
+                self.monitors.opened(&purpose, ifindex, socket);
             }
-            self.sockets.insert(token, Socket { fd, port, member });
         }
+        self.sockets.insert(token, purpose);
+        self.forget_sockets();
+    }
+
+    /// Asks for the sockets that health checks lack.
+    pub(super) fn open_for_monitors(&mut self) {
+        for (purpose, name, ifindex) in self.monitors.lacking() {
+            self.queries.ask(Query::Socket { purpose, name, ifindex });
+        }
+        self.forget_sockets();
+    }
+
+    /// Drops the tokens of sockets that are closed.
+    fn forget_sockets(&mut self) {
+        let devices = self.ports.values().flat_map(|p| &p.devices);
+        let lacp = devices.filter_map(|d| d.socket.as_ref()).map(ControlSocket::token);
+        let open: BTreeSet<usize> = lacp.chain(self.monitors.tokens()).collect();
+        self.sockets.retain(|token, _| open.contains(token));
     }
 }

@@ -11,8 +11,8 @@ use super::Thread;
 use crate::links::known::{Known, Outcome};
 use crate::links::outbox::{LinkNews, MemberLink};
 use crate::links::prober::{Sighting, Target};
-use crate::links::queries::{Answer, Query};
-use crate::modules::BOND;
+use crate::links::queries::{Answer, Purpose, Query};
+use crate::modules::{BFD, BOND, CFM, LACP};
 
 impl Thread {
     /// The first list of devices, read before there is any port.
@@ -150,10 +150,27 @@ impl Thread {
                 let states = self.member_states();
                 self.outbox.put(|letters| letters.members.extend(states));
             }
+            (Query::Socket { purpose, ifindex, .. }, Answer::Socket(Ok(io))) => {
+                self.opened(purpose, ifindex, io);
+            }
+            // The datapath carries the frames instead.
+            (Query::Socket { purpose, name, .. }, Answer::Socket(Err(e))) => match purpose {
+                Purpose::Lacp { port, .. } => crate::warn!(LACP, "port {port}: {e}"),
+                Purpose::Cfm { .. } => crate::warn!(CFM, "{name}: {e}"),
+                Purpose::Send { .. } => crate::warn!(BFD, "{name}: {e}"),
+            },
             // Each query has its own kind of answer.
             (
-                Query::Link { .. } | Query::Links | Query::Settings { .. } | Query::Mii { .. },
-                Answer::Link(_) | Answer::Links(_) | Answer::Settings(_) | Answer::Mii(_),
+                Query::Link { .. }
+                | Query::Links
+                | Query::Settings { .. }
+                | Query::Mii { .. }
+                | Query::Socket { .. },
+                Answer::Link(_)
+                | Answer::Links(_)
+                | Answer::Settings(_)
+                | Answer::Mii(_)
+                | Answer::Socket(_),
             ) => {}
         }
     }
