@@ -3,7 +3,8 @@
 //! Needs a network namespace of its own: as root, or where user namespaces are allowed.
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,12 +13,15 @@ use bond::{
     OutputRule, PrimaryReselect,
 };
 use datapath::fake::Fake;
-use datapath::{PortNo, TableId};
+use datapath::{Datapath, Execute, Packet, PortNo, TableId, Userspace};
 use mio::{Poll, Token, Waker};
+use netdev::DeviceError;
+use netdev::link::mii::LinkSource;
+use netdev::link::{LinkInfo, LinkSettings, ProtoSocket};
 use ofproto::BondHandle;
 use vswitchd::clock::{Clock, WarpProgress};
 use vswitchd::config::Detect;
-use vswitchd::links::{self, LinkDevice, LinkMember, LinkPort, LinkPortKind, Links};
+use vswitchd::links::{self, DeviceQueries, LinkDevice, LinkMember, LinkPort, LinkPortKind, Links};
 use vswitchd::revalidator::Queue;
 use wire::EthAddr;
 
@@ -44,7 +48,7 @@ fn ip(args: &str) {
 struct Side {
     links: Links,
     handle: Arc<BondHandle>,
-    datapath: Arc<Fake>,
+    datapath: Arc<dyn Datapath>,
     _main: Poll,
 }
 
@@ -56,86 +60,112 @@ fn side(
     lacp: bool,
     detect: Detect,
 ) -> Side {
-    let main = Poll::new().unwrap();
-    let waker = Arc::new(Waker::new(main.registry(), Token(0)).unwrap());
-    let datapath = Arc::new(Fake::new());
     let ofproto = ofproto::Switch::new();
-    ofproto.attach(datapath.clone());
-    let (links, _) = links::spawn(links::Setup {
-        clock: clock.clone(),
-        datapath: datapath.clone(),
-        ofproto,
-        revalidator: Queue::default(),
-        main: waker,
-        queries: Box::new(links::KernelQueries),
-    })
-    .unwrap();
-    let handle = Arc::new(BondHandle {
-        table: TableId(1),
-        forwarding: ArcSwap::from_pointee(Forwarding {
-            generation: 0,
-            output: OutputRule::Drop,
-            buckets: [None; bond::BUCKETS],
-            admission: Vec::new(),
-        }),
-        recirc_id: 1,
-    });
-    let infos: Vec<netdev::link::LinkInfo> =
-        members.iter().map(|m| netdev::link::get(m).unwrap()).collect();
-    let config = BondConfig {
-        name: bond.to_owned(),
-        mode,
-        updelay: Duration::ZERO,
-        downdelay: Duration::ZERO,
-        hash_basis: 0,
-        primary: None,
-        primary_reselect: PrimaryReselect::Always,
-        failback_delay: Duration::ZERO,
-        failback_limit: 0,
-        all_members_active: false,
-        lb_output: false,
-        rebalance_interval: Duration::from_secs(10),
-        lacp: lacp.then(|| LacpConfig {
-            active: true,
-            time: LacpTime::Fast,
-            system_id: infos[0].mac,
-            system_priority: 65_534,
-        }),
-        lacp_fallback_ab: false,
-        recirc_id: 1,
-        active_member_mac: None,
-        members: infos
+    let datapath = Arc::new(Fake::new());
+    let side = Side::new(clock, ofproto, datapath, Box::new(links::KernelQueries));
+    side.configure(vec![side.bond(bond, members, mode, lacp, detect)]);
+    side
+}
+
+impl Side {
+    fn new(
+        clock: &Clock,
+        ofproto: Arc<ofproto::Switch>,
+        datapath: Arc<dyn Datapath>,
+        queries: Box<dyn DeviceQueries>,
+    ) -> Side {
+        let main = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(main.registry(), Token(0)).unwrap());
+        ofproto.attach(datapath.clone());
+        let (links, _) = links::spawn(links::Setup {
+            clock: clock.clone(),
+            datapath: datapath.clone(),
+            ofproto,
+            revalidator: Queue::default(),
+            main: waker,
+            queries,
+        })
+        .unwrap();
+        let handle = Arc::new(BondHandle {
+            table: TableId(1),
+            forwarding: ArcSwap::from_pointee(Forwarding {
+                generation: 0,
+                output: OutputRule::Drop,
+                buckets: [None; bond::BUCKETS],
+                admission: Vec::new(),
+            }),
+            recirc_id: 1,
+        });
+        Side { links, handle, datapath, _main: main }
+    }
+
+    fn configure(&self, ports: Vec<LinkPort>) {
+        assert!(self.links.configure(ports), "the links thread answers");
+    }
+
+    fn bond(
+        &self,
+        bond: &str,
+        members: &[&str],
+        mode: Mode,
+        lacp: bool,
+        detect: Detect,
+    ) -> LinkPort {
+        let infos: Vec<netdev::link::LinkInfo> =
+            members.iter().map(|m| netdev::link::get(m).unwrap()).collect();
+        let config = BondConfig {
+            name: bond.to_owned(),
+            mode,
+            updelay: Duration::ZERO,
+            downdelay: Duration::ZERO,
+            hash_basis: 0,
+            primary: None,
+            primary_reselect: PrimaryReselect::Always,
+            failback_delay: Duration::ZERO,
+            failback_limit: 0,
+            all_members_active: false,
+            lb_output: false,
+            rebalance_interval: Duration::from_secs(10),
+            lacp: lacp.then(|| LacpConfig {
+                active: true,
+                time: LacpTime::Fast,
+                system_id: infos[0].mac,
+                system_priority: 65_534,
+            }),
+            lacp_fallback_ab: false,
+            recirc_id: 1,
+            active_member_mac: None,
+            members: infos
+                .iter()
+                .zip(1..)
+                .map(|(info, n)| MemberConfig {
+                    id: MemberId(n),
+                    name: info.name.clone(),
+                    mac: info.mac,
+                    priority: 0,
+                    lacp: LacpMemberConfig { port_id: n as u16, port_priority: 65_535, key: 0 },
+                })
+                .collect(),
+        };
+        let members = infos
             .iter()
             .zip(1..)
-            .map(|(info, n)| MemberConfig {
+            .map(|(info, n)| LinkMember {
                 id: MemberId(n),
                 name: info.name.clone(),
                 mac: info.mac,
-                priority: 0,
-                lacp: LacpMemberConfig { port_id: n as u16, port_priority: 65_535, key: 0 },
+                device: LinkDevice::Kernel { ifindex: info.ifindex },
+                port_no: Some(PortNo(n)),
             })
-            .collect(),
-    };
-    let members = infos
-        .iter()
-        .zip(1..)
-        .map(|(info, n)| LinkMember {
-            id: MemberId(n),
-            name: info.name.clone(),
-            mac: info.mac,
-            device: LinkDevice::Kernel { ifindex: info.ifindex },
-            port_no: Some(PortNo(n)),
-        })
-        .collect();
-    let done = links.configure(vec![LinkPort {
-        name: bond.to_owned(),
-        bridge: "br0".to_owned(),
-        kind: LinkPortKind::Bond { config: Box::new(config), handle: handle.clone() },
-        detect,
-        members,
-    }]);
-    assert!(done, "the links thread answers");
-    Side { links, handle, datapath, _main: main }
+            .collect();
+        LinkPort {
+            name: bond.to_owned(),
+            bridge: "br0".to_owned(),
+            kind: LinkPortKind::Bond { config: Box::new(config), handle: self.handle.clone() },
+            detect,
+            members,
+        }
+    }
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -196,7 +226,7 @@ fn lacp_survives_a_main_thread_that_is_stuck() {
         let forwarding = a.handle.forwarding.load();
         forwarding.buckets.iter().all(|b| *b == Some(MemberId(2)))
     });
-    let table = datapath::Datapath::table(&*a.datapath, TableId(1)).unwrap();
+    let table = a.datapath.table(TableId(1)).unwrap();
     assert!(table.buckets.iter().all(|p| *p == Some(PortNo(2))));
     // What main missed is one letter for each thing.
     let letters = a.links.outbox.take();
@@ -242,4 +272,212 @@ fn carrier_and_miimon_are_told_apart() {
         assert_eq!(s.links.outbox.take().active.get("a"), Some(&mac));
         s.links.stop();
     }
+}
+
+/// Veth pairs `a<n>` and `b<n>`, up.
+fn pairs(numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        ip(&format!("link add a{n} type veth peer name b{n}"));
+        ip(&format!("link set a{n} up"));
+        ip(&format!("link set b{n} up"));
+    }
+}
+
+/// Waits until all buckets lead to one member, at most for `limit`.
+fn moved_to(side: &Side, member: u32, limit: Duration) {
+    let start = Instant::now();
+    let there =
+        || side.handle.forwarding.load().buckets.iter().all(|b| *b == Some(MemberId(member)));
+    until("the move", there);
+    let took = start.elapsed();
+    assert!(took < limit, "traffic moved after {took:?}");
+}
+
+/// The packet thread hangs in a job, its command queue is full, and a port without a socket has
+/// LACPDUs to send by it: a failover and another port's LACPDUs wait for none of that.
+#[test]
+fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
+    if !own_namespace() {
+        return;
+    }
+    pairs(0..2);
+    let clock = Clock::new();
+    let ofproto = ofproto::Switch::new();
+    let now = clock.clone();
+    let (userspace, worker) =
+        Userspace::new(ofproto.clone(), Arc::new(move || now.now()), 1).unwrap();
+    let datapath: Arc<dyn Datapath> = Arc::new(userspace);
+    let packets = std::thread::spawn(|| worker.run());
+    let (dummy, io) = netdev::io::dummy::create("d0").unwrap();
+    dummy.set_admin(true);
+    let port_no = datapath.port_add("d0", io, None).unwrap();
+
+    let a = Side::new(&clock, ofproto, datapath.clone(), Box::new(links::KernelQueries));
+    let b = side(&clock, "b", &["b0", "b1"], Mode::BalanceTcp, true, Detect::Carrier);
+    let lacp = LacpConfig {
+        active: true,
+        time: LacpTime::Fast,
+        system_id: EthAddr([2, 0, 0, 0, 0, 9]),
+        system_priority: 65_534,
+    };
+    let single = LinkPort {
+        name: "d0".to_owned(),
+        bridge: "br0".to_owned(),
+        kind: LinkPortKind::Single {
+            lacp,
+            member: LacpMemberConfig { port_id: 9, port_priority: 65_535, key: 9 },
+        },
+        detect: Detect::Carrier,
+        members: vec![LinkMember {
+            id: MemberId(9),
+            name: "d0".to_owned(),
+            mac: EthAddr([2, 0, 0, 0, 0, 9]),
+            device: LinkDevice::Dummy(dummy.clone()),
+            port_no: Some(port_no),
+        }],
+    };
+    let bond = a.bond("a", &["a0", "a1"], Mode::BalanceTcp, true, Detect::Carrier);
+    a.configure(vec![bond, single]);
+    until("LACP", || a.lacp().0 >= 2 && b.lacp().0 == 2);
+
+    let (release, held) = mpsc::channel::<()>();
+    let (begin, begun) = mpsc::channel();
+    datapath.run(Box::new(move || {
+        begin.send(()).unwrap();
+        let _ = held.recv_timeout(Duration::from_secs(60));
+    }));
+    begun.recv_timeout(Duration::from_secs(10)).unwrap();
+    // Twice as much as there is room for, and more.
+    let given = Arc::new(AtomicUsize::new(0));
+    let filler = {
+        let (datapath, given) = (datapath.clone(), given.clone());
+        std::thread::spawn(move || {
+            for _ in 0..5000 {
+                datapath.execute(Execute {
+                    packet: Packet::new(&[0; 60]),
+                    in_port: PortNo::NONE,
+                    actions: Vec::new(),
+                });
+                given.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    until("a full queue", || {
+        let before = given.load(Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(50));
+        before > 0 && before == given.load(Ordering::Relaxed)
+    });
+
+    // A LACPDU is due when a link comes up.
+    dummy.take_transmitted();
+    dummy.set_carrier(false);
+    assert!(a.links.heed());
+    dummy.set_carrier(true);
+    // Longer than a partner's information is good for.
+    let expired = (a.lacp().1, b.lacp().1);
+    std::thread::sleep(Duration::from_millis(4500));
+    assert_eq!((a.lacp().1, b.lacp().1), expired, "a partner's information ran out");
+    ip("link set b0 down");
+    moved_to(&a, 2, Duration::from_secs(5));
+    ip("link set b0 up");
+    until("the link", || a.lacp().0 >= 2);
+    ip("link set b1 down");
+    moved_to(&a, 1, Duration::from_secs(5));
+
+    release.send(()).unwrap();
+    filler.join().unwrap();
+    until("the LACPDU", || !dummy.take_transmitted().is_empty());
+    assert_eq!(datapath.stats().urgent_dropped, 0);
+    a.links.stop();
+    b.links.stop();
+    drop((a, datapath));
+    drop(packets);
+}
+
+/// Devices that take two seconds over every answer.
+struct Slow(links::KernelQueries);
+
+impl Slow {
+    fn wait() {
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
+
+impl DeviceQueries for Slow {
+    fn link(&mut self, ifindex: u32) -> Result<LinkInfo, DeviceError> {
+        Slow::wait();
+        self.0.link(ifindex)
+    }
+
+    fn links(&mut self) -> Result<Vec<LinkInfo>, DeviceError> {
+        Slow::wait();
+        self.0.links()
+    }
+
+    fn settings(&mut self, name: &str) -> Option<LinkSettings> {
+        Slow::wait();
+        self.0.settings(name)
+    }
+
+    fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError> {
+        Slow::wait();
+        self.0.mii(name)
+    }
+
+    fn socket(
+        &mut self,
+        name: &str,
+        ethertype: u16,
+        group: Option<EthAddr>,
+    ) -> Result<ProtoSocket, DeviceError> {
+        // Not of what the test is about: the partners would have to be waited for.
+        self.0.socket(name, ethertype, group)
+    }
+}
+
+/// Speed, MII registers and state of devices that answer late are waited for by nobody: a failover,
+/// LACPDUs, a reconfiguration and status take as long as ever.
+#[test]
+fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
+    if !own_namespace() {
+        return;
+    }
+    pairs(0..4);
+    let clock = Clock::new();
+    let slow = Box::new(Slow(links::KernelQueries));
+    let a = Side::new(&clock, ofproto::Switch::new(), Arc::new(Fake::new()), slow);
+    let b = side(&clock, "b", &["b0", "b1"], Mode::BalanceTcp, true, Detect::Carrier);
+    let miimon = Detect::Miimon(Duration::from_millis(100));
+    let picture = || {
+        let bond = a.bond("a", &["a0", "a1"], Mode::BalanceTcp, true, Detect::Carrier);
+        let mut polled = a.bond("p", &["a2", "a3"], Mode::ActiveBackup, false, miimon);
+        // A table of its own.
+        if let LinkPortKind::Bond { handle, .. } = &mut polled.kind {
+            let forwarding = ArcSwap::new(handle.forwarding.load_full());
+            *handle = Arc::new(BondHandle { table: TableId(2), forwarding, recirc_id: 2 });
+        }
+        vec![bond, polled]
+    };
+    let ports = picture();
+    a.configure(ports.clone());
+    until("LACP", || a.links.lacps().first().is_some_and(|_| a.lacp().0 == 2) && b.lacp().0 == 2);
+    until("a slow answer", || a.links.links().iter().any(|l| l.polls > 0));
+
+    let expired = (a.lacp().1, b.lacp().1);
+    let mut longest = Duration::ZERO;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(4500) {
+        let asked = Instant::now();
+        a.configure(ports.clone());
+        assert_eq!(a.links.links().len(), 4);
+        longest = longest.max(asked.elapsed());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // A thread that waits for one answer takes two seconds.
+    assert!(longest < Duration::from_millis(1500), "configuring took {longest:?}");
+    assert_eq!((a.lacp().1, b.lacp().1), expired, "a partner's information ran out");
+    ip("link set b0 down");
+    moved_to(&a, 2, Duration::from_millis(1500));
+    a.links.stop();
+    b.links.stop();
 }
