@@ -276,10 +276,8 @@ impl Blocking {
                 return Ok(Blocking::Unix(stream));
             }
             Remote::ListenUnix(path) => {
-                let listener = posix::unix::listen(path)?;
-                let accepted = accept_one(deadline, || listener.accept());
-                let _ = std::fs::remove_file(path);
-                let (stream, _) = accepted?;
+                let (listener, _file) = posix::unix::listen(path)?;
+                let (stream, _) = accept_one(deadline, || listener.accept())?;
                 stream.set_nonblocking(false)?;
                 return Ok(Blocking::Unix(stream));
             }

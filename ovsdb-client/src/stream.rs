@@ -2,14 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::unix::pipe;
 use mio::{Interest, Registry, Token};
-use posix::unix::with_short_path;
+use posix::unix::{SocketFile, with_short_path};
 use tls::{Context, Tls};
 
 use crate::remote::{Host, Remote};
@@ -96,7 +95,11 @@ pub(crate) struct Door {
 
 #[derive(Debug)]
 enum Listener {
-    Unix(UnixListener, PathBuf),
+    Unix {
+        socket: UnixListener,
+        /// Goes with the socket.
+        _file: SocketFile,
+    },
     Tcp(TcpListener),
 }
 
@@ -104,8 +107,9 @@ impl Door {
     fn open(remote: &Remote) -> io::Result<Door> {
         match remote {
             Remote::ListenUnix(path) => {
-                let socket = UnixListener::from_std(posix::unix::listen(path)?);
-                Ok(Door { socket: Listener::Unix(socket, path.clone()), tls: false })
+                let (socket, file) = posix::unix::listen(path)?;
+                let socket = Listener::Unix { socket: UnixListener::from_std(socket), _file: file };
+                Ok(Door { socket, tls: false })
             }
             Remote::ListenTcp { address, tls } => {
                 Ok(Door { socket: Listener::Tcp(TcpListener::bind(*address)?), tls: *tls })
@@ -117,7 +121,9 @@ impl Door {
     /// A server that waits there, if one does.
     pub(crate) fn accept(&self, tls: &mut Context) -> io::Result<Stream> {
         match &self.socket {
-            Listener::Unix(socket, _) => socket.accept().map(|(socket, _)| Stream::Unix(socket)),
+            Listener::Unix { socket, .. } => {
+                socket.accept().map(|(socket, _)| Stream::Unix(socket))
+            }
             Listener::Tcp(socket) => {
                 let (socket, _) = socket.accept()?;
                 match self.tls {
@@ -128,15 +134,6 @@ impl Door {
                     }
                 }
             }
-        }
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        if let Listener::Unix(_, path) = &self.socket {
-            // It may be gone already.
-            let _ = std::fs::remove_file(path);
         }
     }
 }
@@ -231,7 +228,7 @@ impl Pollable for Lookup {
 impl Pollable for Door {
     fn source(&mut self) -> &mut dyn Source {
         match &mut self.socket {
-            Listener::Unix(socket, _) => socket,
+            Listener::Unix { socket, .. } => socket,
             Listener::Tcp(socket) => socket,
         }
     }

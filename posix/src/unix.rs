@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -23,6 +23,32 @@ const BACKLOG: i32 = 4096;
 /// 022. Connecting takes write access, so that then only the owner may. As Open vSwitch.
 const MODE: Mode = Mode::from_raw_mode(0o770);
 
+/// The file of a listening socket; removed when this is dropped, unless another process has put its
+/// own in its place meanwhile.
+#[derive(Debug)]
+pub struct SocketFile {
+    /// Absolute: a daemon may change its current directory.
+    path: PathBuf,
+    /// Device and inode.
+    key: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<SocketFile> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(SocketFile { path: std::path::absolute(path)?, key: (metadata.dev(), metadata.ino()) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.key) {
+            // It may be gone since.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// A listening socket that does not block. A socket that a dead process left there is replaced, and
 /// so is a symbolic link, of which nothing but the link itself is removed.
 ///
@@ -30,7 +56,7 @@ const MODE: Mode = Mode::from_raw_mode(0o770);
 ///
 /// The system's; among them that the directory is not there, and `AddrInUse` for a file of another
 /// type, which is kept.
-pub fn listen(path: &Path) -> io::Result<UnixListener> {
+pub fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let replaced = |m: fs::Metadata| m.file_type().is_socket() || m.file_type().is_symlink();
     if fs::symlink_metadata(path).is_ok_and(replaced) {
         fs::remove_file(path)?;
@@ -40,8 +66,9 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     // The file gets the socket's mode when it is made, so that it has no other one for a moment.
     rustix::fs::fchmod(&socket, MODE)?;
     with_short_path(path, |p| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(p)?)?))?;
+    let file = SocketFile::of(path)?;
     rustix::net::listen(&socket, BACKLOG)?;
-    Ok(UnixListener::from(socket))
+    Ok((UnixListener::from(socket), file))
 }
 
 /// Calls `f` with the path, or, where that is too long for the system's structure, with one that

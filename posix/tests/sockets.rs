@@ -33,14 +33,19 @@ fn modes_and_what_was_there() {
         let socket = socket.unwrap();
         assert_eq!(format!("{:o}", mode()), format!("{want:o}"), "umask {umask:o}");
         UnixStream::connect(&path).unwrap();
-        // The next one replaces the file that this one leaves.
-        drop(socket);
+        // The next one replaces the file that this one leaves, as a process that is killed does.
+        std::mem::forget(socket);
     }
+    // A file goes with its socket, but not the one that another has put there.
+    let (first, second) = (listen(&path).unwrap(), listen(&path).unwrap());
+    drop(first);
+    UnixStream::connect(&path).unwrap();
+    drop(second);
+    assert!(!path.exists());
 
     let target = folder.0.join("target");
     fs::write(&target, "precious").unwrap();
     for to in [target.clone(), folder.0.join("dangling"), folder.0.clone()] {
-        fs::remove_file(&path).unwrap();
         symlink(&to, &path).unwrap();
         let _socket = listen(&path).unwrap();
         assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket(), "{to:?}");

@@ -2,6 +2,7 @@
 
 use std::env::ArgsOs;
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::{Dirs, Parsed, UsageError};
@@ -36,7 +37,8 @@ impl<O> Program<O> {
         let options = match (self.parse)(std::env::args_os(), &dirs) {
             Ok(Parsed::Run(options)) => options,
             Ok(Parsed::Print(text)) => {
-                print!("{text}");
+                // A reader that has gone wants no more.
+                let _ = std::io::stdout().write_all(text.as_bytes());
                 return ExitCode::SUCCESS;
             }
             Err(error) => return self.fail(&error),
@@ -53,7 +55,8 @@ impl<O> Program<O> {
     fn fail(&self, error: &dyn std::fmt::Display) -> ExitCode {
         let error = posix::text(error);
         log::flush();
-        eprintln!("{}: {error}", self.name);
+        // Without a terminal the log has it.
+        let _ = writeln!(std::io::stderr(), "{}: {error}", self.name);
         log::console_off();
         log_at!(*self.log, Level::Emer, "{error}");
         log::flush();

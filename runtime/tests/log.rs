@@ -118,7 +118,7 @@ fn everything() {
     log::reopen_file().unwrap().unwrap();
     log::flush();
     assert!(text().ends_with(&format!("vlog|INFO|opened log file {}\n", file.display())));
-    assert!(log::set_file(&dir.join("no/such")).is_err());
+    assert!(log::set_file(&file.join("below a file")).is_err());
 
     // A file that blocks: nobody waits for it, and what is lost is told.
     let pipe = dir.join("pipe");

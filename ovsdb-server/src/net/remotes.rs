@@ -1,17 +1,15 @@
 //! Listening and connecting: what is configured is brought about and kept so.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use ovsdb::remote::Remote as Target;
-use posix::unix::with_short_path;
+use posix::unix::{SocketFile, with_short_path};
 use runtime::log::RateLimit;
 
 use super::conn::Ended;
@@ -35,17 +33,9 @@ pub(super) struct Listener {
     remote: Arc<str>,
     /// Clients may wait.
     pub(super) ready: bool,
-    /// The socket's file.
-    path: Option<PathBuf>,
+    /// Goes with the listener.
+    _file: Option<SocketFile>,
     tls: bool,
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 impl Service {
@@ -445,17 +435,16 @@ fn open(target: &Target, name: &Arc<str>) -> io::Result<(Listener, Option<u16>)>
     let remote = Arc::clone(name);
     match target {
         Target::ListenUnix(path) => {
-            let socket = UnixListener::from_std(posix::unix::listen(path)?);
-            // A detached daemon's current directory is another one later.
-            let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let (socket, file) = posix::unix::listen(path)?;
+            let socket = UnixListener::from_std(socket);
             let socket = Socket::Unix(socket);
-            Ok((Listener { socket, remote, ready: true, path: Some(path), tls: false }, None))
+            Ok((Listener { socket, remote, ready: true, _file: Some(file), tls: false }, None))
         }
         Target::ListenTcp { address, tls } => {
             let socket = TcpListener::bind(*address)?;
             let port = socket.local_addr()?.port();
             let socket = Socket::Tcp(socket);
-            Ok((Listener { socket, remote, ready: true, path: None, tls: *tls }, Some(port)))
+            Ok((Listener { socket, remote, ready: true, _file: None, tls: *tls }, Some(port)))
         }
         Target::Unix(_) | Target::Tcp { .. } => Err(io::ErrorKind::InvalidInput.into()),
     }

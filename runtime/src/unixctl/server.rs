@@ -1,7 +1,6 @@
 //! The listening socket and its clients, driven by the reactor.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use parking_lot::Mutex;
+use posix::unix::SocketFile;
 use serde_json::Value;
 
 use super::connection::{Closed, Connection, Incoming};
@@ -45,6 +45,8 @@ pub enum UnixctlError {
 pub struct Server<C> {
     listener: UnixListener,
     path: PathBuf,
+    /// Goes with the listener.
+    _file: SocketFile,
     tokens: Range<usize>,
     connections: BTreeMap<usize, Connection>,
     /// The listener may have more to accept.
@@ -74,7 +76,8 @@ impl<C> Server<C> {
         }
         crate::coverage::register(&[&RECEIVED, &REPLIED]);
         let failed = |error| UnixctlError::Bind { path: path.to_owned(), error };
-        let mut listener = UnixListener::from_std(posix::unix::listen(path).map_err(failed)?);
+        let (listener, file) = posix::unix::listen(path).map_err(failed)?;
+        let mut listener = UnixListener::from_std(listener);
         registry
             .register(&mut listener, Token(tokens.start), Interest::READABLE)
             .map_err(failed)?;
@@ -83,6 +86,7 @@ impl<C> Server<C> {
         Ok(Server {
             listener,
             path: path.to_owned(),
+            _file: file,
             tokens,
             connections: BTreeMap::new(),
             acceptable: true,
@@ -243,7 +247,6 @@ impl<C> Drop for Server<C> {
         for c in self.connections.values_mut() {
             let _ = c.flush();
         }
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use posix::unix::with_short_path;
+use posix::unix::{SocketFile, with_short_path};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::target::Address;
@@ -117,7 +116,11 @@ impl Write for Stream {
 /// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listener {
-    Unix(UnixListener, PathBuf),
+    Unix {
+        socket: UnixListener,
+        /// Goes with the socket.
+        _file: SocketFile,
+    },
     Tcp(TcpListener),
     /// Callers must speak TLS.
     Ssl(TcpListener),
@@ -127,8 +130,8 @@ impl Listener {
     pub(super) fn open(at: &Address, dscp: u8) -> io::Result<Listener> {
         match at {
             Address::Unix(path) => {
-                let socket = UnixListener::from_std(posix::unix::listen(path)?);
-                Ok(Listener::Unix(socket, path.clone()))
+                let (socket, file) = posix::unix::listen(path)?;
+                Ok(Listener::Unix { socket: UnixListener::from_std(socket), _file: file })
             }
             Address::Tcp(at) => Ok(Listener::Tcp(tcp(*at, dscp)?)),
             Address::Ssl(at) => Ok(Listener::Ssl(tcp(*at, dscp)?)),
@@ -137,7 +140,7 @@ impl Listener {
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match self {
-            Listener::Unix(socket, _) => socket,
+            Listener::Unix { socket, .. } => socket,
             Listener::Tcp(socket) | Listener::Ssl(socket) => socket,
         };
         registry.register(source, token, Interest::READABLE)
@@ -150,7 +153,7 @@ impl Listener {
         tls: &mut tls::Context,
     ) -> io::Result<(Stream, String)> {
         match self {
-            Listener::Unix(socket, _) => {
+            Listener::Unix { socket, .. } => {
                 let (stream, _) = socket.accept()?;
                 Ok((Stream::Unix(stream), format!("unix#{number}")))
             }
@@ -173,19 +176,10 @@ impl Listener {
     /// Where it listens: the port that the system chose, if it was to.
     pub(super) fn port(&self) -> Option<u16> {
         match self {
-            Listener::Unix(..) => None,
+            Listener::Unix { .. } => None,
             Listener::Tcp(socket) | Listener::Ssl(socket) => {
                 socket.local_addr().ok().map(|a| a.port())
             }
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Listener::Unix(_, path) = self {
-            // Gone already is as good.
-            let _ = std::fs::remove_file(path);
         }
     }
 }
