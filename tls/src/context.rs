@@ -230,7 +230,7 @@ fn make(settings: &Settings) -> Result<Made, TlsError> {
         false => server.with_client_cert_verifier(Arc::clone(&peers) as _),
     };
     let mut server = server.with_single_cert(chain.clone(), key.clone_key()).map_err(own)?;
-    // Sessions are long; nobody comes back within a ticket's life.
+    // Sessions are long: a client does not come back within the life of a ticket.
     server.send_tls13_tickets = 0;
 
     let client = ClientConfig::builder_with_provider(provider)

@@ -11,6 +11,8 @@
 //!
 //! It opens no socket, starts no thread and logs nothing.
 
+#![warn(missing_docs)]
+
 mod certificate;
 mod context;
 mod enabled;

@@ -5,8 +5,11 @@ use crate::{EthAddr, FlowKey};
 
 /// ARP opcodes (RFC 826, RFC 903).
 pub mod op {
+    /// Request (RFC 826).
     pub const REQUEST: u8 = 1;
+    /// Reply (RFC 826).
     pub const REPLY: u8 = 2;
+    /// Reverse request (RFC 903).
     pub const RARP_REQUEST: u8 = 3;
 }
 
@@ -35,7 +38,7 @@ fn body(opcode: u8, sha: EthAddr, spa: [u8; 4], tha: EthAddr, tpa: [u8; 4]) -> [
 }
 
 /// A learning packet: a broadcast RARP request from and about `mac`, with no IPv4 addresses. It
-/// makes switches learn `mac`'s new place and asks nobody for anything. 42 octets, untagged.
+/// makes switches learn where `mac` is and asks for no answer. 42 octets, untagged.
 pub fn learning_packet(mac: EthAddr) -> Vec<u8> {
     let b = body(op::RARP_REQUEST, mac, [0; 4], mac, [0; 4]);
     frame(EthAddr::BROADCAST, mac, EtherType::RARP, &b)
@@ -82,7 +85,7 @@ mod tests {
         other[21] = 9;
         assert!(!is_gratuitous(&extract(&other, 0)));
         other[21] = op::REPLY;
-        other[13] = 0x35; // RARP's type is 0x8035, 0x0835 is nobody's.
+        other[13] = 0x35; // RARP's type is 0x8035, 0x0835 is not assigned.
         assert!(!is_gratuitous(&extract(&other, 0)));
     }
 }

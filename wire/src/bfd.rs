@@ -35,9 +35,13 @@ const MULTIPOINT: u8 = 0x01;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// The session is held down by configuration.
     AdminDown,
+    /// No packet has come lately, or the session has just been made.
     Down,
+    /// Packets come from the remote system, which does not hear ours yet.
     Init,
+    /// Both systems hear each other.
     Up,
 }
 
@@ -58,11 +62,17 @@ impl State {
 pub struct Diag(pub u8);
 
 impl Diag {
+    /// No diagnostic.
     pub const NONE: Diag = Diag(0);
+    /// Control detection time expired.
     pub const EXPIRED: Diag = Diag(1);
+    /// The neighbour signalled that its session is down.
     pub const REMOTE_DOWN: Diag = Diag(3);
+    /// Path down.
     pub const PATH_DOWN: Diag = Diag(5);
+    /// Concatenated path down.
     pub const CPATH_DOWN: Diag = Diag(6);
+    /// Reverse concatenated path down.
     pub const REVERSE_CPATH_DOWN: Diag = Diag(8);
 
     /// As `bfd/show` calls it.
@@ -90,7 +100,9 @@ impl Diag {
 /// One control packet that passed the checks of RFC 5880 section 6.8.6 which need no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
+    /// The sender's session state.
     pub state: State,
+    /// Why the sender's session last left state Up.
     pub diag: Diag,
     /// Answer at once.
     pub poll: bool,
@@ -113,20 +125,28 @@ pub struct Packet {
 /// Why a packet is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
+    /// Shorter than a control packet; the number of octets.
     #[error("{0} octets, fewer than the {LEN} of a control packet")]
     TooShort(usize),
+    /// Another protocol version; which.
     #[error("version {0}, not {VERSION}")]
     Version(u8),
+    /// The authentication bit is set.
     #[error("authentication, which is not configured")]
     Authenticated,
+    /// The length field is below 24 or beyond the datagram; its value.
     #[error("a length field of {0}, not {LEN}")]
     Length(u8),
+    /// The detection multiplier is 0.
     #[error("a detection multiplier of 0")]
     ZeroMultiplier,
+    /// The multipoint bit is set.
     #[error("the multipoint flag, which is reserved")]
     Multipoint,
+    /// My Discriminator is 0.
     #[error("my discriminator is 0")]
     NoDiscriminator,
+    /// Your Discriminator is 0 in a state other than Down and AdminDown.
     #[error("your discriminator is 0 although the state is not down")]
     NoYourDiscriminator,
 }
@@ -214,9 +234,13 @@ pub fn flags_of(poll: bool, fin: bool) -> u8 {
 /// The addresses of one session's frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
+    /// Destination Ethernet address.
     pub dst_mac: EthAddr,
+    /// Source Ethernet address.
     pub src_mac: EthAddr,
+    /// Source IPv4 address.
     pub src_ip: Ipv4Addr,
+    /// Destination IPv4 address.
     pub dst_ip: Ipv4Addr,
     /// 49152 to 65535, another one for each session (RFC 5881 section 4).
     pub src_port: u16,
@@ -248,9 +272,13 @@ impl Path {
 /// A control packet as it arrived, not looked into yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received<'a> {
+    /// Destination Ethernet address.
     pub dst_mac: EthAddr,
+    /// Destination IPv4 address.
     pub dst_ip: Ipv4Addr,
+    /// Time to live; 255 is required by RFC 5881 section 5.
     pub ttl: u8,
+    /// The datagram's payload: the control packet.
     pub payload: &'a [u8],
 }
 

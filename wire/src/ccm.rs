@@ -42,11 +42,13 @@ pub const MAID: [u8; MAID_LEN] = {
 pub struct Ccm {
     /// Code of the transmission interval, 0 to 7 (table 21-16); 0 = see `interval_ms`.
     pub interval: u8,
-    /// Remote defect indication: the sender does not hear somebody.
+    /// Remote defect indication: the sender misses at least one remote maintenance point.
     pub rdi: bool,
+    /// The sender's sequence number.
     pub seq: u32,
     /// Maintenance point's identifier, 1 to 8191.
     pub mpid: u16,
+    /// Maintenance association identifier.
     pub maid: [u8; MAID_LEN],
     /// Extended mode: the interval in ms.
     pub interval_ms: u16,
@@ -59,8 +61,10 @@ pub struct Ccm {
 /// Why a message is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CcmError {
+    /// Too short; the number of octets.
     #[error("{0} octets, fewer than the {ACCEPTED} of a continuity check")]
     TooShort(usize),
+    /// Another CFM message; its opcode.
     #[error("opcode {0}, not {OPCODE}")]
     Opcode(u8),
 }

@@ -62,6 +62,7 @@ pub struct ChecksumError {
     pub start: usize,
     /// `csum_offset`.
     pub offset: usize,
+    /// The frame's length, in octets.
     pub len: usize,
 }
 

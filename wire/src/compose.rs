@@ -27,7 +27,9 @@ const NO_DATA: u16 = 0x007;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a packet of this flow has at least {least} octets, {asked} are asked for")]
 pub struct TooLong {
+    /// The least length, in octets.
     pub least: usize,
+    /// The length that was asked for, in octets.
     pub asked: usize,
 }
 

@@ -33,7 +33,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub struct EthAddr(pub [u8; 6]);
 
 impl EthAddr {
+    /// All bits zero: no address.
     pub const ZERO: EthAddr = EthAddr([0; 6]);
+    /// All stations: ff:ff:ff:ff:ff:ff.
     pub const BROADCAST: EthAddr = EthAddr([0xff; 6]);
     /// Slow Protocols multicast (IEEE 802.3 annex 57A), where LACPDUs go.
     pub const SLOW_PROTOCOLS: EthAddr = EthAddr([0x01, 0x80, 0xc2, 0, 0, 0x02]);
@@ -43,6 +45,7 @@ impl EthAddr {
         self.0[0] & 1 != 0
     }
 
+    /// Whether all bits are zero.
     pub fn is_zero(self) -> bool {
         self == EthAddr::ZERO
     }
@@ -126,11 +129,15 @@ pub fn frame(dst: EthAddr, src: EthAddr, eth_type: u16, payload: &[u8]) -> Vec<u
 pub struct EtherType;
 
 impl EtherType {
+    /// IPv4.
     pub const IPV4: u16 = 0x0800;
+    /// ARP (RFC 826).
     pub const ARP: u16 = 0x0806;
+    /// RARP (RFC 903).
     pub const RARP: u16 = 0x8035;
     /// IEEE 802.1Q C-tag.
     pub const VLAN: u16 = 0x8100;
+    /// IPv6.
     pub const IPV6: u16 = 0x86dd;
     /// IEEE 802.3 Slow Protocols: LACP and marker.
     pub const SLOW: u16 = 0x8809;

@@ -19,17 +19,22 @@ pub struct VlanTag {
 impl VlanTag {
     /// Stands in `tci` for "a tag is present", so that VID 0 differs from no tag.
     pub const CFI: u16 = 0x1000;
+    /// Bits of the VLAN identifier.
     pub const VID_MASK: u16 = 0x0fff;
+    /// How far the priority stands from the lowest bit.
     pub const PCP_SHIFT: u16 = 13;
 
+    /// Whether there is a tag.
     pub const fn is_present(self) -> bool {
         self.tci & VlanTag::CFI != 0
     }
 
+    /// VLAN identifier, 0 to 4095.
     pub const fn vid(self) -> u16 {
         self.tci & VlanTag::VID_MASK
     }
 
+    /// Priority code point, 0 to 7.
     pub const fn pcp(self) -> u8 {
         (self.tci >> VlanTag::PCP_SHIFT) as u8
     }
@@ -57,10 +62,13 @@ pub struct FlowKey {
     pub dp_hash: u32,
     /// Datapath port number.
     pub in_port: u32,
+    /// Mark of the packet, as `skb->mark`.
     pub pkt_mark: u32,
 
     // L2.
+    /// Destination Ethernet address.
     pub eth_dst: EthAddr,
+    /// Source Ethernet address.
     pub eth_src: EthAddr,
     /// Outer tag first.
     pub vlan: [VlanTag; 2],
@@ -74,22 +82,31 @@ pub struct FlowKey {
     pub nw_proto: u8,
     /// DSCP and ECN.
     pub nw_tos: u8,
+    /// IPv4 time to live or IPv6 hop limit.
     pub nw_ttl: u8,
     /// TCP flags (12 bits).
     pub tcp_flags: u16,
+    /// Source IP address; for ARP and RARP the sender protocol address.
     pub nw_src: [u8; 16],
+    /// Destination IP address; for ARP and RARP the target protocol address.
     pub nw_dst: [u8; 16],
     /// IPv6 flow label (20 bits).
     pub ipv6_label: u32,
 
     // L4; for ICMP type and code.
+    /// Source port, or ICMP type.
     pub tp_src: u16,
+    /// Destination port, or ICMP code.
     pub tp_dst: u16,
 
     // ARP and neighbour discovery.
+    /// Target address of a neighbour solicitation or advertisement (RFC 4861).
     pub nd_target: [u8; 16],
+    /// Sender hardware address of ARP; source link-layer address option of ND.
     pub arp_sha: EthAddr,
+    /// Target hardware address of ARP; target link-layer address option of ND.
     pub arp_tha: EthAddr,
+    /// Queueing priority, as `skb->priority`.
     pub skb_priority: u32,
     /// Always zero; makes the size a whole number of words. Public only so that
     /// `FlowKey { field, ..key }` works outside.

@@ -48,6 +48,7 @@ pub mod state {
 pub struct PortInfo {
     /// Lower is preferred.
     pub system_priority: u16,
+    /// System identifier.
     pub system: EthAddr,
     /// Ports of one system with equal keys may be aggregated.
     pub key: u16,
@@ -66,25 +67,42 @@ pub struct Lacpdu {
     pub actor: PortInfo,
     /// What the sender believes of the receiver.
     pub partner: PortInfo,
-    /// Tens of microseconds. 0 when the collector TLV was missing from a parsed PDU: nobody
-    /// depends on it, so it is not worth losing a link for.
+    /// In tens of microseconds. 0 when the collector TLV is missing from a parsed PDU: nothing
+    /// here depends on the value, so such a PDU is accepted.
     pub collector_max_delay: u16,
 }
 
 /// Why the octets are not an LACPDU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum LacpError {
+    /// Shorter than an LACPDU.
     #[error("{len} octets, fewer than the {LACPDU_LEN} of an LACPDU")]
-    TooShort { len: usize },
+    TooShort {
+        /// Octets that came.
+        len: usize,
+    },
     /// Well formed as far as anyone looks, but of the marker protocol.
     #[error("a marker PDU, not an LACPDU")]
     Marker,
+    /// Another Slow Protocol; its subtype.
     #[error("Slow Protocols subtype {0}, not 1 (LACP)")]
     Subtype(u8),
+    /// The first TLV is not that of the actor.
     #[error("actor TLV has type {typ} and length {len}, not 1 and 20")]
-    Actor { typ: u8, len: u8 },
+    Actor {
+        /// TLV type.
+        typ: u8,
+        /// TLV length, in octets.
+        len: u8,
+    },
+    /// The second TLV is not that of the partner.
     #[error("partner TLV has type {typ} and length {len}, not 2 and 20")]
-    Partner { typ: u8, len: u8 },
+    Partner {
+        /// TLV type.
+        typ: u8,
+        /// TLV length, in octets.
+        len: u8,
+    },
 }
 
 impl Lacpdu {

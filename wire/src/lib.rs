@@ -2,6 +2,8 @@
 //!
 //! Nothing here touches a device, a clock or a socket: bytes in, values out.
 
+#![warn(missing_docs)]
+
 pub mod arp;
 pub mod bfd;
 pub mod ccm;

@@ -9,9 +9,11 @@ use crate::{EtherType, ip};
 
 /// `gso_type` of `struct virtio_net_hdr`, without [`GSO_ECN`].
 pub const GSO_NONE: u8 = 0;
+/// TCP over IPv4.
 pub const GSO_TCPV4: u8 = 1;
 /// UDP fragmentation offload: the datagram is to be cut into IP fragments.
 pub const GSO_UDP: u8 = 3;
+/// TCP over IPv6.
 pub const GSO_TCPV6: u8 = 4;
 /// UDP segmentation offload: a train of datagrams.
 pub const GSO_UDP_L4: u8 = 5;
@@ -21,8 +23,10 @@ pub const GSO_ECN: u8 = 0x80;
 /// Why a frame cannot be segmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SegmentError {
+    /// The segment size is 0.
     #[error("segment size 0")]
     ZeroSize,
+    /// An offload type that is not known; its number.
     #[error("offload type {0:#04x} (TCPv4 1, TCPv6 4 and UDP 5 are known)")]
     Type(u8),
     /// Neither TCP nor UDP, a fragment, or a header that does not check out.

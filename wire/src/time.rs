@@ -14,14 +14,17 @@ impl Time {
     /// The start of the clock.
     pub const ZERO: Time = Time(0);
 
+    /// A time given in nanoseconds since the start of the clock.
     pub const fn from_nanos(ns: u64) -> Time {
         Time(ns)
     }
 
+    /// A time given in milliseconds since the start of the clock.
     pub const fn from_millis(ms: u64) -> Time {
         Time(ms * 1_000_000)
     }
 
+    /// Nanoseconds since the start of the clock.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }

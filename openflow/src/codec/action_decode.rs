@@ -15,7 +15,7 @@ use crate::field::{Field, Subfield};
 use crate::ofport::OfPort;
 use crate::version::Version;
 
-/// How deep `clone` may be nested. It bounds the stack; nobody nests more than a few.
+/// How deep `clone` may be nested. It bounds the use of the stack; flows in use nest a few.
 const MAX_DEPTH: u32 = 32;
 
 /// How to decode.

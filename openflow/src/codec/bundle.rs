@@ -15,7 +15,7 @@ pub(super) fn encode_control(w: &mut Writer, b: &BundleControl) {
 }
 
 /// The inner message must be of the same version and have the same number. Properties may follow
-/// it, which nobody has defined.
+/// it, which is not defined.
 pub(super) fn decode_add(r: &mut Reader<'_>, v: Version, xid: u32) -> Result<BundleAdd, OfError> {
     let id = r.u32()?;
     r.skip(2)?;

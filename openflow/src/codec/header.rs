@@ -6,7 +6,7 @@ pub const HEADER_LEN: usize = 8;
 /// The header that all messages begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// As sent: it may be a version that nobody knows.
+    /// As sent: possibly a version that is not known here.
     pub version: u8,
     pub typ: u8,
     /// Octets of the whole message. At least 8 in a message that is one; a stream with less here

@@ -25,7 +25,7 @@ pub use value::{parse_field, parse_subfield, print_subfield, print_value};
 
 use crate::ofport::OfPort;
 
-/// Why a text cannot be read: a sentence for whoever wrote it.
+/// Why a text cannot be read: a sentence for the author of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TextError(pub String);
