@@ -1,4 +1,4 @@
-//! The packet path waits for nobody: not for a lock that the control side holds, whichever.
+//! The packet path waits neither for a lock of the control side nor for its jobs.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -139,4 +139,94 @@ fn an_urgent_frame_waits_for_nobody() {
     assert!(sent[..crate::URGENT].iter().all(urgent), "urgent frames come first");
     drop(dp);
     thread.join().expect("the packet thread ends in order");
+}
+
+/// Jobs that may run before a packet that waits is looked at: two rounds' share.
+const JOBS_BEFORE_A_PACKET: usize = 16;
+
+/// Gives jobs by `give` while the packet thread is busy and a packet waits, and returns what each
+/// job saw when it ran: whether that packet had been sent. A job says that it runs by calling the
+/// function that `give` gets.
+fn packets_among_jobs(
+    give: impl FnOnce(&Arc<Userspace>, Arc<dyn Fn() + Send + Sync>),
+) -> Vec<bool> {
+    let clock = || Time::from_millis(1);
+    let (dp, worker) =
+        Userspace::new(Arc::new(EachItsOwn), Arc::new(clock), 1).expect("descriptors");
+    let dp = Arc::new(dp);
+    let thread = std::thread::spawn(|| worker.run());
+    let (io, one) = memory().expect("an eventfd");
+    dp.port_add("one", Box::new(io), None).expect("room");
+    let (io, two) = memory().expect("an eventfd");
+    dp.port_add("two", Box::new(io), None).expect("room");
+    dp.table_publish(TableId(1), all_to(2));
+    let (go, may_go) = mpsc::channel::<()>();
+    dp.run(Box::new(move || may_go.recv().expect("the test says when")));
+    one.push(&[2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 0, 0, 0]);
+    let (tell, told) = mpsc::channel();
+    give(&dp, Arc::new(move || tell.send(two.sent_len() > 0).expect("the test waits")));
+    go.send(()).expect("the packet thread waits");
+    let mut seen = Vec::new();
+    while seen.len() < JOBS {
+        seen.push(told.recv_timeout(Duration::from_secs(10)).expect("jobs run"));
+    }
+    drop(dp);
+    thread.join().expect("the packet thread ends in order");
+    seen
+}
+
+const JOBS: usize = 200;
+
+fn came_soon(seen: &[bool]) {
+    let before = seen.iter().filter(|sent| !**sent).count();
+    assert!(before <= JOBS_BEFORE_A_PACKET, "{before} jobs ran before the packet");
+}
+
+#[test]
+fn many_jobs_do_not_keep_packets_waiting() {
+    came_soon(&packets_among_jobs(|dp, ran| {
+        for _ in 0..JOBS {
+            let ran = ran.clone();
+            dp.run(Box::new(move || ran()));
+        }
+    }));
+}
+
+#[test]
+fn a_job_in_slices_does_not_keep_packets_waiting() {
+    fn go_on(dp: Arc<Userspace>, ran: Arc<dyn Fn() + Send + Sync>, left: usize) {
+        ran();
+        if left > 1 {
+            let again = dp.clone();
+            dp.run(Box::new(move || go_on(again, ran, left - 1)));
+        }
+    }
+    came_soon(&packets_among_jobs(|dp, ran| {
+        let again = dp.clone();
+        dp.run(Box::new(move || go_on(again, ran, JOBS)));
+    }));
+}
+
+#[test]
+fn what_is_asked_after_a_job_in_slices_finds_it_done() {
+    let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let told = order.clone();
+    let seen = packets_among_jobs(move |dp, ran| {
+        let (again, order) = (dp.clone(), told.clone());
+        dp.run(Box::new(move || {
+            order.lock().push("first slice");
+            again.run(Box::new(move || order.lock().push("second slice")));
+        }));
+        for n in 0..JOBS {
+            let (ran, order) = (ran.clone(), told.clone());
+            dp.run(Box::new(move || {
+                if n == 0 {
+                    order.lock().push("question");
+                }
+                ran();
+            }));
+        }
+    });
+    came_soon(&seen);
+    assert_eq!(*order.lock(), ["first slice", "second slice", "question"]);
 }

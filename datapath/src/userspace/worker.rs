@@ -15,8 +15,12 @@ const BATCH: usize = 256;
 /// Commands per round; more wait for the next, so that packets flow in between.
 const COMMANDS_PER_ROUND: usize = 256;
 
+/// Jobs ([`Command::Run`]) among them. A job may take some tens of microseconds, a command of any
+/// other kind takes no longer than a packet does.
+const JOBS_PER_ROUND: usize = 8;
+
 /// Removed flows taken out per round.
-const REMOVALS_PER_ROUND: usize = 512;
+const REMOVALS_PER_ROUND: usize = 128;
 
 /// Rounds between two publications of counters while busy; before sleep they are always told.
 const TELL_EVERY: u32 = 64;
@@ -49,13 +53,16 @@ pub struct Worker {
     shared: Arc<Shared>,
     path: Path,
     poller: Poller,
+    /// A job that was taken from the queue when the round had run its share of jobs. It is the
+    /// next command.
+    held: Option<Command>,
     until_told: u32,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, poller: Poller, seed: u64) -> Worker {
         let path = Path::new(shared.clone(), seed);
-        Worker { shared, path, poller, until_told: TELL_EVERY }
+        Worker { shared, path, poller, held: None, until_told: TELL_EVERY }
     }
 
     /// Moves packets until the [`Userspace`](super::Userspace) is dropped. Commands given before
@@ -129,12 +136,35 @@ impl Worker {
         busy
     }
 
+    /// Carries out a bounded number of commands, in order: urgent ones first, then those of this
+    /// thread, then the queue's. What an own command gives in turn waits for the next round, and
+    /// the queue waits for it: so a job can go on in slices, with packets between them, and what
+    /// is asked after it finds it done.
     fn commands(&mut self) -> bool {
+        let mut own = OWN.with_borrow(|o| o.as_ref().map_or(0, |(_, q)| q.len()));
+        let mut jobs = JOBS_PER_ROUND;
         let mut done = 0;
         while done < COMMANDS_PER_ROUND {
-            let own = || OWN.with_borrow_mut(|o| o.as_mut().and_then(|(_, q)| q.pop_front()));
-            let next = self.shared.next_urgent().or_else(own);
-            let Some(command) = next.or_else(|| self.shared.next_command()) else { break };
+            let command = if let Some(urgent) = self.shared.next_urgent() {
+                Some(urgent)
+            } else if let Some(held) = self.held.take() {
+                Some(held)
+            } else if own > 0 {
+                own -= 1;
+                OWN.with_borrow_mut(|o| o.as_mut().and_then(|(_, q)| q.pop_front()))
+            } else if OWN.with_borrow(|o| o.as_ref().is_some_and(|(_, q)| !q.is_empty())) {
+                break;
+            } else {
+                self.shared.next_command()
+            };
+            let Some(command) = command else { break };
+            if matches!(command, Command::Run(_)) {
+                if jobs == 0 {
+                    self.held = Some(command);
+                    break;
+                }
+                jobs -= 1;
+            }
             self.command(command);
             done += 1;
         }
