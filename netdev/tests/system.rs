@@ -421,7 +421,7 @@ fn tcp_with_offloads_passes_between_tap_and_veth() {
                 return;
             }
             let (a, b) = (Netns::new(), Netns::new());
-            let tap = netdev::io::internal::create("int0", &Default::default()).unwrap();
+            let tap = netdev::io::internal::open("int0", true).unwrap();
             // A tap keeps working in the namespace of a virtual machine.
             move_to("int0", &a);
             a.run(|| {

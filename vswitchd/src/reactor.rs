@@ -173,6 +173,7 @@ impl Daemon {
         })?;
         let packets = PacketQueue::new(waker);
         ofproto.set_packet_in_sink(packets.clone());
+        let switch = Switch::new(&setup.openflow.rundir);
         let openflow = OpenFlow::new(poll.registry(), setup.openflow, packets)?;
         let options = Options {
             lock: Some(LOCK.to_owned()),
@@ -189,7 +190,7 @@ impl Daemon {
             exit: None,
             session,
             awaited: notices::Awaited::new(setup.embedded),
-            switch: Switch::default(),
+            switch,
             status: Status::default(),
             openflow,
             ports_stale: false,
@@ -363,7 +364,7 @@ impl Daemon {
         self.ours = false;
         self.seen = None;
         let context = self.context.clone();
-        self.switch.clear(&parts(&context));
+        self.switch.release(&parts(&context));
         self.desired = Desired::default();
         self.configure_openflow();
         self.applied = false;
@@ -508,6 +509,7 @@ impl Daemon {
                 self.context.revalidator.ask(move |r| r.set_max_flow_limit(limit));
             }
             self.desired = wanted;
+            self.switch.set_database(self.session.db().open_vswitch.keys().next().copied());
             self.applied = true;
             self.dirty = true;
         }
@@ -539,13 +541,13 @@ impl Daemon {
         view
     }
 
-    /// Ends the threads. Devices that the switch has made go with it.
+    /// Ends the threads. Devices that the switch has made stay, unless it is to clean up.
     pub fn stop(&mut self) {
         if self.exit.as_ref().is_some_and(|e| e.cleanup) {
             let context = self.context.clone();
             self.switch.clear(&parts(&context));
         }
-        // The next daemon needs their names at once; other ports forward until the end.
+        // The next daemon needs them at once; other ports forward until the end.
         self.switch.close_own_devices(&*self.context.datapath);
         self.context.links.stop();
         self.context.revalidator.stop();

@@ -1,39 +1,39 @@
-//! Internal devices: a tap that exists as long as the switch has it open.
+//! Internal devices: taps (tun(4)) that the switch makes for the host itself.
+//!
+//! A tap is persistent once [`TapHandle::persist`] has been called: it keeps its address, state,
+//! IP addresses and routes when the process ends, in whatever way, and the next process attaches
+//! to it again. Open vSwitch's userspace datapath does the same, so that either takes over the
+//! other's taps.
 //!
 //! The tap carries offload state both ways (`IFF_VNET_HDR`), so the host's own TCP passes trains
 //! of segments to the switch and takes them from it. It may be moved to another network
 //! namespace and keeps working there: everything here goes through the descriptor.
 
+use std::ffi::{c_int, c_ulong};
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
-
-use wire::EthAddr;
+use std::time::{Duration, Instant};
 
 use super::arena::Arena;
+use crate::link::tun::{self, Holder, Tun, TunInfo};
 use crate::packet::{Packet, VnetHdr};
 use crate::sys::{self, Ifreq};
 use crate::{DeviceError, IoCounters, PacketIo};
 
-/// What to give a new internal device.
-#[derive(Clone, Debug, Default)]
-pub struct InternalOptions {
-    /// A random local address when `None`.
-    pub mac: Option<EthAddr>,
-    /// 68 to 65521 octets; 1500 when `None`.
-    pub mtu: Option<u32>,
-}
-
-/// A new internal device; the kernel removes it when `io` and `tap` are dropped.
+/// An internal device that has been opened. A new one ends when `io` and `tap` are dropped, unless
+/// it has been made persistent.
 pub struct Internal {
     pub name: String,
     pub ifindex: u32,
+    /// It was there before: a persistent tap that no process had open.
+    pub found: bool,
     pub io: Box<dyn PacketIo>,
     pub tap: TapHandle,
 }
 
-/// Asks after an internal device that the network namespace does not show any more.
+/// The device itself, apart from its frames.
 #[derive(Debug)]
 pub struct TapHandle(OwnedFd);
 
@@ -43,27 +43,120 @@ impl TapHandle {
         // SAFETY: TUNGETIFF fills in a struct ifreq.
         unsafe { Ifreq::blank().ioctl_on(self.0.as_raw_fd(), libc::TUNGETIFF as _) }.is_ok()
     }
+
+    /// Whether the device outlives the last process that has it open (`TUNSETPERSIST`).
+    ///
+    /// # Errors
+    ///
+    /// The device has been removed.
+    pub fn persist(&self, stay: bool) -> io::Result<()> {
+        number(self.0.as_raw_fd(), libc::TUNSETPERSIST as _, c_ulong::from(stay))
+    }
+
+    /// Takes back what was promised of offloads, before another program attaches: Open vSwitch 3.1
+    /// does not say which it can do, and would get frames that are not finished.
+    ///
+    /// # Errors
+    ///
+    /// The device has been removed.
+    pub fn withdraw_offloads(&self) -> io::Result<()> {
+        number(self.0.as_raw_fd(), libc::TUNSETOFFLOAD as _, 0)
+    }
 }
 
-/// Makes a tap device in the current network namespace. It starts down
-/// ([`link::set_up`](crate::link::set_up)), with its carrier on.
+/// How long a process that ends may take to close its descriptors.
+const ENDING: Duration = Duration::from_millis(500);
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Opens the tap device `name` of the current network namespace: a persistent one that no process
+/// has open, as it is, or else a new one, which starts down
+/// ([`link::set_up`](crate::link::set_up)). Its carrier is on as long as it is open.
+///
+/// With `patient`, waits half a second at most for a process that has just ended.
 ///
 /// # Errors
 ///
-/// `File exists` when the name is taken, whatever by; no permission (`CAP_NET_ADMIN`); a value
-/// that the kernel refuses.
-pub fn create(name: &str, opts: &InternalOptions) -> Result<Internal, DeviceError> {
-    let tap = Tap::open(name).map_err(|source| DeviceError::Open { name: name.into(), source })?;
+/// `File exists`: there is a device of that name that is no tap. `Device or resource busy`: a
+/// process, which is named, has the tap open, or it belongs to a user other than root and the
+/// caller. No permission (`CAP_NET_ADMIN`).
+pub fn open(name: &str, patient: bool) -> Result<Internal, DeviceError> {
+    let fail = |e: Refused| match e.why {
+        None => DeviceError::Open { name: name.into(), source: e.source },
+        Some(why) => DeviceError::Unfit { name: name.into(), source: e.source, why },
+    };
+    let deadline = Instant::now() + if patient { ENDING } else { Duration::ZERO };
+    let (tap, found) = loop {
+        match Tap::open(name) {
+            // A process that is ending has let go of its descriptors for all to see, while the
+            // kernel still closes them.
+            Err(e) if e.why.is_none() && e.is_busy() && Instant::now() < deadline => {
+                std::thread::sleep(AGAIN);
+            }
+            result => break result.map_err(fail)?,
+        }
+    };
     let set = |what| move |source| DeviceError::Set { name: name.into(), what, source };
-    if let Some(mac) = opts.mac {
-        crate::link::set_mac(name, mac)?;
-    }
-    if let Some(mtu) = opts.mtu {
-        crate::link::set_mtu(name, mtu)?;
-    }
     let ifindex = sys::ifindex(name).map_err(set("index"))?;
     let handle = TapHandle(tap.fd.try_clone().map_err(set("handle"))?);
-    Ok(Internal { name: name.to_owned(), ifindex, io: Box::new(tap), tap: handle })
+    Ok(Internal { name: name.to_owned(), ifindex, found, io: Box::new(tap), tap: handle })
+}
+
+/// Removes a persistent tap that no process has open. False if there is none of this name and
+/// index in the current network namespace.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn remove(name: &str, ifindex: u32) -> Result<bool, DeviceError> {
+    let fits = |t: &TunInfo| {
+        t.name == name && t.ifindex == ifindex && t.tun.is_none_or(|t| t.tap && t.persist)
+    };
+    if !tun::get(name).is_ok_and(|t| fits(&t)) {
+        return Ok(false);
+    }
+    let tap = open(name, false)?;
+    // Another one may have taken its place in between.
+    if tap.ifindex != ifindex {
+        return Ok(false);
+    }
+    let set = |source| DeviceError::Set { name: name.into(), what: "persistence", source };
+    tap.tap.persist(false).map_err(set)?;
+    Ok(true)
+}
+
+/// Why a tap cannot be opened.
+struct Refused {
+    source: io::Error,
+    /// More than the error says.
+    why: Option<String>,
+}
+
+impl Refused {
+    fn new(errno: c_int, why: impl Into<String>) -> Refused {
+        Refused { source: io::Error::from_raw_os_error(errno), why: Some(why.into()) }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.source.raw_os_error() == Some(libc::EBUSY)
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(source: io::Error) -> Refused {
+        Refused { source, why: None }
+    }
+}
+
+/// An `ioctl` whose argument is a number.
+fn number(fd: RawFd, request: c_ulong, value: c_ulong) -> io::Result<()> {
+    // SAFETY: no memory is passed: the callers' requests take a number.
+    sys::cvt(unsafe { libc::ioctl(fd, request as _, value) }).map(drop)
+}
+
+/// An `ioctl` whose argument is a pointer to an `int` that the kernel reads.
+fn pointer(fd: RawFd, request: c_ulong, value: c_int) -> io::Result<()> {
+    // SAFETY: the kernel reads one int, alive here: the callers' requests take that.
+    sys::cvt(unsafe { libc::ioctl(fd, request as _, &raw const value) }).map(drop)
 }
 
 struct Tap {
@@ -74,14 +167,29 @@ struct Tap {
 }
 
 impl Tap {
-    fn open(name: &str) -> io::Result<Tap> {
-        let mut req = Ifreq::new(name)?;
-        // Attaching to a persistent tap, or filling in a pattern, is not what we are asked for.
-        if sys::ifindex(name).is_ok() {
-            return Err(io::Error::from_raw_os_error(libc::EEXIST));
-        }
+    /// The tap, and whether it was there before.
+    fn open(name: &str) -> Result<(Tap, bool), Refused> {
+        Ifreq::new(name)?;
+        // To the kernel, a pattern is a request to find a name.
         if name.contains('%') {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            return Err(io::Error::from_raw_os_error(libc::EINVAL).into());
+        }
+        // /proc/sys/net has directories of these names. The kernel would announce the device
+        // before it fails, and each announcement is a reason to try again.
+        if matches!(name, "all" | "default") {
+            return Err(Refused::new(libc::EINVAL, "Linux forbids network device with this name"));
+        }
+        let there = tun::get(name).ok();
+        let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        match &there {
+            // Should another process be faster, its tap is not ours to take unseen.
+            None => flags |= libc::IFF_TUN_EXCL,
+            Some(device) => {
+                let tun = fit(name, device)?;
+                if tun.multi_queue {
+                    flags |= libc::IFF_MULTI_QUEUE;
+                }
+            }
         }
         let fd: OwnedFd = std::fs::OpenOptions::new()
             .read(true)
@@ -89,24 +197,84 @@ impl Tap {
             .custom_flags(libc::O_NONBLOCK)
             .open("/dev/net/tun")?
             .into();
-        let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL;
-        req.put(0, &(flags as u16).to_ne_bytes());
         let raw = fd.as_raw_fd();
+        let mut req = Ifreq::new(name)?;
+        req.put(0, &(flags as u16).to_ne_bytes());
         // SAFETY: TUNSETIFF takes a struct ifreq; no pointer in it.
-        unsafe { req.ioctl_on(raw, libc::TUNSETIFF as _) }.map_err(|e| {
-            // What the kernel says when somebody else was faster.
-            match e.raw_os_error() {
-                Some(libc::EBUSY) => io::Error::from_raw_os_error(libc::EEXIST),
-                _ => e,
-            }
-        })?;
-        let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
-        // SAFETY: the argument of TUNSETOFFLOAD is a number, not a pointer.
-        sys::cvt(unsafe {
-            libc::ioctl(raw, libc::TUNSETOFFLOAD as _, libc::c_ulong::from(offload))
-        })?;
-        Ok(Tap { fd, arena: None, counters: IoCounters::default(), gone: false })
+        if let Err(e) = unsafe { req.ioctl_on(raw, libc::TUNSETIFF as _) } {
+            let busy = e.raw_os_error() == Some(libc::EBUSY);
+            return Err(if busy { held(name) } else { e.into() });
+        }
+        prepare(raw)?;
+        let tap = Tap { fd, arena: None, counters: IoCounters::default(), gone: false };
+        Ok((tap, there.is_some()))
     }
+}
+
+/// What the kernel tells of a device that can be attached to.
+fn fit(name: &str, device: &TunInfo) -> Result<Tun, Refused> {
+    if device.name != name {
+        let why = format!("it is an alternative name of {}", device.name);
+        return Err(Refused::new(libc::EEXIST, why));
+    }
+    if device.kind != "tun" {
+        let kind = if device.kind.is_empty() { "another kind of" } else { &device.kind };
+        return Err(Refused::new(libc::EEXIST, format!("there is a device of this name ({kind})")));
+    }
+    let Some(tun) = device.tun else {
+        return Ok(Tun::default());
+    };
+    if !tun.tap {
+        let why = "there is a TUN device of this name, which has no Ethernet frames";
+        return Err(Refused::new(libc::EEXIST, why));
+    }
+    // A second process gets a share of the frames of a device with many queues.
+    if tun.multi_queue && tun.queues > 0 {
+        return Err(held(name));
+    }
+    // SAFETY: reads a process attribute.
+    let us = unsafe { libc::geteuid() };
+    match tun.owner {
+        Some(uid) if uid != 0 && uid != us => {
+            let why = format!("it belongs to the user {uid} (ip tuntap), for a program of theirs");
+            Err(Refused::new(libc::EBUSY, why))
+        }
+        Some(_) | None => Ok(tun),
+    }
+}
+
+/// The error for a tap that another process has open.
+fn held(name: &str) -> Refused {
+    match tun::holder(name) {
+        Some(Holder { pid, program }) => {
+            Refused::new(libc::EBUSY, format!("{program} (pid {pid}) has it open"))
+        }
+        None => io::Error::from_raw_os_error(libc::EBUSY).into(),
+    }
+}
+
+/// Sets all that an earlier process may have left otherwise on a persistent tap.
+fn prepare(fd: RawFd) -> io::Result<()> {
+    // No process of another user may attach while the switch is away. Without that, all may who
+    // can open /dev/net/tun. A user namespace may have no root.
+    if number(fd, libc::TUNSETOWNER as _, 0).is_err() {
+        // SAFETY: reads a process attribute.
+        let us = unsafe { libc::geteuid() };
+        number(fd, libc::TUNSETOWNER as _, c_ulong::from(us))?;
+    }
+    pointer(fd, libc::TUNSETVNETHDRSZ as _, size_of::<VnetHdr>() as c_int)?;
+    // Kernels do not have all of these; then there is nothing to put back. In order: octets of the
+    // header in host order, no limit on frames on their way in, no filters, no choice of queues.
+    let _ = pointer(fd, libc::TUNSETVNETLE as _, 0);
+    let _ = pointer(fd, libc::TUNSETVNETBE as _, 0);
+    let _ = pointer(fd, libc::TUNSETSNDBUF as _, c_int::MAX);
+    let _ = number(fd, libc::TUNDETACHFILTER as _, 0);
+    // struct tun_filter without flags and addresses.
+    let _ = pointer(fd, libc::TUNSETTXFILTER as _, 0);
+    let _ = pointer(fd, libc::TUNSETSTEERINGEBPF as _, -1);
+    let _ = pointer(fd, libc::TUNSETFILTEREBPF as _, -1);
+    let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+    number(fd, libc::TUNSETOFFLOAD as _, c_ulong::from(offload))
 }
 
 impl PacketIo for Tap {

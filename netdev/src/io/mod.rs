@@ -27,7 +27,7 @@ pub struct IoCounters {
 /// | kind | opened by |
 /// |---|---|
 /// | `system` | [`system::open`] |
-/// | `internal` | [`internal::create`] |
+/// | `internal` | [`internal::open`] |
 /// | `dummy` | [`dummy::create`] |
 /// | `patch` | nothing: a patch port is a pair of ports that the translation joins; no frame ever waits in one, so it has no queue |
 ///
@@ -84,6 +84,9 @@ pub enum DeviceError {
     /// The same sentence that Open vSwitch prints.
     #[error("could not open network device {name} ({})", posix::text(source))]
     Open { name: String, source: std::io::Error },
+    /// The same, with more than the system's error says.
+    #[error("could not open network device {name} ({}): {why}", posix::text(source))]
+    Unfit { name: String, source: std::io::Error, why: String },
     #[error("could not add network device {name} to ofproto ({})", posix::text(source))]
     Add { name: String, source: std::io::Error },
     #[error("could not set {what} of network device {name} ({})", posix::text(source))]

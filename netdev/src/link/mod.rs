@@ -10,6 +10,7 @@ pub mod mii;
 mod monitor;
 mod netlink;
 mod proto_socket;
+pub mod tun;
 
 use crate::DeviceError;
 use crate::sys::Ifreq;

@@ -16,6 +16,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use std::os::fd::AsRawFd;
 use wire::EthAddr;
 
+use super::tun::{Tun, TunInfo};
 use super::{LinkInfo, LinkStats};
 use crate::sys;
 
@@ -113,6 +114,48 @@ pub(super) fn link_info(payload: &[u8]) -> Option<LinkInfo> {
             }
             _ => {}
         }
+    }
+    if info.name.is_empty() { None } else { Some(info) }
+}
+
+/// A device with what the kernel tells of TUN and TAP devices, from the payload of `RTM_NEWLINK`.
+pub(super) fn tun_info(payload: &[u8]) -> Option<TunInfo> {
+    // linux/if_link.h; the crates that this one uses do not have them.
+    const IFLA_TUN_OWNER: u16 = 1;
+    const IFLA_TUN_TYPE: u16 = 3;
+    const IFLA_TUN_PERSIST: u16 = 6;
+    const IFLA_TUN_MULTI_QUEUE: u16 = 7;
+    const IFLA_TUN_NUM_QUEUES: u16 = 8;
+    let h = ifinfo(payload)?;
+    let mut info = TunInfo { ifindex: h.index, ..TunInfo::default() };
+    for (kind, v) in attributes(h.attributes) {
+        match kind {
+            libc::IFLA_IFNAME => info.name = text(v),
+            libc::IFLA_LINKINFO => {
+                for (kind, v) in attributes(v) {
+                    match kind {
+                        libc::IFLA_INFO_KIND => info.kind = text(v),
+                        libc::IFLA_INFO_DATA => {
+                            let find = |k| attributes(v).find(|(kind, _)| *kind == k);
+                            let byte = |k| find(k).and_then(|(_, v)| v.first().copied());
+                            let word = |k| find(k).and_then(|(_, v)| u32_of(v));
+                            info.tun = Some(Tun {
+                                owner: word(IFLA_TUN_OWNER),
+                                tap: byte(IFLA_TUN_TYPE) == Some(libc::IFF_TAP as u8),
+                                persist: byte(IFLA_TUN_PERSIST) == Some(1),
+                                multi_queue: byte(IFLA_TUN_MULTI_QUEUE) == Some(1),
+                                queues: word(IFLA_TUN_NUM_QUEUES).unwrap_or(0),
+                            });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if info.kind != "tun" {
+        info.tun = None;
     }
     if info.name.is_empty() { None } else { Some(info) }
 }
@@ -228,9 +271,11 @@ mod tests {
     fn read_all(bytes: &[u8]) {
         for m in messages(bytes) {
             let _ = link_info(m.payload);
+            let _ = tun_info(m.payload);
             let _ = link_stats(m.payload);
         }
         let _ = link_info(bytes);
+        let _ = tun_info(bytes);
         let _ = link_stats(bytes);
     }
 

@@ -10,6 +10,7 @@ mod compat_dummy;
 mod crash;
 mod embedded;
 mod failback;
+mod internal_ports;
 mod lacp;
 mod monitors;
 mod openflow;

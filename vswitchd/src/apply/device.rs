@@ -8,7 +8,7 @@ use bond::MemberId;
 use datapath::PortNo;
 use netdev::PacketIo;
 use netdev::io::dummy::{self, DummyOptions, DummyPort, Plug};
-use netdev::io::internal::{self, InternalOptions, TapHandle};
+use netdev::io::internal::{self, TapHandle};
 use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
 use ofproto::OfPort;
@@ -81,13 +81,16 @@ const OPENERS: usize = 16;
 
 /// Opens devices, by name. The kernel takes milliseconds over each, most of them waiting, so that
 /// many are opened side by side.
+///
+/// A device for which `errors` has one of an earlier try is not waited for.
 pub(super) fn open_all<'a>(
     wanted: Vec<&'a WantIface>,
+    errors: &BTreeMap<String, String>,
 ) -> BTreeMap<&'a str, Result<Opened, String>> {
     let mut seen = BTreeSet::new();
     let wanted: Vec<&WantIface> =
         wanted.into_iter().filter(|w| seen.insert(w.name.as_str())).collect();
-    let one = |w: &&'a WantIface| (w.name.as_str(), open(w));
+    let one = |w: &&'a WantIface| (w.name.as_str(), open(w, !errors.contains_key(&w.name)));
     let share = wanted.len() / OPENERS + 1;
     // Dummies cost nothing, and are numbered as they are opened.
     let dummies = wanted.iter().any(|w| matches!(w.kind, DeviceKind::Dummy { .. }));
@@ -116,7 +119,7 @@ pub(super) fn open_all<'a>(
 }
 
 /// Opens the device. The error is what `Interface.error` shows.
-pub(super) fn open(want: &WantIface) -> Result<Opened, String> {
+pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
     let name = &want.name;
     let made_up = || LinkInfo {
         name: name.clone(),
@@ -132,8 +135,7 @@ pub(super) fn open(want: &WantIface) -> Result<Opened, String> {
             Ok(Opened { io: Some(io), link, dummy: None, tap: None })
         }
         DeviceKind::Internal | DeviceKind::Tap => {
-            let options = InternalOptions { mac: want.mac, mtu: want.mtu };
-            let made = internal::create(name, &options).map_err(|e| e.to_string())?;
+            let made = internal::open(name, patient).map_err(|e| e.to_string())?;
             let link = link::get(name).map_err(|e| e.to_string())?;
             Ok(Opened { io: Some(made.io), link, dummy: None, tap: Some(made.tap) })
         }

@@ -14,10 +14,12 @@
 //! | `device` | opening one device, and what the kernel says of it |
 //! | `number` | OpenFlow and datapath port numbers |
 //! | `picture` | what ofproto and the links thread are told |
+//! | `taps` | internal devices from one run to the next |
 
 mod device;
 mod number;
 mod picture;
+mod taps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -68,6 +70,7 @@ pub struct Switch {
     next_table: u32,
     /// The state that was applied last, without the columns that the switch writes itself.
     applied: Option<Desired>,
+    taps: taps::Taps,
     /// A device came or went since.
     stale: bool,
 }
@@ -141,6 +144,12 @@ impl Switch {
         if !self.stale && self.applied.as_ref() == Some(desired) {
             return;
         }
+        self.begin_taps(desired);
+        self.make(desired, parts);
+        self.keep_taps();
+    }
+
+    fn make(&mut self, desired: &Desired, parts: &Parts<'_>) {
         self.stale = false;
         let wanted = wanted(desired);
         let doomed = self.detach(&wanted, parts);
@@ -151,7 +160,7 @@ impl Switch {
             ordered(desired).into_iter().partition(|w| w.iface.ofport_request.is_some());
         let all = || asked.iter().chain(&rest);
         let new = all().filter(|w| !self.attached.contains_key(&w.iface.name));
-        let mut opened = device::open_all(new.map(|w| w.iface).collect());
+        let mut opened = device::open_all(new.map(|w| w.iface).collect(), &self.errors);
         for want in all() {
             let opened = opened.remove(want.iface.name.as_str());
             self.attach(want, opened, parts, &doomed);
@@ -184,7 +193,9 @@ impl Switch {
         let Some((name, port_no)) = found.and_then(|(n, a)| Some((n.clone(), a.port_no?))) else {
             return false;
         };
-        self.attached.remove(&name);
+        if let Some(a) = self.attached.remove(&name) {
+            a.end_when_closed();
+        }
         self.stale = true;
         parts.links.configure(self.link_ports(desired));
         parts.ofproto.configure(parts.now, self.switch_config(desired));
@@ -216,23 +227,6 @@ impl Switch {
         Ok(())
     }
 
-    /// Lets go of everything, in an orderly way, because another daemon has the lock.
-    pub fn clear(&mut self, parts: &Parts<'_>) {
-        self.stale = true;
-        self.apply(&Desired::default(), parts);
-    }
-
-    /// Closes the devices that the switch itself has made, which ends them.
-    pub fn close_own_devices(&mut self, datapath: &dyn Datapath) {
-        for a in self.attached.values_mut() {
-            a.tap = None;
-            if let (DeviceKind::Internal | DeviceKind::Tap, Some(port_no)) = (&a.kind, a.port_no) {
-                // It has gone already.
-                let _ = datapath.port_del(port_no);
-            }
-        }
-    }
-
     /// Takes out what is not wanted any more, or not like that. The datapath ports are closed
     /// later, except where the name is needed at once.
     fn detach(&mut self, wanted: &BTreeMap<&str, Want<'_>>, parts: &Parts<'_>) -> Vec<Doomed> {
@@ -248,6 +242,7 @@ impl Switch {
             .collect();
         for name in gone {
             let Some(a) = self.attached.remove(&name) else { continue };
+            a.end_when_closed();
             crate::info!(
                 BRIDGE,
                 "bridge {}: deleted interface {name} on port {}",
@@ -470,9 +465,7 @@ impl Switch {
             let datapath_id = bridge.datapath_id.unwrap_or(address.to_u64());
             let mut set: Vec<(String, EthAddr)> = vec![(bridge.name.clone(), address)];
             for port in &bridge.ports {
-                for iface in
-                    port.ifaces.iter().filter(|i| i.kind == DeviceKind::Internal && !i.local)
-                {
+                for iface in port.ifaces.iter().filter(|i| taps::own(&i.kind) && !i.local) {
                     let fake = || mac::fake_bridge_mac(bridge, port.vlan, own);
                     let mac = iface.mac.or_else(|| port.fake_bridge.then(fake));
                     set.extend(mac.map(|mac| (iface.name.clone(), mac)));
