@@ -13,7 +13,7 @@
 //! | cold | the others | [`COLD_LAP`] |
 //!
 //! With many members a lap takes longer, so that reading stays below [`SHARE`] of a processor.
-//! After a link event there may be [`ALERT_SHARE`] until [`PURSE`] is spent, which fills up slowly.
+//! After a link event it may be [`ALERT_SHARE`] until [`PURSE`] is spent, which fills up slowly.
 //!
 //! Where sysfs of the network namespace cannot be had, `ETHTOOL_GLINK` is asked instead. That one
 //! waits for RTNL; it delays the other members then, never the links thread.
@@ -32,9 +32,9 @@ use parking_lot::Mutex;
 use wire::EthAddr;
 
 /// Between two reads of a member that carries traffic: a loss is seen after half of it on average.
-const HOT_LAP: Duration = Duration::from_micros(600);
+const HOT_LAP: Duration = Duration::from_micros(700);
 /// Between two reads of a member that does not.
-const COLD_LAP: Duration = Duration::from_millis(20);
+const COLD_LAP: Duration = Duration::from_millis(50);
 /// How long all members are read at the hot rate after a link event. The kernel holds the next
 /// report back for a second, and needs some time to make it.
 const ALERT: Duration = Duration::from_millis(1500);
@@ -47,11 +47,13 @@ const SORT_BATCH: usize = 256;
 /// Members read at a time; other threads of the processor get their turn between two batches.
 const BATCH: usize = 64;
 /// The part of a processor that reading may take.
-const SHARE: f64 = 0.006;
+const SHARE: f64 = 0.005;
 /// The same in the time after a link event, as long as there is something in the purse.
 const ALERT_SHARE: f64 = 0.1;
-/// Seconds of processor time that can be spent on alerts beyond [`SHARE`].
-const PURSE: f64 = 0.15;
+/// Seconds of processor time, sleeping and waking included, that can be spent in such times. With
+/// nothing left only members with traffic are read at the hot rate: on a host where links come and
+/// go all the time the others must not cost more than these.
+const PURSE: f64 = 0.2;
 /// How fast that fills up: seconds a second.
 const REFILL: f64 = 0.002;
 /// A read's cost before one was measured, and the most that is believed: a preempted thread
@@ -116,6 +118,7 @@ impl Prober {
             alert_until: None,
             purse: PURSE,
             filled_at: Instant::now(),
+            used: 0.0,
             read_cost: READ_COST,
         };
         let handle = std::thread::Builder::new().name("carrier".to_owned()).spawn(move || {
@@ -261,6 +264,8 @@ struct Rounds {
     alert_until: Option<Instant>,
     purse: f64,
     filled_at: Instant,
+    /// Processor time of this thread when it was last looked at, in seconds.
+    used: f64,
     read_cost: f64,
 }
 
@@ -275,16 +280,18 @@ impl Rounds {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            self.fill_purse(now);
+            let alert = self.is_alert(now);
+            self.settle_purse(now, alert);
             if self.shared.alert.swap(false, Ordering::AcqRel) && !self.members.is_empty() {
-                let calm = self.alert_until.is_none_or(|t| t <= now);
                 self.alert_until = Some(now + ALERT);
-                if calm {
+            }
+            match (alert, self.is_alert(now)) {
+                (false, true) => {
                     self.sort(now);
-                }
-                if self.purse > 0.0 {
                     self.hot.due = Some(now);
                 }
+                (true, false) => self.sort(now),
+                (false, false) | (true, true) => {}
             }
             if self.sort_at.is_some_and(|t| t <= now) {
                 self.look_for_traffic(now);
@@ -348,7 +355,7 @@ impl Rounds {
 
     /// Puts the members into their lanes.
     fn sort(&mut self, now: Instant) {
-        let all = self.alert_until.is_some_and(|t| t > now);
+        let all = self.is_alert(now);
         let (hot, cold) = (0..self.members.len())
             .filter(|i| !matches!(self.members[*i].probe, Probe::Nothing))
             .partition(|i| all || self.members[*i].hot_until.is_some_and(|t| t > now));
@@ -358,10 +365,10 @@ impl Rounds {
 
     /// One batch of a lane, and when the next is due.
     fn read(&mut self, now: Instant, hot: bool) {
-        let alert = self.alert_until.is_some_and(|t| t > now);
+        let alert = self.is_alert(now);
         let idle = self.hot.members.is_empty();
         let (lane, lap, share) = match hot {
-            true if alert && self.purse > 0.0 => (&mut self.hot, HOT_LAP, ALERT_SHARE),
+            true if alert => (&mut self.hot, HOT_LAP, ALERT_SHARE),
             true => (&mut self.hot, HOT_LAP, SHARE),
             false if idle => (&mut self.cold, COLD_LAP, SHARE),
             false => (&mut self.cold, COLD_LAP, SHARE / 3.0),
@@ -388,14 +395,24 @@ impl Rounds {
         self.read_cost += (cost - self.read_cost) / 16.0;
         let lap = lap.max(Duration::from_secs_f64(all as f64 * self.read_cost / share));
         lane.due = Some(now + lap.mul_f64(count / all as f64));
-        if alert && hot {
-            self.purse -= count * self.read_cost;
-        }
     }
 
-    fn fill_purse(&mut self, now: Instant) {
+    /// A link has changed not long ago, and there is something in the purse.
+    fn is_alert(&self, now: Instant) -> bool {
+        self.purse > 0.0 && self.alert_until.is_some_and(|t| t > now)
+    }
+
+    /// Fills the purse, and takes out of it what this thread has used since the last time, if that
+    /// was for an alert.
+    fn settle_purse(&mut self, now: Instant, alert: bool) {
         let since = now.saturating_duration_since(self.filled_at).as_secs_f64();
-        self.purse = (self.purse + since * REFILL).min(PURSE);
         self.filled_at = now;
+        self.purse = (self.purse + since * REFILL).min(PURSE);
+        let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let used = used.tv_sec as f64 + used.tv_nsec as f64 * 1e-9;
+        if alert {
+            self.purse -= used - self.used;
+        }
+        self.used = used;
     }
 }

@@ -8,6 +8,7 @@ use netdev::link::{LinkEvent, LinkSettings};
 use wire::{EthAddr, Time};
 
 use super::Thread;
+use crate::links::device::Device;
 use crate::links::known::{Known, Outcome};
 use crate::links::outbox::{LinkNews, MemberLink};
 use crate::links::prober::{Sighting, Target};
@@ -275,7 +276,9 @@ impl Thread {
         if touched.is_empty() && gone.is_empty() {
             return;
         }
-        let states = self.member_states();
+        let concerned =
+            |i: u32| touched.contains(&i) || gone.iter().any(|(_, ifindex)| *ifindex == i);
+        let states = self.states_of(|d| d.ifindex().is_some_and(concerned));
         let kernel = &self.kernel;
         self.outbox.put(|letters| {
             for (name, ifindex) in gone {
@@ -309,8 +312,13 @@ impl Thread {
     }
 
     pub(super) fn member_states(&self) -> Vec<(String, MemberLink)> {
+        self.states_of(|_| true)
+    }
+
+    fn states_of(&self, wanted: impl Fn(&Device) -> bool) -> Vec<(String, MemberLink)> {
         let devices = self.ports.values().flat_map(|p| &p.devices);
         devices
+            .filter(|d| wanted(d))
             .filter_map(|d| {
                 let link = MemberLink { up: d.up?, source: d.source(), settings: None };
                 Some((d.member.name.clone(), link))
