@@ -1,6 +1,8 @@
 //! The project's own benchmark: packets per second through a bond, and the gap of a failover, by
 //! number of flows. Not a test: it judges nothing, and depends on the machine.
 
+mod carrier;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +49,25 @@ pub struct Options {
     /// Gives each flow a datapath flow of its own instead of one for all.
     #[arg(long)]
     pub no_megaflows: bool,
+    /// Measures only how soon a lost carrier moves traffic, this many times: the members are taps,
+    /// and another device's carrier has changed before.
+    #[arg(long, value_name = "CUTS", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub carrier: Option<u32>,
+    /// With --carrier: how many milliseconds before.
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 100, 1500], requires = "carrier",
+          value_parser = clap::value_parser!(u64).range(..=10_000))]
+    pub carrier_before: Vec<u64>,
+    /// With --carrier: packets per second.
+    #[arg(long, value_delimiter = ',', default_values_t = [20, 20_000], requires = "carrier",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub carrier_rate: Vec<u32>,
+    /// With --carrier: links are made and deleted elsewhere all the time, so that the kernel's lock
+    /// for network configuration (RTNL) is busy.
+    #[arg(long, requires = "carrier")]
+    pub busy_rtnl: bool,
+    /// Resolves a flow's member when it is output (other_config:lb-output-action).
+    #[arg(long)]
+    pub lb_output: bool,
 }
 
 /// The program.
@@ -63,6 +84,9 @@ pub fn main() -> ExitCode {
 
 fn run(o: &Options) -> Result<(), Error> {
     let daemon = Daemon::find()?;
+    if let Some(cuts) = o.carrier {
+        return carrier::run(o, &daemon, cuts);
+    }
     println!(
         "{} in {} with two links ({}), 60-octet frames",
         daemon.path().display(),
@@ -84,7 +108,7 @@ fn run(o: &Options) -> Result<(), Error> {
 }
 
 struct Bench {
-    _switch: Switch,
+    switch: Switch,
     cables: Vec<Arc<Cable>>,
     /// A device that is no member; there with taps only.
     bystander: Option<Tap>,
@@ -123,10 +147,11 @@ impl Bench {
         vm.veth("eth0", &hv, "vnet0")?;
         let switch = Switch::start(hv, daemon, "braid-bench")?;
         let lacp = o.mode == Mode::BalanceTcp;
-        let more = if lacp { "lacp=active other_config:lacp-time=fast" } else { "" };
+        let lacp_on = if lacp { "lacp=active other_config:lacp-time=fast" } else { "" };
+        let lb_output = if o.lb_output { "other_config:lb-output-action=true" } else { "" };
         switch.vsctl(&format!(
             "add-br br0 -- set bridge br0 datapath_type=netdev \
-             -- add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode={} {more} \
+             -- add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode={} {lacp_on} {lb_output} \
              -- add-port br0 vnet0",
             o.mode
         ))?;
@@ -135,7 +160,7 @@ impl Bench {
         }
         let fabric = Arc::new(Fabric::new(&cables, HOST_MAC, lacp)?);
         let talks = (0..flows).map(|n| talk(o.mode, n)).collect();
-        Ok(Bench { _switch: switch, cables, bystander, vm, fabric, talks })
+        Ok(Bench { switch, cables, bystander, vm, fabric, talks })
     }
 
     fn received(&self) -> Result<u64, Error> {
