@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Output};
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return be_daemon(&role);
     }
-    let tests: [Test; 10] = [
+    let tests: [Test; 11] = [
         ("a start that is refused", refused),
         ("links", links),
         ("foreground", foreground),
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         ("a second daemon", second),
         ("death before readiness", early_death),
         ("monitor", monitor),
+        ("monitor stops", monitor_stops),
         ("user", user),
         ("log file", log_file),
         ("panics", panics),
@@ -389,6 +390,46 @@ fn monitor(s: &Scratch) {
     assert!(s.log().contains(&want), "{}", s.log());
 }
 
+/// `SIGKILL` is an operator's and no crash, and after the first core no more are dumped.
+fn monitor_stops(s: &Scratch) {
+    // A core, if one is dumped, goes with the directory.
+    let args = ["--detach", "--monitor", "--no-chdir", "--pidfile", "--log-file"];
+    assert!(s.run("run", &args).status.success());
+    let pid = s.pid().unwrap();
+    until("readiness", || s.log().contains("|test|INFO|ready"));
+    kill(pid, libc::SIGKILL);
+    let line = format!("pid {pid} died, killed (SIGKILL), exiting");
+    until("the monitor to leave", || s.log().contains(&line));
+    assert_eq!(s.log().matches("|test|INFO|ready").count(), 1);
+    assert_eq!(s.pid(), Some(pid), "nothing else was started");
+
+    // SAFETY: sets a limit of the child's between fork and exec; async-signal-safe.
+    let unlimited = |c: &mut Command| unsafe {
+        c.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
+            libc::setrlimit(libc::RLIMIT_CORE, &limit);
+            Ok(())
+        });
+    };
+    let mut command = s.command("run", &args);
+    unlimited(&mut command);
+    assert!(command.output().unwrap().status.success());
+    let first = s.pid().unwrap();
+    until("readiness", || s.log().matches("|test|INFO|ready").count() == 2);
+    kill(first, libc::SIGSEGV);
+    until("a restart", || s.pid().is_some_and(|p| p != first && alive(p)));
+    let second = s.pid().unwrap();
+    until("readiness", || s.log().matches("|test|INFO|ready").count() == 3);
+    let limits = fs::read_to_string(format!("/proc/{second}/limits")).unwrap();
+    let limit = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
+    let limit = limit.split_whitespace().nth(4).unwrap();
+    // Whether one was dumped is the system's to say (core_pattern, the directory's permissions).
+    let dumped = s.log().contains("killed (SIGSEGV), core dumped");
+    assert_eq!(limit == "0", dumped, "{limit}: {}", s.log());
+    kill(second, libc::SIGTERM);
+    until("the daemon to leave", || !alive(second));
+}
+
 fn user(s: &Scratch) {
     // SAFETY: asks for a number.
     if unsafe { libc::getuid() } != 0 {
@@ -448,7 +489,8 @@ fn panics(s: &Scratch) {
         assert!(!log.contains("lives on"), "{role}: {log}");
         fs::remove_file(s.dir.join("ovs-vswitchd.log")).unwrap();
     }
-    let args = ["--detach", "--monitor", "--pidfile", "--log-file"];
+    // A core, if one is dumped, goes with the directory.
+    let args = ["--detach", "--monitor", "--no-chdir", "--pidfile", "--log-file"];
     assert!(s.run("panic links", &args).status.success());
     until("a restart", || s.log().contains("died, killed (SIGABRT), restarting"));
     until("the next daemon", || s.log().matches("|test|INFO|ready").count() > 1);
