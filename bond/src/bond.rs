@@ -19,7 +19,7 @@ use crate::forwarding::{BUCKETS, Forwarding};
 use crate::lacp::{self, Lacp};
 use crate::link::{self, Link};
 use crate::member::Member;
-use crate::notice::Level;
+use crate::notice::{Level, Topic};
 use crate::rebalance;
 use crate::select::Candidate;
 use crate::status::LacpState;
@@ -318,30 +318,32 @@ impl Bond {
         let before = m.link;
         m.link = before.next(now, input);
         let name = &m.config.name;
-        let mut say = |text: String| turn.say(Level::Info, format!("member {name}: {text}"));
+        let mut say =
+            |topic, text: String| turn.say(topic, Level::Info, format!("member {name}: {text}"));
+        let mut link = |text: String| say(Topic::Link, text);
         match (before, input) {
             (Link::Down, link::Input::LinkUp { updelay }) => {
-                say("link state up".to_owned());
+                link("link state up".to_owned());
                 if !updelay.is_zero() {
                     let ms = updelay.as_millis();
-                    say(format!("will be enabled if it stays up for {ms} ms"));
+                    link(format!("will be enabled if it stays up for {ms} ms"));
                 }
             }
             (Link::Up { .. }, link::Input::LinkDown { downdelay }) => {
                 m.returning = true;
-                say("link state down".to_owned());
+                link("link state down".to_owned());
                 if !downdelay.is_zero() {
                     let ms = downdelay.as_millis();
-                    say(format!("will be disabled if it stays down for {ms} ms"));
+                    link(format!("will be disabled if it stays down for {ms} ms"));
                 }
             }
             (Link::ComingUp { .. }, link::Input::LinkDown { .. }) => {
-                say("link state down".to_owned());
-                say("will not be enabled".to_owned());
+                link("link state down".to_owned());
+                link("will not be enabled".to_owned());
             }
             (Link::GoingDown { .. }, link::Input::LinkUp { .. }) => {
-                say("link state up".to_owned());
-                say("will not be disabled".to_owned());
+                link("link state up".to_owned());
+                link("will not be disabled".to_owned());
             }
             (Link::ComingUp { .. } | Link::Up { .. }, link::Input::LinkUp { .. })
             | (Link::Down | Link::GoingDown { .. }, link::Input::LinkDown { .. })
@@ -351,7 +353,7 @@ impl Bond {
             ) => {}
         }
         if before.enabled() != m.link.enabled() {
-            say(if m.link.enabled() { "enabled" } else { "disabled" }.to_owned());
+            say(Topic::Member, if m.link.enabled() { "enabled" } else { "disabled" }.to_owned());
             if !m.link.enabled() {
                 m.returning = true;
                 turn.learning = true;
@@ -379,6 +381,7 @@ impl Bond {
             self.buckets.give(usize::from(m.bucket), m.to);
             let name = |id| self.member(id).map_or("", |m| &m.config.name);
             turn.say(
+                Topic::Rebalance,
                 Level::Dbg,
                 format!(
                     "bond {}: shift {}kB of load (with hash {}) from {} to {} (now carrying \
@@ -401,6 +404,7 @@ impl Bond {
             };
             let carried: Vec<String> = self.members.iter().map(carried).collect();
             turn.say(
+                Topic::Rebalance,
                 Level::Info,
                 format!(
                     "bond {}: rebalanced (now carrying: {})",

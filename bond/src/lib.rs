@@ -71,5 +71,5 @@ pub use failback::Speed;
 pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule};
 pub use lacp::Lacp;
 pub use lacp::status::LacpStatus;
-pub use notice::{Level, Notice};
+pub use notice::{Level, Notice, Topic};
 pub use status::{BondStatus, FailbackStatus, LacpState, MemberStatus};

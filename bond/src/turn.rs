@@ -8,7 +8,7 @@ use wire::EthAddr;
 use crate::config::MemberId;
 use crate::effect::{Effect, RevalidateReason};
 use crate::forwarding::Forwarding;
-use crate::notice::{Level, Notice};
+use crate::notice::{Level, Notice, Topic};
 
 /// The effects of one call: traffic first, then the partners, then those who like to know.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ impl Turn {
         self.revalidate.insert(reason);
     }
 
-    pub(crate) fn say(&mut self, level: Level, text: String) {
-        self.notices.push(Notice { module: "bond", level, text });
+    pub(crate) fn say(&mut self, topic: Topic, level: Level, text: String) {
+        self.notices.push(Notice { module: "bond", topic, level, text });
     }
 
     /// Sorts in what LACP asks for.

@@ -333,12 +333,18 @@ fn members_with_another_partner_or_key_stay_out() {
     // Another system, though a better port: the working aggregate is kept.
     hear(&mut a, 1, from("02:aa:00:00:00:00", 5, 1));
     assert_eq!(enabled(&a), [false, true]);
-    // The same system with another key.
+    // A cable is moved, and the same system has another key there.
+    let replug = |a: &mut Rig| {
+        a.carrier(1, false);
+        a.carrier(1, true);
+    };
+    replug(&mut a);
     hear(&mut a, 1, from(first, 6, 1));
     assert_eq!(enabled(&a), [false, true]);
     hear(&mut a, 1, from(first, 5, 1));
     assert_eq!(enabled(&a), [true, true]);
     // Itself: a cable between two of its own ports.
+    replug(&mut a);
     let effects = hear(&mut a, 1, from("aa:55:aa:55:00:00", 5, 1));
     assert_eq!(enabled(&a), [false, true]);
     assert!(texts(&effects).contains(

@@ -3,7 +3,7 @@
 mod common;
 
 use bond::{BondConfig, Effect, Event, LacpTime, MemberId, Mode};
-use common::{Rig, config, lacp, ms};
+use common::{Rig, config, lacp, ms, texts};
 use wire::lacp::{Lacpdu, PortInfo, state};
 
 fn tcp(time: LacpTime) -> BondConfig {
@@ -188,4 +188,104 @@ fn individual_links_are_used_one_at_a_time() {
     assert_eq!(enabled(&rig), [false, true]);
     hear(&mut rig, 2, &heard(PARTNER, 9, 2));
     assert_eq!(enabled(&rig), [true, true]);
+}
+
+const STRANGER: &str = "02:bb:00:00:00:02";
+const OWN: &str = "aa:55:aa:55:00:00";
+
+fn enabled(rig: &Rig) -> Vec<bool> {
+    rig.status().members.iter().map(|m| m.enabled).collect()
+}
+
+fn partner_of(rig: &Rig, member: usize) -> String {
+    rig.bond.lacp_status().unwrap().members[member].partner.system.to_string()
+}
+
+/// A bond whose two members have a partner.
+fn negotiated(time: LacpTime) -> Rig {
+    let mut rig = Rig::up(tcp(time));
+    hear(&mut rig, 1, &heard(PARTNER, 5, 1));
+    hear(&mut rig, 2, &heard(PARTNER, 5, 2));
+    assert_eq!(enabled(&rig), [true, true]);
+    rig
+}
+
+#[test]
+fn a_stranger_does_not_disturb_a_session() {
+    for stranger in [STRANGER, OWN] {
+        let mut rig = negotiated(LacpTime::Fast);
+        let generation = rig.table().generation;
+        for second in 0..20 {
+            rig.wait(500);
+            let pdus = [heard(stranger, 5, 1), individual(heard(stranger, 9, 7))];
+            for pdu in &pdus {
+                let effects = hear(&mut rig, 1, pdu);
+                let text = texts(&effects).join("\n");
+                let expected = if stranger == OWN { "Loopback detected" } else { STRANGER };
+                assert!(text.contains("member p1: ") && text.contains(expected), "{text}");
+                assert!(effects.iter().all(|e| matches!(e, Effect::Notice(_))), "{effects:?}");
+            }
+            rig.wait(500);
+            hear(&mut rig, 1, &heard(PARTNER, 5, 1));
+            hear(&mut rig, 2, &heard(PARTNER, 5, 2));
+            assert_eq!(enabled(&rig), [true, true], "after {second} s");
+        }
+        assert_eq!(rig.table().generation, generation);
+        assert_eq!(rig.bond.lacp_status().unwrap().members[0].stats.rx_stranger_pdus, 40);
+    }
+}
+
+#[test]
+fn a_stranger_does_not_keep_a_silent_partner_current() {
+    let mut rig = negotiated(LacpTime::Fast);
+    for _ in 0..2 {
+        rig.wait(900);
+        hear(&mut rig, 1, &heard(OWN, 5, 1));
+        hear(&mut rig, 2, &heard(PARTNER, 5, 2));
+    }
+    rig.wait(1_250);
+    assert_eq!(enabled(&rig), [false, true]);
+}
+
+#[test]
+fn a_partner_that_is_exchanged_is_followed() {
+    // The carrier was lost: at once.
+    for time in [LacpTime::Fast, LacpTime::Slow] {
+        let mut rig = negotiated(time);
+        for member in [1, 2] {
+            rig.carrier(member, false);
+            rig.carrier(member, true);
+        }
+        for member in [1, 2] {
+            hear(&mut rig, member, &heard(STRANGER, 5, 1));
+        }
+        assert_eq!(enabled(&rig), [true, true]);
+        assert_eq!(partner_of(&rig, 0), STRANGER);
+    }
+
+    // It was not: the partner's time runs out, and no packet is lost over it.
+    for (time, timeout) in [(LacpTime::Fast, 3_000), (LacpTime::Slow, 90_000)] {
+        let mut rig = negotiated(time);
+        let generation = rig.table().generation;
+        let period = timeout / 3;
+        for _ in 0..2 {
+            rig.wait(period);
+            hear(&mut rig, 1, &heard(STRANGER, 5, 1));
+            hear(&mut rig, 2, &heard(STRANGER, 5, 2));
+        }
+        assert_eq!(partner_of(&rig, 0), PARTNER);
+        rig.wait(period - 1);
+        assert_eq!(partner_of(&rig, 0), PARTNER);
+        rig.wait(1);
+        assert_eq!(partner_of(&rig, 0), STRANGER);
+        assert_eq!(enabled(&rig), [true, true]);
+        assert_eq!(rig.table().generation, generation, "a member was disabled");
+        // What was heard of it counts from when it was heard.
+        let stats = rig.bond.lacp_status().unwrap().members[0].stats;
+        assert_eq!((stats.link_expired, stats.link_defaulted), (1, 0));
+        rig.wait(2 * period - 1);
+        assert_eq!(enabled(&rig), [true, true]);
+        rig.wait(1);
+        assert_eq!(enabled(&rig), [false, false]);
+    }
 }

@@ -7,7 +7,7 @@ use crate::config::{MemberId, Mode, PrimaryReselect};
 use crate::effect::RevalidateReason;
 use crate::failback::{Policy, Verdict};
 use crate::link;
-use crate::notice::Level;
+use crate::notice::{Level, Topic};
 use crate::select::{self, Choice};
 use crate::status::whole_ms;
 use crate::turn::Turn;
@@ -61,6 +61,7 @@ impl Bond {
             Choice::SkipDelay { id, until } => {
                 let name = self.member(id).map_or("", |m| &m.config.name);
                 turn.say(
+                    Topic::Active,
                     Level::Info,
                     format!(
                         "bond {}: active member is now {name}, skipping remaining {} ms updelay \
@@ -77,6 +78,7 @@ impl Bond {
                 if self.active.is_some() {
                     self.set_active(None, turn);
                     turn.say(
+                        Topic::Active,
                         Level::Info,
                         format!("bond {}: all members disabled", self.config.name),
                     );
@@ -110,7 +112,8 @@ impl Bond {
     /// Makes an enabled member the active one.
     pub(super) fn activate(&mut self, id: MemberId, turn: &mut Turn) {
         let name = self.member(id).map_or("", |m| &m.config.name);
-        turn.say(Level::Info, format!("bond {}: active member is now {name}", self.config.name));
+        let text = format!("bond {}: active member is now {name}", self.config.name);
+        turn.say(Topic::Active, Level::Info, text);
         self.set_active(Some(id), turn);
         turn.learning = true;
     }

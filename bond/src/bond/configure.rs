@@ -10,7 +10,7 @@ use crate::config::{BondConfig, MemberId};
 use crate::effect::{Effect, RevalidateReason};
 use crate::lacp::{self, Lacp};
 use crate::member::Member;
-use crate::notice::Level;
+use crate::notice::{Level, Topic};
 use crate::turn::Turn;
 
 /// From a new interval to the first rebalancing by it, at the least.
@@ -62,7 +62,8 @@ impl Bond {
         let mut old = std::mem::take(&mut self.members);
         for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
             if gone.enabled() {
-                turn.say(Level::Info, format!("member {}: disabled", gone.config.name));
+                let text = format!("member {}: disabled", gone.config.name);
+                turn.say(Topic::Member, Level::Info, text);
             }
             turn.learning |= gone.enabled() || self.active == Some(gone.config.id);
             turn.revalidate(RevalidateReason::MemberSet);

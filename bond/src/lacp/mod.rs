@@ -17,6 +17,7 @@
 //!                                                         +----------+
 //! ```
 
+mod hear;
 pub mod mux;
 pub mod periodic;
 pub mod receive;
@@ -28,11 +29,12 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::Serialize;
 use wire::Time;
-use wire::lacp::{LacpError, Lacpdu, PortInfo, state};
+use wire::lacp::{PortInfo, state};
 
 use crate::config::{LacpConfig, LacpMemberConfig, LacpTime, MemberId};
 use crate::effect::{Effect, RevalidateReason};
-use crate::notice::{Level, Notice};
+use crate::notice::{Level, Notice, Topic};
+use hear::Stranger;
 use mux::Mux;
 use periodic::Periodic;
 use receive::Receive;
@@ -79,6 +81,8 @@ pub struct Stats {
     pub rx_pdus: u32,
     pub rx_bad_pdus: u32,
     pub rx_marker_pdus: u32,
+    /// PDUs of systems that were not the partner, while there was one.
+    pub rx_stranger_pdus: u32,
     pub link_expired: u32,
     pub link_defaulted: u32,
     pub carrier_changed: u32,
@@ -112,6 +116,7 @@ struct Member {
     periodic: Periodic,
     mux: Mux,
     partner: PortInfo,
+    stranger: Option<Stranger>,
     /// What the partner believes of us.
     told: PortInfo,
     transmit: Transmit,
@@ -131,6 +136,7 @@ impl Member {
             periodic: Periodic::NoPeriodic,
             mux: Mux::Detached,
             partner: PortInfo::default(),
+            stranger: None,
             told: PortInfo::default(),
             transmit: Transmit::Idle,
             sent: transmit::Sent::default(),
@@ -282,6 +288,7 @@ impl Lacp {
             member.port_id = port_id;
             if changed {
                 select = true;
+                member.stranger = None;
                 member.receive(now, receive::Input::Reconfigured { speaking }, None);
             }
             self.members.push(member);
@@ -300,65 +307,11 @@ impl Lacp {
         };
         let was = m.link_up.replace(up);
         if was.is_some_and(|was| was != up) {
+            m.stranger = None;
             m.stats.carrier_changed = m.stats.carrier_changed.wrapping_add(1);
             return m.receive(now, receive::Input::LinkChanged { active }, None);
         }
         false
-    }
-
-    fn lacpdu(&mut self, now: Time, id: MemberId, pdu: &[u8]) -> bool {
-        let period = match self.settings.config.time {
-            LacpTime::Slow => receive::SLOW_PERIOD,
-            LacpTime::Fast => receive::FAST_PERIOD,
-        };
-        let name = &self.settings.name;
-        let Some(m) = self.members.iter_mut().find(|m| m.settings.id == id) else {
-            return false;
-        };
-        m.stats.rx_pdus = m.stats.rx_pdus.wrapping_add(1);
-        let mut say = |level, text| self.effects.push_back(notice(level, text));
-        let pdu = match Lacpdu::parse(pdu) {
-            Ok(pdu) => pdu,
-            Err(LacpError::Marker) => {
-                m.stats.rx_marker_pdus = m.stats.rx_marker_pdus.wrapping_add(1);
-                say(Level::Dbg, format!("{name}: received a LACP marker PDU."));
-                return false;
-            }
-            Err(_) => {
-                m.stats.rx_bad_pdus = m.stats.rx_bad_pdus.wrapping_add(1);
-                say(Level::Warn, format!("{name}: received an unparsable LACP PDU."));
-                return false;
-            }
-        };
-        if m.link_up != Some(true) {
-            // The link's state is reported late. The partner is asked again as soon as it is up.
-            let name = &m.settings.name;
-            let text = format!("{name}: carrier state is DOWN, dropping received LACP PDU.");
-            say(Level::Info, text);
-            return false;
-        }
-        m.told = pdu.partner;
-        let timeout = period * receive::TIMEOUT_PERIODS;
-        m.receive(now, receive::Input::Lacpdu { timeout }, Some(pdu.actor))
-    }
-
-    /// Lets time run out where it has. True if selection has to be done again.
-    fn expire(&mut self, now: Time) -> bool {
-        let mut select = false;
-        for m in &mut self.members {
-            // A late call may find both of the states that end on the way to "defaulted" over,
-            // but the second one starts only now.
-            if m.receive.deadline().is_some_and(|t| t <= now) {
-                let before = m.receive;
-                select |= m.receive(now, receive::Input::Timeout, None);
-                let count = match before {
-                    Receive::Current { .. } => &mut m.stats.link_expired,
-                    Receive::Expired { .. } | Receive::Defaulted => &mut m.stats.link_defaulted,
-                };
-                *count = count.wrapping_add(1);
-            }
-        }
-        select
     }
 
     fn candidates(&self) -> Vec<selection::Candidate> {
@@ -379,6 +332,7 @@ impl Lacp {
             if chosen.looped[i] {
                 let name = &m.settings.name;
                 self.effects.push_back(notice(
+                    Topic::Loopback,
                     Level::Warn,
                     format!(
                         "member {name}: Loopback detected. Interface is connected to its own bond"
@@ -499,6 +453,6 @@ fn pick_port_id(used: &mut BTreeSet<u16>) -> u16 {
     id
 }
 
-fn notice(level: Level, text: String) -> Effect {
-    Effect::Notice(Notice { module: "lacp", level, text })
+fn notice(topic: Topic, level: Level, text: String) -> Effect {
+    Effect::Notice(Notice { module: "lacp", topic, level, text })
 }

@@ -12,6 +12,7 @@ mod embedded;
 mod failback;
 mod internal_ports;
 mod lacp;
+mod lacp_faults;
 mod monitors;
 mod openflow;
 mod outages;

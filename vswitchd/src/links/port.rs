@@ -15,6 +15,7 @@ use serde::Serialize;
 use wire::{EthAddr, Time};
 
 use super::device::{Device, LinkView};
+use super::thread::Limits;
 use super::{LinkMember, LinkPort, LinkPortKind};
 
 /// A bond's status, and what its driver knows besides.
@@ -51,6 +52,8 @@ pub(super) struct Running {
     pub(super) name: String,
     pub(super) bridge: String,
     engine: Engine,
+    /// What may be logged of it.
+    pub(super) limits: Limits,
     /// In the order of the configuration.
     pub(super) devices: Vec<Device>,
     last_move: Option<Duration>,
@@ -73,6 +76,7 @@ impl Running {
             name: wanted.name.clone(),
             bridge: wanted.bridge.clone(),
             engine,
+            limits: Limits::default(),
             devices: Vec::new(),
             last_move: None,
             longest_move: None,

@@ -3,10 +3,15 @@
 use wire::lacp::LACPDU_LEN;
 use wire::{EthAddr, EtherType};
 
-/// The payload of an untagged slow-protocol frame (IEEE 802.3 annex 57A).
+/// The payload of an untagged slow-protocol frame (IEEE 802.3 annex 57A). A tag with VID 0 names no
+/// VLAN: as the kernel does for sockets, it is passed over.
 pub(super) fn slow_payload(frame: &[u8]) -> Option<&[u8]> {
-    let ethertype = frame.get(12..14)?;
-    (ethertype == EtherType::SLOW.to_be_bytes()).then(|| &frame[14..])
+    let is = |at: usize, ethertype: u16| {
+        frame.get(at..at + 2).is_some_and(|f| f == ethertype.to_be_bytes())
+    };
+    let priority = is(12, EtherType::VLAN) && frame.get(14..16)?[0] & 0x0f == 0 && frame[15] == 0;
+    let at = if priority { 16 } else { 12 };
+    is(at, EtherType::SLOW).then(|| &frame[at + 2..])
 }
 
 pub(super) fn slow_frame(source: EthAddr, pdu: &[u8]) -> Vec<u8> {
@@ -26,6 +31,12 @@ mod tests {
     fn frames_of_slow_protocols() {
         let frame = slow_frame(EthAddr([2, 0, 0, 0, 0, 1]), &[1; LACPDU_LEN]);
         assert_eq!(slow_payload(&frame), Some(&[1; LACPDU_LEN][..]));
+        let tagged = |tag: [u8; 4]| [&frame[..12], &tag, &frame[12..]].concat();
+        assert_eq!(slow_payload(&tagged([0x81, 0, 0xe0, 0])), Some(&[1; LACPDU_LEN][..]));
+        assert_eq!(slow_payload(&tagged([0x81, 0, 0, 5])), None);
+        assert_eq!(slow_payload(&tagged([0x81, 0, 1, 0])), None);
+        assert_eq!(slow_payload(&tagged([0x88, 0xa8, 0, 5])), None);
+        assert_eq!(slow_payload(&tagged([0x81, 0, 0, 0])[..15]), None);
         assert_eq!(slow_payload(&frame[..13]), None);
         assert_eq!(slow_payload(&[0; 60]), None);
         assert_eq!(slow_payload(&[]), None);

@@ -20,6 +20,7 @@ use netdev::link::LinkMonitor;
 use ofproto::SlowPathQueue;
 use wire::{EthAddr, Time};
 
+pub(super) use self::notes::Limits;
 use super::known::Known;
 use super::monitors::Monitors;
 use super::outbox::Outbox;
@@ -199,6 +200,8 @@ impl Thread {
     fn deadline(&self) -> Option<Time> {
         let devices = self.ports.values().flat_map(|p| &p.devices).filter_map(|d| d.deadline());
         let engines = self.ports.values().filter_map(Running::deadline);
+        let summaries = self.ports.values().filter_map(|p| p.limits.deadline());
+        let engines = engines.chain(summaries);
         devices.chain(engines).chain(self.next_load).chain(self.monitors.deadline()).min()
     }
 
@@ -319,6 +322,7 @@ impl Thread {
             }
         }
         self.report_lacp();
+        self.summarize();
     }
 
     /// Tells main which interfaces LACP lets carry traffic, if that has changed.
@@ -364,7 +368,7 @@ impl Thread {
             }
             Effect::Revalidate(reason) => self.revalidator.push(reason),
             Effect::QueryLink { member } => self.query_settings(name, member),
-            Effect::Notice(notice) => notes::log(&notice),
+            Effect::Notice(notice) => self.log(name, &notice),
         }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use wire::Time;
 
-use crate::notice::{Level, Notice};
+use crate::notice::{Level, Notice, Topic};
 use traffic::Traffic;
 use wire::bfd::{self as packet, Diag, Packet, State};
 
@@ -522,6 +522,11 @@ impl Session {
     }
 
     fn say(&mut self, level: Level, text: String) {
-        self.effects.push_back(Effect::Notice(Notice { module: "bfd", level, text }));
+        self.effects.push_back(Effect::Notice(Notice {
+            module: "bfd",
+            topic: Topic::Monitor,
+            level,
+            text,
+        }));
     }
 }

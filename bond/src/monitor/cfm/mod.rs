@@ -20,7 +20,7 @@ use std::time::Duration;
 use wire::ccm::{self, Ccm};
 use wire::{EthAddr, Time};
 
-use crate::notice::{Level, Notice};
+use crate::notice::{Level, Notice, Topic};
 use check::RemotePoint;
 
 pub use fault::Faults;
@@ -323,6 +323,11 @@ impl Session {
     }
 
     fn say(&mut self, level: Level, text: String) {
-        self.effects.push_back(Effect::Notice(Notice { module: "cfm", level, text }));
+        self.effects.push_back(Effect::Notice(Notice {
+            module: "cfm",
+            topic: Topic::Monitor,
+            level,
+            text,
+        }));
     }
 }

@@ -1,26 +1,121 @@
 //! What engines have to say for the log.
 
-use bond::Notice;
+use std::time::Duration;
 
+use bond::{BondStatus, Notice, Topic};
+use wire::Time;
+
+use super::Thread;
 use crate::log::{Level, RateLimit};
 use crate::modules::{BOND, LACP};
 
-/// What packets from the network may write into the log: as monitors, 20 lines a minute.
-static STRANGERS: RateLimit = RateLimit::new(20, 20);
+/// Between a message about a member that was dropped and the line that says what holds.
+const SUMMARY: Duration = Duration::from_secs(12);
 
-pub(super) fn log(notice: &Notice) {
-    let module = if notice.module == "lacp" { &LACP } else { &BOND };
-    let level = match notice.level {
-        bond::Level::Err => Level::Err,
-        bond::Level::Warn => Level::Warn,
-        bond::Level::Info => Level::Info,
-        bond::Level::Dbg => Level::Dbg,
-    };
-    match notice.level {
-        // A stranger's packets cause these.
-        bond::Level::Err | bond::Level::Warn => {
-            crate::log_at_rl!(module, STRANGERS, level, "{}", notice.text);
+/// How often each topic of one port may be logged. The rates are those of Open vSwitch, where all
+/// bonds share them and `enabled` and `disabled` have none.
+///
+/// A message that is dropped may be the last one about a member. So that the log does not end with
+/// what is not true any more, a line with the state of all members follows.
+pub(in crate::links) struct Limits {
+    link: RateLimit,
+    member: RateLimit,
+    active: RateLimit,
+    pdu: RateLimit,
+    stranger: RateLimit,
+    loopback: RateLimit,
+    /// When the state of all members is to be logged, because messages about it were dropped.
+    summary: Option<Time>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            link: RateLimit::new(5, 20),
+            member: RateLimit::new(5, 20),
+            active: RateLimit::new(5, 20),
+            pdu: RateLimit::new(1, 5),
+            stranger: RateLimit::new(1, 5),
+            loopback: RateLimit::new(1, 10),
+            summary: None,
         }
-        bond::Level::Info | bond::Level::Dbg => crate::log_at!(module, level, "{}", notice.text),
+    }
+}
+
+impl Limits {
+    pub(super) fn log(&mut self, now: Time, notice: &Notice) {
+        let module = if notice.module == "lacp" { &LACP } else { &BOND };
+        let level = match notice.level {
+            bond::Level::Err => Level::Err,
+            bond::Level::Warn => Level::Warn,
+            bond::Level::Info => Level::Info,
+            bond::Level::Dbg => Level::Dbg,
+        };
+        let (limit, state) = match notice.topic {
+            Topic::Link => (Some(&self.link), true),
+            Topic::Member => (Some(&self.member), true),
+            Topic::Active => (Some(&self.active), true),
+            Topic::Pdu => (Some(&self.pdu), false),
+            Topic::Stranger => (Some(&self.stranger), false),
+            Topic::Loopback => (Some(&self.loopback), false),
+            // Once in a rebalancing interval at most; sessions are logged where they run.
+            Topic::Rebalance | Topic::Monitor => (None, false),
+        };
+        if !module.enabled(level) {
+            return;
+        }
+        if limit.is_some_and(|l| l.should_drop(module, level)) {
+            if state {
+                self.summary.get_or_insert(now + SUMMARY);
+            }
+            return;
+        }
+        module.write(level, format_args!("{}", notice.text));
+    }
+
+    /// When the state of all members is to be logged.
+    pub(in crate::links) fn deadline(&self) -> Option<Time> {
+        self.summary
+    }
+
+    /// Whether the state of all members is to be logged now.
+    fn take_summary(&mut self, now: Time) -> bool {
+        self.summary.take_if(|t| *t <= now).is_some()
+    }
+}
+
+/// One line with the state of all members.
+fn summary(status: &BondStatus) -> String {
+    let state = |enabled| if enabled { "enabled" } else { "disabled" };
+    let members: Vec<String> =
+        status.members.iter().map(|m| format!("{} {}", m.name, state(m.enabled))).collect();
+    let active = status.members.iter().find(|m| m.active).map_or("none", |m| &m.name);
+    format!(
+        "bond {}: messages were dropped; now the active member is {active}, members: {}",
+        status.name,
+        members.join(", ")
+    )
+}
+
+impl Thread {
+    pub(super) fn log(&mut self, port: &str, notice: &Notice) {
+        let now = self.now();
+        match self.ports.get_mut(port) {
+            Some(port) => port.limits.log(now, notice),
+            // The last words of a port that is gone.
+            None => Limits::default().log(now, notice),
+        }
+    }
+
+    /// Logs what holds where messages about it were dropped.
+    pub(super) fn summarize(&mut self) {
+        let now = self.now();
+        for port in self.ports.values_mut() {
+            if port.limits.take_summary(now)
+                && let Some(view) = port.bond_view(now)
+            {
+                crate::info!(BOND, "{}", summary(&view.status));
+            }
+        }
     }
 }
