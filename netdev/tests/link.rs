@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use netdev::link::carrier::SysNet;
 use netdev::link::mii::LinkSource;
 use netdev::link::{
     self, LinkEvent, LinkInfo, LinkModes, LinkMonitor, LinkSettings, Medium, ProtoSocket, ethtool,
@@ -96,6 +97,76 @@ fn an_overrun_is_made_good() {
         // And it goes on as before.
         link::set_up("stays", true).unwrap();
         wait_for(&mut m, "what comes after", |e| changed(e, "stays", |l| l.admin_up));
+    });
+}
+
+/// A list that was read while messages came does not take back what they have said.
+#[test]
+fn messages_are_newer_than_a_list_that_was_begun_before() {
+    isolated("messages_are_newer_than_a_list_that_was_begun_before", || {
+        let far = Netns::new();
+        veth("near", "far0", &far);
+        veth("gone", "far1", &far);
+        let mut m = LinkMonitor::new().unwrap();
+        assert!(m.wants_list());
+        m.begin_list();
+        assert!(!m.wants_list());
+        let old = link::get_all();
+        link::set_mtu("near", 1400).unwrap();
+        delete("gone");
+        veth("new", "far2", &far);
+        let mut events = Vec::new();
+        m.poll_messages(&mut events).unwrap();
+        m.end_list(old, &mut events).unwrap();
+        let last = |name: &str| {
+            events.iter().rfind(|e| match e {
+                LinkEvent::Changed(l) => l.name == name,
+                LinkEvent::Gone { name: n, .. } => n == name,
+            })
+        };
+        assert!(changed(last("near").unwrap(), "near", |l| l.mtu == 1400));
+        assert!(matches!(last("gone"), Some(LinkEvent::Gone { .. })), "{events:?}");
+        assert!(changed(last("new").unwrap(), "new", |_| true));
+        assert!(changed(last("lo").unwrap(), "lo", |_| true));
+        assert!(!m.wants_list());
+        // A list that was not read is wanted again.
+        m.begin_list();
+        m.end_list(Err("no answer"), &mut Vec::new()).unwrap_err();
+        assert!(m.wants_list());
+    });
+}
+
+/// The count of carrier changes: of the moment, of the same device under any name, and of no other
+/// namespace's.
+#[test]
+fn carrier_changes_are_counted_without_delay() {
+    isolated("carrier_changes_are_counted_without_delay", || {
+        let far = Netns::new();
+        veth("near", "far", &far);
+        until("carrier", || link::get("near").unwrap().carrier);
+        let l = link::get("near").unwrap();
+        // Shows the devices of the namespace in which the machine mounted it.
+        let system = SysNet::of_the_system().unwrap();
+        assert!(!system.is_own());
+        assert!(system.carrier_changes("near", l.ifindex, l.mac).is_err());
+        let sysfs = SysNet::open().unwrap();
+        if !sysfs.is_own() {
+            // In a user namespace without a mount namespace of its own.
+            return;
+        }
+        let count = sysfs.carrier_changes("near", l.ifindex, l.mac).unwrap();
+        assert_eq!(count.read().unwrap(), l.carrier_changes);
+        far.run(|| link::set_up("far", false).unwrap());
+        assert_eq!(count.read().unwrap(), l.carrier_changes + 1);
+        rename("near", "other");
+        far.run(|| link::set_up("far", true).unwrap());
+        assert_eq!(count.read().unwrap(), l.carrier_changes + 2);
+        assert_eq!(link::get_by_index(l.ifindex).unwrap().name, "other");
+        assert!(sysfs.carrier_changes("other", l.ifindex + 1, l.mac).is_err());
+        assert!(sysfs.carrier_changes("../../lo", 1, l.mac).is_err());
+        delete("other");
+        assert_eq!(count.read().unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        assert!(link::get_by_index(l.ifindex).is_err());
     });
 }
 

@@ -1,20 +1,27 @@
 //! The links thread: every `Bond`, stand-alone LACP, link detection, and nothing else.
 //!
 //! ```text
-//!              Request (queue + waker)          rtnetlink, MII, slow-protocol sockets, deadlines
+//!              Request (queue + waker)           rtnetlink, slow-protocol sockets, deadlines
 //!   main ───────────────────────────┐                          │
 //!    ▲                              ▼                          ▼
-//!    │  Outbox (latest values)   ┌──────────────── thread ────────────────┐
+//!    │  Outbox (latest values)   ┌──────────────── thread ────────────────┐ ◀─ counts ── carrier
 //!    └───────────────────────────┤ device: link state    port: the engine │
-//!                                └──┬───────────────┬───────────────┬─────┘
-//!               Datapath::table_publish   BondHandle::forwarding   Work queue
+//!                                └──┬───────────────┬───────────────┬─────┘ ◀─ answers ─ device
+//!               Datapath::table_publish   BondHandle::forwarding   Work queue  ─ queries ▶ queries
 //!                                   ▼               ▼               ▼
 //!                              packet path      translation     revalidator
 //! ```
 //!
 //! Nothing here waits for another thread: main asks by a queue and reads an [`Outbox`] that keeps
 //! only the latest value of each thing, so it cannot fill up while main is busy; the revalidator
-//! gets work by a queue that merges equal items; the log drops lines rather than wait.
+//! gets work by a queue that merges equal items; frames for the datapath have a queue of their own
+//! that drops and counts when it is full; the log drops lines rather than wait.
+//!
+//! Nor for the kernel's lock for network configuration (RTNL) or a driver: messages of rtnetlink
+//! are received without it; the members' carriers are read without it on a thread of their own
+//! (`prober`); all that needs it is asked on another (`queries`): the list of links, state by
+//! index, speed, MII, opening and closing of sockets. `known` decides which of these sources is
+//! the newest.
 //!
 //! A dead link moves traffic in one turn of the thread: the event, the engine, one store of the
 //! table. Logging, the database and flows come after.
@@ -158,8 +165,8 @@ pub enum BondError {
     NoAnswer,
 }
 
-/// How long main waits for the links thread, which itself never waits: only a stuck kernel call
-/// can use this up.
+/// How long main waits for the links thread, which itself never waits: only a machine without
+/// processor time to give can use this up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Main's hand on the thread. Cheap to clone.
