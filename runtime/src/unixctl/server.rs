@@ -179,10 +179,12 @@ impl<C> Server<C> {
                 Ok((stream, _)) => return Some(stream),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.acceptable = false,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Out of descriptors: those of silent clients are the first that can be spared.
+                Err(e) if is_exhausted(&e) && self.evict().is_some() => {}
                 Err(e) => {
                     let path = self.path.display();
                     crate::warn_rl!(LOG, RL, "punix:{path}: accept failed: {e}");
-                    // Out of descriptors, most likely. No event tells that one is free again.
+                    // No event tells that it would succeed now.
                     self.acceptable = false;
                     self.accept_at = Some(Instant::now() + AGAIN);
                 }
@@ -206,6 +208,11 @@ impl<C> Server<C> {
         if let Some(free) = tokens.find(|t| !self.connections.contains_key(t)) {
             return Some(free);
         }
+        self.evict()
+    }
+
+    /// Closes the connection that has been silent longest, if its time is over; gives its token.
+    fn evict(&mut self) -> Option<usize> {
         let (oldest, since) = self.longest_silent()?;
         if since.elapsed() < GRACE {
             return None;
@@ -248,6 +255,12 @@ impl<C> Drop for Server<C> {
             let _ = c.flush();
         }
     }
+}
+
+/// Whether this process or the system has no descriptors, or no memory for one.
+fn is_exhausted(error: &io::Error) -> bool {
+    let numbers = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|number| numbers.contains(&number))
 }
 
 /// Works on one connection until it has to wait.
