@@ -79,6 +79,9 @@ pub enum DatapathError {
 /// makes.
 pub const URGENT: usize = 2048;
 
+/// Port numbers are below this, so that packets find ports in an array.
+pub const PORTS: u32 = 1 << 16;
+
 /// A function to run on a datapath thread, between two batches of packets.
 pub type Job = Box<dyn FnOnce() + Send>;
 

@@ -29,7 +29,9 @@ pub use config::{
     BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
     PriorityTags, SwitchConfig, VlanMode,
 };
-pub use revalidate::{DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorStatus};
+pub use revalidate::{
+    DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorOptions, RevalidatorStatus,
+};
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
 pub use snapshot::Count;
 pub use switch::{Change, FlowEvent, QueryError, Switch, SwitchStats};

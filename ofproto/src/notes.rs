@@ -91,11 +91,14 @@ pub(crate) struct Notes {
     /// What the revalidator has already put down, of the flow's own counters.
     packets: AtomicU64,
     bytes: AtomicU64,
+    /// When the flow had last been used, in nanoseconds, when it was last put down; 0: never.
+    used: AtomicU64,
 }
 
 impl Notes {
     pub(crate) fn new(basis: Basis) -> Notes {
-        Notes { basis, packets: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Notes { basis, packets: zero(), bytes: zero(), used: zero() }
     }
 
     /// The notes of the same flow after it was translated again.
@@ -104,18 +107,28 @@ impl Notes {
             basis,
             packets: AtomicU64::new(self.packets.load(Relaxed)),
             bytes: AtomicU64::new(self.bytes.load(Relaxed)),
+            used: AtomicU64::new(self.used.load(Relaxed)),
         }
     }
 
     /// Puts down what the flow carried since last time; returns its packets.
     pub(crate) fn push(&self, now: FlowStats) -> u64 {
         let used = now.used.unwrap_or_default();
+        self.used.store(used.as_nanos(), Relaxed);
         let packets = now.packets.saturating_sub(self.packets.swap(now.packets, Relaxed));
         let bytes = now.bytes.saturating_sub(self.bytes.swap(now.bytes, Relaxed));
         if packets != 0 || bytes != 0 {
             self.basis.put_down(packets, bytes, used, now.tcp_flags);
         }
         packets
+    }
+
+    /// When the flow had last been used as of the last [`Notes::push`]; nothing if it had not.
+    pub(crate) fn used(&self) -> Option<Time> {
+        match self.used.load(Relaxed) {
+            0 => None,
+            ns => Some(Time::from_nanos(ns)),
+        }
     }
 
     /// Whether a bond has said something new since.

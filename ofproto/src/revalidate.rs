@@ -16,12 +16,8 @@ use crate::notes::Notes;
 use crate::switch::{FlowEvent, Switch};
 use crate::translate::{Learning, Source};
 
-/// A flow unused for so long goes (Open vSwitch's `max-idle`).
-const MAX_IDLE: Duration = Duration::from_secs(10);
-/// The same while there are more flows than the limit.
+/// A flow unused for so long goes while there are more flows than the limit.
 const MAX_IDLE_FULL: Duration = Duration::from_millis(100);
-/// Between rounds when nothing happens (Open vSwitch's `max-revalidator`).
-const INTERVAL: Duration = Duration::from_millis(500);
 /// At least between rounds, whatever happens.
 const MIN_INTERVAL: Duration = Duration::from_millis(5);
 /// Rounds may take one part of time in so many, if they are called for without end.
@@ -31,6 +27,31 @@ const EXPIRE_SLICE: usize = 64;
 
 /// `other_config:flow-limit`'s default.
 pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
+
+/// What can be said about rounds, by `Open_vSwitch.other_config`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RevalidatorOptions {
+    /// `flow-limit`: the most that the limit of flows adapts to; at least 1000.
+    pub flow_limit: usize,
+    /// `max-idle`: a flow unused for so long goes.
+    pub max_idle: Duration,
+    /// `max-revalidator`: between rounds when nothing happens, unless `max_idle` is shorter.
+    pub max_revalidator: Duration,
+    /// `min-revalidate-pps`: while a round takes half of `max_revalidator` or longer, a flow with
+    /// fewer packets in a second goes, rather than being translated again; 0: never.
+    pub min_pps: u64,
+}
+
+impl Default for RevalidatorOptions {
+    fn default() -> RevalidatorOptions {
+        RevalidatorOptions {
+            flow_limit: DEFAULT_FLOW_LIMIT,
+            max_idle: Duration::from_secs(10),
+            max_revalidator: Duration::from_millis(500),
+            min_pps: 5,
+        }
+    }
+}
 
 /// When to call [`Revalidator::run`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +84,7 @@ pub struct RevalidatorStatus {
 pub struct Revalidator {
     switch: Arc<Switch>,
     datapath: Arc<dyn Datapath>,
-    limit_max: usize,
+    options: RevalidatorOptions,
     status: RevalidatorStatus,
 }
 
@@ -72,7 +93,7 @@ impl Revalidator {
         datapath.set_flow_limit(DEFAULT_FLOW_LIMIT);
         let status =
             RevalidatorStatus { flow_limit: DEFAULT_FLOW_LIMIT, ..RevalidatorStatus::default() };
-        Revalidator { switch, datapath, limit_max: DEFAULT_FLOW_LIMIT, status }
+        Revalidator { switch, datapath, options: RevalidatorOptions::default(), status }
     }
 
     pub fn status(&self) -> RevalidatorStatus {
@@ -86,10 +107,10 @@ impl Revalidator {
         format!("set flow_limit to {limit}\n")
     }
 
-    /// `other_config:flow-limit`: the most that the limit adapts to; at least 1000.
-    pub fn set_max_flow_limit(&mut self, max: usize) {
-        self.limit_max = max.max(1000);
-        self.status.flow_limit = self.status.flow_limit.min(self.limit_max);
+    /// From the next round on. The limit of flows falls at once to `flow_limit`.
+    pub fn set_options(&mut self, options: RevalidatorOptions) {
+        self.options = RevalidatorOptions { flow_limit: options.flow_limit.max(1000), ..options };
+        self.status.flow_limit = self.status.flow_limit.min(self.options.flow_limit);
         self.datapath.set_flow_limit(self.status.flow_limit);
     }
 
@@ -105,7 +126,7 @@ impl Revalidator {
 
     /// One round over all flows and MAC tables. `now` is the datapath's clock.
     pub fn run(&mut self, now: Time, reasons: &[RevalidateReason]) -> Next {
-        self.switch.revalidator_starts();
+        let round = self.switch.revalidator_starts();
         let macs = self.switch.mac_changes.load(Ordering::Acquire);
         if !reasons.is_empty() {
             self.status.bond_reasons += 1;
@@ -119,7 +140,7 @@ impl Revalidator {
         let limit = self.status.flow_limit;
         let mut left = flows.len();
         for flow in flows.iter().filter(|f| !f.is_dead()) {
-            let max_idle = if left > limit { MAX_IDLE_FULL } else { MAX_IDLE };
+            let max_idle = if left > limit { MAX_IDLE_FULL } else { self.options.max_idle };
             // An emergency.
             let far_too_many = left > limit.saturating_mul(2);
             if !self.flow(now, flow, max_idle) || far_too_many {
@@ -128,6 +149,7 @@ impl Revalidator {
                 left -= 1;
             }
         }
+        self.switch.revalidator_ends(round);
         self.expire(now);
 
         let end = self.datapath.now().max(now);
@@ -136,7 +158,8 @@ impl Revalidator {
         let not_before = now + MIN_INTERVAL.max(took * DUTY);
         // What changed on the way is for the next round, soon.
         let calm = self.switch.mac_changes.load(Ordering::Acquire) == macs;
-        let at = if calm { (now + INTERVAL).max(not_before) } else { not_before };
+        let interval = self.options.max_revalidator.min(self.options.max_idle);
+        let at = if calm { (now + interval).max(not_before) } else { not_before };
         Next { not_before, at }
     }
 
@@ -146,6 +169,7 @@ impl Revalidator {
         self.show(FlowEvent::Dumped, flow);
         let stats = flow.stats();
         let used = stats.used.unwrap_or(flow.created);
+        let before = notes.used();
         let packets = notes.push(stats);
         let basis = &notes.basis;
         let bonds_changed = notes.bonds_changed();
@@ -162,7 +186,21 @@ impl Revalidator {
             || basis.tables != self.switch.table_changes.load(Ordering::Acquire)
             || basis.macs != self.switch.mac_changes.load(Ordering::Acquire)
             || (basis.unlearned && packets > 0);
-        !stale || self.again(now, flow, &notes, stats, packets)
+        !stale
+            || (self.is_worth_it(now, before, packets)
+                && self.again(now, flow, &notes, stats, packets))
+    }
+
+    /// Whether a flow is to be translated again: it is, unless the last round took long and the
+    /// flow has had few packets since the round before saw its last one.
+    fn is_worth_it(&self, now: Time, used: Option<Time>, packets: u64) -> bool {
+        let RevalidatorOptions { min_pps, max_revalidator, .. } = self.options;
+        let took = Duration::from_millis(self.status.dump_duration_ms);
+        let Some(used) = used.filter(|_| min_pps != 0 && took >= max_revalidator / 2) else {
+            return true;
+        };
+        let between = now.since(used).as_millis() as u64 / packets.max(1);
+        between < 1000 / min_pps
     }
 
     /// Translates a flow again; false when it must go.
@@ -219,7 +257,7 @@ impl Revalidator {
         } else if ms < 1000 && limit < flows.saturating_mul(1000) / ms.max(1) as usize {
             limit += 1000;
         }
-        let limit = limit.max(1000).min(self.limit_max);
+        let limit = limit.max(1000).min(self.options.flow_limit);
         if limit != self.status.flow_limit {
             self.status.flow_limit = limit;
             self.datapath.set_flow_limit(limit);

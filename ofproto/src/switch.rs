@@ -119,6 +119,10 @@ pub struct Switch {
     pub(crate) frozen: FrozenTable,
     /// The revalidator has been called and has not started yet.
     called: AtomicBool,
+    /// Packets that no flow of the datapath knows are dropped ([`Switch::hold`]).
+    pub(crate) held: AtomicBool,
+    /// Rounds of the revalidator that have begun, and the latest that has ended.
+    rounds: (AtomicU64, AtomicU64),
     pub(crate) totals: Totals,
     /// Taken by the control side only.
     control: Mutex<Control>,
@@ -163,6 +167,8 @@ impl Switch {
             reporter: OnceLock::new(),
             frozen: FrozenTable::default(),
             called: AtomicBool::new(false),
+            held: AtomicBool::new(false),
+            rounds: (AtomicU64::new(0), AtomicU64::new(0)),
             totals: Totals::default(),
             control: Mutex::new(Control::default()),
         })
@@ -222,8 +228,39 @@ impl Switch {
         }
     }
 
-    pub(crate) fn revalidator_starts(&self) {
+    /// A round begins; its number.
+    pub(crate) fn revalidator_starts(&self) -> u64 {
         self.called.store(false, Ordering::Release);
+        self.rounds.0.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The round of this number has looked at every flow.
+    pub(crate) fn revalidator_ends(&self, round: u64) {
+        self.rounds.1.store(round, Ordering::Release);
+    }
+
+    /// Rounds of the revalidator that have begun so far. A round that begins after this call has a
+    /// greater number.
+    pub fn rounds_begun(&self) -> u64 {
+        self.rounds.0.load(Ordering::Acquire)
+    }
+
+    /// The number of the latest round that has looked at every flow.
+    pub fn rounds_ended(&self) -> u64 {
+        self.rounds.1.load(Ordering::Acquire)
+    }
+
+    /// Holds traffic back, or lets it go: while held, packets that no flow of the datapath knows
+    /// are dropped, but for frames of LACP, BFD and CFM, which go to the links thread. The datapath
+    /// has no flow unless one was installed by hand or before. When traffic is let go, the
+    /// datapath's flows are flushed.
+    pub fn hold(&self, on: bool) {
+        if self.held.swap(on, Ordering::AcqRel)
+            && !on
+            && let Some(d) = self.datapath()
+        {
+            d.flow_flush();
+        }
     }
 
     /// Runs `job` where MAC tables may be locked.

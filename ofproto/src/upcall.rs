@@ -22,6 +22,9 @@ const FAILURES_APART_MS: u64 = 60_000;
 
 impl Upcall for Switch {
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
+        if self.held.load(Ordering::Acquire) {
+            return self.held_back(now, key);
+        }
         let mut answer = self.translate(now, Source::Key(key), Learning::Packet);
         self.report(&answer);
         self.report_failure(now, key, &answer);
@@ -95,6 +98,14 @@ impl Upcall for Switch {
 }
 
 impl Switch {
+    /// A packet that comes while flows are restored: it is not forwarded and nothing is learned.
+    fn held_back(&self, now: Time, key: &FlowKey) -> Translation {
+        let mut answer = self.translate(now, Source::Key(key), Learning::No);
+        let link = answer.slow.iter().any(|r| *r != UserspaceReason::Action);
+        let actions = if link { answer.take_flow_actions() } else { Vec::new() };
+        Translation { actions: actions.into(), mask: answer.mask, install: false, notes: None }
+    }
+
     fn consumed(&self, now: Time, what: SlowPath<'_>) {
         if let Some(sink) = self.sink.get() {
             sink.frame(now, what);

@@ -60,6 +60,9 @@ pub const DATABASE_UNIXCTL: std::ops::Range<usize> = 400..500;
 /// The lock that keeps two daemons off one database.
 const LOCK: &str = "ovs_vswitchd";
 
+/// How often it is asked whether a port number is free again, when none was.
+const NUMBER_RETRY: Duration = Duration::from_millis(500);
+
 /// Batches of packets that had to grow. Ours are of fixed size: it stays 0, which is what whoever
 /// asks for it (Open vSwitch's own tests do, after each) wants to hear.
 static BATCH_GROWN: Counter = Counter::new("dp_packet_batch_grow");
@@ -105,6 +108,9 @@ pub struct Daemon {
     ready: bool,
     /// `Db::config_seqno` that `desired` was made of.
     seen: Option<u64>,
+    /// `flow-restore-wait` has been set since the start: nothing is forwarded, no controller is
+    /// connected. Once it is not set this stays false, whatever the database says.
+    restoring: bool,
     /// No other daemon has the lock.
     ours: bool,
     /// Devices changed since the last apply.
@@ -137,6 +143,8 @@ impl Daemon {
         crate::counters::start();
         let clock = setup.clock.clone();
         let ofproto = ofproto::Switch::new();
+        // Until the database has said that nobody restores flows.
+        ofproto.hold(true);
         let time =
             Arc::new(packet_clock::PacketClock { clock: clock.clone(), waiter: OnceLock::new() });
         let (userspace, worker) = Userspace::new(ofproto.clone(), time.clone(), random_seed())?;
@@ -199,6 +207,7 @@ impl Daemon {
             version: setup.version,
             ready: false,
             seen: None,
+            restoring: true,
             ours: false,
             stale: false,
             dirty: false,
@@ -273,6 +282,7 @@ impl Daemon {
             self.dirty = true;
             self.ports_stale = true;
         }
+        self.stale |= self.switch.numbers_freed(&self.context.ofproto);
         self.session.run(since_start(self.now()));
         while let Some(event) = self.session.poll_event() {
             self.event(event);
@@ -296,7 +306,8 @@ impl Daemon {
         let retry = self.retry_at.filter(|_| writable && (self.dirty || self.applied));
         let stats = self.next_stats.filter(|_| self.stats_in_flight.is_none() && writable);
         let openflow = self.openflow.next_deadline(self.now());
-        let next = [session, retry, stats, openflow].into_iter().flatten().min();
+        let number = self.switch.is_out_of_numbers().then(|| self.now() + NUMBER_RETRY);
+        let next = [session, retry, stats, openflow, number].into_iter().flatten().min();
         self.context.clock.timeout(next)
     }
 
@@ -392,7 +403,8 @@ impl Daemon {
         let ports = openflow::ports(&self.switch, &mut self.status);
         self.ports_stale = false;
         let desired = std::mem::take(&mut self.desired);
-        self.with_openflow(|o, hosts| o.configure(now, &desired, ports, hosts));
+        let restoring = self.restoring;
+        self.with_openflow(|o, hosts| o.configure(now, &desired, restoring, ports, hosts));
         self.desired = desired;
     }
 
@@ -505,8 +517,11 @@ impl Daemon {
                 self.next_stats = None;
             }
             if wanted.switch != self.desired.switch {
-                let limit = wanted.switch.flow_limit;
-                self.context.revalidator.ask(move |r| r.set_max_flow_limit(limit));
+                self.context.revalidator.set_options(wanted.switch.revalidator());
+            }
+            if self.restoring && !wanted.switch.flow_restore_wait {
+                self.restoring = false;
+                self.context.ofproto.hold(false);
             }
             self.desired = wanted;
             self.switch.set_database(self.session.db().open_vswitch.keys().next().copied());

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bond::RevalidateReason;
 use datapath::Datapath;
-use ofproto::Revalidator;
+use ofproto::{Revalidator, RevalidatorOptions};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
@@ -79,6 +79,15 @@ impl Queue {
     pub fn pause(&self, on: bool) {
         self.put(|p| p.paused = on);
         self.ask(|_| ());
+    }
+
+    /// Rounds follow these options from the next one on, which is called for: it may be due
+    /// earlier now.
+    pub fn set_options(&self, options: RevalidatorOptions) {
+        self.put(|p| {
+            p.jobs.push(Box::new(move |r| r.set_options(options)));
+            p.called = true;
+        });
     }
 
     /// Ends the thread.

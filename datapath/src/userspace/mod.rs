@@ -36,16 +36,13 @@ use crate::action::PortNo;
 use crate::flow::FlowHandle;
 use crate::table::{BucketTable, TableId};
 use crate::upcall::Upcall;
-use crate::{Datapath, DatapathError, DatapathStats, Execute, Job};
+use crate::{Datapath, DatapathError, DatapathStats, Execute, Job, PORTS};
 use poller::Poller;
 use shared::{Command, PortCounters, Shared};
 pub use worker::Worker;
 
 /// Flows that may be installed before anyone says otherwise; Open vSwitch's default.
 pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
-
-/// Port numbers are below this, so that packets find ports in an array.
-const PORTS: u32 = 1 << 16;
 
 /// The clock of the daemon. Read once a round, from the packet thread.
 pub trait Clock: Send + Sync {

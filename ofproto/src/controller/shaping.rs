@@ -93,7 +93,7 @@ impl Agent {
             }
             Kind::TlvTableMod => {
                 self.not_secondary(r)?;
-                Err(OfError::NxTtmfcTableFull)
+                tlv_table_mod(body)
             }
             Kind::TlvTableRequest => {
                 // No room for options, no fields for them, none mapped.
@@ -134,5 +134,40 @@ fn meter_mod(body: &[u8]) -> Result<(), OfError> {
         Some(0 | 1) => Err(OfError::MmfcInvalidMeter),
         Some(_) => Err(OfError::MmfcBadCommand),
         None => Err(OfError::BrcBadLen),
+    }
+}
+
+/// The command of an `NXT_TLV_TABLE_MOD` and its mappings. The table of tunnel options has no room,
+/// so that only what maps nothing succeeds: an empty addition (`ovs-save` writes one for each
+/// bridge), any deletion (an index that is not mapped is ignored) and clearing.
+fn tlv_table_mod(body: &[u8]) -> Result<(), OfError> {
+    const ADD: u16 = 0;
+    const DELETE: u16 = 1;
+    const CLEAR: u16 = 2;
+    /// The command and its padding, and each mapping.
+    const LEN: usize = 8;
+    /// Octets of an option, at most.
+    const MAX_OPTION: u8 = 124;
+    /// The fields `tun_metadata0` to `tun_metadata63`.
+    const FIELDS: u16 = 64;
+    let command = body.first_chunk::<2>().map(|b| u16::from_be_bytes(*b));
+    let command = command.ok_or(OfError::BrcBadLen)?;
+    if command > CLEAR {
+        return Err(OfError::NxTtmfcBadCommand);
+    }
+    let mappings = body.get(LEN..).ok_or(OfError::BrcBadLen)?;
+    for mapping in mappings.chunks_exact(LEN) {
+        let (len, index) = (mapping[3], u16::from_be_bytes([mapping[4], mapping[5]]));
+        if len % 4 != 0 || len > MAX_OPTION {
+            return Err(OfError::NxTtmfcBadOptLen);
+        }
+        if index >= FIELDS {
+            return Err(OfError::NxTtmfcBadFieldIdx);
+        }
+    }
+    match command {
+        ADD if !mappings.is_empty() => Err(OfError::NxTtmfcTableFull),
+        ADD | DELETE | CLEAR => Ok(()),
+        _ => Err(OfError::NxTtmfcBadCommand),
     }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use bond::RevalidateReason;
 use datapath::fake::Call;
 use datapath::{Action, Datapath, PortNo};
+use ofproto::{FlowEvent, RevalidatorOptions};
+use parking_lot::Mutex;
 
-use crate::frame::{BROADCAST, udp, udp_ports};
+use crate::frame::{BROADCAST, other, udp, udp_ports};
 use crate::lab::Lab;
 
 const THREE: &str = "br0:\n p1 = 1\n p2 = 2\n p3 = 3";
@@ -39,6 +41,102 @@ fn idle_flows_go_after_ten_seconds() {
     lab.revalidate();
     assert_eq!(lab.flows().len(), 1);
     assert_eq!(lab.revalidator.status().removed, 1);
+}
+
+#[test]
+fn idle_time_and_interval_can_be_set() {
+    let mut lab = Lab::new(THREE);
+    let options = RevalidatorOptions {
+        max_idle: Duration::from_millis(300),
+        max_revalidator: Duration::from_secs(4),
+        ..RevalidatorOptions::default()
+    };
+    lab.revalidator.set_options(options);
+    lab.send(1, &udp(0xa, 0xb));
+    let next = lab.revalidate();
+    // The flow was not there before.
+    assert!(next.at <= lab.dp.now() + Duration::from_millis(300));
+    lab.advance(Duration::from_millis(300));
+    let next = lab.revalidate();
+    assert_eq!(lab.flows().len(), 1);
+    assert_eq!(next.at, lab.dp.now() + Duration::from_millis(300), "the shorter of the two");
+    lab.advance(Duration::from_millis(1));
+    lab.revalidate();
+    assert_eq!(lab.flows().len(), 0);
+
+    let max_idle = Duration::from_secs(60);
+    lab.revalidator.set_options(RevalidatorOptions { max_idle, ..options });
+    lab.send(1, &udp(0xa, 0xb));
+    lab.advance(Duration::from_secs(60));
+    let next = lab.revalidate();
+    assert_eq!(lab.flows().len(), 1);
+    assert_eq!(next.at, lab.dp.now() + Duration::from_secs(4));
+}
+
+/// While rounds take long, flows with few packets are not worth translating again.
+#[test]
+fn seldom_used_flows_go_when_rounds_take_long() {
+    for (max_revalidator, min_pps, left) in [(100, 5, 0), (100, 0, 2), (100, 1, 1), (60_000, 5, 2)]
+    {
+        let mut lab = Lab::new(THREE);
+        lab.revalidator.set_options(RevalidatorOptions {
+            max_revalidator: Duration::from_millis(max_revalidator),
+            min_pps,
+            ..RevalidatorOptions::default()
+        });
+        let (seldom, busy) = (udp(0xa, BROADCAST), udp(0xc, BROADCAST));
+        for frame in [&seldom, &busy] {
+            lab.send(1, frame);
+            lab.send(1, frame);
+        }
+        // A round that takes 200 ms by the datapath's clock.
+        let begun = lab.dp.now();
+        lab.advance(Duration::from_millis(200));
+        lab.revalidator.run(begun, &[]);
+        lab.advance(Duration::from_secs(2));
+        for _ in 0..4 {
+            lab.send(1, &busy);
+        }
+        lab.configure("br0:\n p1 = 1\n p2 = 2");
+        lab.revalidate();
+        assert_eq!(lab.flows().len(), left, "{max_revalidator} ms, {min_pps} packets a second");
+    }
+}
+
+/// A number of a port may be given again once a round has ended that began without the port.
+#[test]
+fn rounds_are_counted_when_they_begin_and_when_they_end() {
+    let mut lab = Lab::new(THREE);
+    lab.send(1, &udp(0xa, BROADCAST));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (switch, log) = (Arc::downgrade(&lab.switch), seen.clone());
+    lab.switch.set_flow_watcher(Box::new(move |event, _| {
+        if let (FlowEvent::Dumped, Some(s)) = (event, switch.upgrade()) {
+            log.lock().push((s.rounds_begun(), s.rounds_ended()));
+        }
+    }));
+    let counts = |lab: &Lab| (lab.switch.rounds_begun(), lab.switch.rounds_ended());
+    let (begun, ended) = counts(&lab);
+    assert_eq!(begun, ended);
+    lab.revalidate();
+    assert_eq!(*seen.lock(), [(begun + 1, ended)]);
+    assert_eq!(counts(&lab), (begun + 1, begun + 1));
+}
+
+/// Nothing is forwarded or learned, and no flow is made, until traffic is let go.
+#[test]
+fn traffic_is_held_back_but_for_lacp() {
+    let lab = Lab::new("br0:\n p1 = 1\n b = 3+4 lacp\n p2 = 2");
+    lab.active("b", 3, &[3, 4]);
+    lab.switch.hold(true);
+    assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "");
+    assert_eq!(lab.send(3, &other(0xb, 0x0180_c200_0002, 0x8809)), "Lacp");
+    assert_eq!(lab.flows().len(), 0);
+    assert_eq!(lab.fdb("br0"), "");
+    lab.switch.hold(false);
+    assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "3:- 2:-");
+    assert_eq!(lab.flows().len(), 1);
+    assert_eq!(lab.fdb("br0"), "a@1/0");
 }
 
 #[test]
@@ -141,7 +239,8 @@ fn flow_limit_grows_back() {
     lab.revalidator.set_flow_limit(10);
     lab.revalidate();
     assert_eq!(lab.revalidator.status().flow_limit, 1000);
-    lab.revalidator.set_max_flow_limit(500_000);
+    let options = RevalidatorOptions { flow_limit: 500_000, ..RevalidatorOptions::default() };
+    lab.revalidator.set_options(options);
     for _ in 0..3 {
         lab.send(1, &udp_ports(1, BROADCAST, 1, 2));
         lab.send(2, &udp_ports(2, BROADCAST, 1, 2));

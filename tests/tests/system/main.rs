@@ -17,6 +17,7 @@ mod monitors;
 mod openflow;
 mod outages;
 mod remotes;
+mod restore;
 mod status;
 mod tcp;
 mod vlan;

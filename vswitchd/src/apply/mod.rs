@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `device` | opening one device, and what the kernel says of it |
 //! | `number` | OpenFlow and datapath port numbers |
+//! | `want` | interfaces in their order |
 //! | `picture` | what ofproto and the links thread are told |
 //! | `taps` | internal devices from one run to the next |
 
@@ -20,6 +21,7 @@ mod device;
 mod number;
 mod picture;
 mod taps;
+mod want;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +34,9 @@ use wire::{EthAddr, Time};
 
 pub use self::device::Attached;
 use self::device::Opened;
-use crate::config::{Desired, DeviceKind, WantBridge, WantIface, mac};
+use self::number::{AddError, Quarantine};
+use self::want::{Doomed, Want, ordered, wanted};
+use crate::config::{Desired, DeviceKind, WantIface, mac};
 use crate::links::{LinkNews, Links};
 use crate::modules::BRIDGE;
 
@@ -40,7 +44,7 @@ use crate::modules::BRIDGE;
 pub struct Parts<'a> {
     pub datapath: &'a Arc<dyn Datapath>,
     pub links: &'a Links,
-    pub ofproto: &'a ofproto::Switch,
+    pub ofproto: &'a Arc<ofproto::Switch>,
     pub now: Time,
 }
 
@@ -62,8 +66,11 @@ pub struct Switch {
     pub bridges: BTreeMap<String, RunningBridge>,
     /// By port name.
     bonds: BTreeMap<String, Arc<BondHandle>>,
-    /// Datapath numbers that were free'd lately: flows may still name them.
-    quarantine: BTreeMap<PortNo, Time>,
+    /// Datapath numbers of ports that were closed lately: flows may still name them.
+    quarantine: Quarantine,
+    /// An interface got no number because all were in use or held back; so many rounds of the
+    /// revalidator had ended then.
+    out_of_numbers: Option<u64>,
     /// The number that each bridge gave to an interface last.
     given: BTreeMap<String, u16>,
     next_member: u32,
@@ -132,6 +139,19 @@ impl Switch {
         stale
     }
 
+    /// True if [`Switch::apply`] has something to do: an interface got no port number, and since
+    /// then a round of the revalidator has ended, after which numbers may be free.
+    pub fn numbers_freed(&mut self, ofproto: &ofproto::Switch) -> bool {
+        let freed = self.out_of_numbers.is_some_and(|ended| ofproto.rounds_ended() > ended);
+        self.stale |= freed;
+        freed
+    }
+
+    /// An interface waits for a port number.
+    pub fn is_out_of_numbers(&self) -> bool {
+        self.out_of_numbers.is_some()
+    }
+
     /// A device was brought up or down by us: the kernel will say the same in a moment.
     pub fn set_admin(&mut self, name: &str, up: bool) {
         if let Some(a) = self.attached.get_mut(name) {
@@ -151,6 +171,7 @@ impl Switch {
 
     fn make(&mut self, desired: &Desired, parts: &Parts<'_>) {
         self.stale = false;
+        self.out_of_numbers = None;
         let wanted = wanted(desired);
         let doomed = self.detach(&wanted, parts);
         self.renumber(&wanted);
@@ -222,8 +243,10 @@ impl Switch {
         }
         parts.datapath.port_move(from, to).map_err(|_| "port number already in use")?;
         attached.port_no = Some(to);
+        self.quarantine.closing(from);
         parts.links.configure(self.link_ports(desired));
         parts.ofproto.configure(parts.now, self.switch_config(desired));
+        self.quarantine.closed(from, parts.ofproto);
         Ok(())
     }
 
@@ -265,7 +288,7 @@ impl Switch {
         if let Err(e) = parts.datapath.port_del(port_no) {
             crate::warn!(BRIDGE, "interface {name}: cannot remove datapath port ({e})");
         }
-        self.quarantine.insert(port_no, parts.now);
+        self.quarantine.closed(port_no, parts.ofproto);
     }
 
     /// Closes what is not wanted any more. The kernel takes tens of milliseconds to close a packet
@@ -276,24 +299,26 @@ impl Switch {
             if d.own {
                 self.close(&d.name, d.port_no, parts);
             } else {
-                self.quarantine.insert(d.port_no, parts.now);
+                self.quarantine.closing(d.port_no);
                 later.push(d.port_no);
             }
         }
         if later.is_empty() {
             return;
         }
-        let datapath = parts.datapath.clone();
-        let ports = later.clone();
+        let (datapath, ofproto) = (parts.datapath.clone(), parts.ofproto.clone());
+        let (ports, quarantine) = (later.clone(), self.quarantine.clone());
         let close = move || {
             for port_no in ports {
                 // It has gone already.
                 let _ = datapath.port_del(port_no);
+                quarantine.closed(port_no, &ofproto);
             }
         };
         if std::thread::Builder::new().name("closer".to_owned()).spawn(close).is_err() {
             for port_no in later {
                 let _ = parts.datapath.port_del(port_no);
+                self.quarantine.closed(port_no, parts.ofproto);
             }
         }
     }
@@ -404,11 +429,15 @@ impl Switch {
         let port_no = match io {
             None => None,
             Some(io) => {
-                let avoid: BTreeSet<PortNo> = doomed.iter().map(|d| d.port_no).collect();
-                let (named, all) = (bridge.dummy_datapath, &self.attached);
-                match number::add(parts, name, named, io, all, &avoid, &mut self.quarantine) {
+                let used = self.attached.values().filter_map(|a| a.port_no);
+                let used = used.chain(doomed.iter().map(|d| d.port_no)).collect();
+                let named = bridge.dummy_datapath;
+                match number::add(parts, name, named, io, &used, &self.quarantine) {
                     Ok(port_no) => Some(port_no),
                     Err(e) => {
+                        if let AddError::Held(_) = e {
+                            self.out_of_numbers = Some(parts.ofproto.rounds_ended());
+                        }
                         let text = format!("could not add network device {name} to ofproto ({e})");
                         crate::warn!(BRIDGE, "{text}");
                         self.errors.insert(name.clone(), text);
@@ -572,43 +601,4 @@ impl Switch {
     pub fn bond_handle(&self, port: &str) -> Option<&Arc<BondHandle>> {
         self.bonds.get(port)
     }
-}
-
-/// A datapath port that is to be closed.
-struct Doomed {
-    name: String,
-    port_no: PortNo,
-    /// The switch has made the device, which ends with the port.
-    own: bool,
-}
-
-/// An interface and where it belongs.
-#[derive(Clone, Copy)]
-struct Want<'a> {
-    bridge: &'a WantBridge,
-    port: &'a str,
-    iface: &'a WantIface,
-    /// A bond's internal device (`bond_fake_iface`): a datapath port without a row.
-    fake: bool,
-}
-
-/// In the order in which numbers are given out.
-fn ordered(desired: &Desired) -> Vec<Want<'_>> {
-    let mut all = Vec::new();
-    for bridge in &desired.bridges {
-        for port in &bridge.ports {
-            let want = |iface, fake| Want { bridge, port: &port.name, iface, fake };
-            all.extend(port.ifaces.iter().map(|iface| want(iface, false)));
-            all.extend(port.fake_iface.iter().map(|iface| want(iface, true)));
-        }
-    }
-    all
-}
-
-fn wanted(desired: &Desired) -> BTreeMap<&str, Want<'_>> {
-    let mut map = BTreeMap::new();
-    for want in ordered(desired) {
-        map.entry(want.iface.name.as_str()).or_insert(want);
-    }
-    map
 }

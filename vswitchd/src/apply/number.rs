@@ -1,19 +1,54 @@
 //! Port numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
 
-use datapath::{DatapathError, PortNo};
+use datapath::{DatapathError, PORTS, PortNo};
 use netdev::PacketIo;
 use ofproto::OfPort;
-use wire::Time;
+use parking_lot::Mutex;
 
-use super::{Attached, Parts};
+use super::Parts;
 use crate::config::WantBridge;
 
-/// How long a datapath number that was closed is not given out again: until the revalidator has
-/// surely looked at every flow that names it.
-const QUARANTINE: Duration = Duration::from_secs(3);
+/// Datapath numbers that are not given out, because a flow may still name them: from the moment
+/// that a port is to be closed until a round of the revalidator that began after that has looked at
+/// every flow.
+#[derive(Clone, Default)]
+pub(super) struct Quarantine(Arc<Mutex<BTreeMap<PortNo, Held>>>);
+
+/// Why a number is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// Its port is being closed.
+    Closing,
+    /// The port is gone; so many rounds had begun then.
+    Rounds(u64),
+}
+
+impl Quarantine {
+    /// The port of this number is to be closed, by another thread perhaps.
+    pub(super) fn closing(&self, port: PortNo) {
+        self.0.lock().insert(port, Held::Closing);
+    }
+
+    /// The port of this number is gone, and so is its number from the configuration: no flow that
+    /// names it is made any more.
+    pub(super) fn closed(&self, port: PortNo, ofproto: &ofproto::Switch) {
+        self.0.lock().insert(port, Held::Rounds(ofproto.rounds_begun()));
+    }
+
+    /// The numbers that are still held back.
+    fn held(&self, ofproto: &ofproto::Switch) -> BTreeSet<PortNo> {
+        let ended = ofproto.rounds_ended();
+        let mut all = self.0.lock();
+        all.retain(|_, held| match held {
+            Held::Closing => true,
+            Held::Rounds(begun) => ended <= *begun,
+        });
+        all.keys().copied().collect()
+    }
+}
 
 /// The first reserved OpenFlow port number.
 const OFPP_MAX: u16 = OfPort::MAX.0;
@@ -59,6 +94,17 @@ fn by_name(name: &str) -> Option<PortNo> {
     (number != 0).then_some(PortNo(u32::from(number)))
 }
 
+/// Why a device has no port in the datapath.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum AddError {
+    #[error("{0}")]
+    Datapath(#[from] DatapathError),
+    /// Every number is in use or held back. Some are free again when the revalidator's next round
+    /// has ended.
+    #[error("no port number is free; {0} are held back until no flow names them")]
+    Held(usize),
+}
+
 /// Adds a device to the datapath under a number that no flow can still name; under the one in its
 /// name, if it is `named` and nobody has that.
 pub(super) fn add(
@@ -66,17 +112,24 @@ pub(super) fn add(
     name: &str,
     named: bool,
     io: Box<dyn PacketIo>,
-    attached: &BTreeMap<String, Attached>,
-    doomed: &BTreeSet<PortNo>,
-    quarantine: &mut BTreeMap<PortNo, Time>,
-) -> Result<PortNo, DatapathError> {
-    quarantine.retain(|_, since| parts.now.since(*since) < QUARANTINE);
-    let used: BTreeSet<PortNo> = attached.values().filter_map(|a| a.port_no).collect();
-    let free = |p: &PortNo| !used.contains(p) && !doomed.contains(p);
-    let number = by_name(name)
-        .filter(|p| named && free(p))
-        .or_else(|| (1..).map(PortNo).find(|p| free(p) && !quarantine.contains_key(p)));
-    parts.datapath.port_add(name, io, number)
+    used: &BTreeSet<PortNo>,
+    quarantine: &Quarantine,
+) -> Result<PortNo, AddError> {
+    let named = by_name(name).filter(|_| named);
+    let number = pick(named, used, &quarantine.held(parts.ofproto))?;
+    Ok(parts.datapath.port_add(name, io, Some(number))?)
+}
+
+/// `named` if it is not in use, else the lowest number that is neither in use nor held back.
+fn pick(
+    named: Option<PortNo>,
+    used: &BTreeSet<PortNo>,
+    held: &BTreeSet<PortNo>,
+) -> Result<PortNo, AddError> {
+    let free = |p: &PortNo| !used.contains(p);
+    let named = named.filter(free);
+    let lowest = || (1..PORTS).map(PortNo).find(|p| free(p) && !held.contains(p));
+    named.or_else(lowest).ok_or(AddError::Held(held.len()))
 }
 
 #[cfg(test)]
@@ -107,6 +160,40 @@ mod tests {
         let root = OpenVSwitch { bridges: vec![id(2)], ..OpenVSwitch::default() };
         t.open_vswitch.insert(id(1), root);
         desired(&t, DummyPolicy::Off).bridges.remove(0)
+    }
+
+    /// A number is held back until a round that began after its port was gone has ended.
+    #[test]
+    fn a_number_is_free_after_a_round_that_saw_its_port_gone() {
+        use datapath::Datapath;
+        use datapath::fake::Fake;
+
+        let (ofproto, dp) = (ofproto::Switch::new(), Arc::new(Fake::new()));
+        let datapath: Arc<dyn Datapath> = dp.clone();
+        ofproto.attach(datapath.clone());
+        let mut revalidator = ofproto::Revalidator::new(ofproto.clone(), datapath);
+        let q = Quarantine::default();
+        let held = || q.held(&ofproto).into_iter().map(|p| p.0).collect::<Vec<_>>();
+        let now = dp.now();
+
+        q.closing(PortNo(7));
+        revalidator.run(now, &[]);
+        assert_eq!(held(), [7], "a port that is being closed still has its number");
+        q.closed(PortNo(7), &ofproto);
+        assert_eq!(held(), [7]);
+        revalidator.run(now, &[]);
+        assert!(held().is_empty(), "{:?}", held());
+    }
+
+    #[test]
+    fn numbers_run_out_without_taking_one_that_is_held_back() {
+        let all: BTreeSet<PortNo> = (1..PORTS).map(PortNo).collect();
+        let used: BTreeSet<PortNo> = all.iter().copied().filter(|p| p.0 > 3).collect();
+        let held = BTreeSet::from([PortNo(1), PortNo(3)]);
+        assert_eq!(pick(None, &used, &held), Ok(PortNo(2)));
+        assert_eq!(pick(Some(PortNo(3)), &used, &held), Ok(PortNo(3)), "a dummy's");
+        assert_eq!(pick(None, &used, &all), Err(AddError::Held(65_535)));
+        assert_eq!(pick(Some(PortNo(4)), &all, &BTreeSet::new()), Err(AddError::Held(0)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
 use super::iface::WantIface;
-use super::warning::{Section, Unusable, Warning};
+use super::warning::{Section, Severity, Unusable, Warning};
 use super::{millis, options};
 
 /// How a member's link state is found out.
@@ -56,14 +56,12 @@ pub(super) fn want(
     ifaces: &[WantIface],
     warnings: &mut Vec<Warning>,
 ) -> WantBond {
-    let mut column = |column: &str, value: String, advice: &str| {
-        warnings.push(Warning {
-            table: "port",
-            row: row.name.clone(),
-            column: column.to_owned(),
-            key: None,
-            value,
-            advice: advice.to_owned(),
+    let name = &row.name;
+    let mut column = |column: &str, value: String, advice: &str, text: Option<String>| {
+        let warning = Warning::of_column(("port", name), column, value, advice);
+        warnings.push(match text {
+            Some(text) => warning.said(Severity::Warn, text),
+            None => warning,
         });
     };
     let mode = match row.bond_mode.as_deref() {
@@ -74,8 +72,10 @@ pub(super) fn want(
             column(
                 "bond_mode",
                 other.to_owned(),
-                "unknown bond_mode; accepted are active-backup, balance-slb, balance-tcp; \
-                 using active-backup",
+                "accepted are active-backup, balance-slb, balance-tcp",
+                Some(format!(
+                    "port {name}: unknown bond_mode {other}, defaulting to active-backup"
+                )),
             );
             Mode::ActiveBackup
         }
@@ -84,13 +84,18 @@ pub(super) fn want(
         column(
             "bond_mode",
             "balance-slb".to_owned(),
-            "SLB bonds are incompatible with flood_vlans; use another mode or clear flood_vlans",
+            "",
+            Some(format!(
+                "port {name}: SLB bonds are incompatible with flood_vlans, please use another \
+                 bond type or disable flood_vlans"
+            )),
         );
     }
     let mut delay = |name: &str, ms: i64| {
         if !(0..=options::MAX_MS).contains(&ms) {
             let (max, used) = (options::MAX_MS, ms.clamp(0, options::MAX_MS));
-            column(name, ms.to_string(), &format!("accepted are 0 to {max} ms; using {used}"));
+            let advice = format!("accepted are 0 to {max} ms; using {used}");
+            column(name, ms.to_string(), &advice, None);
         }
         millis(ms.clamp(0, options::MAX_MS))
     };
@@ -99,7 +104,9 @@ pub(super) fn want(
 
     let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
     let interval = s.number(&options::BOND_MIIMON_INTERVAL);
-    let detect = match s.word(&options::BOND_DETECT_MODE, false) {
+    let detect = match s.word_as(&options::BOND_DETECT_MODE, |value| {
+        format!("port {name}: unsupported bond-detect-mode {value}, defaulting to carrier")
+    }) {
         "miimon" => Detect::Miimon(millis(interval)),
         _ => Detect::Carrier,
     };
@@ -110,7 +117,8 @@ pub(super) fn want(
         && ifaces.iter().all(|i| i.name != *name)
     {
         let members: Vec<&str> = ifaces.iter().map(|i| i.name.as_str()).collect();
-        s.refuse(
+        // It may be about to become one: a row can be written before its member is.
+        s.note(
             &options::BOND_PRIMARY,
             &format!("not a member of this bond now; its members are {}", members.join(", ")),
         );
@@ -149,25 +157,21 @@ pub(super) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Op
         Some("active") => true,
         Some("passive") => false,
         Some(other) => {
-            warnings.push(Warning {
-                table: "port",
-                row: row.name.clone(),
-                column: "lacp".to_owned(),
-                key: None,
-                value: other.to_owned(),
-                advice: "accepted are active, passive, off; using off".to_owned(),
-            });
+            let advice = "accepted are active, passive, off; using off";
+            let warning = Warning::of_column(("port", &row.name), "lacp", other, advice);
+            let text = format!("port {}: unknown LACP mode {other}", row.name);
+            warnings.push(warning.said(Severity::Warn, text));
             return None;
         }
     };
     let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
     // As upstream, a bad identity turns LACP off rather than using another one.
-    let system_id = match s.mac(&options::LACP_SYSTEM_ID) {
+    let system_id = match s.mac_as(&options::LACP_SYSTEM_ID, |value| {
+        format!("port {}: LACP system ID ({value}) must be an Ethernet address.", row.name)
+    }) {
         Ok(Some(mac)) if mac.is_zero() => {
-            s.refuse(
-                &options::LACP_SYSTEM_ID,
-                "accepted is an address that is not zero; LACP is off",
-            );
+            let text = format!("port {}: Invalid zero LACP system ID.", row.name);
+            s.refuse_as(&options::LACP_SYSTEM_ID, Severity::Warn, text, "LACP is off");
             return None;
         }
         Ok(mac) => mac,

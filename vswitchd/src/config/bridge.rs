@@ -13,7 +13,7 @@ use super::flow_table::{self, WantTables};
 use super::iface::{DummyPolicy, Kinds};
 use super::mirror::{self, WantMirror};
 use super::port::{self, WantPort};
-use super::warning::{Section, Unusable, Warning};
+use super::warning::{Section, Severity, Unusable, Warning};
 use super::{Used, options, unsupported};
 
 /// A bridge as wanted.
@@ -63,10 +63,13 @@ pub(super) fn want(
 ) -> WantBridge {
     unsupported::bridge(row, warnings);
     let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
-    s.unknown(options::BRIDGE);
+    s.keys(options::BRIDGE);
     let hwaddr = match s.mac(&options::HWADDR) {
         Ok(Some(mac)) if mac.is_multicast() || mac.is_zero() => {
-            s.refuse(&options::HWADDR, "accepted is a unicast address that is not zero");
+            let to =
+                if mac.is_zero() { "zero".to_owned() } else { format!("multicast address {mac}") };
+            let text = format!("bridge {}: cannot set MAC address to {to}", row.name);
+            s.refuse_as(&options::HWADDR, Severity::Err, text, "");
             None
         }
         Ok(mac) => mac,
@@ -75,18 +78,21 @@ pub(super) fn want(
     let datapath_id = s.text(&options::DATAPATH_ID).and_then(|text| {
         let id = parse_datapath_id(&text);
         if id.is_none() {
-            s.refuse(
+            s.note(
                 &options::DATAPATH_ID,
                 "accepted are 16 hexadecimal digits, or 0x and 1 to 16, not all zero",
             );
         }
         id
     });
+    let from = s.warnings.len();
     let mac_aging = aging(s.number_clamped(&options::MAC_AGING_TIME));
     let table_size = match s.number_clamped(&options::MAC_TABLE_SIZE) {
         0 => 8192,
         n => n as usize,
     };
+    // The nearer end of the range is used, as in Open vSwitch, which says nothing of it.
+    s.quieten(from);
     let forward_bpdu = s.flag(&options::FORWARD_BPDU);
     let fail_mode = match row.fail_mode.as_deref() {
         Some("secure") => FailMode::Secure,
@@ -105,14 +111,9 @@ pub(super) fn want(
     let mut ports: Vec<WantPort> = Vec::new();
     for (uuid, port) in row.ports.iter().filter_map(|u| Some((u, tables.ports.get(u)?))) {
         if ports.iter().any(|p| p.name == port.name) {
-            warnings.push(Warning {
-                table: "bridge",
-                row: row.name.clone(),
-                column: "ports".to_owned(),
-                key: None,
-                value: port.name.clone(),
-                advice: "specified twice as bridge port; the first is used".to_owned(),
-            });
+            let warning = Warning::of_column(("bridge", &row.name), "ports", &port.name, "");
+            let text = format!("bridge {}: {} specified twice as bridge port", row.name, port.name);
+            warnings.push(warning.said(Severity::Warn, text));
             continue;
         }
         let slb_ok = flood_vlans.is_empty();

@@ -8,7 +8,7 @@ use openflow::{Version, VersionSet};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
 
-use super::warning::{Section, Warning};
+use super::warning::{Section, Severity, Warning};
 use super::{millis, options, unsupported};
 use crate::openflow::Timing;
 use crate::openflow::target;
@@ -18,8 +18,6 @@ const OVSDB_PORT: u16 = 6640;
 /// The database's defaults.
 const MAX_BACKOFF: Duration = Duration::from_secs(8);
 const PROBE: Duration = Duration::from_secs(5);
-/// Low-delay traffic that the network should carry even when it is busy (CS6).
-const DSCP: u8 = 48;
 
 /// OpenFlow of one bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +36,6 @@ pub struct WantOpenFlow {
     pub managers: BTreeSet<SocketAddrV4>,
     /// `other_config:in-band-queue`.
     pub in_band_queue: Option<u32>,
-    /// `Open_vSwitch.other_config:bundle-idle-timeout`.
-    pub bundle_idle: Option<Duration>,
 }
 
 /// A controller, or a listener for some.
@@ -83,39 +79,17 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
     let mut controllers: Vec<WantController> = Vec::new();
     for (uuid, c) in rows.into_iter().filter(|_| !none) {
         if controllers.iter().any(|other| other.target == c.target) {
-            warnings.push(Warning {
-                table: "bridge",
-                row: row.name.clone(),
-                column: "controller".to_owned(),
-                key: None,
-                value: c.target.clone(),
-                advice: "specified twice; one is used".to_owned(),
-            });
+            let warning = Warning::of_column(("bridge", &row.name), "controller", &c.target, "");
+            let text = format!("bridge {}: Duplicate controllers \"{}\".", row.name, c.target);
+            warnings.push(warning.said(Severity::Warn, text));
             continue;
         }
         unsupported::controller(c, warnings);
-        controllers.push(one(uuid, c, queue_size, disable_in_band));
+        controllers.push(one(uuid, c, queue_size, disable_in_band, warnings));
     }
     controllers.sort_by(|a, b| a.target.cmp(&b.target));
     let managers = if disable_in_band { BTreeSet::new() } else { managers(tables) };
-    let bundle_idle = bundle_idle(tables);
-    WantOpenFlow {
-        bundle_idle,
-        versions,
-        controllers,
-        description,
-        serial,
-        queue_size,
-        managers,
-        in_band_queue,
-    }
-}
-
-/// How long a bundle that nobody touches is kept; `None`: as usual.
-fn bundle_idle(tables: &Tables) -> Option<Duration> {
-    let root = tables.open_vswitch.values().next()?;
-    let seconds = root.other_config.get("bundle-idle-timeout")?.parse().ok()?;
-    Some(Duration::from_secs(seconds)).filter(|d| !d.is_zero())
+    WantOpenFlow { versions, controllers, description, serial, queue_size, managers, in_band_queue }
 }
 
 /// In-band managers elsewhere.
@@ -128,14 +102,23 @@ fn managers(tables: &Tables) -> BTreeSet<SocketAddrV4> {
         .collect()
 }
 
-fn one(uuid: Uuid, c: &Controller, queue_size: usize, disable_in_band: bool) -> WantController {
+fn one(
+    uuid: Uuid,
+    c: &Controller,
+    queue_size: usize,
+    disable_in_band: bool,
+    warnings: &mut Vec<Warning>,
+) -> WantController {
     let max_backoff = c.max_backoff.map_or(MAX_BACKOFF, |ms| whole_seconds(ms).max(SECOND));
     let probe = match c.inactivity_probe {
         None => PROBE,
         Some(0) => Duration::ZERO,
         Some(ms) => whole_seconds(ms).max(SECOND),
     };
-    let dscp = c.other_config.get("dscp").and_then(|d| d.parse().ok());
+    let map = &c.other_config;
+    let mut s = Section { table: "controller", row: &c.target, map, warnings };
+    s.keys(options::CONTROLLER);
+    let dscp = s.number(&options::DSCP) as u8;
     WantController {
         uuid,
         target: c.target.clone(),
@@ -155,7 +138,7 @@ fn one(uuid: Uuid, c: &Controller, queue_size: usize, disable_in_band: bool) -> 
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| (1..=512).contains(n))
             .unwrap_or(queue_size),
-        dscp: dscp.filter(|d| *d <= 63).unwrap_or(DSCP),
+        dscp,
     }
 }
 

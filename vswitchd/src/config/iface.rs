@@ -8,7 +8,7 @@ use wire::EthAddr;
 
 use super::monitor::{self, WantBfd};
 use super::port::mac_column;
-use super::warning::{Section, Warning};
+use super::warning::{Section, Severity, Warning};
 use super::{options, unsupported};
 
 /// What kind of device an interface is.
@@ -150,14 +150,17 @@ pub(super) fn want(
     let local = row.name == bridge;
     let mac = mac_column("interface", &row.name, row.mac.as_deref(), warnings);
     let mac = mac.filter(|mac| {
-        let advice = if local {
-            "ignored: the bridge's row sets its own port's address (other_config:hwaddr)"
-        } else if mac.is_multicast() || mac.is_zero() {
-            "accepted is a unicast address that is not zero; ignored"
+        let text = if local {
+            "ignoring mac in Interface record (use Bridge record to set local port's mac)"
+        } else if mac.is_multicast() {
+            "cannot set MAC to multicast address"
+        } else if mac.is_zero() {
+            "cannot set MAC to all zero address"
         } else {
             return true;
         };
-        warnings.push(column(row, "mac", mac.to_string(), advice));
+        let text = format!("interface {}: {text}", row.name);
+        warnings.push(column(row, "mac", mac.to_string(), "").said(Severity::Err, text));
         false
     });
     let mtu = row.mtu_request.and_then(|m| {
@@ -178,7 +181,7 @@ pub(super) fn want(
     });
     let (bfd, cfm) = (monitor::bfd(row, warnings), monitor::cfm(row, warnings));
     let mut s = Section { table: "interface", row: &row.name, map: &row.other_config, warnings };
-    s.unknown(options::INTERFACE);
+    s.keys(options::INTERFACE);
     WantIface {
         uuid,
         name: row.name.clone(),
@@ -199,14 +202,7 @@ pub(super) fn want(
 }
 
 fn column(row: &Interface, column: &str, value: String, advice: &str) -> Warning {
-    Warning {
-        table: "interface",
-        row: row.name.clone(),
-        column: column.to_owned(),
-        key: None,
-        value,
-        advice: advice.to_owned(),
-    }
+    Warning::of_column(("interface", &row.name), column, value, advice)
 }
 
 fn ofport(p: i64) -> Option<u16> {

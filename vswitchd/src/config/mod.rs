@@ -44,7 +44,7 @@ pub use self::mirror::WantMirror;
 pub use self::monitor::WantBfd;
 pub use self::port::WantPort;
 use self::warning::Section;
-pub use self::warning::Warning;
+pub use self::warning::{Severity, Warning};
 
 /// The whole switch as the database wants it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,6 +69,15 @@ pub struct SwitchOptions {
     pub max_idle: Duration,
     /// `max-revalidator`: the longest time between two rounds of the revalidator.
     pub max_revalidator: Duration,
+    /// `min-revalidate-pps`: a flow with fewer packets in a second is dropped rather than translated
+    /// again while rounds take long; 0 = never.
+    pub min_revalidate_pps: u64,
+    /// `flow-restore-wait`: at a start nothing is forwarded and no controller is connected while
+    /// this is set. Later it has no effect.
+    pub flow_restore_wait: bool,
+    /// `bundle-idle-timeout`: a bundle of OpenFlow messages that has had none for so long is
+    /// discarded.
+    pub bundle_idle: Duration,
     /// `vlan-limit`: VLAN tags that are looked at, 1 or 2; 0 = as many as can be.
     pub vlan_limit: u8,
 }
@@ -80,7 +89,22 @@ impl Default for SwitchOptions {
             flow_limit: 200_000,
             max_idle: Duration::from_secs(10),
             max_revalidator: Duration::from_millis(500),
+            min_revalidate_pps: 5,
+            flow_restore_wait: false,
+            bundle_idle: Duration::from_secs(10),
             vlan_limit: 1,
+        }
+    }
+}
+
+impl SwitchOptions {
+    /// What of them concerns the revalidator.
+    pub fn revalidator(&self) -> ofproto::RevalidatorOptions {
+        ofproto::RevalidatorOptions {
+            flow_limit: self.flow_limit,
+            max_idle: self.max_idle,
+            max_revalidator: self.max_revalidator,
+            min_pps: self.min_revalidate_pps,
         }
     }
 }
@@ -101,31 +125,22 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
     let mut bridges: BTreeMap<&str, WantBridge> = BTreeMap::new();
     let mut used = Used { owners: owners(tables, root, before), ..Used::default() };
     for (uuid, row) in root.bridges.iter().filter_map(|u| Some((u, tables.bridges.get(u)?))) {
-        let mut refuse = |column: &str, value: &str, advice: &str| {
-            warnings.push(Warning {
-                table: "bridge",
-                row: row.name.clone(),
-                column: column.to_owned(),
-                key: None,
-                value: value.to_owned(),
-                advice: advice.to_owned(),
-            });
+        let refuse = |column: &str, value: &str, advice: &str| {
+            Warning::of_column(("bridge", &row.name), column, value, advice)
         };
         let datapath_type = row.datapath_type.as_str();
         if row.name.contains(['/', '\\']) {
-            let advice = "ignoring bridge with invalid name, a slash is not accepted in it";
-            refuse("name", &row.name, advice);
+            let text = format!("ignoring bridge with invalid name \"{}\"", row.name);
+            let refused = refuse("name", &row.name, "a slash is not accepted in it");
+            warnings.push(refused.said(Severity::Warn, text));
         } else if bridges.contains_key(row.name.as_str()) {
-            refuse("name", &row.name, "specified twice; the first is used");
+            let text = format!("bridge {} specified twice", row.name);
+            warnings.push(refuse("name", &row.name, "").said(Severity::Warn, text));
         } else if !bridge::has_datapath(datapath_type, dummy) {
             let advice = "ignoring the bridge: accepted are system and netdev";
-            refuse("datapath_type", datapath_type, advice);
+            warnings.push(refuse("datapath_type", datapath_type, advice));
         } else {
-            let mut bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
-            if root.other_config.get("flow-restore-wait").is_some_and(|v| v == "true") {
-                // Whoever restores the flows must not be disturbed.
-                bridge.openflow.controllers.clear();
-            }
+            let bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
             bridges.insert(&row.name, bridge);
         }
     }
@@ -162,13 +177,22 @@ fn owners(tables: &Tables, root: &OpenVSwitch, before: &Desired) -> BTreeMap<Uui
 
 fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {
     let mut s = Section { table: "open_vswitch", row: ".", map: &root.other_config, warnings };
+    s.keys(options::OPEN_VSWITCH);
     SwitchOptions {
         stats_interval: millis(s.number_raised(&options::STATS_UPDATE_INTERVAL)),
         flow_limit: s.number(&options::FLOW_LIMIT) as usize,
         max_idle: millis(s.number_raised(&options::MAX_IDLE)),
         max_revalidator: millis(s.number_raised(&options::MAX_REVALIDATOR)),
+        min_revalidate_pps: s.number(&options::MIN_REVALIDATE_PPS) as u64,
+        flow_restore_wait: s.flag(&options::FLOW_RESTORE_WAIT),
+        bundle_idle: bundle_idle(s.number(&options::BUNDLE_IDLE_TIMEOUT)),
         vlan_limit: s.number(&options::VLAN_LIMIT) as u8,
     }
+}
+
+/// 0 and the default are the same.
+fn bundle_idle(seconds: i64) -> Duration {
+    Duration::from_secs(if seconds == 0 { 10 } else { seconds.unsigned_abs() })
 }
 
 pub(crate) fn millis(ms: i64) -> Duration {

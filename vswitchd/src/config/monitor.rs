@@ -40,7 +40,7 @@ impl WantBfd {
 pub(super) fn bfd(row: &Interface, warnings: &mut Vec<Warning>) -> Option<WantBfd> {
     let mut said = Vec::new();
     let mut s = Section { table: "interface", row: &row.name, map: &row.bfd, warnings: &mut said };
-    s.unknown(options::BFD);
+    s.keys(options::BFD);
     let want = s.flag(&options::BFD_ENABLE).then(|| session(&row.name, &mut s));
     warnings.extend(said.into_iter().map(|w| Warning { column: "bfd".to_owned(), ..w }));
     want
@@ -102,15 +102,9 @@ pub(super) fn cfm(row: &Interface, warnings: &mut Vec<Warning>) -> Option<cfm::C
     if mpid >= 1 && (extended || config.mpid <= cfm::MAX_MPID) {
         return Some(config);
     }
-    warnings.push(Warning {
-        table: "interface",
-        row: row.name.clone(),
-        column: "cfm_mpid".to_owned(),
-        key: None,
-        value: mpid.to_string(),
-        advice: "accepted are 1 to 8191, and with cfm_extended any number from 1; CFM stays off"
-            .to_owned(),
-    });
+    let advice = "accepted are 1 to 8191, and with cfm_extended any number from 1; CFM stays off";
+    let of = ("interface", row.name.as_str());
+    warnings.push(Warning::of_column(of, "cfm_mpid", mpid.to_string(), advice));
     None
 }
 

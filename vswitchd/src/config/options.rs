@@ -16,8 +16,11 @@ pub enum Form {
     Mac,
     /// Any text.
     Text,
-    /// A key that others define; its value is not looked at here.
+    /// A key that programs other than the switch read; its value is not looked at here.
     Known,
+    /// A key that Open vSwitch uses and this switch does not. These values, each Open vSwitch's
+    /// default or what this switch does in any case, ask for nothing; any other is warned of.
+    Inert(&'static [&'static str]),
 }
 
 /// One key of an `other_config` column.
@@ -53,6 +56,10 @@ const fn flag(name: &'static str) -> Opt {
 
 const fn known(name: &'static str) -> Opt {
     opt(name, Form::Known, "")
+}
+
+const fn inert(name: &'static str, harmless: &'static [&'static str]) -> Opt {
+    opt(name, Form::Inert(harmless), "")
 }
 
 /// The largest time that an option takes: 24 days, what a 32-bit count of milliseconds holds.
@@ -99,19 +106,19 @@ pub const PORT: &[Opt] = &[
     LACP_FALLBACK_AB,
     PRIORITY_TAGS,
     QINQ_ETHTYPE,
-    known("mcast-snooping-flood"),
-    known("mcast-snooping-flood-reports"),
-    known("rstp-enable"),
-    known("rstp-path-cost"),
-    known("rstp-port-admin-edge"),
-    known("rstp-port-auto-edge"),
-    known("rstp-port-mcheck"),
-    known("rstp-port-num"),
-    known("rstp-port-priority"),
-    known("stp-enable"),
-    known("stp-path-cost"),
-    known("stp-port-num"),
-    known("stp-port-priority"),
+    inert("mcast-snooping-flood", &["false"]),
+    inert("mcast-snooping-flood-reports", &["false"]),
+    inert("rstp-enable", &["true"]),
+    inert("rstp-path-cost", &[]),
+    inert("rstp-port-admin-edge", &["false"]),
+    inert("rstp-port-auto-edge", &["true"]),
+    inert("rstp-port-mcheck", &["false"]),
+    inert("rstp-port-num", &[]),
+    inert("rstp-port-priority", &["128"]),
+    inert("stp-enable", &["true"]),
+    inert("stp-path-cost", &[]),
+    inert("stp-port-num", &[]),
+    inert("stp-port-priority", &["128"]),
     known("transient"),
 ];
 
@@ -141,10 +148,10 @@ pub const INTERFACE: &[Opt] = &[
     CFM_EXTENDED,
     CFM_INTERVAL,
     CFM_OPSTATE,
-    known("emc-enable"),
-    known("hw-offload-priority"),
-    known("pmd-rxq-affinity"),
-    known("tx-steering"),
+    inert("emc-enable", &["true"]),
+    inert("hw-offload-priority", &[]),
+    inert("pmd-rxq-affinity", &[]),
+    inert("tx-steering", &["thread"]),
 ];
 
 // Interface.bfd.
@@ -176,8 +183,8 @@ pub const BFD: &[Opt] = &[
     BFD_SRC_IP,
     BFD_DST_IP,
     // Of tunnels.
-    known("check_tnl_key"),
-    known("oam"),
+    inert("check_tnl_key", &["false"]),
+    inert("oam", &["false"]),
 ];
 
 // Bridge.other_config.
@@ -206,29 +213,95 @@ pub const BRIDGE: &[Opt] = &[
     DP_DESC,
     DP_SN,
     IN_BAND_QUEUE,
-    known("mcast-snooping-aging-time"),
-    known("mcast-snooping-disable-flood-unregistered"),
-    known("mcast-snooping-table-size"),
-    known("rstp-address"),
-    known("rstp-ageing-time"),
-    known("rstp-force-protocol-version"),
-    known("rstp-forward-delay"),
-    known("rstp-max-age"),
-    known("rstp-priority"),
-    known("rstp-transmit-hold-count"),
-    known("stp-forward-delay"),
-    known("stp-hello-time"),
-    known("stp-max-age"),
-    known("stp-priority"),
-    known("stp-system-id"),
+    inert("mcast-snooping-aging-time", &["300"]),
+    inert("mcast-snooping-disable-flood-unregistered", &["false"]),
+    inert("mcast-snooping-table-size", &["2048"]),
+    inert("rstp-address", &[]),
+    inert("rstp-ageing-time", &["300"]),
+    inert("rstp-force-protocol-version", &["2"]),
+    inert("rstp-forward-delay", &["15"]),
+    inert("rstp-max-age", &["20"]),
+    inert("rstp-priority", &["32768"]),
+    inert("rstp-transmit-hold-count", &["6"]),
+    inert("stp-forward-delay", &["15"]),
+    inert("stp-hello-time", &["2"]),
+    inert("stp-max-age", &["20"]),
+    inert("stp-priority", &["32768"]),
+    inert("stp-system-id", &[]),
 ];
 
 // Open_vSwitch.other_config.
 pub const STATS_UPDATE_INTERVAL: Opt = number("stats-update-interval", 5000, MAX_MS, 5000, "ms");
 pub const FLOW_LIMIT: Opt = number("flow-limit", 0, u32::MAX as i64, 200_000, "flows");
 pub const VLAN_LIMIT: Opt = number_or_off("vlan-limit", 1, 2, 1, "tags, 0 = as many as can be");
-pub const MAX_IDLE: Opt = number("max-idle", 100, MAX_MS, 10_000, "ms");
+pub const MAX_IDLE: Opt = number("max-idle", 1, MAX_MS, 10_000, "ms");
 pub const MAX_REVALIDATOR: Opt = number("max-revalidator", 100, MAX_MS, 500, "ms");
+pub const MIN_REVALIDATE_PPS: Opt =
+    number_or_off("min-revalidate-pps", 1, u32::MAX as i64, 5, "packets in a second, 0 = off");
+pub const FLOW_RESTORE_WAIT: Opt = flag("flow-restore-wait");
+pub const BUNDLE_IDLE_TIMEOUT: Opt =
+    number_or_off("bundle-idle-timeout", 1, u32::MAX as i64, 10, "s, 0 = the default");
+
+/// `Open_vSwitch.other_config`.
+pub const OPEN_VSWITCH: &[Opt] = &[
+    STATS_UPDATE_INTERVAL,
+    FLOW_LIMIT,
+    VLAN_LIMIT,
+    MAX_IDLE,
+    MAX_REVALIDATOR,
+    MIN_REVALIDATE_PPS,
+    FLOW_RESTORE_WAIT,
+    BUNDLE_IDLE_TIMEOUT,
+    inert("dpdk-alloc-mem", &[]),
+    inert("dpdk-extra", &[]),
+    inert("dpdk-hugepage-dir", &[]),
+    inert("dpdk-init", &["false", "try"]),
+    inert("dpdk-lcore-mask", &[]),
+    inert("dpdk-probe-at-init", &["false"]),
+    inert("dpdk-socket-limit", &[]),
+    inert("dpdk-socket-mem", &[]),
+    inert("emc-insert-inv-prob", &["100"]),
+    inert("enable-statistics", &["false"]),
+    inert("explicit-sampled-drops", &["false"]),
+    inert("hw-offload", &["false"]),
+    inert("hw-offload-priority", &[]),
+    inert("n-handler-threads", &["1"]),
+    inert("n-offload-threads", &["1"]),
+    inert("n-revalidator-threads", &["1"]),
+    inert("offload-rebalance", &["false"]),
+    inert("offloaded-stats-delay", &["2000"]),
+    inert("per-port-memory", &["false"]),
+    inert("pmd-auto-lb", &["false"]),
+    inert("pmd-auto-lb-improvement-threshold", &["25"]),
+    inert("pmd-auto-lb-load-threshold", &["95"]),
+    inert("pmd-auto-lb-rebal-interval", &["1"]),
+    inert("pmd-cpu-mask", &[]),
+    // The name of `pmd-sleep-max` in 3.1.
+    inert("pmd-maxsleep", &["0"]),
+    inert("pmd-perf-metrics", &["false"]),
+    inert("pmd-rxq-assign", &["cycles"]),
+    inert("pmd-rxq-isolate", &["true"]),
+    inert("pmd-sleep-max", &["0"]),
+    inert("shared-mempool-config", &[]),
+    inert("smc-enable", &["false"]),
+    inert("tc-policy", &["none"]),
+    inert("tx-flush-interval", &["0"]),
+    inert("userspace-tso-enable", &["false"]),
+    inert("vhost-iommu-support", &["false"]),
+    inert("vhost-postcopy-support", &["false"]),
+    inert("vhost-sock-dir", &[]),
+    // ovs-monitor-ipsec reads these.
+    known("ca_cert"),
+    known("certificate"),
+    known("ipsec_skb_mark"),
+    known("private_key"),
+];
+
+// Controller.other_config.
+pub const DSCP: Opt = number("dscp", 0, 63, 48, "a differentiated services code point");
+
+/// `Controller.other_config`.
+pub const CONTROLLER: &[Opt] = &[DSCP];
 
 /// The nearest key of `table` to `key`: at most a third of its letters apart, and the smallest
 /// distance wins, then the first of the table.

@@ -10,7 +10,7 @@ use wire::EthAddr;
 
 use super::bond::{self, WantBond, WantLacp};
 use super::iface::{self, Kinds, WantIface};
-use super::warning::{Section, Warning};
+use super::warning::{Section, Severity, Warning};
 use super::{Used, options, unsupported};
 
 /// A port as wanted.
@@ -55,7 +55,7 @@ pub(super) fn want(
     let (vlan_mode, vlan, trunks) = vlans(row, warnings);
     let cvlans = vlan_set("port", &row.name, "cvlans", &row.cvlans, warnings);
     let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
-    s.unknown(options::PORT);
+    s.keys(options::PORT);
     let priority_tags = match s.word(&options::PRIORITY_TAGS, false) {
         "if-nonzero" | "true" => PriorityTags::IfNonzero,
         "always" => PriorityTags::Always,
@@ -67,14 +67,9 @@ pub(super) fn want(
     for (id, iface) in row.interfaces.iter().filter_map(|u| Some((u, tables.interfaces.get(u)?))) {
         let others = used.owners.get(id).is_some_and(|owner| *owner != uuid);
         if others || !used.interfaces.insert(iface.name.clone()) {
-            warnings.push(Warning {
-                table: "port",
-                row: row.name.clone(),
-                column: "interfaces".to_owned(),
-                key: None,
-                value: iface.name.clone(),
-                advice: "the interface belongs to another port already; it stays there".to_owned(),
-            });
+            let advice = "the interface belongs to another port already; it stays there";
+            let of = ("port", row.name.as_str());
+            warnings.push(Warning::of_column(of, "interfaces", &iface.name, advice));
             continue;
         }
         ifaces.push(iface::want(bridge, *id, iface, kinds, warnings));
@@ -105,20 +100,18 @@ pub(super) fn want(
 
 /// Mode, VLAN and trunks, the mode's default worked out from the other two.
 fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u16>) {
-    let mut warn = |column: &str, value: String, advice: &str| {
-        warnings.push(Warning {
-            table: "port",
-            row: row.name.clone(),
-            column: column.to_owned(),
-            key: None,
-            value,
-            advice: advice.to_owned(),
+    let name = row.name.as_str();
+    let mut warn = |column: &str, value: String, advice: &str, text: &str| {
+        let warning = Warning::of_column(("port", name), column, value, advice);
+        warnings.push(match text {
+            "" => warning,
+            text => warning.said(Severity::Warn, format!("port {name}: {text}")),
         });
     };
     let tag = row.tag.and_then(|t| match u16::try_from(t) {
         Ok(t) if t <= 4095 => Some(t),
         _ => {
-            warn("tag", t.to_string(), "accepted is a VLAN, 0 to 4095; using none");
+            warn("tag", t.to_string(), "accepted is a VLAN, 0 to 4095; using none", "");
             None
         }
     });
@@ -136,18 +129,15 @@ fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u1
             warn(
                 "vlan_mode",
                 other.to_owned(),
-                "accepted are access, trunk, native-tagged, native-untagged, dot1q-tunnel; \
-                 using trunk",
+                "accepted are access, trunk, native-tagged, native-untagged, dot1q-tunnel",
+                &format!("unknown VLAN mode {other}, falling back to trunk mode"),
             );
             VlanMode::Trunk
         }
         None if tag.is_some() => {
             if !row.trunks.is_empty() {
-                warn(
-                    "trunks",
-                    format!("{:?}", row.trunks),
-                    "ignored, because tag without vlan_mode makes an access port",
-                );
+                let text = "ignoring trunks in favor of implicit vlan";
+                warn("trunks", format!("{:?}", row.trunks), "", text);
             }
             VlanMode::Access
         }
@@ -174,14 +164,10 @@ pub(super) fn vlan_set(
             Ok(vlan) if vlan <= 4095 => {
                 set.insert(vlan);
             }
-            _ => warnings.push(Warning {
-                table,
-                row: row.to_owned(),
-                column: column.to_owned(),
-                key: None,
-                value: v.to_string(),
-                advice: "accepted is a VLAN, 0 to 4095; left out".to_owned(),
-            }),
+            _ => {
+                let advice = "accepted is a VLAN, 0 to 4095; left out";
+                warnings.push(Warning::of_column((table, row), column, v.to_string(), advice));
+            }
         }
     }
     set
@@ -197,14 +183,8 @@ pub(super) fn mac_column(
     let text = value?;
     let mac = text.parse().ok();
     if mac.is_none() {
-        warnings.push(Warning {
-            table,
-            row: row.to_owned(),
-            column: "mac".to_owned(),
-            key: None,
-            value: text.to_owned(),
-            advice: "accepted is an address, xx:xx:xx:xx:xx:xx; ignored".to_owned(),
-        });
+        let advice = "accepted is an address, xx:xx:xx:xx:xx:xx; ignored";
+        warnings.push(Warning::of_column((table, row), "mac", text, advice));
     }
     mac
 }

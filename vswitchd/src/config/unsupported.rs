@@ -12,14 +12,8 @@ fn warn(
     value: String,
     what: &str,
 ) {
-    warnings.push(Warning {
-        table,
-        row: row.to_owned(),
-        column: column.to_owned(),
-        key: None,
-        value,
-        advice: format!("{what} not supported; it has no effect"),
-    });
+    let advice = format!("{what} not supported; it has no effect");
+    warnings.push(Warning::of_column((table, row), column, value, advice));
 }
 
 pub(super) fn bridge(row: &Bridge, warnings: &mut Vec<Warning>) {

@@ -7,6 +7,18 @@ use wire::EthAddr;
 
 use super::options::{Form, Opt, nearest};
 
+/// How a [`Warning`] is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Open vSwitch logs an error.
+    Err,
+    #[default]
+    Warn,
+    /// Open vSwitch accepts the value without a word, and it may be meant as it is.
+    Info,
+}
+
 /// One thing in the database that is not used as written. Never stops anything.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Warning {
@@ -19,11 +31,45 @@ pub struct Warning {
     pub value: String,
     /// What would be accepted, or what is done instead.
     pub advice: String,
+    pub severity: Severity,
+    /// Open vSwitch's text for the same fault, which replaces the columns in the log.
+    pub text: Option<String>,
+}
+
+impl Warning {
+    /// Of a column as a whole, as a warning.
+    pub fn of_column(
+        (table, row): (&'static str, &str),
+        column: &str,
+        value: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Warning {
+        Warning {
+            table,
+            row: row.to_owned(),
+            column: column.to_owned(),
+            key: None,
+            value: value.into(),
+            advice: advice.into(),
+            severity: Severity::Warn,
+            text: None,
+        }
+    }
+
+    /// The same with Open vSwitch's text for it, to which the advice is added in parentheses.
+    #[must_use]
+    pub fn said(self, severity: Severity, text: impl Into<String>) -> Warning {
+        Warning { severity, text: Some(text.into()), ..self }
+    }
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Warning { table, row, column, key, value, advice } = self;
+        let Warning { table, row, column, key, value, advice, severity: _, text } = self;
+        if let Some(text) = text {
+            write!(f, "{}", OneLine(text))?;
+            return if advice.is_empty() { Ok(()) } else { write!(f, " ({advice})") };
+        }
         write!(f, "{table} {}: {column}", OneLine(row))?;
         if let Some(key) = key {
             write!(f, ":{}", OneLine(key))?;
@@ -66,14 +112,14 @@ impl Section<'_> {
     }
 
     fn warn(&mut self, key: &str, advice: String) {
-        self.warnings.push(Warning {
-            table: self.table,
-            row: self.row.to_owned(),
-            column: "other_config".to_owned(),
-            key: Some(key.to_owned()),
-            value: self.map.get(key).cloned().unwrap_or_default(),
-            advice,
-        });
+        self.push(key, advice, Severity::Warn, None);
+    }
+
+    fn push(&mut self, key: &str, advice: String, severity: Severity, text: Option<String>) {
+        let value = self.map.get(key).cloned().unwrap_or_default();
+        let of = (self.table, self.row);
+        let column = Warning::of_column(of, "other_config", value, advice);
+        self.warnings.push(Warning { key: Some(key.to_owned()), severity, text, ..column });
     }
 
     /// `true` only if the value says so, in any case.
@@ -120,14 +166,30 @@ impl Section<'_> {
 
     /// One of the option's words, the first by default. `fold` compares without case.
     pub fn word(&mut self, opt: &Opt, fold: bool) -> &'static str {
+        self.word_with(opt, fold, |words| {
+            (format!("accepted are {}; using {}", words.join(", "), words[0]), None)
+        })
+    }
+
+    /// As [`Section::word`], case-sensitive; `text` makes Open vSwitch's message of the value.
+    pub fn word_as(&mut self, opt: &Opt, text: impl Fn(&str) -> String) -> &'static str {
+        let said = self.get(opt).map(text);
+        self.word_with(opt, false, |words| (format!("accepted are {}", words.join(", ")), said))
+    }
+
+    fn word_with(
+        &mut self,
+        opt: &Opt,
+        fold: bool,
+        complaint: impl FnOnce(&[&str]) -> (String, Option<String>),
+    ) -> &'static str {
         let Form::Word(words) = opt.form else { return "" };
         let Some(text) = self.get(opt) else { return words[0] };
-        let found = words
-            .iter()
-            .find(|w| if fold { w.eq_ignore_ascii_case(text) } else { **w == text })
-            .copied();
+        let same = |w: &&&str| if fold { w.eq_ignore_ascii_case(text) } else { **w == text };
+        let found = words.iter().find(same).copied();
         found.unwrap_or_else(|| {
-            self.warn(opt.name, format!("accepted are {}; using {}", words.join(", "), words[0]));
+            let (advice, text) = complaint(words);
+            self.push(opt.name, advice, Severity::Warn, text);
             words[0]
         })
     }
@@ -148,23 +210,68 @@ impl Section<'_> {
         }
     }
 
+    /// As [`Section::mac`]; `text` makes Open vSwitch's message of the value.
+    pub fn mac_as(
+        &mut self,
+        opt: &Opt,
+        text: impl Fn(&str) -> String,
+    ) -> Result<Option<EthAddr>, Unusable> {
+        let (from, said) = (self.warnings.len(), self.get(opt).map(text));
+        let mac = self.mac(opt);
+        for warning in &mut self.warnings[from..] {
+            warning.text.clone_from(&said);
+        }
+        mac
+    }
+
     /// Adds a warning about a value that parsed and still cannot be used.
     pub fn refuse(&mut self, opt: &Opt, why: &str) {
         self.warn(opt.name, why.to_owned());
     }
 
-    /// Warns of keys that nobody knows and that look like one of ours: misspelt, or with our
-    /// prefix. Other keys belong to whoever wrote them.
-    pub fn unknown(&mut self, table: &'static [Opt]) {
-        let unknown: Vec<&String> =
-            self.map.keys().filter(|k| table.iter().all(|o| o.name != **k)).collect();
-        for key in unknown {
-            match nearest(table, key) {
-                Some(near) => self.warn(key, format!("unknown key; did you mean {near}?")),
-                None if key.starts_with("bond-") || key.starts_with("lacp-") => {
-                    self.warn(key, "unknown key; it has no effect".to_owned());
+    /// The same in Open vSwitch's words, to which `why` is added unless it is empty.
+    pub fn refuse_as(&mut self, opt: &Opt, severity: Severity, text: String, why: &str) {
+        self.push(opt.name, why.to_owned(), severity, Some(text));
+    }
+
+    /// Says that a value is not used as written where Open vSwitch is silent and the value may
+    /// still be meant: information, not a warning.
+    pub fn note(&mut self, opt: &Opt, why: &str) {
+        self.push(opt.name, why.to_owned(), Severity::Info, None);
+    }
+
+    /// Makes the warnings that this section has had since `from` information.
+    pub fn quieten(&mut self, from: usize) {
+        for warning in &mut self.warnings[from..] {
+            warning.severity = Severity::Info;
+        }
+    }
+
+    /// Warns of keys that have no effect: those that Open vSwitch uses and this switch does not,
+    /// unless the value asks for nothing, and those that are not known but resemble a known one.
+    /// A key of the root row that resembles none is information.
+    pub fn keys(&mut self, table: &'static [Opt]) {
+        for key in self.map.keys() {
+            match table.iter().find(|o| o.name == *key).map(|o| o.form) {
+                Some(Form::Inert(harmless)) => {
+                    let value = self.map.get(key).map_or("", |v| v.trim());
+                    if !harmless.iter().any(|h| h.eq_ignore_ascii_case(value)) {
+                        self.warn(key, "known to Open vSwitch, has no effect here".to_owned());
+                    }
                 }
-                None => {}
+                Some(_) => {}
+                None => match nearest(table, key) {
+                    Some(near) => self.warn(key, format!("unknown key; did you mean {near}?")),
+                    None if key.starts_with("bond-") || key.starts_with("lacp-") => {
+                        self.warn(key, "unknown key; it has no effect".to_owned());
+                    }
+                    // Of the other tables' rows it may be a note of the program that wrote it.
+                    None if self.table == "open_vswitch" => {
+                        let advice = "unknown key; it has no effect".to_owned();
+                        self.push(key, advice, Severity::Info, None);
+                    }
+                    None => {}
+                },
             }
         }
     }

@@ -66,15 +66,26 @@ impl Connections {
 
     /// Makes controllers and listeners what the rows say. Connections whose row did not change
     /// notice nothing.
-    pub(super) fn configure(&mut self, want: &WantBridge, settings: Settings, env: &mut Env<'_>) {
+    ///
+    /// While flows are `restoring`, no controller is called or let in. The bridge counts them all
+    /// the same, so that the restored flows are not flushed when they come.
+    pub(super) fn configure(
+        &mut self,
+        want: &WantBridge,
+        settings: Settings,
+        bundle_idle: Duration,
+        restoring: bool,
+        env: &mut Env<'_>,
+    ) {
         self.agent.configure(settings);
-        self.agent.set_bundle_timeout(want.openflow.bundle_idle);
+        self.agent.set_bundle_timeout(Some(bundle_idle));
         let tools = tools(&self.name, want, env);
         let wanted: BTreeMap<&str, &WantController> = std::iter::once(&tools)
             .chain(
                 want.openflow
                     .controllers
                     .iter()
+                    .filter(|_| !restoring)
                     .filter(|c| confine::allows(&self.name, c, env.own)),
             )
             .map(|c| (c.target.as_str(), c))
@@ -119,7 +130,8 @@ impl Connections {
                 }
             }
         }
-        self.set_fail_mode(want.fail_mode, env);
+        let later = restoring && want.openflow.controllers.iter().any(|c| c.primary);
+        self.set_fail_mode(want.fail_mode, later, env);
         if self.tables.as_ref() != Some(&want.flow_tables) {
             for complaint in &want.flow_tables.complaints {
                 crate::warn!(BRIDGE, "{complaint}");
@@ -138,9 +150,9 @@ impl Connections {
     }
 
     /// Flows go when the bridge begins or ceases to depend on controllers, and when what it does
-    /// without them changes.
-    pub(super) fn set_fail_mode(&mut self, fail_mode: FailMode, env: &mut Env<'_>) {
-        let has = self.services.values().any(|s| s.want.primary);
+    /// without them changes. `later`: it will have some, once flows are restored.
+    pub(super) fn set_fail_mode(&mut self, fail_mode: FailMode, later: bool, env: &mut Env<'_>) {
+        let has = later || self.services.values().any(|s| s.want.primary);
         let mode_matters = self.fail_mode != fail_mode && !has;
         let flush = self.has_controllers != Some(has) || mode_matters;
         self.has_controllers = Some(has);

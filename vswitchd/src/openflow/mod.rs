@@ -162,8 +162,17 @@ impl OpenFlow {
         }
     }
 
-    /// Takes over what the rows say. To be called once the switch itself is configured.
-    pub fn configure(&mut self, now: Time, desired: &Desired, mut ports: Ports, hosts: &Hosts<'_>) {
+    /// Takes over what the rows say. To be called once the switch itself is configured. While flows
+    /// are `restoring`, no controller is connected.
+    pub fn configure(
+        &mut self,
+        now: Time,
+        desired: &Desired,
+        restoring: bool,
+        mut ports: Ports,
+        hosts: &Hosts<'_>,
+    ) {
+        let bundle_idle = desired.switch.bundle_idle;
         self.tls.set(desired.tls.clone().unwrap_or_else(|| self.own.tls.clone()));
         let wanted: BTreeMap<&str, _> = desired
             .bridges
@@ -200,7 +209,7 @@ impl OpenFlow {
             // Both are in the order of names.
             if let Some((want, settings)) = all.by_ref().find(|(w, _)| w.name == name) {
                 bridge.set_ports(ports.remove(name).unwrap_or_default(), env);
-                bridge.configure(want, settings, env);
+                bridge.configure(want, settings, bundle_idle, restoring, env);
             }
         });
         self.more = true;

@@ -7,7 +7,7 @@ use datapath::format::Show;
 use ovsdb_client::Uuid;
 use wire::Time;
 
-use crate::config::{Desired, Warning};
+use crate::config::{Desired, Severity, Warning};
 use crate::log::{Level, RateLimit};
 use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, VSWITCHD, XLATE};
 
@@ -92,17 +92,13 @@ impl Awaited {
     }
 }
 
-/// Keys whose bad values are logged as information.
-const QUIET: [&str; 4] = ["datapath-id", "bond-primary", "mac-aging-time", "mac-table-size"];
-
 /// What is wrong is said when it appears, not at every change of something else.
 pub(super) fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
-        // Open vSwitch takes such a value for none and says nothing: no reason for an alarm.
-        if QUIET.iter().any(|key| warning.key.as_deref() == Some(key)) {
-            crate::info!(BRIDGE, "{warning}");
-        } else {
-            crate::warn!(BRIDGE, "{warning}");
+        match warning.severity {
+            Severity::Err => crate::err!(BRIDGE, "{warning}"),
+            Severity::Warn => crate::warn!(BRIDGE, "{warning}"),
+            Severity::Info => crate::info!(BRIDGE, "{warning}"),
         }
     }
 }

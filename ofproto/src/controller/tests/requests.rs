@@ -1,5 +1,6 @@
 //! What the switch tells of itself.
 
+use openflow::codec::Kind;
 use openflow::msg::{
     ALL, Config, Desc, Features, GROUP_ALL, METER_ALL, PortDesc, QueueRequest, QueueStats,
     TableFeatures, TableMod, table_config,
@@ -260,4 +261,36 @@ fn parts() {
     s.agent.run(s.now, &s.lab);
     assert_eq!(refused(s.sent()), Some(OfError::BrcMultipartRequestTimeout));
     assert_eq!(s.agent.run(s.now, &s.lab), None);
+}
+
+/// `ovs-save` adds an empty table of tunnel options to each bridge before it restores flows.
+#[test]
+fn tunnel_options_can_be_emptied_but_not_mapped() {
+    let message = |command: u16, mappings: &[[u8; 8]]| {
+        let mut body = command.to_be_bytes().to_vec();
+        body.extend([0; 6]);
+        body.extend(mappings.iter().flatten());
+        Body::Raw { kind: Kind::TlvTableMod, body }
+    };
+    let mapping = |len, index| [0xff, 0xff, 0, len, 0, index, 0, 0];
+    for v in Version::ALL {
+        let mut s = Script::up(v, ConnKind::Service);
+        for command in [0, 1, 2] {
+            s.silent(message(command, &[]));
+        }
+        s.silent(message(1, &[mapping(4, 0)]));
+        s.silent(message(2, &[mapping(4, 63)]));
+        for (command, mappings, error) in [
+            (0, &[mapping(4, 0)][..], OfError::NxTtmfcTableFull),
+            (0, &[mapping(5, 0)], OfError::NxTtmfcBadOptLen),
+            (1, &[mapping(128, 0)], OfError::NxTtmfcBadOptLen),
+            (0, &[mapping(4, 64)], OfError::NxTtmfcBadFieldIdx),
+            (3, &[], OfError::NxTtmfcBadCommand),
+        ] {
+            assert_eq!(s.refused(message(command, mappings)), error, "{command} {mappings:?}");
+        }
+        let empty = Body::Raw { kind: Kind::TlvTableRequest, body: vec![] };
+        let Body::Raw { kind: Kind::TlvTableReply, body } = s.ask(empty) else { panic!() };
+        assert_eq!(body, [0; 16]);
+    }
 }

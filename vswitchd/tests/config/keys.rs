@@ -1,0 +1,80 @@
+//! Keys of the root row, and keys without effect.
+
+use std::time::Duration;
+
+use vswitchd::config::{Severity, SwitchOptions};
+
+use super::rows::{Rows, bond_row, map, one};
+
+/// The root row with these keys: what the switch makes of them, and each warning as in the log.
+fn root(other_config: &[(&str, &str)]) -> (SwitchOptions, Vec<(Severity, String)>) {
+    let mut rows = Rows::new();
+    rows.tables.open_vswitch.values_mut().next().unwrap().other_config = map(other_config);
+    let wanted = rows.wanted();
+    let said = wanted.warnings.iter().map(|w| (w.severity, w.to_string())).collect();
+    (wanted.switch, said)
+}
+
+#[test]
+fn options_of_the_switch() {
+    assert_eq!(root(&[]), (SwitchOptions::default(), vec![]));
+    let (switch, said) = root(&[
+        ("max-idle", "30000"),
+        ("max-revalidator", "2000"),
+        ("min-revalidate-pps", "0"),
+        ("flow-limit", "5000"),
+        ("bundle-idle-timeout", "3"),
+    ]);
+    assert_eq!(said, []);
+    let wanted = SwitchOptions {
+        max_idle: Duration::from_secs(30),
+        max_revalidator: Duration::from_secs(2),
+        min_revalidate_pps: 0,
+        flow_limit: 5000,
+        bundle_idle: Duration::from_secs(3),
+        ..SwitchOptions::default()
+    };
+    assert_eq!(switch, wanted);
+    for (text, is) in [("true", true), ("TRUE", true), ("True", true), ("false", false)] {
+        let (switch, said) = root(&[("flow-restore-wait", text)]);
+        assert_eq!((switch.flow_restore_wait, said), (is, vec![]), "{text}");
+    }
+    let (switch, said) = root(&[("flow-restore-wait", "yes")]);
+    assert_eq!((switch.flow_restore_wait, said.len()), (false, 1), "{said:?}");
+}
+
+/// A key without effect is said, unless its value asks for nothing.
+#[test]
+fn keys_of_the_root_row_that_have_no_effect() {
+    for (key, value, expected) in [
+        ("max-idel", "1", "unknown key; did you mean max-idle?"),
+        ("flow_restore_wait", "true", "unknown key; did you mean flow-restore-wait?"),
+        ("hw-offload", "true", "known to Open vSwitch, has no effect here"),
+        ("n-handler-threads", "4", "known to Open vSwitch, has no effect here"),
+        ("pmd-cpu-mask", "0x3", "known to Open vSwitch, has no effect here"),
+        ("dpdk-init", "true", "known to Open vSwitch, has no effect here"),
+    ] {
+        let text = format!("open_vswitch .: other_config:{key}={value}: {expected}");
+        assert_eq!(root(&[(key, value)]).1, [(Severity::Warn, text)]);
+    }
+    for (key, value) in
+        [("hw-offload", "False"), ("n-handler-threads", "1"), ("private_key", "/etc/key.pem")]
+    {
+        assert_eq!(root(&[(key, value)]).1, [], "{key}");
+    }
+    let (_, said) = root(&[("favourite-colour", "blue")]);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].0 == Severity::Info && said[0].1.ends_with("it has no effect"), "{said:?}");
+}
+
+#[test]
+fn keys_of_other_rows_that_have_no_effect() {
+    let (_, said) = one(bond_row(&[("stp-path-cost", "5"), ("stp-enable", "true")]), &["a", "b"]);
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    assert_eq!(
+        said,
+        ["port bond0: other_config:stp-path-cost=5: known to Open vSwitch, has no effect here"]
+    );
+    let (_, said) = one(bond_row(&[("transient", "true"), ("net_uuid", "7")]), &["a", "b"]);
+    assert!(said.is_empty(), "{said:?}");
+}
