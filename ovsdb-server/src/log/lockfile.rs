@@ -49,9 +49,14 @@ impl LockFile {
             );
             return Err(rustix::io::Errno::AGAIN.into());
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = posix::file::open_no_link(&mut options, &name)?;
+        // A link is followed, as in Open vSwitch: the database may be one, and its lock beside it.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&name)?;
         posix::file::lock(&file).inspect_err(|error| {
             let holder = match posix::file::lock_holder(&file) {
                 Ok(Some(pid)) if pid > 0 => format!("pid {pid}"),
