@@ -5,6 +5,7 @@ mod command;
 mod configure;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::member::Member;
 use crate::notice::{Level, Topic};
 use crate::rebalance;
 use crate::select::Candidate;
-use crate::status::LacpState;
+use crate::status::{LacpState, whole_ms};
 use crate::turn::Turn;
 
 /// A bond.
@@ -46,6 +47,9 @@ pub struct Bond {
     pub(crate) active_mac: EthAddr,
     /// The member with this address was active in the last run, and has not reported yet.
     restore: Option<EthAddr>,
+    /// When an operator chose the active member; `None` = none did. A member that is preferred to
+    /// it waits anew from then on.
+    chosen_at: Option<Time>,
     pub(crate) buckets: Buckets,
     /// The driver's counters, as last seen; `None` while buckets are not in use: what was counted
     /// meanwhile is nobody's load.
@@ -80,6 +84,7 @@ impl Bond {
             active: None,
             active_mac: EthAddr::ZERO,
             restore: None,
+            chosen_at: None,
             buckets: Buckets::default(),
             counters: Some(Box::new([0; BUCKETS])),
             next_rebalance: Time::ZERO,
@@ -137,11 +142,36 @@ impl Bond {
     }
 
     /// Does what an operator asks for, and answers with the text that `ovs-appctl` prints.
-    pub fn command(&mut self, now: Time, command: Command) -> Result<&'static str, CommandError> {
+    ///
+    /// [`Command::SetActiveMember`] also says when another member that is preferred takes over, if
+    /// that is known.
+    pub fn command(
+        &mut self,
+        now: Time,
+        command: Command,
+    ) -> Result<Cow<'static, str>, CommandError> {
+        let chooses = matches!(command, Command::SetActiveMember { .. });
         let mut turn = Turn::default();
         let answer = self.obey(now, command, &mut turn);
         self.run(now, turn);
-        answer
+        let answer = answer?;
+        let waiting = self.waiting.and_then(|w| Some((w, w.until?)));
+        match waiting {
+            Some((w, until)) if chooses => {
+                let name = self.member(w.member).map_or("", |m| &m.config.name);
+                let ms = whole_ms(now, until);
+                let why = match w.reason {
+                    Reason::Limit => "bond-failback-limit",
+                    Reason::HoldDown
+                    | Reason::NotBetter
+                    | Reason::SpeedPending
+                    | Reason::SpeedUnknown
+                    | Reason::OnlyOnFailure => "bond-failback-delay",
+                };
+                Ok(format!("{answer}, until {name} takes over in {ms} ms ({why})").into())
+            }
+            Some(_) | None => Ok(answer.into()),
+        }
     }
 
     /// `Port.name`.

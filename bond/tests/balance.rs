@@ -172,7 +172,7 @@ fn migrate() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
     let migrate = |bucket, m: &str| Command::Migrate { bucket, member: m.to_owned() };
     for (bucket, to) in [(0, "p1"), (0, "p2"), (255, "p2"), (255, "p1")] {
-        assert_eq!(rig.command(migrate(bucket, to)), Ok("migrated"));
+        assert_eq!(rig.command(migrate(bucket, to)), Ok("migrated".into()));
         let id = MemberId(to[1..].parse().unwrap());
         assert_eq!(rig.table().buckets[usize::from(bucket)], Some(id));
     }

@@ -102,11 +102,11 @@ fn no_more_than_the_limit_in_any_hour() {
 fn by_hand_it_waits_for_nothing_and_does_not_count() {
     let held = BondConfig { failback_delay: ms(60_000), failback_limit: 1, ..with_primary() };
     let mut rig = Rig::up(held);
-    assert_eq!(rig.command(Command::Failback), Ok("no change"));
+    assert_eq!(rig.command(Command::Failback), Ok("no change".into()));
     fail_over(&mut rig);
     assert_eq!(rig.command(Command::Failback), Err(CommandError::NoPreferredMember));
     rig.carrier(1, true);
-    assert_eq!(rig.command(Command::Failback), Ok("done"));
+    assert_eq!(rig.command(Command::Failback), Ok("done".into()));
     assert_eq!(rig.active().as_deref(), Some("p1"));
     assert_eq!(rig.status().failback.used, 0);
 
@@ -247,7 +247,7 @@ fn the_higher_priority_wins_and_returns() {
 
     let mut rig = Rig::up(BondConfig { members, ..config(Mode::ActiveBackup, 3) });
     assert_eq!(rig.active().as_deref(), Some("p3"));
-    assert_eq!(rig.command(Command::Failback), Ok("no change"));
+    assert_eq!(rig.command(Command::Failback), Ok("no change".into()));
 }
 
 #[test]
@@ -278,7 +278,10 @@ fn at_the_start_the_primary_is_active_whoever_is_heard_of_first() {
     // Later an operator's choice holds, where the policy lets it.
     let failure = PrimaryReselect::Failure;
     let mut rig = Rig::up(BondConfig { primary_reselect: failure, ..with_primary() });
-    assert_eq!(rig.command(Command::SetActiveMember { member: "p2".to_owned() }), Ok("done"));
+    assert_eq!(
+        rig.command(Command::SetActiveMember { member: "p2".to_owned() }),
+        Ok("done".into())
+    );
     rig.wait(60_000);
     assert_eq!(rig.active().as_deref(), Some("p2"));
 }
@@ -311,5 +314,94 @@ fn a_restart_is_no_reason_to_fail_back() {
         // As Open vSwitch.
         let rig = start(restarted(PrimaryReselect::Always, 0));
         assert_eq!(rig.active().as_deref(), Some("p1"), "{order:?}");
+    }
+}
+
+fn choose(rig: &mut Rig, member: &str) -> Result<String, CommandError> {
+    rig.command(Command::SetActiveMember { member: member.to_owned() }).map(Into::into)
+}
+
+#[test]
+fn an_order_starts_the_wait_anew_and_its_answer_says_for_how_long() {
+    for config in both_preferences(PrimaryReselect::Always) {
+        let mut rig = Rig::up(BondConfig { failback_delay: ms(2000), ..config });
+        rig.wait(60_000);
+        let until = |ms| Ok(format!("done, until p1 takes over in {ms} ms (bond-failback-delay)"));
+        assert_eq!(choose(&mut rig, "p2"), until(2000));
+        assert_eq!(rig.active().as_deref(), Some("p2"));
+        rig.wait(1500);
+        // Again: it counts from the last order on.
+        let again = "no change, until p1 takes over in 2000 ms (bond-failback-delay)";
+        assert_eq!(choose(&mut rig, "p2"), Ok(again.to_owned()));
+        rig.wait(1999);
+        assert_eq!(rig.active().as_deref(), Some("p2"));
+        rig.wait(1);
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+        assert_eq!(rig.status().failback.used, 1);
+        assert_eq!(choose(&mut rig, "p1"), Ok("no change".to_owned()));
+
+        // A flap of the preferred member starts it anew, too; a failover ends the order.
+        assert_eq!(choose(&mut rig, "p2"), until(2000));
+        rig.wait(1000);
+        rig.carrier(1, false);
+        rig.carrier(1, true);
+        rig.wait(1999);
+        assert_eq!(rig.active().as_deref(), Some("p2"));
+        rig.wait(1);
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+        assert_eq!(choose(&mut rig, "p2"), until(2000));
+        rig.carrier(2, false);
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+    }
+}
+
+#[test]
+fn an_order_that_would_be_undone_at_once_moves_nothing() {
+    for config in both_preferences(PrimaryReselect::Always) {
+        let mut rig = Rig::up(config.clone());
+        rig.wait(60_000);
+        rig.effects.clear();
+        let generation = rig.table().generation;
+        // Open vSwitch's text.
+        assert_eq!(choose(&mut rig, "p2"), Ok("done".to_owned()));
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+        assert_eq!(rig.table().generation, generation);
+        assert_eq!(rig.status().failback.used, 0);
+        let only = "bond bond0: active member p2 was asked for, but p1 is preferred and \
+                    bond-failback-delay is 0";
+        assert_eq!(common::texts(&rig.effects), [only]);
+        assert_eq!(rig.effects.len(), 1, "{:?}", rig.effects);
+
+        // The limit is used up: the order holds until there is room.
+        let mut rig = Rig::up(BondConfig { failback_limit: 1, ..config.clone() });
+        fail_over(&mut rig);
+        rig.carrier(1, true);
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+        rig.wait(600_000);
+        let until = "done, until p1 takes over in 3000000 ms (bond-failback-limit)";
+        assert_eq!(choose(&mut rig, "p2"), Ok(until.to_owned()));
+        assert_eq!(rig.active().as_deref(), Some("p2"));
+        rig.wait(3_000_000);
+        assert_eq!(rig.active().as_deref(), Some("p1"));
+
+        // Nothing would undo it: the policy, a slower link, a speed that is not known.
+        for reselect in [PrimaryReselect::Failure, PrimaryReselect::Better] {
+            for speed in [Some(100), Some(1000), None] {
+                let mut rig = Rig::up(BondConfig { primary_reselect: reselect, ..config.clone() });
+                rig.handle(link(2, 1000, true));
+                if let Some(mbps) = speed {
+                    rig.handle(link(1, mbps, true));
+                }
+                assert_eq!(choose(&mut rig, "p2"), Ok("done".to_owned()));
+                rig.wait(60_000);
+                assert_eq!(rig.active().as_deref(), Some("p2"), "{reselect:?} {speed:?}");
+            }
+        }
+        let better = PrimaryReselect::Better;
+        let mut rig = Rig::up(BondConfig { primary_reselect: better, ..config.clone() });
+        rig.handle(link(2, 1000, true));
+        rig.handle(link(1, 10_000, true));
+        assert_eq!(choose(&mut rig, "p2"), Ok("done".to_owned()));
+        assert_eq!(rig.active().as_deref(), Some("p1"), "faster, and preferred");
     }
 }

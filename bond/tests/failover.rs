@@ -200,9 +200,9 @@ fn one_health_check_is_enough() {
 fn commands() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     let set = |m: &str| Command::SetActiveMember { member: m.to_owned() };
-    assert_eq!(rig.command(set("p2")), Ok("done"));
+    assert_eq!(rig.command(set("p2")), Ok("done".into()));
     assert_eq!(rig.active().as_deref(), Some("p2"));
-    assert_eq!(rig.command(set("p2")), Ok("no change"));
+    assert_eq!(rig.command(set("p2")), Ok("no change".into()));
     assert_eq!(rig.command(set("p9")), Err(CommandError::NoSuchMember));
     rig.carrier(1, false);
     assert_eq!(rig.command(set("p1")), Err(CommandError::ActivateDisabled));
@@ -214,14 +214,14 @@ fn commands() {
     // The link state has the last word, at once when there is no delay.
     let enable = |m: &str| Command::EnableMember { member: m.to_owned() };
     let disable = |m: &str| Command::DisableMember { member: m.to_owned() };
-    assert_eq!(rig.command(enable("p1")), Ok("enabled"));
+    assert_eq!(rig.command(enable("p1")), Ok("enabled".into()));
     assert!(!rig.status().members[0].enabled);
-    assert_eq!(rig.command(disable("p2")), Ok("disabled"));
+    assert_eq!(rig.command(disable("p2")), Ok("disabled".into()));
     assert!(rig.status().members[1].enabled);
     assert_eq!(rig.command(disable("p9")), Err(CommandError::NoSuchMember));
 
     let mut rig = Rig::up(BondConfig { updelay: ms(1000), ..config(Mode::ActiveBackup, 2) });
-    assert_eq!(rig.command(disable("p1")), Ok("disabled"));
+    assert_eq!(rig.command(disable("p1")), Ok("disabled".into()));
     assert_eq!(rig.active().as_deref(), Some("p2"));
     rig.wait(1000);
     assert!(rig.status().members[0].enabled);

@@ -12,6 +12,13 @@ use crate::select::{self, Choice};
 use crate::status::whole_ms;
 use crate::turn::Turn;
 
+/// Whether a preferred member may take over.
+enum Judged {
+    /// The failback options do not apply yet.
+    Start,
+    By(Verdict),
+}
+
 impl Bond {
     pub(super) fn run_active(&mut self, now: Time, turn: &mut Turn) {
         if !self.active.is_some_and(|id| self.is_enabled(id)) {
@@ -27,22 +34,47 @@ impl Bond {
     /// Lets a preferred member take over from the active one, or notes what it waits for.
     fn fail_back(&mut self, now: Time, turn: &mut Turn) {
         let Some(active) = self.active else { return };
-        let Some(id) = select::preferred(&self.candidates(), active) else { return };
-        let (Some(from), Some(to)) = (self.member(active), self.member(id)) else { return };
-        let Some(stable_since) = to.stable_since() else {
+        match self.judge(now, active, self.chosen_at) {
+            None => {}
             // The bond starts, and the primary is heard of a moment later than its siblings.
-            self.activate(id, turn);
-            return;
-        };
-        let speed = to.speed.compare(from.speed);
-        match self.failbacks.judge(now, &self.failback_policy(), stable_since, speed) {
-            Verdict::TakeOver => {
+            Some((id, Judged::Start)) => self.activate(id, turn),
+            Some((id, Judged::By(Verdict::TakeOver))) => {
                 self.failbacks.record(now);
                 self.activate(id, turn);
             }
-            Verdict::Wait { reason, until } => {
+            Some((id, Judged::By(Verdict::Wait { reason, until }))) => {
                 self.waiting = Some(Waiting { member: id, reason, until });
             }
+        }
+    }
+
+    /// The member that is preferred to `active`, and whether it may take over from it. `chosen_at`:
+    /// when an operator chose `active`.
+    fn judge(
+        &self,
+        now: Time,
+        active: MemberId,
+        chosen_at: Option<Time>,
+    ) -> Option<(MemberId, Judged)> {
+        let id = select::preferred(&self.candidates(), active)?;
+        let (from, to) = (self.member(active)?, self.member(id)?);
+        let Some(stable_since) = to.stable_since() else { return Some((id, Judged::Start)) };
+        let since = chosen_at.map_or(stable_since, |t| t.max(stable_since));
+        let speed = to.speed.compare(from.speed);
+        Some((id, Judged::By(self.failbacks.judge(now, &self.failback_policy(), since, speed))))
+    }
+
+    /// The member that would take over at once from `id`, if an operator chose that one now. Then
+    /// traffic does not move to it in the first place.
+    pub(super) fn undoes(&self, now: Time, id: MemberId) -> Option<MemberId> {
+        if self.config.mode != Mode::ActiveBackup {
+            return None;
+        }
+        match self.judge(now, id, Some(now))? {
+            (preferred, Judged::Start | Judged::By(Verdict::TakeOver)) => {
+                (self.active == Some(preferred)).then_some(preferred)
+            }
+            (_, Judged::By(Verdict::Wait { .. })) => None,
         }
     }
 
@@ -123,6 +155,7 @@ impl Bond {
             return;
         }
         self.active = id;
+        self.chosen_at = None;
         self.active_mac = id.and_then(|id| self.member(id)).map_or(EthAddr::ZERO, |m| m.config.mac);
         turn.persist = Some(self.active_mac);
         if !self.is_balanced() {

@@ -7,6 +7,7 @@ use crate::config::Mode;
 use crate::effect::RevalidateReason;
 use crate::event::{Command, CommandError};
 use crate::link;
+use crate::notice::{Level, Topic};
 use crate::select;
 use crate::turn::Turn;
 
@@ -24,9 +25,22 @@ impl Bond {
                     return Err(CommandError::ActivateDisabled);
                 }
                 if self.active == Some(id) {
+                    self.chosen_at = Some(now);
                     return Ok("no change");
                 }
+                if let Some(preferred) = self.undoes(now, id) {
+                    let name = |id| self.member(id).map_or("", |m| &m.config.name);
+                    let text = format!(
+                        "bond {}: active member {member} was asked for, but {} is preferred and \
+                         bond-failback-delay is 0",
+                        self.config.name,
+                        name(preferred),
+                    );
+                    turn.say(Topic::Active, Level::Info, text);
+                    return Ok("done");
+                }
                 self.activate(id, turn);
+                self.chosen_at = Some(now);
                 Ok("done")
             }
             Command::EnableMember { member } => {

@@ -1,6 +1,7 @@
 //! What the tests of the engine share.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bond::{
@@ -99,7 +100,7 @@ impl Rig {
         self.handle(Event::Carrier { member: MemberId(member), up })
     }
 
-    pub fn command(&mut self, command: Command) -> Result<&'static str, CommandError> {
+    pub fn command(&mut self, command: Command) -> Result<Cow<'static, str>, CommandError> {
         let answer = self.bond.command(self.now, command);
         self.drain();
         answer

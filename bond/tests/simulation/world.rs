@@ -8,6 +8,7 @@
 //!    +--------+                                            +---------------------+
 //! ```
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash};
 use std::time::Duration;
@@ -228,7 +229,7 @@ impl World {
         &mut self,
         side: Side,
         command: Command,
-    ) -> Option<Result<&'static str, CommandError>> {
+    ) -> Option<Result<Cow<'static, str>, CommandError>> {
         self.tell(format!("{side:?}: {command:?}"));
         let now = self.now;
         let end = self.ends.get_mut(&side)?;

@@ -162,3 +162,34 @@ fn the_delay_does_not_hold_back_a_failover() {
     rig.appctl("bond/failback bond0");
     rig.await_active(0);
 }
+
+#[test]
+fn an_order_holds_for_the_delay() {
+    if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
+        return;
+    }
+    let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";
+    let Some((rig, _fabric, traffic)) = start(Members::Veth, settings) else { return };
+    rig.wait("the start to be over", || rig.enabled() == 2);
+    let at = Instant::now();
+    let answer = rig.appctl("bond/set-active-member bond0 nic1");
+    assert_eq!(answer.trim(), "done, until nic0 takes over in 2000 ms (bond-failback-delay)");
+    rig.await_active(1);
+    assert_eq!(used(&rig), BY_NIC1);
+    rig.await_active(0);
+    let held = at.elapsed();
+    assert!((1990 * MS..8000 * MS).contains(&held), "{held:?}");
+    rig.await_calm(&traffic);
+
+    // Without a delay it would be undone at once: nothing moves, and nothing is lost.
+    rig.vsctl("set port bond0 other_config:bond-failback-delay=0");
+    let from = traffic.now();
+    assert_eq!(rig.appctl("bond/set-active-member bond0 nic1").trim(), "done");
+    assert_eq!(rig.active(), Some(0));
+    assert_eq!(used(&rig), BY_NIC0);
+    let log = rig.switch.log();
+    assert!(log.contains("nic1 was asked for, but nic0 is preferred"), "{log}");
+    let to = traffic.now() - 100 * MS;
+    assert_eq!(traffic.up.stretch(from, to).lost, 0, "lost packets");
+    rig.assert_clean_log();
+}

@@ -37,6 +37,7 @@ mod slow;
 mod sockets;
 mod thread;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
@@ -119,7 +120,7 @@ pub(crate) enum Request {
     Bond {
         port: String,
         command: bond::Command,
-        done: SyncSender<Result<&'static str, BondError>>,
+        done: SyncSender<Result<Cow<'static, str>, BondError>>,
     },
     Bonds {
         done: SyncSender<Vec<BondView>>,
@@ -201,7 +202,11 @@ impl Links {
     }
 
     /// Runs an operator's command on a bond.
-    pub fn command(&self, port: &str, command: bond::Command) -> Result<&'static str, BondError> {
+    pub fn command(
+        &self,
+        port: &str,
+        command: bond::Command,
+    ) -> Result<Cow<'static, str>, BondError> {
         self.ask(|done| Request::Bond { port: port.to_owned(), command, done })
             .unwrap_or(Err(BondError::NoAnswer))
     }

@@ -1,5 +1,6 @@
 //! One port with an engine: a bond, or a single interface with LACP.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -210,7 +211,7 @@ impl Running {
         &mut self,
         now: Time,
         command: Command,
-    ) -> Option<Result<&'static str, CommandError>> {
+    ) -> Option<Result<Cow<'static, str>, CommandError>> {
         match &mut self.engine {
             Engine::Bond { bond, .. } => Some(bond.command(now, command)),
             Engine::Single(_) => None,
