@@ -52,6 +52,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     // The control socket's commands for it need it too.
     let database = Rc::new(RefCell::new(database));
 
+    raise_descriptor_limit();
     let mut poll = Poll::new()?;
     let mut signals = Signals::new(poll.registry(), SIGNALS)?;
     let clock = Clock::new();
@@ -175,4 +176,15 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     drop(ready);
     log::flush();
     Ok(killed)
+}
+
+/// Each bond member takes three descriptors and the soft limit is often 1024, for the sake of
+/// programs that use select(2). The hard limit is what the administrator allows.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(e) = raised {
+        vswitchd::warn!(VSWITCHD, "cannot raise the limit of open files ({})", e.desc());
+    }
 }

@@ -3,12 +3,13 @@
 //! The kernel reports such a device's carrier up to a second late when another device's has
 //! changed just before, whatever that device is for (`netdev::link::carrier`).
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use braid_tests::Rig;
 use braid_tests::rig::talk;
-use utilities::testbed::Members;
 use utilities::testbed::tap::Tap;
+use utilities::testbed::{Members, Netns};
 
 const MS: Duration = Duration::from_millis(1);
 /// Far less than the kernel takes (some 900 ms here), far more than the daemon.
@@ -75,6 +76,31 @@ fn a_cut_after_another_devices_is_noticed_at_once_with_lb_output() {
          other_config:lb-output-action=true",
         true,
     );
+}
+
+/// Links made and deleted elsewhere keep the kernel's lock for network configuration busy, on which
+/// every other way to ask for a carrier waits.
+#[test]
+fn a_cut_is_noticed_at_once_while_others_configure_links() {
+    if !braid_tests::able() {
+        return;
+    }
+    let stop = AtomicBool::new(false);
+    let (one, other) = (Netns::new().expect("a namespace"), Netns::new().expect("a namespace"));
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                one.veth("d0", &other, "d1").expect("a veth pair");
+                one.rtnl().delete("d0").expect("it is there");
+            }
+        });
+        // The other thread must end when this one fails.
+        let result = std::panic::catch_unwind(|| noticed("bond_mode=active-backup", false));
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    });
 }
 
 /// A cut that is over before the kernel reports it is a flap: other traffic of that moment is lost

@@ -42,6 +42,9 @@ const ALERT: Duration = Duration::from_millis(1500);
 const TRAFFIC: Duration = Duration::from_secs(1);
 /// How often to look which members carry traffic.
 const SORT_EVERY: Duration = Duration::from_millis(100);
+/// How often a count that could not be opened is tried again: the device had another name for a
+/// moment, or descriptors were short.
+const RETRY: Duration = Duration::from_secs(5);
 /// Members looked at for traffic at a time.
 const SORT_BATCH: usize = 256;
 /// Members read at a time; other threads of the processor get their turn between two batches.
@@ -181,19 +184,34 @@ struct Member {
     probe: Probe,
     packets: u64,
     hot_until: Option<Instant>,
+    opened_at: Instant,
 }
 
-impl Member {
-    fn new(sysfs: Option<&SysNet>, target: Target) -> Member {
+impl Probe {
+    fn open(sysfs: Option<&SysNet>, target: &Target) -> Probe {
         let opened =
             sysfs.map(|s| (s, s.carrier_changes(&target.name, target.ifindex, target.mac)));
-        let probe = match opened {
+        match opened {
             Some((_, Ok(file))) => Probe::Changes { file, last: None },
             Some((s, Err(_))) if s.is_own() => Probe::Nothing,
             // Another namespace's sysfs, or none.
             Some((_, Err(_))) | None => Probe::Link { last: None },
-        };
-        Member { target, probe, packets: 0, hot_until: None }
+        }
+    }
+}
+
+impl Member {
+    fn new(sysfs: Option<&SysNet>, target: Target, now: Instant) -> Member {
+        let probe = Probe::open(sysfs, &target);
+        Member { target, probe, packets: 0, hot_until: None, opened_at: now }
+    }
+
+    /// Tries again what could not be opened.
+    fn retry(&mut self, sysfs: Option<&SysNet>, now: Instant) {
+        if matches!(self.probe, Probe::Nothing) && now >= self.opened_at + RETRY {
+            self.probe = Probe::open(sysfs, &self.target);
+            self.opened_at = now;
+        }
     }
 
     /// Reads; `Some` if it is not as the last time.
@@ -327,7 +345,7 @@ impl Rounds {
             self.members.push(match kept {
                 // The count is the device's, whatever its name is now.
                 Some(m) => Member { target, ..m },
-                None => Member::new(self.sysfs.as_ref(), target),
+                None => Member::new(self.sysfs.as_ref(), target, now),
             });
         }
         self.sort_from = 0;
@@ -341,6 +359,7 @@ impl Rounds {
         let n = self.members.len();
         for i in 0..n.min(SORT_BATCH) {
             let m = &mut self.members[(self.sort_from + i) % n];
+            m.retry(self.sysfs.as_ref(), now);
             let Some(port) = m.target.port_no else { continue };
             let Some(c) = self.datapath.port_counters(port) else { continue };
             let packets = c.rx_packets.wrapping_add(c.tx_packets);
@@ -414,5 +433,30 @@ impl Rounds {
             self.purse -= used - self.used;
         }
         self.used = used;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A long lane is read in turn, each member once in a lap.
+    #[test]
+    fn a_lane_leaves_nobody_out() {
+        let mut lane = Lane::default();
+        lane.refill((0..150).collect(), Instant::now());
+        let mut read: Vec<usize> = (0..3).flat_map(|_| lane.batch()).collect();
+        assert_eq!(read.len(), 3 * BATCH);
+        read.truncate(150);
+        read.sort_unstable();
+        assert_eq!(read, (0..150).collect::<Vec<_>>());
+        // It gets shorter while it is read.
+        lane.refill(vec![7, 9], Instant::now());
+        let mut few = lane.batch();
+        few.sort_unstable();
+        assert_eq!(few, [7, 9]);
+        lane.refill(Vec::new(), Instant::now());
+        assert!(lane.batch().is_empty());
+        assert_eq!(lane.due, None);
     }
 }
