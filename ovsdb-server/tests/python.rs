@@ -121,6 +121,17 @@ deadline = time.time() + 15
 while time.time() < deadline and not any(w.startswith('delete') for w in seen.what):
     time.sleep(0.05)
 print('events', seen.what[0], seen.what[-1])
+
+# After a forced reconnect a row is announced again to an event that waits for it.
+result(api.add_br('br1'))
+class Created(row_event.WaitEvent):
+    event_name = 'Created'
+    def __init__(self):
+        super().__init__((self.ROW_CREATE,), 'Bridge', (('name', '=', 'br1'),), timeout=15)
+again = Created()
+idl.notify_handler.watch_event(again)
+idl.force_reconnect()
+print('again', again.wait())
 "#;
 
 const IDL: &str = r#"
@@ -215,6 +226,22 @@ one.set_lock(None)
 wait(one, lambda: not one.has_lock)
 wait(two, lambda: two.has_lock)
 print('locks')
+
+# A client that loses its connection is told of all rows again.
+class Counting(ovs.db.idl.Idl):
+    told = []
+    def notify(self, event, row, updates=None):
+        if row._table.name == 'Bridge':
+            self.told.append((event, row.name))
+helper = ovs.db.idl.SchemaHelper(schema)
+helper.register_all()
+three = Counting(remote, helper)
+wait(three, lambda: ('create', 'br0') in three.told)
+for _ in range(2):
+    three.told.clear()
+    three.force_reconnect()
+    wait(three, lambda: ('create', 'br0') in three.told)
+    print('again', three.told, three.last_id)
 "#;
 
 fn run(p: &Program, python: &std::path::Path, script: &str) -> String {

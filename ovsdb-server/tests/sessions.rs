@@ -130,37 +130,34 @@ fn monitor_cond_tells_differences_of_rows_that_meet_a_condition() {
 }
 
 #[test]
-fn monitor_cond_since_resumes() {
+fn monitor_cond_since_begins_anew() {
     let mut world = World::new();
     let zero = "00000000-0000-0000-0000-000000000000";
     insert_known(&mut world);
-    let first = world.connect();
     let request = |last: &Value| json!(["db", "m", {"Root": [{"columns": ["name"]}]}, last]);
-    let initial = world.result(first, "monitor_cond_since", &request(&json!(zero)));
-    assert_eq!(
-        (&initial[0], &initial[2]),
-        (&json!(false), &json!({"Root":{ID:{"initial":{"name":"a"}}}}))
-    );
-    world.ok(r#"[{"op":"update","table":"Root","where":[],"row":{"name":"b"}}]"#);
-    let update = only(world.fetch(first));
-    assert_eq!(update["method"], "update3");
-    let known = update["params"][1].clone();
-    world.server.disconnect(first);
-    world.ok(r#"[{"op":"update","table":"Root","where":[],"row":{"name":"c"}}]"#);
-    world.ok(r#"[{"op":"update","table":"Root","where":[],"row":{"name":"d"}}]"#);
-    let second = world.connect();
-    let answer = world.result(second, "monitor_cond_since", &request(&known));
-    assert_eq!(
-        (&answer[0], &answer[2]),
-        (&json!(true), &json!({"Root":{ID:{"modify":{"name":"d"}}}}))
-    );
-    let last = answer[1].clone();
-    let third = world.connect();
-    let answer = world.result(third, "monitor_cond_since", &request(&last));
-    assert_eq!(answer, json!([true, last, {}]));
-    let fourth = world.connect();
-    let answer = world.result(fourth, "monitor_cond_since", &request(&json!(ID)));
-    assert_eq!(answer[0], false);
+    let mut session = world.connect();
+    let mut last = json!(zero);
+    let mut name = "a";
+    for next in ["b", "c"] {
+        let initial = world.result(session, "monitor_cond_since", &request(&last));
+        assert_eq!(initial, json!([false, zero, {"Root": {ID: {"initial": {"name": name}}}}]));
+        let update =
+            format!(r#"[{{"op":"update","table":"Root","where":[],"row":{{"name":"{next}"}}}}]"#);
+        world.ok(&update);
+        let update = only(world.fetch(session));
+        assert_eq!((&update["method"], &update["params"][1]), (&json!("update3"), &json!(zero)));
+        last = update["params"][1].clone();
+        let change = json!(["m", "m", {"Root": [{"where": [false]}]}]);
+        let answers = world.call(session, "monitor_cond_change", &change);
+        let update = answers.iter().find(|answer| answer["method"] == "update3").unwrap();
+        assert_eq!(update["params"][1], zero);
+        // The client loses its connection and comes back with the identifier that it was told.
+        world.server.disconnect(session);
+        session = world.connect();
+        name = next;
+    }
+    let answer = world.result(session, "monitor_cond_since", &request(&json!(ID)));
+    assert_eq!(answer, json!([false, zero, {"Root": {ID: {"initial": {"name": "c"}}}}]));
 }
 
 #[test]

@@ -45,7 +45,6 @@ impl Database {
         self.schema = Arc::clone(&converted.schema);
         self.tables = std::mem::take(&mut converted.tables);
         self.atoms = converted.atoms;
-        self.history.clear();
         Ok(())
     }
 

@@ -1,8 +1,7 @@
-//! A database: its rows, its file, and the transactions it remembers.
+//! A database: its rows and its file.
 
 mod compact;
 mod convert;
-mod history;
 mod open;
 
 use std::path::Path;
@@ -17,17 +16,11 @@ use crate::server::Now;
 use crate::table::{Row, Table};
 use crate::txn::{Context, Executed, Prepared, RowChange, Txn, execute};
 
-pub use history::History;
-
 /// A transaction that was committed.
 #[derive(Debug)]
 pub struct Commit {
-    /// Names the state of the database after it.
-    pub id: RowId,
     /// The rows that changed, table by table.
     pub changes: Vec<RowChange>,
-    /// Atoms in all rows before and after.
-    pub atoms: usize,
 }
 
 /// What became of a transaction.
@@ -76,7 +69,6 @@ pub struct Database {
     /// Its file is being written anew. Before the log, so that it ends before the lock does.
     compaction: Option<Replacement>,
     log: Option<Log>,
-    history: History,
     /// Atoms in all rows.
     atoms: usize,
     /// When it was last compacted or opened, by the clock of time-outs; unknown at first.
@@ -96,7 +88,6 @@ impl Database {
             ids,
             log: None,
             compaction: None,
-            history: History::default(),
             atoms: 0,
             snapshot_ms: None,
         }
@@ -147,11 +138,6 @@ impl Database {
     pub fn rows(&self, table: &str) -> impl Iterator<Item = (RowId, &Row)> {
         let table = self.schema.table(table).map(|table| self.tables[table].iter());
         table.into_iter().flatten()
-    }
-
-    /// The transactions it remembers.
-    pub fn history(&self) -> &History {
-        &self.history
     }
 
     /// Atoms in all rows.
@@ -221,15 +207,10 @@ impl Database {
         let atoms = |row: &Option<Row>| -> usize {
             row.iter().flat_map(|row| row.iter()).map(crate::value::Datum::atoms).sum()
         };
-        let mut commit = Commit { id: self.ids.draw(), changes: prepared.changes, atoms: 0 };
-        for change in &commit.changes {
-            let (old, new) = (atoms(&change.old), atoms(&change.new));
-            commit.atoms += old + new;
-            self.atoms = (self.atoms + new).saturating_sub(old);
+        for change in &prepared.changes {
+            self.atoms = (self.atoms + atoms(&change.new)).saturating_sub(atoms(&change.old));
         }
-        let commit = Arc::new(commit);
-        self.history.push(Arc::clone(&commit), self.atoms);
-        commit
+        Arc::new(Commit { changes: prepared.changes })
     }
 
     /// Brings all transactions to the disk.

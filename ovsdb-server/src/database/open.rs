@@ -54,8 +54,6 @@ impl Database {
                 break;
             }
         }
-        // Nobody has seen the transactions that it consists of.
-        database.history.clear();
         database.log = Some(log);
         Ok((database, warnings))
     }

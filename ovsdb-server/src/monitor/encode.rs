@@ -144,7 +144,7 @@ fn difference(
 }
 
 /// The rows as they are.
-pub fn initial(schema: &Schema, spec: &Spec, form: Form, tables: &[Table]) -> Vec<u8> {
+pub(super) fn initial(schema: &Schema, spec: &Spec, form: Form, tables: &[Table]) -> Vec<u8> {
     let mut out = Tables::new(schema);
     for spec in spec.tables.iter().filter(|spec| spec.select.has(Select::INITIAL)) {
         for (id, row) in tables[spec.table].iter() {
@@ -163,7 +163,12 @@ pub fn initial(schema: &Schema, spec: &Spec, form: Form, tables: &[Table]) -> Ve
 }
 
 /// Changes; `None` if there is nothing to tell. Changes of a table must be together.
-pub fn updates(schema: &Schema, spec: &Spec, form: Form, changes: &[RowChange]) -> Option<Vec<u8>> {
+pub(super) fn updates(
+    schema: &Schema,
+    spec: &Spec,
+    form: Form,
+    changes: &[RowChange],
+) -> Option<Vec<u8>> {
     let mut out = Tables::new(schema);
     for change in changes {
         let Some(spec) = spec.table(change.table) else { continue };

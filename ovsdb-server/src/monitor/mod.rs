@@ -16,7 +16,8 @@ use crate::schema::Schema;
 use crate::table::Table;
 use crate::txn::RowChange;
 
-pub use encode::{condition_change, initial, updates};
+pub use encode::condition_change;
+use encode::{initial, updates};
 use pending::Pending;
 pub use request::{Select, Spec, TableSpec, change_conditions, parse};
 
@@ -242,7 +243,7 @@ impl Monitors {
 }
 
 /// Several transactions as one: each row as it was before the first and is after the last.
-pub fn merge<'c>(lists: impl Iterator<Item = &'c [RowChange]>) -> Vec<RowChange> {
+fn merge<'c>(lists: impl Iterator<Item = &'c [RowChange]>) -> Vec<RowChange> {
     let mut merged: BTreeMap<(usize, crate::rowid::RowId), RowChange> = BTreeMap::new();
     for change in lists.flatten() {
         match merged.entry((change.table, change.id)) {

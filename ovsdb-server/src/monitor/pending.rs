@@ -129,7 +129,7 @@ mod tests {
 
     fn commit(id: RowId, old: Option<Row>, new: Option<Row>) -> Arc<Commit> {
         let changes = vec![RowChange { table: 0, id, old, new }];
-        Arc::new(Commit { id, changes, atoms: 2 })
+        Arc::new(Commit { changes })
     }
 
     #[test]

@@ -354,8 +354,6 @@ impl Server {
             ("n-weak-refs", sum(weak)),
             ("sessions", self.sessions.len()),
             ("triggers", sum(|hosted| hosted.triggers.len())),
-            ("txn-history", sum(|hosted| hosted.database.history().size().0)),
-            ("txn-history-atoms", sum(|hosted| hosted.database.history().size().1)),
         ]
     }
 

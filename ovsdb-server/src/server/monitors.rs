@@ -6,13 +6,13 @@ use ovsdb::jsonrpc;
 
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::monitor::{Version, change_conditions, condition_change, merge, parse, updates};
+use crate::monitor::{Version, change_conditions, condition_change, parse};
 use crate::rowid::RowId;
 use crate::server::session::{Chunk, Item};
 use crate::server::{Server, SessionId};
 
 /// The notification that carries updates, around their rows.
-fn notification(version: Version, monitor: &str, last: RowId, rows: Chunk) -> [Item; 3] {
+fn notification(version: Version, monitor: &str, rows: Chunk) -> [Item; 3] {
     let method = match version {
         Version::V1 => "update",
         Version::V2 => "update2",
@@ -20,7 +20,7 @@ fn notification(version: Version, monitor: &str, last: RowId, rows: Chunk) -> [I
     };
     let mut head = format!("{{\"id\":null,\"method\":\"{method}\",\"params\":[{monitor},");
     if version == Version::V3 {
-        head.push_str(&format!("\"{last}\","));
+        head.push_str(&format!("\"{}\",", RowId::ZERO));
     }
     [
         Item::Bytes(Chunk::Own(head.into_bytes())),
@@ -39,8 +39,7 @@ impl Server {
             let schema = hosted.database.schema();
             let Some(rows) = hosted.monitors.next_update(*monitor, schema) else { continue };
             let version = session.versions.get(monitor).copied().unwrap_or(Version::V1);
-            let last = hosted.database.history().last_id();
-            session.queue.extend(notification(version, name, last, Chunk::Shared(rows)));
+            session.queue.extend(notification(version, name, Chunk::Shared(rows)));
             sent = true;
         }
         if sent {
@@ -77,32 +76,25 @@ impl Server {
         let schema = Arc::clone(hosted.database.schema());
         let form = version.form();
         let spec = parse(&schema, &elements[2], form)?;
-        let mut since = None;
+        // Transactions of a standalone database have no identifiers that outlive a connection, so
+        // `last-txn-id` is checked for its form only: every client gets all rows, and is told that
+        // its transaction was not found (ovsdb-server(7), section 4.1.15).
         if let Some(last) = elements.get(3).filter(|_| version == Version::V3) {
             let Some(text) = last.as_str() else {
                 return Err(Error::syntax(last, "last-txn-id must be string"));
             };
-            let Some(last) = RowId::parse(text) else {
+            if RowId::parse(text).is_none() {
                 return Err(Error::syntax(last, "last-txn-id must be UUID format."));
-            };
-            since = hosted.database.history().since(last).map(|commits| {
-                let changes = merge(commits.map(|commit| commit.changes.as_slice()));
-                let rows = updates(&schema, &spec, form, &changes);
-                Chunk::Own(rows.unwrap_or_else(|| b"{}".to_vec()))
-            });
+            }
         }
         let key = hosted.monitors.add(spec, form);
         hosted.owners.insert(key, id);
-        let found = since.is_some();
-        let rows = since.unwrap_or_else(|| {
-            Chunk::Shared(hosted.monitors.initial(key, &schema, hosted.database.tables()))
-        });
-        let last = hosted.database.history().last_id();
+        let rows = Chunk::Shared(hosted.monitors.initial(key, &schema, hosted.database.tables()));
         session.monitors.insert(monitor, (name.to_owned(), key));
         session.versions.insert(key, version);
         let mut head = format!("{{\"error\":null,\"id\":{request},\"result\":");
         if version == Version::V3 {
-            head.push_str(&format!("[{found},\"{last}\","));
+            head.push_str(&format!("[false,\"{}\",", RowId::ZERO));
         }
         let tail: &[u8] = if version == Version::V3 { b"]}" } else { b"}" };
         self.flush_monitors(id);
@@ -140,9 +132,8 @@ impl Server {
         }
         let rows = condition_change(&schema, &before, &after, hosted.database.tables());
         hosted.monitors.set_spec(key, after);
-        let last = hosted.database.history().last_id();
         if let Some(rows) = rows {
-            for item in notification(version, &new_name, last, Chunk::Own(rows)) {
+            for item in notification(version, &new_name, Chunk::Own(rows)) {
                 self.send(id, item);
             }
         }

@@ -11,7 +11,7 @@ use crate::schema::TableSchema;
 use crate::value::Datum;
 
 /// A row: a value for every column, `_uuid` and `_version` first. Never changed in place, so that
-/// monitors and the history keep what was without copying it.
+/// monitors keep what was without copying it.
 pub type Row = Arc<[Datum]>;
 
 /// Who refers weakly to a row: table and row, with the number of its references.
