@@ -7,7 +7,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use ovsdb::value::{push_json_real, push_json_string};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +36,7 @@ impl<'a> Json<'a> {
     ///
     /// # Errors
     ///
-    /// If it is not one JSON value, nests deeper than 128 or has a NUL character in a string.
+    /// If it is not one JSON value, nests deeper than 1000 or has a NUL character in a string.
     pub fn parse(text: &'a str) -> Result<Json<'a>, serde_json::Error> {
         serde_json::from_str(text)
     }
@@ -122,11 +125,42 @@ pub(crate) fn number(value: f64) -> Json<'static> {
 
 impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json<'de>, D::Error> {
-        deserializer.deserialize_any(Tree)
+        Tree { depth: 0 }.deserialize(deserializer)
     }
 }
 
-struct Tree;
+/// Most open braces and brackets, as in Open vSwitch.
+const MAX_DEPTH: usize = 1000;
+/// Levels that one parser of `serde_json`'s is used for; it stops at 128.
+const LEVELS: usize = 100;
+
+/// A value inside of so many others.
+#[derive(Clone, Copy)]
+struct Tree {
+    depth: usize,
+}
+
+impl Tree {
+    fn inner(self) -> Tree {
+        Tree { depth: self.depth + 1 }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Tree {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        if self.depth == 0 || !self.depth.is_multiple_of(LEVELS) {
+            return deserializer.deserialize_any(self);
+        }
+        if self.depth >= MAX_DEPTH {
+            return Err(D::Error::custom("input exceeds maximum nesting depth 1000"));
+        }
+        // Skipped without recursion, and read by a parser that counts anew.
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(D::Error::custom)
+    }
+}
 
 impl<'de> Visitor<'de> for Tree {
     type Value = Json<'de>;
@@ -169,7 +203,7 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
         let mut elements = Vec::new();
-        while let Some(element) = seq.next_element()? {
+        while let Some(element) = seq.next_element_seed(self.inner())? {
             elements.push(element);
         }
         Ok(Json::Array(elements))
@@ -177,7 +211,8 @@ impl<'de> Visitor<'de> for Tree {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
         let mut members: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
-        while let Some((name, value)) = map.next_entry::<Json<'de>, Json<'de>>()? {
+        while let Some(name) = map.next_key::<Json<'de>>()? {
+            let value = map.next_value_seed(self.inner())?;
             let Json::String(name) = name else {
                 return Err(A::Error::custom("a member's name that is not a string"));
             };
@@ -224,6 +259,10 @@ mod tests {
         for bad in ["", "{", "[1,]", "\"\\u0000\"", "{\"\\u0000\":1}", "1 2", "1e999", "nul"] {
             assert!(Json::parse(bad).is_err(), "{bad}");
         }
-        assert!(Json::parse(&("[".repeat(200) + &"]".repeat(200))).is_err());
+        let nested = |levels| "[".repeat(levels) + &"]".repeat(levels);
+        for levels in [127, 128, 129, 999, 1000] {
+            assert_eq!(Json::parse(&nested(levels)).unwrap().to_text(), nested(levels));
+        }
+        assert!(Json::parse(&nested(1100)).is_err());
     }
 }

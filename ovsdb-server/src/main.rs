@@ -47,7 +47,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             Some(file)
         }
     };
-    let ready = daemon::start(&common.daemon)?;
+    let ready = daemon::start(&common.daemon, daemon::Privileges::Basic)?;
     // After the last fork: threads do not survive one.
     log::start_writer()?;
     for text in &common.ignored {

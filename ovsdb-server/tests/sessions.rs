@@ -329,8 +329,8 @@ fn small_methods() {
     }
     let deep = format!(
         "{{\"method\":\"echo\",\"id\":1,\"params\":[{}{}]}}",
-        "[".repeat(500),
-        "]".repeat(500)
+        "[".repeat(1100),
+        "]".repeat(1100)
     );
     assert!(world.server.handle(session, deep.as_bytes(), world.now).is_err());
 }

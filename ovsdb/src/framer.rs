@@ -10,14 +10,14 @@
 pub struct Limits {
     /// Most bytes in one message.
     pub max_bytes: usize,
-    /// Most open braces and brackets at once. `serde_json` stops at 128.
+    /// Most open braces and brackets at once.
     pub max_depth: usize,
 }
 
 impl Default for Limits {
-    /// 256 MiB, which is hundreds of thousands of interfaces, and a depth of 100.
+    /// 256 MiB, which is hundreds of thousands of interfaces, and Open vSwitch's depth of 1000.
     fn default() -> Limits {
-        Limits { max_bytes: 256 << 20, max_depth: 100 }
+        Limits { max_bytes: 256 << 20, max_depth: 1000 }
     }
 }
 

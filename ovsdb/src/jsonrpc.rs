@@ -2,8 +2,9 @@
 //! came in.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A message that arrived.
@@ -45,18 +46,88 @@ pub enum MessageError {
     Form(&'static str),
 }
 
-#[derive(Deserialize)]
+/// The members of a message. Of members with the same name the last one counts, as in Open vSwitch.
+#[derive(Default)]
 struct Fields<'a> {
-    #[serde(borrow, default)]
-    method: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
     params: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     result: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     id: Option<&'a RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'de>, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some((name, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+            let value = (value.get() != "null").then_some(value);
+            match &*name {
+                "method" => fields.method = value,
+                "params" => fields.params = value,
+                "result" => fields.result = value,
+                "error" => fields.error = value,
+                "id" => fields.id = value,
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A string of a message, borrowed if it has no escapes.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Stands before a character that stands for a byte that is not UTF-8; see [`escape_invalid`]. A
+/// noncharacter of Unicode, which no text that is interchanged has.
+pub const INVALID_BYTE: char = '\u{10ffff}';
+
+/// A message as valid UTF-8: each byte that is not becomes [`INVALID_BYTE`] and the character of
+/// the byte's value. Open vSwitch accepts such messages, and refuses only the values that are not
+/// UTF-8. `None` if the message is UTF-8.
+pub fn escape_invalid(message: &[u8]) -> Option<Vec<u8>> {
+    std::str::from_utf8(message).err()?;
+    let mut out = String::with_capacity(message.len() + 16);
+    for chunk in message.utf8_chunks() {
+        out.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            out.extend([INVALID_BYTE, char::from(*byte)]);
+        }
+    }
+    Some(out.into_bytes())
+}
+
+/// Undoes [`escape_invalid`] in an answer that repeats parts of the message.
+pub fn restore_invalid(answer: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(answer.len());
+    let mut chars = answer.chars();
+    let mut buffer = [0; 4];
+    while let Some(char) = chars.next() {
+        let rest = chars.as_str();
+        match rest.chars().next().map(|next| u8::try_from(u32::from(next))) {
+            Some(Ok(byte)) if char == INVALID_BYTE && byte >= 0x80 => {
+                out.push(byte);
+                chars.next();
+            }
+            _ => out.extend_from_slice(char.encode_utf8(&mut buffer).as_bytes()),
+        }
+    }
+    out
 }
 
 /// Parses one message.
@@ -68,6 +139,7 @@ pub fn parse(bytes: &[u8]) -> Result<Message<'_>, MessageError> {
     let fields: Fields<'_> = serde_json::from_slice(bytes)?;
     match (fields.method, fields.id) {
         (Some(method), id) => {
+            let Text(method) = serde_json::from_str(method.get())?;
             let params = fields.params.ok_or(MessageError::Form("a method without params"))?;
             Ok(match id {
                 Some(id) => Message::Request { method, params, id },
@@ -160,6 +232,25 @@ mod tests {
         let mut out = Vec::new();
         push_error(&mut out, RawValue::TRUE, r#"{"error":"canceled"}"#);
         assert!(matches!(parse(&out).unwrap(), Message::Response { result: Err(_), .. }));
+    }
+
+    #[test]
+    fn of_equal_names_the_last_counts() {
+        let text = br#"{"method":7,"id":1,"method":"echo","params":{},"id":2,"params":[]}"#;
+        let Message::Request { method, params, id } = parse(text).unwrap() else { panic!() };
+        assert_eq!((&*method, params.get(), id.get()), ("echo", "[]", "2"));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_survive() {
+        assert_eq!(escape_invalid("e\u{301}".as_bytes()), None);
+        for bytes in
+            [&b"a\xff\xfeb"[..], b"\xc3", b"\xe2\x82", b"\xc3\xa9\xf0\x9f", b"\xed\xa0\x80"]
+        {
+            let escaped = String::from_utf8(escape_invalid(bytes).unwrap()).unwrap();
+            assert_eq!(restore_invalid(&escaped), bytes);
+        }
+        assert_eq!(restore_invalid("a\u{10ffff}"), "a\u{10ffff}".as_bytes());
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn be_daemon(role: &str) -> ExitCode {
         eprintln!("{PROGRAM}: {e}");
         return ExitCode::FAILURE;
     }
-    let ready = match daemon::start(&common.daemon) {
+    let ready = match daemon::start(&common.daemon, daemon::Privileges::Network) {
         Ok(r) => r,
         Err(e) => {
             eprintln!("{PROGRAM}: {e}");

@@ -33,7 +33,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     let common = &options.common;
     common.log.apply()?;
     let remotes = options.database.parse::<Remotes>()?.below(&dirs.run);
-    let ready = daemon::start(&common.daemon)?;
+    let ready = daemon::start(&common.daemon, daemon::Privileges::Network)?;
     // After the last fork: threads do not survive one.
     log::start_writer()?;
     for text in &common.ignored {

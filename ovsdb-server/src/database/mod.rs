@@ -36,7 +36,7 @@ pub enum TxnOutcome {
 }
 
 /// The answer to a transaction.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TxnReply {
     /// The results as JSON, without the closing bracket.
     pub results: Vec<u8>,
@@ -44,6 +44,8 @@ pub struct TxnReply {
     pub commit: Option<Arc<Commit>>,
     /// May be told to the client only after [`Database::sync`].
     pub durable: bool,
+    /// Why it could not be written to the file. The client is told in the results.
+    pub unwritten: Option<Error>,
 }
 
 /// What a transaction may do, and to whom it belongs.
@@ -172,23 +174,30 @@ impl Database {
             Executed::Failed { mut results } => {
                 // The reply is closed where it is sent.
                 results.pop();
-                return TxnOutcome::Reply(TxnReply { results, commit: None, durable: false });
+                return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
             }
             Executed::Done { results, durable, comment } => (results, durable, comment),
         };
-        let prepared = txn.prepare(&mut self.ids);
-        let committed = prepared.and_then(|prepared| {
-            if prepared.is_empty() {
-                return Ok((None, false));
-            }
-            let written = self.write(&prepared, context.now.wall_ms, &comment)?;
-            Ok((Some(self.apply(prepared)), written))
-        });
-        TxnOutcome::Reply(match committed {
-            Ok((commit, written)) => TxnReply { results, commit, durable: durable && written },
+        let prepared = match txn.prepare(&mut self.ids) {
+            Ok(prepared) => prepared,
             Err(error) => {
                 push_error(&mut results, &error);
-                TxnReply { results, commit: None, durable: false }
+                return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
+            }
+        };
+        if prepared.is_empty() {
+            return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
+        }
+        TxnOutcome::Reply(match self.write(&prepared, context.now.wall_ms, &comment) {
+            Ok(written) => TxnReply {
+                results,
+                commit: Some(self.apply(prepared)),
+                durable: durable && written,
+                unwritten: None,
+            },
+            Err(error) => {
+                push_error(&mut results, &error);
+                TxnReply { results, unwritten: Some(error), ..TxnReply::default() }
             }
         })
     }

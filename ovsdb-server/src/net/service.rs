@@ -24,6 +24,7 @@ use crate::server::{Chunk, Now, Server, SessionId, SessionOptions};
 
 static RL: RateLimit = RateLimit::new(5, 5);
 static ROWS: RateLimit = RateLimit::new(30, 60);
+static REFUSED: RateLimit = RateLimit::new(5, 5);
 
 /// Requests of one client that are run before others get their turn.
 const BURST: usize = 16;
@@ -234,7 +235,8 @@ impl Service {
         self.write_status(now);
         for event in self.engine.take_events() {
             match (event.warning, event.frequent) {
-                (true, _) => runtime::warn!(OVSDB, "{}", event.text),
+                (true, true) => runtime::warn_rl!(OVSDB, REFUSED, "{}", event.text),
+                (true, false) => runtime::warn!(OVSDB, "{}", event.text),
                 (false, true) => runtime::info_rl!(OVSDB, ROWS, "{}", event.text),
                 (false, false) => runtime::info!(OVSDB, "{}", event.text),
             }

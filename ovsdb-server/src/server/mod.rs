@@ -244,7 +244,13 @@ impl Server {
     ///
     /// If it is not a JSON-RPC message: the session should be closed.
     pub fn handle(&mut self, id: SessionId, message: &[u8], now: Now) -> Result<(), MessageError> {
-        let message = ovsdb::jsonrpc::parse(message)?;
+        let escaped = ovsdb::jsonrpc::escape_invalid(message);
+        if escaped.is_some()
+            && let Some(session) = self.sessions.get_mut(&id)
+        {
+            session.sent_invalid = true;
+        }
+        let message = ovsdb::jsonrpc::parse(escaped.as_deref().unwrap_or(message))?;
         let result = self.dispatch(id, message, now);
         self.retry_triggers(now, false);
         result
@@ -314,7 +320,7 @@ impl Server {
             let Some(hosted) = self.databases.get_mut(&name) else { continue };
             let result = hosted.database.sync();
             if let Err(error) = &result {
-                self.event(true, format!("{name}: {error}"));
+                self.frequent_warning(format!("{name}: {error}"));
             }
             for session in self.sessions.values_mut() {
                 session.synced(&name, &result);
@@ -361,6 +367,13 @@ impl Server {
         // Nobody needs more than this at once.
         if self.events.len() < 1000 {
             self.events.push_back(Event { warning, frequent: false, text });
+        }
+    }
+
+    /// A warning that each request of a client may cause again.
+    fn frequent_warning(&mut self, text: String) {
+        if self.events.len() < 1000 {
+            self.events.push_back(Event { warning: true, frequent: true, text });
         }
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub(super) options: SessionOptions,
     /// It asked to be told when databases come and go.
     pub(super) change_aware: bool,
+    /// It sent bytes that are not UTF-8, so that answers may have to repeat them.
+    pub(super) sent_invalid: bool,
     /// Why it is to be closed.
     pub(super) close: Option<String>,
     /// By the client's identifiers, as JSON text: database and monitor.
@@ -66,6 +68,7 @@ impl Session {
         Session {
             options,
             change_aware: false,
+            sent_invalid: false,
             close: None,
             monitors: BTreeMap::new(),
             versions: BTreeMap::new(),
@@ -97,6 +100,16 @@ impl Session {
         self.queue.iter().map(bytes).sum()
     }
 
+    fn restored(&self, chunk: Chunk) -> Chunk {
+        match chunk {
+            Chunk::Own(bytes) if self.sent_invalid => {
+                let text = String::from_utf8_lossy(&bytes);
+                Chunk::Own(ovsdb::jsonrpc::restore_invalid(&text))
+            }
+            chunk => chunk,
+        }
+    }
+
     /// Moves everything that may be sent.
     pub(super) fn take(&mut self, out: &mut Vec<Chunk>) {
         while let Some(item) = self.queue.pop_front() {
@@ -105,7 +118,7 @@ impl Session {
                     self.queue.push_front(item);
                     return;
                 }
-                Item::Bytes(chunk) => match (out.last_mut(), chunk) {
+                Item::Bytes(chunk) => match (out.last_mut(), self.restored(chunk)) {
                     (Some(Chunk::Own(last)), chunk) if chunk.bytes().len() < COPY => {
                         last.extend_from_slice(chunk.bytes());
                     }

@@ -93,7 +93,10 @@ impl Server {
 
     /// Tells what a transaction did, and answers it.
     fn transacted(&mut self, session: SessionId, name: &str, id: &str, outcome: TxnReply) {
-        let TxnReply { results, commit, durable } = outcome;
+        let TxnReply { results, commit, durable, unwritten } = outcome;
+        if let Some(error) = unwritten {
+            self.frequent_warning(format!("{name}: transaction refused: {error}"));
+        }
         if let Some(commit) = commit {
             self.committed(name, &commit);
         }

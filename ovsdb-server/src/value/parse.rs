@@ -88,7 +88,17 @@ impl Atom {
             (AtomicType::Real, Json::Integer(value)) => Atom::Real(*value as f64),
             (AtomicType::Real, Json::Real(value)) => Atom::Real(*value),
             (AtomicType::Boolean, Json::Bool(value)) => Atom::Boolean(*value),
-            (AtomicType::String, Json::String(text)) => Atom::String(Arc::from(&**text)),
+            (AtomicType::String, Json::String(text)) => {
+                if let Some((_, rest)) = text.split_once(ovsdb::jsonrpc::INVALID_BYTE)
+                    && let Some(byte) = rest.chars().next()
+                {
+                    return Err(Error::constraint(format!(
+                        "not a valid UTF-8 string: invalid UTF-8 sequence 0x{:02x}",
+                        u32::from(byte)
+                    )));
+                }
+                Atom::String(Arc::from(&**text))
+            }
             (AtomicType::Uuid, json) => Atom::Uuid(uuid_from_json(json, symbols)?),
             (kind, json) => {
                 return Err(Error::syntax(json, format!("expected {}", kind.name())));

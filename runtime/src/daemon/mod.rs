@@ -1,12 +1,12 @@
 //! Becoming a daemon: user, background, supervisor, pidfile, signals.
 //!
 //! ```no_run
-//! # use runtime::daemon::{self, Daemonize};
+//! # use runtime::daemon::{self, Daemonize, Privileges};
 //! # fn main() -> Result<(), daemon::DaemonError> {
 //! # let options = Daemonize::default();
 //! // Before any thread exists. With --detach the caller's process stays behind and exits when
 //! // the daemon is ready (status 0) or has died (its status); only the daemon returns.
-//! let ready = daemon::start(&options)?;
+//! let ready = daemon::start(&options, Privileges::Network)?;
 //! // ... open the control socket, connect to the database, configure ...
 //! let _pidfile = ready.ready(); // Lets the parent go; keep what it returns until the end.
 //! # Ok(()) }
@@ -81,16 +81,25 @@ pub struct Ready {
     pidfile: Option<Pidfile>,
 }
 
+/// The capabilities that a program keeps under `--user`, as in Open vSwitch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privileges {
+    /// CAP_NET_BIND_SERVICE and CAP_IPC_LOCK.
+    Basic,
+    /// These, and CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BROADCAST for network devices.
+    Network,
+}
+
 /// Changes the user, forks as asked, and takes the pidfile, in this order. Returns in the daemon
 /// only.
-pub fn start(o: &Daemonize) -> Result<Ready, DaemonError> {
+pub fn start(o: &Daemonize, privileges: Privileges) -> Result<Ready, DaemonError> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
     if threads > 1 {
         return Err(DaemonError::Threads(threads));
     }
     default_crashes();
     if let Some(spec) = &o.user {
-        user::become_user(spec)?;
+        user::become_user(spec, privileges)?;
     }
     let mut notify = None;
     if o.detach {

@@ -1,10 +1,10 @@
-//! `--user`: another user, with the capabilities that a switch needs and no others.
+//! `--user`: another user, with the capabilities that the program needs and no others.
 
 use std::io;
 
 use nix::unistd::{Gid, Group, Uid, User, getgid, getuid, setgid, setgroups, setuid};
 
-use super::DaemonError;
+use super::{DaemonError, Privileges};
 use crate::log;
 
 /// Capability numbers (linux/capability.h).
@@ -15,11 +15,20 @@ const CAP_NET_RAW: u32 = 13;
 const CAP_IPC_LOCK: u32 = 14;
 const CAP_LAST: u32 = 40;
 
-const KEPT: u32 = 1 << CAP_NET_BIND_SERVICE
-    | 1 << CAP_NET_BROADCAST
-    | 1 << CAP_NET_ADMIN
-    | 1 << CAP_NET_RAW
-    | 1 << CAP_IPC_LOCK;
+/// What every daemon keeps: sockets on ports below 1024, and mlockall(2).
+const BASIC: u32 = 1 << CAP_NET_BIND_SERVICE | 1 << CAP_IPC_LOCK;
+/// What network devices need besides.
+const NETWORK: u32 = 1 << CAP_NET_BROADCAST | 1 << CAP_NET_ADMIN | 1 << CAP_NET_RAW;
+
+impl Privileges {
+    /// The capabilities as a bit mask, by their numbers.
+    fn mask(self) -> u32 {
+        match self {
+            Privileges::Basic => BASIC,
+            Privileges::Network => BASIC | NETWORK,
+        }
+    }
+}
 
 /// `_LINUX_CAPABILITY_VERSION_3`.
 const VERSION_3: u32 = 0x2008_0522;
@@ -69,8 +78,8 @@ fn words(error: nix::errno::Errno) -> String {
     posix::text(io::Error::from(error))
 }
 
-/// Becomes the user for good.
-pub(super) fn become_user(spec: &str) -> Result<(), DaemonError> {
+/// Becomes the user for good, with the capabilities of `privileges` only.
+pub(super) fn become_user(spec: &str, privileges: Privileges) -> Result<(), DaemonError> {
     let refuse = |why: String| DaemonError::User { spec: spec.to_owned(), why };
     if !getuid().is_root() {
         return Err(refuse("only root can use this option".into()));
@@ -85,11 +94,11 @@ pub(super) fn become_user(spec: &str) -> Result<(), DaemonError> {
     })?;
     let step = |what: &'static str| move |e: io::Error| refuse_system(spec, what, &e);
     keep_capabilities(true).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
-    drop_bounding_set().map_err(step("prctl(PR_CAPBSET_DROP)"))?;
+    drop_bounding_set(privileges.mask()).map_err(step("prctl(PR_CAPBSET_DROP)"))?;
     setgroups(&[]).map_err(|e| step("setgroups")(e.into()))?;
     setgid(gid).map_err(|e| step("setgid")(e.into()))?;
     setuid(uid).map_err(|e| step("setuid")(e.into()))?;
-    set_capabilities().map_err(step("capset"))?;
+    set_capabilities(privileges.mask()).map_err(step("capset"))?;
     keep_capabilities(false).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
     if (getuid(), getgid()) != (uid, gid) {
         return Err(refuse("the system did not change the user".into()));
@@ -112,8 +121,8 @@ fn keep_capabilities(keep: bool) -> io::Result<()> {
 }
 
 /// No program that we might start can regain what we give up.
-fn drop_bounding_set() -> io::Result<()> {
-    for cap in (0..=CAP_LAST).filter(|c| KEPT >> (c % 32) & 1 == 0 || *c >= 32) {
+fn drop_bounding_set(kept: u32) -> io::Result<()> {
+    for cap in (0..=CAP_LAST).filter(|c| kept >> (c % 32) & 1 == 0 || *c >= 32) {
         // SAFETY: this operation takes one number.
         let r = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(cap), 0, 0, 0) };
         match check(r.into()) {
@@ -125,9 +134,9 @@ fn drop_bounding_set() -> io::Result<()> {
     Ok(())
 }
 
-fn set_capabilities() -> io::Result<()> {
+fn set_capabilities(kept: u32) -> io::Result<()> {
     let header = CapHeader { version: VERSION_3, pid: 0 };
-    let low = CapData { effective: KEPT, permitted: KEPT, inheritable: 0 };
+    let low = CapData { effective: kept, permitted: kept, inheritable: 0 };
     let high = CapData { effective: 0, permitted: 0, inheritable: 0 };
     let data = [low, high];
     // SAFETY: version 3 reads the header and two data structures, which outlive the call.

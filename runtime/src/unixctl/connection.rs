@@ -68,7 +68,7 @@ impl Connection {
             active: None,
             readable: true,
             heard: Instant::now(),
-            framer: Framer::new(Limits { max_bytes: MAX_REQUEST, max_depth: 100 }),
+            framer: Framer::new(Limits { max_bytes: MAX_REQUEST, ..Limits::default() }),
             out: Vec::new(),
             sent: 0,
         }
@@ -129,7 +129,14 @@ impl Connection {
         };
         if let Some(id) = self.active.take() {
             let push = if success { jsonrpc::push_result } else { jsonrpc::push_error };
-            push(&mut self.out, &id, &body.to_string());
+            let mut out = Vec::new();
+            push(&mut out, &id, &body.to_string());
+            // The reply may repeat bytes of the request that are not UTF-8.
+            let text = String::from_utf8_lossy(&out);
+            match text.contains(jsonrpc::INVALID_BYTE) {
+                true => self.out.extend(jsonrpc::restore_invalid(&text)),
+                false => self.out.append(&mut out),
+            }
         }
     }
 }
@@ -142,11 +149,23 @@ fn line(mut text: String) -> String {
     text
 }
 
+/// An argument. What is not a string is refused by every command, so that the inside of an array or
+/// object, which may nest deeper than `serde_json` reads, does not matter.
+fn argument(json: &RawValue) -> Result<Value, Closed> {
+    match json.get().as_bytes().first() {
+        Some(b'[') => Ok(Value::Array(Vec::new())),
+        Some(b'{') => Ok(Value::Object(serde_json::Map::new())),
+        _ => serde_json::from_str(json.get()).map_err(|e| Closed::Message(e.to_string())),
+    }
+}
+
 fn parse(message: &[u8]) -> Result<Incoming, Closed> {
-    match jsonrpc::parse(message) {
+    let escaped = jsonrpc::escape_invalid(message);
+    match jsonrpc::parse(escaped.as_deref().unwrap_or(message)) {
         Ok(Message::Request { method, params, id }) => {
-            let params = serde_json::from_str::<Vec<Value>>(params.get())
+            let params = serde_json::from_str::<Vec<&RawValue>>(params.get())
                 .map_err(|_| Closed::Message("\"params\" must be JSON array".into()))?;
+            let params = params.into_iter().map(argument).collect::<Result<_, _>>()?;
             Ok(Incoming { id: id.to_owned(), method: method.into_owned(), params })
         }
         Ok(Message::Notification { .. }) => Err(Closed::Unexpected("notification")),
