@@ -301,6 +301,16 @@ impl Txn {
         self.mutate(row, column, "insert", encoded(&pair));
     }
 
+    /// Adds keys to a map; one that is there by then keeps its value.
+    pub fn add_keys<R: Row, K: AtomValue, V: AtomValue>(
+        &mut self,
+        row: Uuid,
+        column: Column<R, BTreeMap<K, V>>,
+        pairs: &BTreeMap<K, V>,
+    ) {
+        self.mutate(row, column, "insert", encoded(pairs));
+    }
+
     /// Takes one key out of a map.
     pub fn remove_key<R: Row, K: AtomValue, V: AtomValue>(
         &mut self,

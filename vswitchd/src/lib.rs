@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod counters;
 pub mod embedded;
+pub mod identity;
 pub mod links;
 pub mod modules;
 pub mod openflow;

@@ -13,6 +13,7 @@ use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
 use vswitchd::daemon::{self, Pidfile, Signals};
 use vswitchd::embedded::{self, Embedded};
+use vswitchd::identity::Identity;
 use vswitchd::log;
 use vswitchd::modules::{self, VSWITCHD};
 use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM};
@@ -56,6 +57,8 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     let mut poll = Poll::new()?;
     let mut signals = Signals::new(poll.registry(), SIGNALS)?;
     let clock = Clock::new();
+    let waker = reactor::waker(&poll)?;
+    let named = waker.clone();
     let setup = Setup {
         remotes,
         tls: common.tls.clone(),
@@ -74,8 +77,11 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             unconfined: options.unconfined,
         },
         version: OVS_VERSION.to_owned(),
+        identity: Identity::new(&dirs.run, &dirs.sysconf, move || {
+            // Fails only when the poll is gone, at exit.
+            let _ = named.wake();
+        }),
     };
-    let waker = reactor::waker(&poll)?;
     let mut daemon = Daemon::start(setup, &poll, waker.clone())?;
     let mut commands = Daemon::commands();
     let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(move || {

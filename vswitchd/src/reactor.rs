@@ -42,6 +42,7 @@ use crate::clock::Clock;
 use crate::commands::{self, Context, Dummy, View};
 use crate::config::{Desired, DummyPolicy, desired_after};
 use crate::coverage::Counter;
+use crate::identity::Identity;
 use crate::links::{self, Links};
 use crate::modules::{BRIDGE, OVSDB, RECONNECT};
 use crate::openflow::{self, Hosts, OpenFlow, PacketQueue};
@@ -82,6 +83,8 @@ pub struct Setup {
     pub openflow: openflow::Own,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
     pub version: String,
+    /// What goes to `Open_vSwitch.external_ids` where nobody else writes it.
+    pub identity: Identity,
 }
 
 /// A command that ends the daemon.
@@ -105,6 +108,7 @@ pub struct Daemon {
     desired: Desired,
     dummy: DummyPolicy,
     version: String,
+    identity: Identity,
     ready: bool,
     /// `Db::config_seqno` that `desired` was made of.
     seen: Option<u64>,
@@ -205,6 +209,7 @@ impl Daemon {
             desired: Desired::default(),
             dummy: setup.dummy,
             version: setup.version,
+            identity: setup.identity,
             ready: false,
             seen: None,
             restoring: true,
@@ -282,6 +287,7 @@ impl Daemon {
             self.dirty = true;
             self.ports_stale = true;
         }
+        self.dirty |= self.identity.named();
         self.stale |= self.switch.numbers_freed(&self.context.ofproto);
         self.session.run(since_start(self.now()));
         while let Some(event) = self.session.poll_event() {

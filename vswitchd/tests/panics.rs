@@ -10,6 +10,7 @@ use mio::Poll;
 use ovsdb_server::net::{EmbeddedServer, Embedding};
 use vswitchd::clock::Clock;
 use vswitchd::config::DummyPolicy;
+use vswitchd::identity::Identity;
 use vswitchd::openflow::Own;
 use vswitchd::reactor::{self, Daemon, Setup};
 
@@ -36,6 +37,7 @@ fn panic_in(thread: &'static str) {
             unconfined: false,
         },
         version: "test".to_owned(),
+        identity: Identity::default(),
     };
     let daemon = Daemon::start(setup, &poll, waker).unwrap();
     match thread {

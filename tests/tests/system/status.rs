@@ -144,3 +144,43 @@ fn a_switch_with_nothing_to_do_does_nothing_and_is_small() {
         assert!(kb < 20 * 1024, "{rss}");
     }
 }
+
+/// As `ovs-ctl` writes them, where nobody has; a value that is there stays.
+#[test]
+fn the_host_is_named() {
+    if !braid_tests::able() || !braid_tests::ours_only("names of the host without ovs-ctl") {
+        return;
+    }
+    let Some(mut rig) = Rig::with_server(0) else { return };
+    let id = |rig: &Rig, key: &str| {
+        let got = rig.switch.vsctl(&format!("--if-exists get open_vswitch . external_ids:{key}"));
+        got.map(|v| v.trim().trim_matches('"').to_owned()).unwrap_or_default()
+    };
+    for key in ["system-id", "rundir", "hostname"] {
+        rig.wait(key, || !id(&rig, key).is_empty());
+    }
+    assert_eq!(id(&rig, "rundir"), rig.switch.path("").display().to_string().trim_end_matches('/'));
+    let system = id(&rig, "system-id");
+    assert_eq!(system.len(), 36, "a UUID: {system}");
+
+    // The folder for it is not there: the database is where it is kept.
+    rig.vsctl("set open_vswitch . external_ids:hostname=mine external_ids:other=1");
+    rig.switch.stop_vswitchd();
+    rig.switch.start_vswitchd().unwrap();
+    rig.vsctl("set bridge br0 external_ids:test=1");
+    assert_eq!(id(&rig, "system-id"), system);
+    assert_eq!((id(&rig, "hostname"), id(&rig, "other")), ("mine".to_owned(), "1".to_owned()));
+
+    // With it, a file is; another database gets the same.
+    std::fs::create_dir(rig.switch.path("openvswitch")).unwrap();
+    rig.switch.stop_vswitchd();
+    rig.vsctl("--no-wait remove open_vswitch . external_ids system-id");
+    rig.switch.start_vswitchd().unwrap();
+    rig.wait("a new identity", || !id(&rig, "system-id").is_empty());
+    let system = id(&rig, "system-id");
+    let file = rig.switch.path("openvswitch/system-id.conf");
+    assert_eq!(std::fs::read_to_string(file).unwrap().trim(), system);
+    rig.vsctl("remove open_vswitch . external_ids system-id -- set bridge br0 external_ids:test=2");
+    rig.wait("the same identity", || id(&rig, "system-id") == system);
+    rig.assert_no_panic();
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ovsdb_client::rows::OpenVSwitch;
 use ovsdb_client::{Txn, TxnError, TxnId};
 
 use super::{Daemon, Flight};
@@ -47,6 +48,12 @@ impl Daemon {
         self.openflow.write_status(&mut txn, db, &self.desired, self.context.clock.now());
         if self.applied {
             status::write_root(&mut txn, db, &self.version, self.session.schema_version());
+        }
+        if let Some((uuid, root)) = db.open_vswitch.iter().next() {
+            let missing = self.identity.missing(&root.external_ids);
+            if !missing.is_empty() {
+                txn.add_keys(*uuid, OpenVSwitch::COL.external_ids, &missing);
+            }
         }
         self.dirty = false;
         self.applied = false;
