@@ -101,7 +101,7 @@ impl Bond {
         let mut turn = Turn::default();
         match event {
             Event::Configure(config) => self.configure(now, *config, &mut turn),
-            Event::Carrier { member, up } => self.carrier(now, member, up, &mut turn),
+            Event::Carrier { member, up } => self.set_carrier(now, member, up, &mut turn),
             Event::LinkParams { member, speed } => {
                 if let Some(m) = self.member_mut(member) {
                     m.speed = speed.map_or(LinkSpeed::Unknown, LinkSpeed::Known);
@@ -184,6 +184,12 @@ impl Bond {
         self.published.as_ref()
     }
 
+    /// What was reported last of a member's link ([`Event::Carrier`]); `None` before that, and for
+    /// a member that there is not.
+    pub fn carrier(&self, member: MemberId) -> Option<bool> {
+        self.member(member)?.carrier
+    }
+
     fn member_mut(&mut self, id: MemberId) -> Option<&mut Member> {
         self.members.iter_mut().find(|m| m.config.id == id)
     }
@@ -199,7 +205,7 @@ impl Bond {
 
     // Events.
 
-    fn carrier(&mut self, now: Time, member: MemberId, up: bool, turn: &mut Turn) {
+    fn set_carrier(&mut self, now: Time, member: MemberId, up: bool, turn: &mut Turn) {
         if let Some(lacp) = &mut self.lacp {
             lacp.handle(now, lacp::Event::Carrier { member, up });
         }

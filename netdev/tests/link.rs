@@ -60,7 +60,7 @@ fn news_of_devices() {
 
         rename("near", "other");
         let events = wait_for(&mut m, "the new name", |e| changed(e, "other", |_| true));
-        assert!(matches!(&events[0], LinkEvent::Gone { name, .. } if name == "near"), "{events:?}");
+        assert!(matches!(&events[0], LinkEvent::Renamed { from, .. } if from == "near"));
 
         delete("other");
         wait_for(
@@ -121,7 +121,7 @@ fn messages_are_newer_than_a_list_that_was_begun_before() {
         let last = |name: &str| {
             events.iter().rfind(|e| match e {
                 LinkEvent::Changed(l) => l.name == name,
-                LinkEvent::Gone { name: n, .. } => n == name,
+                LinkEvent::Gone { name: n, .. } | LinkEvent::Renamed { from: n, .. } => n == name,
             })
         };
         assert!(changed(last("near").unwrap(), "near", |l| l.mtu == 1400));

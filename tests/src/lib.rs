@@ -5,6 +5,7 @@
 //! probably wrong. `BRAID_OVSDB` says who keeps the database, with whose tools: `embedded`, `ours`
 //! or `debian`; by default Debian's where it is installed.
 
+pub mod random;
 pub mod rig;
 
 use std::io::Write;

@@ -324,6 +324,7 @@ impl Daemon {
         }
         self.status.take(&letters);
         self.ports_stale = true;
+        self.stale |= self.switch.devices_removed(&letters.removed);
         for (name, news) in &letters.links {
             self.stale |= self.switch.link_news(name, news);
         }

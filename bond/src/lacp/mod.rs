@@ -198,7 +198,7 @@ impl Lacp {
     pub fn handle(&mut self, now: Time, event: Event) {
         let select = match event {
             Event::Configure(settings) => self.configure(now, *settings),
-            Event::Carrier { member, up } => self.carrier(now, member, up),
+            Event::Carrier { member, up } => self.set_carrier(now, member, up),
             Event::Lacpdu { member, pdu } => self.lacpdu(now, member, &pdu),
             Event::Deadline => false,
         };
@@ -300,7 +300,13 @@ impl Lacp {
         select
     }
 
-    fn carrier(&mut self, now: Time, id: MemberId, up: bool) -> bool {
+    /// What was reported last of a member's link ([`Event::Carrier`]); `None` before that, and for
+    /// a member that there is not.
+    pub fn carrier(&self, member: MemberId) -> Option<bool> {
+        self.members.iter().find(|m| m.settings.id == member)?.link_up
+    }
+
+    fn set_carrier(&mut self, now: Time, id: MemberId, up: bool) -> bool {
         let active = self.settings.config.active;
         let Some(m) = self.members.iter_mut().find(|m| m.settings.id == id) else {
             return false;

@@ -60,6 +60,12 @@ pub trait PacketIo: Send {
 
     fn counters(&self) -> IoCounters;
 
+    /// The kernel device that frames pass through, under whatever name; `None` if there is none or
+    /// it is not known.
+    fn ifindex(&self) -> Option<u32> {
+        None
+    }
+
     /// True once a `recv` has found that the device was removed under us. A tap's descriptor then
     /// stays readable for good: stop waiting for it.
     fn is_gone(&self) -> bool {
@@ -93,4 +99,16 @@ pub enum DeviceError {
     Set { name: String, what: &'static str, source: std::io::Error },
     #[error("could not read {what} of network device {name} ({})", posix::text(source))]
     Get { name: String, what: &'static str, source: std::io::Error },
+}
+
+impl DeviceError {
+    /// Whether there is no such device.
+    pub fn is_absent(&self) -> bool {
+        let (DeviceError::Open { source, .. }
+        | DeviceError::Unfit { source, .. }
+        | DeviceError::Add { source, .. }
+        | DeviceError::Set { source, .. }
+        | DeviceError::Get { source, .. }) = self;
+        source.raw_os_error() == Some(libc::ENODEV)
+    }
 }

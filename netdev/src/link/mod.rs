@@ -40,10 +40,11 @@ pub struct LinkInfo {
 pub enum LinkEvent {
     /// New or changed. After an overrun the monitor sends one for every device.
     Changed(LinkInfo),
-    Gone {
-        ifindex: u32,
-        name: String,
-    },
+    /// The device has given its name up; `Changed` with the new one follows.
+    Renamed { ifindex: u32, from: String },
+    /// Deleted, or moved to another network namespace: sockets on it are dead, even if the same
+    /// index comes back.
+    Gone { ifindex: u32, name: String },
 }
 
 /// `ethtool`'s view of the link.

@@ -115,6 +115,13 @@ impl LinkMonitor {
         }
     }
 
+    /// Has the whole state read once more, although no message is known to be missing.
+    pub fn want_list(&mut self) {
+        if matches!(self.list, List::Complete) {
+            self.list = List::Wanted;
+        }
+    }
+
     /// Whether the whole state must be read, and nobody does so yet.
     pub fn wants_list(&self) -> bool {
         matches!(self.list, List::Wanted)
@@ -145,12 +152,16 @@ impl LinkMonitor {
             .map(|l| (l.ifindex, l))
             .collect();
         self.list = List::Complete;
-        self.known.retain(|index, old| {
-            let stays = newer.contains(index) || now.get(index).is_some_and(|l| l.name == old.name);
-            if !stays {
-                out.push(LinkEvent::Gone { ifindex: *index, name: old.name.clone() });
+        self.known.retain(|&ifindex, old| {
+            if newer.contains(&ifindex) {
+                return true;
             }
-            stays
+            match now.get(&ifindex) {
+                Some(l) if l.name == old.name => {}
+                Some(_) => out.push(LinkEvent::Renamed { ifindex, from: old.name.clone() }),
+                None => out.push(LinkEvent::Gone { ifindex, name: old.name.clone() }),
+            }
+            now.contains_key(&ifindex)
         });
         out.extend(now.values().cloned().map(LinkEvent::Changed));
         self.known.extend(now);
@@ -194,7 +205,7 @@ fn take(
                 if let Some(old) = old
                     && old.name != info.name
                 {
-                    out.push(LinkEvent::Gone { ifindex, name: old.name.clone() });
+                    out.push(LinkEvent::Renamed { ifindex, from: old.name.clone() });
                 }
                 known.insert(ifindex, info.clone());
                 out.push(LinkEvent::Changed(info));

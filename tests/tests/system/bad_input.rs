@@ -2,37 +2,11 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use braid_tests::Rig;
+use braid_tests::random::Random;
 use braid_tests::rig::talk;
-
-/// Random octets from a printed seed (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn new() -> Random {
-        let seed = std::env::var("BRAID_SEED").ok().and_then(|s| s.parse().ok());
-        let seed = seed.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            now.as_nanos() as u64 | 1
-        });
-        println!("BRAID_SEED={seed}");
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn octets(&mut self, most: u64) -> Vec<u8> {
-        let n = self.next() % most;
-        (0..n).map(|_| self.next() as u8).collect()
-    }
-}
 
 /// The rest of the switch works: a packet gets from the VM to the network and back.
 fn forwards(rig: &Rig) {

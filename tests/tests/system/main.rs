@@ -5,6 +5,7 @@
 mod bad_input;
 mod bond;
 mod carrier;
+mod churn;
 mod compat;
 mod compat_dummy;
 mod crash;
@@ -20,4 +21,5 @@ mod remotes;
 mod restore;
 mod status;
 mod tcp;
+mod transitions;
 mod vlan;

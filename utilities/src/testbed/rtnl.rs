@@ -100,6 +100,14 @@ impl Rtnl {
         self.ask(&what, RouteNetlinkMessage::SetLink(link), 0).map(drop)
     }
 
+    /// Gives the link another name. Older kernels refuse while it is up.
+    pub fn rename(&mut self, name: &str, to: &str) -> Result<(), Error> {
+        let mut link = named(to);
+        link.header.index = self.link(name)?.index;
+        let what = format!("cannot rename {name} to {to}");
+        self.ask(&what, RouteNetlinkMessage::SetLink(link), 0).map(drop)
+    }
+
     /// Moves the link to another namespace, where it arrives down.
     pub fn move_to(&mut self, name: &str, other: RawFd) -> Result<(), Error> {
         let mut link = named(name);

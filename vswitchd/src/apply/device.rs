@@ -130,8 +130,7 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
     };
     match &want.kind {
         DeviceKind::System => {
-            let io = system::open(name, &SystemOptions::default()).map_err(|e| e.to_string())?;
-            let link = link::get(name).map_err(|e| e.to_string())?;
+            let (io, link) = open_system(name)?;
             Ok(Opened { io: Some(io), link, dummy: None, tap: None })
         }
         DeviceKind::Internal | DeviceKind::Tap => {
@@ -159,6 +158,24 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
             "could not open network device {name} (Address family not supported by protocol)"
         )),
     }
+}
+
+/// Opens an existing device. The name may pass to another device meanwhile, so what is returned is
+/// the state of the very device that the queues are bound to, and that had the name after binding.
+fn open_system(name: &str) -> Result<(Box<dyn PacketIo>, LinkInfo), String> {
+    /// Renames that may come between the two steps.
+    const TRIES: usize = 5;
+    for _ in 0..TRIES {
+        let io = system::open(name, &SystemOptions::default()).map_err(|e| e.to_string())?;
+        let Some(ifindex) = io.ifindex() else { break };
+        match link::get_by_index(ifindex) {
+            Ok(link) if link.name == name => return Ok((io, link)),
+            Ok(_) => {}
+            Err(e) if e.is_absent() => {}
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+    Err(format!("could not open network device {name} (its name passes from device to device)"))
 }
 
 /// What the row asks of a dummy now. What cannot be done is logged once.

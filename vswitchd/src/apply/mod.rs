@@ -12,12 +12,14 @@
 //! | file | what |
 //! |---|---|
 //! | `device` | opening one device, and what the kernel says of it |
+//! | `news` | devices that came, went or changed |
 //! | `number` | OpenFlow and datapath port numbers |
 //! | `want` | interfaces in their order |
 //! | `picture` | what ofproto and the links thread are told |
 //! | `taps` | internal devices from one run to the next |
 
 mod device;
+mod news;
 mod number;
 mod picture;
 mod taps;
@@ -37,7 +39,7 @@ use self::device::Opened;
 use self::number::{AddError, Quarantine};
 use self::want::{Doomed, Want, ordered, wanted};
 use crate::config::{Desired, DeviceKind, WantIface, mac};
-use crate::links::{LinkNews, Links};
+use crate::links::Links;
 use crate::modules::BRIDGE;
 
 /// The parts that a configuration is applied to.
@@ -83,62 +85,6 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// Takes in news of a kernel device. True if [`Switch::apply`] has something to do.
-    pub fn link_news(&mut self, name: &str, news: &LinkNews) -> bool {
-        let stale = match (self.attached.get_mut(name), news) {
-            (Some(a), LinkNews::Changed(info)) if a.ifindex() == Some(info.ifindex) => {
-                let moved = a.link.mac != info.mac || a.link.mtu != info.mtu;
-                a.link = info.clone();
-                moved
-            }
-            // Another device under the same name, unless this is old news.
-            (Some(a), LinkNews::Changed(_)) if a.ifindex().is_some() => {
-                let now = link::get(name).map(|l| l.ifindex).ok();
-                a.gone |= now != a.ifindex();
-                a.gone
-            }
-            // Into the namespace of a container, mostly: it is as good as before, but the kernel
-            // tells us nothing of it any more.
-            (Some(a), LinkNews::Gone { ifindex })
-                if a.ifindex() == Some(*ifindex) && a.moved_away() =>
-            {
-                a.link.ifindex = 0;
-                false
-            }
-            // It has come back.
-            (Some(a), LinkNews::Changed(info))
-                if a.ifindex().is_none() && a.tap.is_some() && info.mac == a.link.mac =>
-            {
-                a.link = info.clone();
-                true
-            }
-            (Some(a), LinkNews::Gone { ifindex }) if a.ifindex() == Some(*ifindex) => {
-                a.gone = true;
-                true
-            }
-            (Some(_), LinkNews::Changed(_) | LinkNews::Gone { .. }) => false,
-            // It has appeared, or has made room for the one that the switch is to make.
-            (None, LinkNews::Changed(_) | LinkNews::Gone { .. }) => self.errors.contains_key(name),
-        };
-        self.stale |= stale;
-        stale
-    }
-
-    /// Takes in what was done to dummies. True if [`Switch::apply`] has something to do.
-    pub fn dummies_changed(&mut self) -> bool {
-        let mut stale = false;
-        for a in self.attached.values_mut() {
-            let Some(dummy) = &a.dummy else { continue };
-            let (admin, carrier) = (dummy.admin_up(), dummy.carrier());
-            if (a.link.admin_up, a.link.carrier) != (admin, carrier) {
-                (a.link.admin_up, a.link.carrier) = (admin, carrier);
-                stale = true;
-            }
-        }
-        self.stale |= stale;
-        stale
-    }
-
     /// True if [`Switch::apply`] has something to do: an interface got no port number, and since
     /// then a round of the revalidator has ended, after which numbers may be free.
     pub fn numbers_freed(&mut self, ofproto: &ofproto::Switch) -> bool {
@@ -150,13 +96,6 @@ impl Switch {
     /// An interface waits for a port number.
     pub fn is_out_of_numbers(&self) -> bool {
         self.out_of_numbers.is_some()
-    }
-
-    /// A device was brought up or down by us: the kernel will say the same in a moment.
-    pub fn set_admin(&mut self, name: &str, up: bool) {
-        if let Some(a) = self.attached.get_mut(name) {
-            a.link.admin_up = up;
-        }
     }
 
     /// Makes the switch what `desired` says, as far as the devices allow.

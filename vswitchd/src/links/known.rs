@@ -125,6 +125,12 @@ impl Known {
         }
     }
 
+    /// The kernel says otherwise than is believed, and has for a while.
+    pub(super) fn correct(&mut self, info: LinkInfo) {
+        self.confirmed_at = info.carrier_changes;
+        self.settle(info);
+    }
+
     fn settle(&mut self, info: LinkInfo) -> Outcome {
         let was_up = self.up();
         let counted = match later(info.carrier_changes, self.info.carrier_changes) {

@@ -134,7 +134,8 @@ impl Monitors {
         let (bfd, cfm) = (want.bfd.clone(), want.cfm.clone());
         let mut watched = match before {
             Some(mut w) => {
-                if w.link.ifindex != want.ifindex {
+                // A device that was made anew may have its old index, but not its old port.
+                if (w.link.ifindex, w.link.port_no) != (want.ifindex, want.port_no) {
                     w.socket = None;
                     if let Some(c) = &mut w.cfm {
                         c.socket = None;

@@ -4,7 +4,7 @@
 //! costs no memory and loses nothing that it would still need. The lock is held for a map
 //! operation by either side, never over a call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bond::monitor::bfd::BfdColumn;
@@ -34,6 +34,9 @@ pub struct MemberLink {
 pub struct Letters {
     /// By device name.
     pub links: BTreeMap<String, LinkNews>,
+    /// Indices of devices that were deleted or left the network namespace. A socket on one is
+    /// dead, although `links` may hold a newer device of the same name and index.
+    pub removed: BTreeSet<u32>,
     /// How often each device's carrier has changed since the daemon started.
     pub resets: BTreeMap<String, u64>,
     /// Link state of watched members, by interface name.
@@ -53,6 +56,7 @@ pub struct Letters {
 impl Letters {
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
+            && self.removed.is_empty()
             && self.resets.is_empty()
             && self.members.is_empty()
             && self.active.is_empty()

@@ -155,6 +155,14 @@ impl Running {
         }
     }
 
+    /// What the engine takes a member's link for; `None` if it has not been told yet.
+    pub(super) fn believes(&self, member: MemberId) -> Option<bool> {
+        match &self.engine {
+            Engine::Bond { bond, .. } => bond.carrier(member),
+            Engine::Single(lacp) => lacp.carrier(member),
+        }
+    }
+
     pub(super) fn lacpdu(&mut self, now: Time, member: MemberId, pdu: Vec<u8>) {
         match &mut self.engine {
             Engine::Bond { bond, .. } => bond.handle(now, Event::Lacpdu { member, pdu }),

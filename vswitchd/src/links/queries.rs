@@ -94,11 +94,29 @@ impl Purpose {
 /// A question to the thread.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Query {
-    Link { ifindex: u32 },
+    Link {
+        ifindex: u32,
+    },
+    /// The same, for the periodic comparison.
+    Compare {
+        ifindex: u32,
+    },
     Links,
-    Settings { port: String, member: MemberId, name: String },
-    Mii { port: String, member: MemberId, name: String },
-    Socket { purpose: Purpose, name: String, ifindex: u32 },
+    Settings {
+        port: String,
+        member: MemberId,
+        name: String,
+    },
+    Mii {
+        port: String,
+        member: MemberId,
+        name: String,
+    },
+    Socket {
+        purpose: Purpose,
+        name: String,
+        ifindex: u32,
+    },
 }
 
 /// What the thread is told to do.
@@ -144,7 +162,9 @@ impl Queries {
                     }
                 };
                 let answer = match &query {
-                    Query::Link { ifindex } => Answer::Link(devices.link(*ifindex)),
+                    Query::Link { ifindex } | Query::Compare { ifindex } => {
+                        Answer::Link(devices.link(*ifindex))
+                    }
                     Query::Links => Answer::Links(devices.links()),
                     Query::Settings { name, .. } => Answer::Settings(devices.settings(name)),
                     Query::Mii { name, .. } => Answer::Mii(devices.mii(name).ok()),

@@ -1,5 +1,6 @@
 //! The thread's loop: wait, take in what happened, publish, then do the rest.
 
+mod compare;
 mod configure;
 mod news;
 mod notes;
@@ -20,6 +21,7 @@ use netdev::link::LinkMonitor;
 use ofproto::SlowPathQueue;
 use wire::{EthAddr, Time};
 
+use self::compare::Comparison;
 pub(super) use self::notes::Limits;
 use super::known::Known;
 use super::monitors::Monitors;
@@ -93,6 +95,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         sockets: BTreeMap::new(),
         next_token: FIRST_SOCKET,
         next_load: None,
+        comparison: Comparison::default(),
         later: Vec::new(),
         lacp_lets: Vec::new(),
         stop: false,
@@ -139,6 +142,7 @@ struct Thread {
     sockets: BTreeMap<usize, Purpose>,
     next_token: usize,
     next_load: Option<Time>,
+    comparison: Comparison,
     later: Vec<(String, Effect)>,
     /// What main was told last of LACP.
     lacp_lets: Vec<(String, bool)>,
@@ -202,7 +206,8 @@ impl Thread {
         let engines = self.ports.values().filter_map(Running::deadline);
         let summaries = self.ports.values().filter_map(|p| p.limits.deadline());
         let engines = engines.chain(summaries);
-        devices.chain(engines).chain(self.next_load).chain(self.monitors.deadline()).min()
+        let next = self.next_load.into_iter().chain(self.comparison.deadline());
+        devices.chain(engines).chain(next).chain(self.monitors.deadline()).min()
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -250,6 +255,7 @@ impl Thread {
             }
             self.next_load = Some(now + LOAD_INTERVAL);
         }
+        self.compare_some(now);
         if changed {
             let states = self.member_states();
             self.outbox.put(|letters| letters.members.extend(states));

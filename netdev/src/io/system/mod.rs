@@ -81,6 +81,7 @@ enum Rx {
 
 struct System {
     fd: OwnedFd,
+    ifindex: u32,
     rx: Rx,
     tx: Tx,
     rx_packets: u64,
@@ -120,6 +121,7 @@ impl System {
         sys::bind_packet(raw, ifindex, libc::ETH_P_ALL as u16)?;
         Ok(System {
             fd,
+            ifindex,
             rx,
             tx: Tx::default(),
             rx_packets: 0,
@@ -207,6 +209,10 @@ impl PacketIo for System {
             rx_dropped: self.rx_bad + self.rx_lost.get(),
             ..self.tx.counters()
         }
+    }
+
+    fn ifindex(&self) -> Option<u32> {
+        Some(self.ifindex)
     }
 
     fn is_gone(&self) -> bool {

@@ -75,6 +75,8 @@ impl Thread {
         drop(old);
         self.forget_sockets();
         self.watch_carriers();
+        let kernel = self.ports.values().flat_map(|p| &p.devices).any(|d| d.ifindex().is_some());
+        self.comparison.schedule(now, kernel);
         let states = self.member_states();
         if !states.is_empty() {
             self.outbox.put(|letters| letters.members.extend(states));

@@ -73,6 +73,7 @@ impl Thread {
     fn heed(&mut self, news: Vec<LinkEvent>, since: Instant) {
         let mut touched = BTreeSet::new();
         let mut gone = Vec::new();
+        let mut removed = BTreeSet::new();
         let mut moved = false;
         for event in news {
             match event {
@@ -80,13 +81,14 @@ impl Thread {
                     let ifindex = info.ifindex;
                     match self.kernel.get_mut(&ifindex) {
                         Some(known) => {
-                            let before = known.info().mac;
-                            let (name, mac) = (info.name.clone(), info.mac);
+                            let before = known.info().clone();
+                            let (named, mac) = (info.name != before.name, info.mac);
                             let outcome = known.message(info);
                             self.outcome(ifindex, outcome, &mut touched, since);
-                            if before != mac {
-                                self.mac_changed(&name, mac);
+                            if before.mac != mac {
+                                self.mac_changed(ifindex, mac);
                             }
+                            moved |= named && self.is_member(ifindex);
                         }
                         None => {
                             let known = Known::new(info);
@@ -98,7 +100,10 @@ impl Thread {
                     }
                     touched.insert(ifindex);
                 }
+                // The same device: frames pass as before until main has other members.
+                LinkEvent::Renamed { ifindex, from } => gone.push((from, ifindex)),
                 LinkEvent::Gone { ifindex, name } => {
+                    removed.insert(ifindex);
                     self.kernel.remove(&ifindex);
                     self.tell(ifindex, false, false, since);
                     touched.remove(&ifindex);
@@ -111,6 +116,9 @@ impl Thread {
         }
         if moved {
             self.watch_carriers();
+        }
+        if !removed.is_empty() {
+            self.outbox.put(|letters| letters.removed.extend(removed));
         }
         self.report(touched, gone);
     }
@@ -125,6 +133,9 @@ impl Thread {
                 let mut touched = BTreeSet::new();
                 self.outcome(ifindex, outcome, &mut touched, since);
                 self.report(touched, Vec::new());
+            }
+            (Query::Compare { ifindex }, Answer::Link(said)) => {
+                self.compare(ifindex, said.as_ref(), since);
             }
             (Query::Links, Answer::Links(list)) => {
                 let mut news = Vec::new();
@@ -163,6 +174,7 @@ impl Thread {
             // Each query has its own kind of answer.
             (
                 Query::Link { .. }
+                | Query::Compare { .. }
                 | Query::Links
                 | Query::Settings { .. }
                 | Query::Mii { .. }
@@ -246,7 +258,7 @@ impl Thread {
         }
     }
 
-    fn told(&mut self, name: &str, told: Vec<(MemberId, bool)>, since: Instant) {
+    pub(super) fn told(&mut self, name: &str, told: Vec<(MemberId, bool)>, since: Instant) {
         let now = self.now();
         let Some(port) = self.ports.get_mut(name) else { return };
         for (member, up) in told {
@@ -272,7 +284,7 @@ impl Thread {
     }
 
     /// Main and status learn of the same news.
-    fn report(&mut self, touched: BTreeSet<u32>, gone: Vec<(String, u32)>) {
+    pub(super) fn report(&mut self, touched: BTreeSet<u32>, gone: Vec<(String, u32)>) {
         if touched.is_empty() && gone.is_empty() {
             return;
         }
@@ -294,14 +306,14 @@ impl Thread {
         });
     }
 
-    fn mac_changed(&mut self, name: &str, mac: EthAddr) {
+    fn mac_changed(&mut self, ifindex: u32, mac: EthAddr) {
         let now: Time = self.now();
         let since = Instant::now();
         for port in self.ports.values_mut() {
             let ids: Vec<MemberId> = port
                 .devices
                 .iter()
-                .filter(|d| d.member.name == name)
+                .filter(|d| d.ifindex() == Some(ifindex))
                 .map(|d| d.member.id)
                 .collect();
             for id in ids {
