@@ -2,7 +2,7 @@
 //!
 //! [`Datapath`] is the control side's view of any backend; `userspace` is the real one, `fake`
 //! records what it is told, `chaos` fails on purpose from a seed. The packet path itself is in
-//! `userspace`: it takes no lock that the control side holds.
+//! `userspace`: it takes no lock that main or the links thread holds.
 //!
 //! A backend knows bucket tables ([`table`]), never bonds.
 

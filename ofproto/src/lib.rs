@@ -16,11 +16,14 @@ pub mod switch;
 pub mod tables;
 pub mod trace;
 
+mod forget;
 mod fullest;
 mod learning_packets;
 mod mask;
 mod notes;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod upcall;
 mod vlan;

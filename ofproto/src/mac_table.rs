@@ -6,11 +6,13 @@
 //!                    ring of its port, least recently used first
 //! ```
 //!
-//! Everything takes constant time, or logarithmic time in the number of ports, also when the
-//! table is full: a flood of invented addresses costs no more than any other traffic.
+//! What a packet does here takes constant time, or logarithmic time in the number of ports, also
+//! when the table is full: a flood of invented addresses costs no more than any other traffic.
+//! What looks at many addresses ([`MacTable::slice`], [`MacTable::sweep`], [`MacTable::expire`])
+//! does so for a bounded number of them in a call.
 //!
-//! Invariant: only the datapath's threads and the revalidator take the table's lock; whoever else
-//! wants something of it sends a job to the datapath.
+//! Invariant: only the datapath's threads and the revalidator take the table's lock; other threads
+//! send a job to the datapath.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -115,6 +117,10 @@ pub struct Learn {
 
 const NONE: u32 = u32::MAX;
 
+/// Memory that a table has no use for any more.
+#[derive(Default)]
+pub struct Unused(#[expect(dead_code)] Vec<Option<Slot>>, #[expect(dead_code)] Vec<u32>);
+
 /// One address in one VLAN.
 struct Slot {
     mac: EthAddr,
@@ -124,6 +130,8 @@ struct Slot {
     entry: Arc<MacEntry>,
     /// `entry.used` when the slot got its place in the ring.
     placed: u64,
+    /// How many addresses had come to the table before this one.
+    born: u64,
     locked_until: Time,
     prev: u32,
     next: u32,
@@ -137,6 +145,40 @@ struct Ring {
     len: usize,
 }
 
+/// Addresses that are to be forgotten, and how far that has got. Addresses that come after it was
+/// made stay.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    what: Swept,
+    /// The next slot to look at.
+    next: usize,
+    /// [`Slot::born`] of the first address that stays.
+    until: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Swept {
+    /// All but static ones.
+    Learned,
+    /// All of these ports, static ones included.
+    Bundles(BTreeSet<BundleId>),
+}
+
+impl Swept {
+    fn covers(&self, s: &Slot) -> bool {
+        match self {
+            Swept::Learned => !s.fixed,
+            Swept::Bundles(gone) => gone.contains(&s.bundle),
+        }
+    }
+}
+
+/// Where [`MacTable::expire`] goes on. A new one begins at the first port.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExpireCursor {
+    from: Option<BundleId>,
+}
+
 /// The table of one bridge.
 pub struct MacTable {
     slots: Vec<Option<Slot>>,
@@ -147,6 +189,8 @@ pub struct MacTable {
     /// The same ports, by how many addresses each has.
     fullest: Fullest,
     fixed: usize,
+    /// Addresses that have come so far.
+    born: u64,
     aging: Duration,
     max: usize,
     flood_vlans: VlanSet,
@@ -167,6 +211,7 @@ impl MacTable {
             rings: BTreeMap::new(),
             fullest: Fullest::default(),
             fixed: 0,
+            born: 0,
             aging: Duration::from_secs(300),
             max: 8192,
             flood_vlans: VlanSet::exactly(&BTreeSet::new()),
@@ -182,15 +227,20 @@ impl MacTable {
     }
 
     /// `aging` is held within 15 s to 3600 s and `max` within 10 to 1,000,000, as in Open vSwitch.
-    /// In `flood_vlans` nothing is learned; when they change, what was learned is forgotten.
-    pub fn configure(&mut self, aging: Duration, max: usize, flood_vlans: &BTreeSet<u16>) {
+    /// In `flood_vlans` nothing is learned. True when they are others than before: what was learned
+    /// is to be forgotten ([`MacTable::sweep_learned`]).
+    #[must_use]
+    pub fn configure(&mut self, aging: Duration, max: usize, flood_vlans: &BTreeSet<u16>) -> bool {
         self.aging = aging.clamp(Duration::from_secs(15), Duration::from_secs(3600));
         self.max = max.clamp(10, 1_000_000);
-        let flood = VlanSet::exactly(flood_vlans);
-        if flood != self.flood_vlans {
-            self.flood_vlans = flood;
-            self.flush();
+        if self.index.is_empty() {
+            // With a quarter to spare it neither grows nor is rehashed while packets wait.
+            self.index.reserve(self.max + self.max / 4, |_| 0);
         }
+        let flood = VlanSet::exactly(flood_vlans);
+        let other = flood != self.flood_vlans;
+        self.flood_vlans = flood;
+        other
     }
 
     /// Addresses in the table, static ones included.
@@ -341,67 +391,56 @@ impl MacTable {
         self.find(mac, vlan).map(|i| row(self.at(i)))
     }
 
-    /// All rows, least recently used first.
-    pub fn rows(&self) -> Vec<MacRow> {
-        let mut rows: Vec<MacRow> = self.slots.iter().flatten().map(row).collect();
-        rows.sort_by_key(|r| (r.used, r.vlan, r.mac));
-        rows
-    }
-
     /// Up to `max` places of the table from `from` on, and where to go on; `None` at the end.
-    /// Rows that come and go meanwhile may be missed.
+    /// A row that comes or goes between two calls may be missed, and one that goes and comes back
+    /// may be seen twice.
     pub fn slice(&self, from: usize, max: usize) -> (Vec<MacRow>, Option<usize>) {
         let end = from.saturating_add(max).min(self.slots.len());
         let rows = self.slots.get(from..end).unwrap_or_default().iter().flatten().map(row);
         (rows.collect(), (end < self.slots.len()).then_some(end))
     }
 
-    /// What is known to be on one port, static addresses included.
-    pub fn on_bundle(&self, bundle: BundleId) -> Vec<(EthAddr, u16)> {
-        let here = self.slots.iter().flatten().filter(|s| s.bundle == bundle);
-        here.map(|s| (s.mac, s.vlan)).collect()
-    }
-
-    /// Forgets one address, wherever it is.
+    /// Forgets one address, whichever port it is on.
     pub fn forget(&mut self, mac: EthAddr, vlan: u16) {
         if let Some(i) = self.find(mac, vlan) {
             self.remove(i);
         }
     }
 
-    /// Forgets what was learned on one port, static addresses included: the port is gone or has
-    /// other VLANs.
-    pub fn flush_bundle(&mut self, bundle: BundleId) {
-        while let Some(ring) = self.rings.get(&bundle) {
-            let head = ring.head;
-            self.remove(head);
-        }
-        if self.fixed > 0 {
-            let here = |s: &Option<Slot>| s.as_ref().is_some_and(|s| s.bundle == bundle);
-            let gone: Vec<u32> =
-                (0..).zip(&self.slots).filter(|(_, s)| here(s)).map(|(i, _)| i).collect();
-            for i in gone {
-                self.remove(i);
+    /// To forget what was learned (`fdb/flush`). Static addresses stay.
+    pub fn sweep_learned(&self) -> Sweep {
+        Sweep { what: Swept::Learned, next: 0, until: self.born }
+    }
+
+    /// To forget what was learned on these ports, static addresses included: the ports are gone or
+    /// have other VLANs.
+    pub fn sweep_bundles(&self, gone: impl IntoIterator<Item = BundleId>) -> Sweep {
+        let gone = gone.into_iter().collect();
+        Sweep { what: Swept::Bundles(gone), next: 0, until: self.born }
+    }
+
+    /// Goes on with a sweep over up to `max` places of the table. What it forgets, and whether
+    /// there is more to look at.
+    pub fn sweep(&mut self, sweep: &mut Sweep, max: usize) -> (Vec<MacRow>, bool) {
+        let mut gone = Vec::new();
+        let end = sweep.next.saturating_add(max).min(self.slots.len());
+        for i in sweep.next..end {
+            if let Some(s) = &self.slots[i]
+                && s.born < sweep.until
+                && sweep.what.covers(s)
+            {
+                gone.push(row(s));
+                self.remove(i as u32);
             }
         }
+        sweep.next = end;
+        (gone, end < self.slots.len())
     }
 
-    /// Forgets what was learned (`fdb/flush`). Static addresses stay.
-    pub fn flush(&mut self) {
-        while let Some((_, ring)) = self.rings.first_key_value() {
-            let head = ring.head;
-            self.remove(head);
-        }
-        if self.index.is_empty() {
-            self.slots = Vec::new();
-            self.free = Vec::new();
-            self.index = HashTable::new();
-        }
-    }
-
-    /// Removes addresses not heard of for the ageing time, and what exceeds the size: at most
-    /// about `max` of them, so that the lock is soon free. True when there may be more.
-    pub fn expire(&mut self, now: Time, max: usize) -> bool {
+    /// Removes addresses not heard of for the ageing time, and what exceeds the size. A call takes
+    /// up to `max` steps, of which each is an address or a port, so that the lock is soon free. True
+    /// when there may be more.
+    pub fn expire(&mut self, now: Time, max: usize, cursor: &mut ExpireCursor) -> bool {
         let mut left = max;
         while self.len() > self.max {
             if left == 0 {
@@ -412,17 +451,17 @@ impl MacTable {
                 break;
             }
         }
-        let bundles: Vec<BundleId> = self.rings.keys().copied().collect();
-        for b in bundles {
+        while let Some(b) = self.next_ring(cursor.from) {
+            cursor.from = Some(b);
             while let Some(head) = self.rings.get(&b).map(|r| r.head) {
-                let s = self.at(head);
-                if now.since(Time::from_nanos(s.placed)) < self.aging {
-                    break;
-                }
                 if left == 0 {
                     return true;
                 }
                 left -= 1;
+                let s = self.at(head);
+                if now.since(Time::from_nanos(s.placed)) < self.aging {
+                    break;
+                }
                 if now.since(s.entry.used()) >= self.aging {
                     self.stats.expired += 1;
                     self.coverage.expired.fetch_add(1, Relaxed);
@@ -432,8 +471,23 @@ impl MacTable {
                     self.link_last(head);
                 }
             }
+            cursor.from = Some(BundleId(b.0 + 1));
         }
         false
+    }
+
+    /// The first port from `from` on that has addresses.
+    fn next_ring(&self, from: Option<BundleId>) -> Option<BundleId> {
+        self.rings.range(from.unwrap_or(BundleId(0))..).next().map(|(b, _)| *b)
+    }
+
+    /// The memory of an empty table, for the caller to free when the lock is free again.
+    #[must_use = "it is large, and the lock is held"]
+    pub fn take_unused(&mut self) -> Unused {
+        if !self.index.is_empty() {
+            return Unused::default();
+        }
+        Unused(std::mem::take(&mut self.slots), std::mem::take(&mut self.free))
     }
 
     /// Evicts when the table is full. False when nothing can be evicted.
@@ -475,10 +529,12 @@ impl MacTable {
             bundle,
             entry: Arc::new(MacEntry { used: AtomicU64::new(now.as_nanos()) }),
             placed: now.as_nanos(),
+            born: self.born,
             locked_until: Time::ZERO,
             prev: NONE,
             next: NONE,
         };
+        self.born += 1;
         let i = match self.free.pop() {
             Some(i) => {
                 self.slots[i as usize] = Some(slot);

@@ -12,6 +12,7 @@ use datapath::{Datapath, FlowHandle, FlowStats};
 use serde::Serialize;
 use wire::Time;
 
+use crate::mac_table::ExpireCursor;
 use crate::notes::Notes;
 use crate::switch::{FlowEvent, Switch};
 use crate::translate::{Learning, Source};
@@ -22,8 +23,10 @@ const MAX_IDLE_FULL: Duration = Duration::from_millis(100);
 const MIN_INTERVAL: Duration = Duration::from_millis(5);
 /// Rounds may take one part of time in so many, if they are called for without end.
 const DUTY: u32 = 10;
-/// MAC addresses removed while their table is locked.
+/// MAC addresses looked at while their table is locked.
 const EXPIRE_SLICE: usize = 64;
+/// Frozen states looked at while their table is locked.
+const FROZEN_SLICE: usize = 64;
 
 /// `other_config:flow-limit`'s default.
 pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
@@ -238,11 +241,16 @@ impl Revalidator {
         }
     }
 
-    /// Lets old addresses go, a few at a time.
+    /// Lets old addresses and frozen states go, a few at a time.
     fn expire(&self, now: Time) {
         for bridge in &self.switch.snapshot.load().bridges {
-            while bridge.state.macs.lock().expire(now, EXPIRE_SLICE) {}
+            let macs = &bridge.state.macs;
+            let mut cursor = ExpireCursor::default();
+            while macs.lock().expire(now, EXPIRE_SLICE, &mut cursor) {}
+            let unused = macs.lock().take_unused();
+            drop(unused);
         }
+        self.switch.frozen.forget(now, FROZEN_SLICE);
     }
 
     /// Fewer flows when a round takes long, more when it is quick.

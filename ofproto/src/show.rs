@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 use wire::{EthAddr, Time};
 
 use crate::config::{IfaceKind, OfPort};
+use crate::forget::SLICE;
 use crate::mac_table::{BundleId, MacRow, MacStats};
 use crate::revalidate::RevalidatorStatus;
 use crate::snapshot::{Bridge, Count, Snapshot};
@@ -316,7 +317,7 @@ impl Switch {
             bridges.to_vec()
         };
         let tables = names.iter().map(|name| {
-            let rows = self.with_macs(name, |m| m.rows())?;
+            let rows = self.mac_rows(name)?;
             let snap = self.snapshot.load();
             let bridge = snap.bridge(name).ok_or(QueryError::NoSuchBridge)?;
             let rows = rows.iter().filter_map(|r| fdb_row(now, bridge, r)).collect();
@@ -332,7 +333,17 @@ impl Switch {
     /// [`QueryError::NoSuchBridge`].
     pub fn fdb_flush(&self, bridge: Option<&str>) -> Result<&'static str, QueryError> {
         for name in self.one_or_all(bridge) {
-            self.with_macs(&name, |m| m.flush())?;
+            let mut sweep = self.with_macs(&name, |m| m.sweep_learned())?;
+            loop {
+                let (next, more) = self.with_macs(&name, move |m| {
+                    let (_, more) = m.sweep(&mut sweep, SLICE);
+                    (sweep, more)
+                })?;
+                if !more {
+                    break;
+                }
+                sweep = next;
+            }
         }
         self.call_revalidator();
         Ok("table successfully flushed")
@@ -412,6 +423,21 @@ impl Switch {
         let found = self.with_macs(bridge, move |m| m.del_fixed(mac, vlan))?;
         self.call_revalidator();
         if found { Ok(()) } else { Err(FdbError::NoSuchEntry) }
+    }
+
+    /// The addresses of a bridge, least recently used first. They are copied in slices, with packets
+    /// between them: what comes or goes meanwhile may be there or not.
+    fn mac_rows(&self, bridge: &str) -> Result<Vec<MacRow>, QueryError> {
+        let mut rows = BTreeMap::new();
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let (slice, next) = self.with_macs(bridge, move |m| m.slice(at, SLICE))?;
+            rows.extend(slice.into_iter().map(|r| ((r.vlan, r.mac), r)));
+            from = next;
+        }
+        let mut rows: Vec<MacRow> = rows.into_values().collect();
+        rows.sort_by_key(|r| (r.used, r.vlan, r.mac));
+        Ok(rows)
     }
 
     fn one_or_all(&self, bridge: Option<&str>) -> Vec<String> {

@@ -6,7 +6,7 @@
 //!        └── queries on MAC tables ── jobs ──▶ a datapath thread
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak, mpsc};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use wire::Time;
 
 use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, SwitchConfig};
 use crate::controller::PacketInSink;
+use crate::forget::Forget;
 use crate::mac_table::{BundleId, MacCoverage, MacTable};
 use crate::mask;
 use crate::mirror::{self, Mirrors};
@@ -42,7 +43,7 @@ pub enum QueryError {
 }
 
 /// How long a query waits for a datapath thread, which is free between any two batches.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a new configuration changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -215,6 +216,11 @@ impl Switch {
         self.frozen.new_id()
     }
 
+    #[cfg(test)]
+    pub(crate) fn hold_control(&self) -> impl Drop {
+        self.control.lock()
+    }
+
     pub(crate) fn datapath(&self) -> Option<Arc<dyn Datapath>> {
         self.datapath.get()?.upgrade()
     }
@@ -385,12 +391,17 @@ impl Switch {
             control.bridges.insert(c.name.clone(), known);
             change.flushed.extend(gone.iter().map(|(name, _)| (c.name.clone(), name.clone())));
             let (aging, max) = (c.mac_aging, c.mac_table_size);
-            let (flood_vlans, s) = (c.flood_vlans.clone(), state.clone());
+            let (flood_vlans, s, me) = (c.flood_vlans.clone(), state.clone(), self.me.clone());
             jobs.push(Box::new(move || {
-                let mut macs = s.macs.lock();
-                macs.configure(aging, max, &flood_vlans);
-                for (_, id) in gone {
-                    macs.flush_bundle(id);
+                let (learned, bundles) = {
+                    let mut macs = s.macs.lock();
+                    let flood_changed = macs.configure(aging, max, &flood_vlans);
+                    let bundles = macs.sweep_bundles(gone.iter().map(|(_, id)| *id));
+                    (flood_changed.then(|| macs.sweep_learned()), bundles)
+                };
+                let bundles = (!gone.is_empty()).then_some(bundles);
+                for sweep in learned.into_iter().chain(bundles) {
+                    Forget::here(&me, &s, sweep).go_on();
                 }
             }));
             bridges.push(Bridge::new(c, state, bundles, pictured));
@@ -400,10 +411,21 @@ impl Switch {
             removed_bundles.extend(bundles.map(|b| (bridge.state.clone(), b.state.id)));
         }
         change.bridges_removed = old.into_keys().collect();
-        if !removed_bundles.is_empty() && bridges.len() > 1 {
+        if bridges.len() > 1 {
             let all: Vec<Arc<BridgeState>> = bridges.iter().map(|b| b.state.clone()).collect();
-            // Before the addresses themselves go.
-            jobs.insert(0, Box::new(move || forget_everywhere(&removed_bundles, &all)));
+            for (home, removed) in by_bridge(removed_bundles) {
+                let me = self.me.clone();
+                let mut others = all.clone();
+                others.retain(|b| !Arc::ptr_eq(b, &home));
+                // Before the addresses themselves go.
+                jobs.insert(
+                    0,
+                    Box::new(move || {
+                        let sweep = home.macs.lock().sweep_bundles(removed.iter().copied());
+                        Forget { removed, others, ..Forget::here(&me, &home, sweep) }.go_on();
+                    }),
+                );
+            }
         }
         control.generation += 1;
         let snapshot = Snapshot::new(control.generation, config.vlan_limit, bridges);
@@ -419,7 +441,8 @@ impl Switch {
     fn new_bridge(&self, now: Time, c: &BridgeConfig) -> Arc<BridgeState> {
         let macs = MacTable::new(self.mac_changes.clone());
         let mut macs = macs.counting_in(self.mac_coverage.clone());
-        macs.configure(c.mac_aging, c.mac_table_size, &c.flood_vlans);
+        // Nothing has been learned that would have to be forgotten.
+        let _ = macs.configure(c.mac_aging, c.mac_table_size, &c.flood_vlans);
         let state = BridgeState::new(now, macs);
         if c.fail_mode == FailMode::Standalone {
             // Forwards from the first packet on. Once there is an OpenFlow connection's agent it
@@ -585,21 +608,20 @@ pub(crate) fn normal_flow() -> InternalFlow {
     }
 }
 
-/// A station behind a port that is gone is likely to have been seen by other bridges, over patch
-/// ports or cables: they look for it anew, too.
-fn forget_everywhere(removed: &[(Arc<BridgeState>, BundleId)], bridges: &[Arc<BridgeState>]) {
-    for (home, bundle) in removed {
-        let addresses = home.macs.lock().on_bundle(*bundle);
-        if addresses.is_empty() {
-            continue;
-        }
-        for other in bridges.iter().filter(|b| !Arc::ptr_eq(b, home)) {
-            let mut macs = other.macs.lock();
-            for (mac, vlan) in &addresses {
-                macs.forget(*mac, *vlan);
+/// Ports that are gone, by the bridge that they were on.
+fn by_bridge(
+    removed: Vec<(Arc<BridgeState>, BundleId)>,
+) -> Vec<(Arc<BridgeState>, BTreeSet<BundleId>)> {
+    let mut found: Vec<(Arc<BridgeState>, BTreeSet<BundleId>)> = Vec::new();
+    for (home, id) in removed {
+        match found.iter_mut().find(|(b, _)| Arc::ptr_eq(b, &home)) {
+            Some((_, ids)) => {
+                ids.insert(id);
             }
+            None => found.push((home, BTreeSet::from([id]))),
         }
     }
+    found
 }
 
 fn new_state(id: BundleId, created: Time, b: &BundleConfig) -> Arc<BundleState> {

@@ -1,18 +1,16 @@
 //! The revalidator's thread: flow statistics, idle time-outs, re-translation.
 //!
 //! ```text
-//!   links ── reasons ──▶ ┌───────┐      main ── jobs (with an answer) ──▶ ┌───────┐
-//!   packet path ─ call ─▶│ Queue │──────────────────────────────────────▶│thread │─▶ flows
-//!                        └───────┘                                        └───────┘
+//!   links ── reasons ──▶ ┌───────┐               main ── jobs ──▶ ┌───────┐
+//!   packet path ─ call ─▶│ Queue │───────────────────────────────▶│thread │─▶ flows
+//!                        └───────┘                                └───────┘
 //! ```
 //!
-//! Traffic has moved before work arrives here, so nobody waits for this thread except an operator
-//! who asks for it.
+//! Traffic has moved before work arrives here, and no thread waits for this one: answers to
+//! operators are completed here, when they are ready.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use bond::RevalidateReason;
 use datapath::Datapath;
@@ -31,23 +29,20 @@ struct Pending {
     /// Somebody without a reason of its own called: configuration, MAC learning.
     called: bool,
     jobs: Vec<Job>,
-    /// Who wants to know when a whole round has begun and ended.
-    rounds: Vec<SyncSender<()>>,
+    /// Called when a whole round has begun and ended.
+    rounds: Vec<Box<dyn FnOnce() + Send>>,
     moved: bool,
     /// Nothing but jobs is done (`revalidator/pause`).
     paused: bool,
     stop: bool,
 }
 
-/// The way to the thread. Cheap to clone; no call waits for it except those that say so.
+/// The way to the thread. Cheap to clone; no call waits for the thread.
 ///
-/// Bounded by what it holds: reasons are merged, and only main, which waits for the answer,
-/// pushes jobs.
+/// Bounded by what it holds: reasons are merged, and jobs come from changes of the configuration
+/// and from clients of the control socket, of which each has one request at a time.
 #[derive(Clone, Default)]
 pub struct Queue(Arc<(Mutex<Pending>, Condvar)>);
-
-/// How long an operator's command waits.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Queue {
     fn put(&self, write: impl FnOnce(&mut Pending)) {
@@ -75,10 +70,17 @@ impl Queue {
         self.put(|p| p.moved = true);
     }
 
-    /// Stops rounds, or lets them go on. On return none is under way.
-    pub fn pause(&self, on: bool) {
-        self.put(|p| p.paused = on);
-        self.ask(|_| ());
+    /// Stops rounds once the one under way has ended, and calls `done` then.
+    pub fn pause(&self, done: impl FnOnce() + Send + 'static) {
+        self.put(|p| {
+            p.paused = true;
+            p.jobs.push(Box::new(|_| done()));
+        });
+    }
+
+    /// Lets rounds go on.
+    pub fn resume(&self) {
+        self.put(|p| p.paused = false);
     }
 
     /// Rounds follow these options from the next one on, which is called for: it may be due
@@ -95,26 +97,15 @@ impl Queue {
         self.put(|p| p.stop = true);
     }
 
-    /// Waits until every flow has been looked at once from now on (`revalidator/wait`).
-    pub fn wait_round(&self) -> bool {
-        let (done, answer) = sync_channel(1);
-        self.put(|p| p.rounds.push(done));
-        answer.recv_timeout(PATIENCE).is_ok()
+    /// Calls `done` on the thread when every flow has been looked at once from now on
+    /// (`revalidator/wait`); while rounds are paused, not before they go on.
+    pub fn after_round(&self, done: impl FnOnce() + Send + 'static) {
+        self.put(|p| p.rounds.push(Box::new(done)));
     }
 
-    /// Runs `job` on the thread and waits for its answer.
-    pub fn ask<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Revalidator) -> T + Send + 'static,
-    ) -> Option<T> {
-        let (done, answer) = sync_channel(1);
-        self.put(|p| {
-            p.jobs.push(Box::new(move |r| {
-                // Nobody waits any more: the answer is not wanted.
-                let _ = done.try_send(job(r));
-            }));
-        });
-        answer.recv_timeout(PATIENCE).ok()
+    /// Runs `job` on the thread, after the round under way.
+    pub fn run(&self, job: impl FnOnce(&mut Revalidator) + Send + 'static) {
+        self.put(|p| p.jobs.push(Box::new(job)));
     }
 }
 
@@ -184,7 +175,7 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
         }
         next = revalidator.run(waiter.now(), &work.reasons);
         for done in work.rounds {
-            let _ = done.try_send(());
+            done();
         }
     }
 }

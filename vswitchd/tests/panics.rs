@@ -43,7 +43,7 @@ fn panic_in(thread: &'static str) {
     match thread {
         "datapath1" => daemon.context.datapath.run(Box::new(|| panic!("on purpose"))),
         "revalidator1" => {
-            let _ = daemon.context.revalidator.ask::<()>(|_| panic!("on purpose"));
+            daemon.context.revalidator.run(|_| panic!("on purpose"));
         }
         // Threads say to the clock's driver that they have kept up with a warp.
         "links" => {

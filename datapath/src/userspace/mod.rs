@@ -1,7 +1,7 @@
 //! The datapath in our own process.
 //!
-//! One packet thread owns every port's queues, the caches and the classifier: it takes no lock at
-//! all. The control side ([`Userspace`]) talks to it by a queue of commands between two rounds,
+//! One packet thread owns every port's queues, the caches and the classifier: a packet that hits a
+//! flow takes no lock. What a miss takes is its [`Upcall`]'s affair. The control side ([`Userspace`]) talks to it by a queue of commands between two rounds,
 //! and both share what `shared` holds. A second thread would be a second [`Worker`] with ports
 //! and caches of its own.
 //!

@@ -1,7 +1,7 @@
 //! Everything as text.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
 
 use datapath::format::{self, Show};
 use datapath::{Action, Execute, Packet, PortNo, UserspaceReason};
@@ -14,23 +14,19 @@ use super::args::{self, Args};
 use super::target::{self, BridgeNames, PortNames, Target};
 use super::{Tree, render};
 use crate::snapshot::Bridge;
-use crate::switch::{PATIENCE, QueryError, Switch};
+use crate::switch::Switch;
 use crate::translate::{Answer, Learning, Source};
 
 impl Switch {
     /// `ofproto/trace`: the arguments as given on the command line, the text as Open vSwitch
     /// prints it. With a packet everything that the packet would cause happens, except that it is
-    /// not sent anywhere.
+    /// not sent anywhere. For the revalidator's thread, which may lock MAC tables; the packet
+    /// thread has packets to forward.
     ///
     /// # Errors
     ///
     /// The text that is printed instead.
-    pub fn trace(
-        self: &Arc<Self>,
-        now: Time,
-        argv: &[&str],
-        ports: &dyn PortNames,
-    ) -> Result<String, String> {
+    pub fn trace(&self, now: Time, argv: &[&str], ports: &dyn PortNames) -> Result<String, String> {
         let args = args::parse(argv, false)?;
         self.trace_with(now, args, None, ports)
     }
@@ -42,7 +38,7 @@ impl Switch {
     ///
     /// The text that is printed instead.
     pub fn trace_packet_out(
-        self: &Arc<Self>,
+        &self,
         now: Time,
         argv: &[&str],
         ports: &dyn PortNames,
@@ -56,7 +52,7 @@ impl Switch {
     }
 
     fn trace_with(
-        self: &Arc<Self>,
+        &self,
         now: Time,
         args: Args<'_>,
         actions: Option<Vec<openflow::Action>>,
@@ -68,37 +64,34 @@ impl Switch {
             check(actions, &target.flow, args.consistent)
                 .map_err(|e| format!("Bad actions: {e}"))?;
         }
-        let (answer, tree) = self.translate_for_trace(now, &target, actions, args.names)?;
+        let (answer, tree) = self.translate_for_trace(now, &target, actions, args.names);
         let report = Report { switch: self, ports, names: args.names, target: &target };
         let bridge = &snap.bridges[target.bridge];
         Ok(report.text(bridge, &answer, &tree))
     }
 
-    /// Translates where MAC tables may be locked, and waits for it.
     fn translate_for_trace(
-        self: &Arc<Self>,
+        &self,
         now: Time,
         target: &Target,
         actions: Option<Vec<openflow::Action>>,
         names: bool,
-    ) -> Result<(Answer, Tree), String> {
-        let (bridge, flow) = (target.bridge, target.flow);
+    ) -> (Answer, Tree) {
         // A packet leaves what any packet leaves: what is learned from it.
         let learning = if target.packet.is_some() { Learning::Packet } else { Learning::No };
-        let switch = self.clone();
-        let (tx, rx) = mpsc::sync_channel(1);
-        self.run(Box::new(move || {
-            let actions = actions.as_deref();
-            let source = Source::Bridge { bridge, flow: &flow, actions, packet_out: false };
-            let mut tree = Tree::default();
-            let answer = switch.translate_told(now, source, learning, Some(&mut tree), names);
-            if switch.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
-                switch.call_revalidator();
-            }
-            // Nobody waits any more: the answer is not wanted.
-            let _ = tx.send((answer, tree));
-        }));
-        rx.recv_timeout(PATIENCE).map_err(|_| QueryError::Busy.to_string())
+        let actions = actions.as_deref();
+        let source = Source::Bridge {
+            bridge: target.bridge,
+            flow: &target.flow,
+            actions,
+            packet_out: false,
+        };
+        let mut tree = Tree::default();
+        let answer = self.translate_told(now, source, learning, Some(&mut tree), names);
+        if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
+            self.call_revalidator();
+        }
+        (answer, tree)
     }
 }
 

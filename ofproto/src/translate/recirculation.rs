@@ -4,6 +4,7 @@
 //! controller's continuation names. It lives as long as a flow names it, and a moment longer.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -73,25 +74,44 @@ impl Frozen {
 /// has just been shown it.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Old states that are looked at when one comes. More than one, so that they go at least as fast
+/// as they come.
+const PER_PUT: usize = 4;
+
 /// All translations that stopped, by identity.
 #[derive(Default)]
 pub(crate) struct FrozenTable {
-    /// Locked only for a moment, by whoever translates.
+    /// The identity given last.
+    last: AtomicU32,
+    /// Locked by the threads that translate, which are the datapath's and the revalidator's, for
+    /// a bounded number of steps.
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    last: u32,
     by_id: HashMap<u32, Weak<Frozen>>,
     by_state: HashMap<Arc<State>, Weak<Frozen>>,
+    /// Kept for [`GRACE`], whether or not a flow names them.
     recent: VecDeque<(Time, Arc<Frozen>)>,
+    /// What is in the maps, in the order in which it is looked at.
+    known: VecDeque<(u32, Arc<State>)>,
 }
 
 impl FrozenTable {
-    /// An identity that nobody has.
+    /// An identity that has not been given before (in the last 2^32 times). Takes no lock.
     pub(crate) fn new_id(&self) -> u32 {
-        self.inner.lock().new_id()
+        loop {
+            let id = self.last.fetch_add(1, Relaxed).wrapping_add(1);
+            if id != 0 {
+                return id;
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> impl Drop {
+        self.inner.lock()
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<Arc<Frozen>> {
@@ -100,39 +120,55 @@ impl FrozenTable {
 
     fn put(&self, now: Time, state: State) -> Arc<Frozen> {
         let mut inner = self.inner.lock();
-        inner.forget(now);
+        inner.forget(now, PER_PUT);
         let state = Arc::new(state);
         if let Some(same) = inner.by_state.get(&state).and_then(Weak::upgrade) {
             return same;
         }
-        let id = inner.new_id();
+        let mut id = self.new_id();
+        while inner.by_id.contains_key(&id) {
+            id = self.new_id();
+        }
         let frozen = Arc::new(Frozen { id, bridge: state.bridge.clone(), state: state.clone() });
         inner.by_id.insert(id, Arc::downgrade(&frozen));
-        inner.by_state.insert(state, Arc::downgrade(&frozen));
+        inner.by_state.insert(state.clone(), Arc::downgrade(&frozen));
         inner.recent.push_back((now, frozen.clone()));
+        inner.known.push_back((id, state));
         frozen
+    }
+
+    /// Forgets all states that no flow names and whose time is over; looks at up to `slice` of
+    /// them while the table is locked.
+    pub(crate) fn forget(&self, now: Time, slice: usize) {
+        let mut left = self.inner.lock().known.len();
+        while left > 0 {
+            self.inner.lock().forget(now, slice);
+            left = left.saturating_sub(slice);
+        }
     }
 }
 
 impl Inner {
-    fn new_id(&mut self) -> u32 {
-        loop {
-            self.last = self.last.checked_add(1).unwrap_or(1);
-            if !self.by_id.contains_key(&self.last) {
-                return self.last;
+    /// Lets up to `max` states go whose time is over, and looks at up to `max` others whether a
+    /// flow still names them.
+    fn forget(&mut self, now: Time, max: usize) {
+        for _ in 0..max {
+            if self.recent.front().is_none_or(|(at, _)| now.since(*at) <= GRACE) {
+                break;
             }
-        }
-    }
-
-    fn forget(&mut self, now: Time) {
-        let mut let_go = false;
-        while self.recent.front().is_some_and(|(at, _)| now.since(*at) > GRACE) {
             self.recent.pop_front();
-            let_go = true;
         }
-        if let_go {
-            self.by_id.retain(|_, f| f.strong_count() > 0);
-            self.by_state.retain(|_, f| f.strong_count() > 0);
+        for _ in 0..max.min(self.known.len()) {
+            let Some((id, state)) = self.known.pop_front() else { break };
+            if self.by_id.get(&id).is_some_and(|f| f.strong_count() > 0) {
+                self.known.push_back((id, state));
+                continue;
+            }
+            self.by_id.remove(&id);
+            // The same state may have got another identity since.
+            if self.by_state.get(&state).is_some_and(|f| f.strong_count() == 0) {
+                self.by_state.remove(&state);
+            }
         }
     }
 }
@@ -327,5 +363,54 @@ impl Translator<'_> {
             self.run(&list, after.is_empty());
             rest = after;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(table: u8, mirrors: u32) -> State {
+        State {
+            bridge: "br0".to_owned(),
+            table,
+            pipeline: Fields::default(),
+            stack: Vec::new(),
+            action_set: Vec::new(),
+            steps: Vec::new(),
+            userdata: Vec::new(),
+            mirrors,
+        }
+    }
+
+    #[test]
+    fn a_packet_sweeps_over_a_few_states_only() {
+        let table = FrozenTable::default();
+        let start = Time::from_millis(1);
+        let named = table.put(start, state(1, 0));
+        for n in 0..1000 {
+            table.put(start, state(0, n));
+        }
+        let len = || {
+            let inner = table.inner.lock();
+            assert_eq!(inner.by_id.len(), inner.known.len());
+            assert_eq!(inner.by_id.len(), inner.by_state.len());
+            inner.by_id.len()
+        };
+        assert_eq!(len(), 1001);
+        let later = start + GRACE * 2;
+        table.put(later, state(2, 0));
+        assert!(len() >= 1002 - PER_PUT, "{} of 1002 are left", len());
+        // They go faster than others come.
+        for n in 0..2000 {
+            table.put(later + Duration::from_millis(n) * 10, state(3, n as u32));
+        }
+        assert!(len() < 500, "{} are left", len());
+        assert_eq!(table.get(named.id).map(|f| f.id), Some(named.id), "a flow names it");
+        table.forget(later + Duration::from_secs(100), 7);
+        table.forget(later + Duration::from_secs(100), 7);
+        assert_eq!(len(), 1);
+        let same = table.put(later + Duration::from_secs(100), state(1, 0));
+        assert_eq!(same.id, named.id);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use ofproto::mac_table::{BundleId, GRATUITOUS_ARP_LOCK, Learn, MacTable};
+use ofproto::mac_table::{BundleId, ExpireCursor, GRATUITOUS_ARP_LOCK, Learn, MacTable, Sweep};
 use proptest::prelude::*;
 use wire::{EthAddr, Time};
 
@@ -142,21 +142,35 @@ fn run(now: Time, t: &mut MacTable, op: &Op) {
             t.del_fixed(EthAddr::from_u64(mac << 8), vlan);
         }
         Op::Pass { .. } => {}
-        Op::Expire => while t.expire(now, 3) {},
-        Op::Flush => t.flush(),
-        Op::FlushBundle { bundle } => t.flush_bundle(BundleId(bundle)),
+        Op::Expire => {
+            let mut cursor = ExpireCursor::default();
+            while t.expire(now, 3, &mut cursor) {}
+        }
+        Op::Flush => sweep(t, t.sweep_learned()),
+        Op::FlushBundle { bundle } => sweep(t, t.sweep_bundles([BundleId(bundle)])),
+    }
+}
+
+fn sweep(t: &mut MacTable, mut sweep: Sweep) {
+    loop {
+        let len = t.len();
+        let (gone, more) = t.sweep(&mut sweep, 3);
+        assert!(gone.len() <= 3 && t.len() == len - gone.len());
+        if !more {
+            return;
+        }
     }
 }
 
 fn table() -> (MacTable, Arc<AtomicU64>) {
     let changes = Arc::new(AtomicU64::new(0));
     let mut t = MacTable::new(changes.clone());
-    t.configure(AGING, MAX, &BTreeSet::new());
+    assert!(!t.configure(AGING, MAX, &BTreeSet::new()), "nothing is to be forgotten");
     (t, changes)
 }
 
 fn places(t: &MacTable) -> Places {
-    t.rows().iter().map(|r| ((r.mac.to_u64() >> 8, r.vlan), r.bundle.0)).collect()
+    t.slice(0, usize::MAX).0.iter().map(|r| ((r.mac.to_u64() >> 8, r.vlan), r.bundle.0)).collect()
 }
 
 proptest! {

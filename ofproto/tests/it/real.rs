@@ -159,3 +159,93 @@ fn learning_packets_and_flushes_pass_the_packet_thread() {
     drop(dp);
     assert!(switch.fdb_stats("br0").is_err(), "no datapath, no answer, and no waiting for one");
 }
+
+/// Counts the packet thread's rounds. What a question costs the thread between two of them is
+/// bounded; this tells how many bounded pieces a question was cut into, on any machine.
+struct Rounds(Instant, Arc<AtomicU64>);
+
+impl datapath::Clock for Rounds {
+    fn now(&self) -> Time {
+        Time::from_millis(1000) + self.0.elapsed()
+    }
+
+    fn round_begins(&self) {
+        self.1.fetch_add(1, Relaxed);
+    }
+}
+
+/// With a large MAC table, no question and no change of the configuration keeps the packet thread
+/// from its ports for longer than a few slices.
+#[test]
+fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
+    const STATIONS: u64 = 20_000;
+    /// More than a slice, which is what a round looks at.
+    const PER_ROUND: u64 = 1_000;
+    let rounds = Arc::new(AtomicU64::new(0));
+    let switch = Switch::new();
+    let clock = Arc::new(Rounds(Instant::now(), rounds.clone()));
+    let (userspace, worker) = Userspace::new(switch.clone(), clock, 7).unwrap();
+    std::thread::spawn(move || worker.run());
+    let dp: Arc<dyn Datapath> = Arc::new(userspace);
+    switch.attach(dp.clone());
+    let iface = |n: u32| {
+        IfaceConfig::new(&format!("p{n}"), OfPort(n as u16), IfaceKind::Datapath(PortNo(n)))
+    };
+    let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
+    bridge.mac_table_size = 1_000_000;
+    bridge.bundles = [1, 2].map(|n| BundleConfig::new(&format!("p{n}"), iface(n))).to_vec();
+    let other = BridgeConfig::new("br1", EthAddr::from_u64(0xb1));
+    let config =
+        |b: &BridgeConfig| SwitchConfig { vlan_limit: 1, bridges: vec![b.clone(), other.clone()] };
+    switch.configure(dp.now(), config(&bridge));
+    let mut ports = Vec::new();
+    for n in 1..=2 {
+        let (io, port) = memory().unwrap();
+        dp.port_add(&format!("p{n}"), Box::new(io), Some(PortNo(n))).unwrap();
+        ports.push(port);
+    }
+    // Static, because that is quick to make: no packet needs to be translated.
+    let fill = |port: &str| {
+        for n in 0..STATIONS {
+            let mac = EthAddr::from_u64(0x0200_0000_0000 + n);
+            switch.fdb_add(dp.now(), "br0", port, 0, mac).unwrap();
+        }
+    };
+    fill("p2");
+    let settled = || switch.fdb_stats("br0").unwrap().current as u64;
+    let costs = |what: &str, f: &mut dyn FnMut()| {
+        // No packet comes, so that a thread without work sleeps and makes no round.
+        let before = rounds.load(Relaxed);
+        f();
+        settled();
+        let rounds = rounds.load(Relaxed) - before;
+        assert!(rounds >= STATIONS / PER_ROUND, "{what}: in {rounds} rounds");
+    };
+    assert_eq!(settled(), STATIONS);
+    costs("fdb/show", &mut || {
+        let shown = switch.fdb_show(dp.now(), &["br0"]).unwrap().to_string();
+        assert_eq!(shown.lines().count() as u64, STATIONS + 1);
+    });
+    costs("fdb/flush", &mut || {
+        switch.fdb_flush(Some("br0")).unwrap();
+    });
+    assert_eq!(settled(), STATIONS, "static ones stay");
+    costs("a port with other VLANs", &mut || {
+        bridge.bundles[1].vlan = 5;
+        let change = switch.configure(dp.now(), config(&bridge));
+        assert_eq!(change.flushed.len(), 1);
+    });
+    assert_eq!(settled(), 0);
+    fill("p2");
+    costs("a port removed", &mut || {
+        bridge.bundles.pop();
+        switch.configure(dp.now(), config(&bridge));
+    });
+    assert_eq!(settled(), 0);
+    fill("p1");
+    costs("other VLANs that flood", &mut || {
+        bridge.flood_vlans.insert(9);
+        switch.configure(dp.now(), config(&bridge));
+    });
+    drop(ports);
+}

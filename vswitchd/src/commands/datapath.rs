@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use datapath::format::{FlowDump, Show};
 use datapath::{FlowHandle, PortNo};
-use ofproto::show::DpifShow;
+use ofproto::show::{DpifShow, UpcallShow};
 use serde::Serialize;
 
 use super::dpctl::Options;
 use super::{Answer, Call, Context, View};
+use crate::unixctl::{Format, Reply, Request};
 
 pub fn dpif_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let all = c.ofproto.dpif_show();
@@ -164,20 +165,31 @@ pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&dumps, |d| lines(d))
 }
 
-pub fn upcall_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let status = c.revalidator.ask(|r| r.status()).ok_or("the revalidator does not answer")?;
-    let shown: Vec<ofproto::show::UpcallShow> =
-        datapaths(c).into_iter().map(|name| ofproto::show::UpcallShow { name, status }).collect();
-    call.show(&shown, |all| all.iter().map(ToString::to_string).collect())
+pub fn upcall_show(c: &Context, req: &Request<'_>) -> Reply {
+    let (pending, reply) = req.defer();
+    let names = datapaths(c);
+    c.revalidator.run(move |r| {
+        let status = r.status();
+        let shown: Vec<UpcallShow> =
+            names.into_iter().map(|name| UpcallShow { name, status }).collect();
+        let format = pending.format();
+        pending.complete(match format {
+            Format::Text => Reply::Text(shown.iter().map(ToString::to_string).collect()),
+            Format::Json => serde_json::to_value(&shown)
+                .map_or_else(|e| Reply::Error(e.to_string()), Reply::Json),
+        });
+    });
+    reply
 }
 
 /// Text that is no number counts as 0, as it does there.
-pub fn set_flow_limit(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let text = call.arg(0).unwrap_or_default();
+pub fn set_flow_limit(c: &Context, req: &Request<'_>) -> Reply {
+    let text = req.args.first().map(String::as_str).unwrap_or_default();
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     let limit = digits.parse().unwrap_or(0);
-    let said = c.revalidator.ask(move |r| r.set_flow_limit(limit));
-    Answer::text(said.ok_or("the revalidator does not answer")?)
+    let (pending, reply) = req.defer();
+    c.revalidator.run(move |r| pending.complete(Reply::Text(r.set_flow_limit(limit))));
+    reply
 }
 
 pub fn enable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
@@ -198,25 +210,29 @@ pub fn disable_ufid(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text("Datapath dumping tersely using UFID disabled")
 }
 
-pub fn revalidator_wait(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    if !c.revalidator.wait_round() {
-        return Err("the revalidator does not answer".to_owned());
-    }
-    Answer::text("")
+pub fn revalidator_wait(c: &Context, req: &Request<'_>) -> Reply {
+    let (pending, reply) = req.defer();
+    c.revalidator.after_round(move || pending.complete(Reply::Text(String::new())));
+    reply
 }
 
-pub fn revalidator_purge(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    c.revalidator.ask(|r| r.purge()).ok_or("the revalidator does not answer")?;
-    Answer::text("")
+pub fn revalidator_purge(c: &Context, req: &Request<'_>) -> Reply {
+    let (pending, reply) = req.defer();
+    c.revalidator.run(move |r| {
+        r.purge();
+        pending.complete(Reply::Text(String::new()));
+    });
+    reply
 }
 
-pub fn revalidator_pause(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    c.revalidator.pause(true);
-    Answer::text("")
+pub fn revalidator_pause(c: &Context, req: &Request<'_>) -> Reply {
+    let (pending, reply) = req.defer();
+    c.revalidator.pause(move || pending.complete(Reply::Text(String::new())));
+    reply
 }
 
 pub fn revalidator_resume(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    c.revalidator.pause(false);
+    c.revalidator.resume();
     Answer::text("")
 }
 

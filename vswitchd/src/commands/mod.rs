@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::config::Warning;
 use crate::links::Links;
 use crate::revalidator::Queue;
-use crate::unixctl::{Commands, Format, Reply};
+use crate::unixctl::{Commands, Format, Reply, Request};
 
 /// What the handlers ask. All of it may be asked from main's thread at any time.
 #[derive(Clone)]
@@ -132,7 +132,51 @@ const fn command(
     Command { name, usage, args: (min, max), run }
 }
 
-/// Every command of this folder.
+/// A command that another thread answers.
+pub struct Deferred {
+    pub name: &'static str,
+    pub usage: &'static str,
+    /// Fewest and most arguments.
+    pub args: (usize, usize),
+    pub run: fn(&Context, &Request<'_>) -> Reply,
+}
+
+const fn deferred(
+    name: &'static str,
+    usage: &'static str,
+    min: usize,
+    max: usize,
+    run: fn(&Context, &Request<'_>) -> Reply,
+) -> Deferred {
+    Deferred { name, usage, args: (min, max), run }
+}
+
+/// The commands of this folder that the revalidator's thread answers, so that main does not wait
+/// for it.
+pub const DEFERRED: &[Deferred] = &[
+    deferred(
+        "ofproto/trace",
+        "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
+        1,
+        usize::MAX,
+        trace::trace,
+    ),
+    deferred(
+        "ofproto/trace-packet-out",
+        "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] \
+         actions",
+        2,
+        usize::MAX,
+        trace::packet_out,
+    ),
+    deferred("upcall/show", "", 0, 0, datapath::upcall_show),
+    deferred("upcall/set-flow-limit", "flow-limit-number", 1, 1, datapath::set_flow_limit),
+    deferred("revalidator/wait", "", 0, 0, datapath::revalidator_wait),
+    deferred("revalidator/purge", "", 0, 0, datapath::revalidator_purge),
+    deferred("revalidator/pause", "", 0, 0, datapath::revalidator_pause),
+];
+
+/// The other commands of this folder.
 pub const ALL: &[Command] = &[
     command("bond/list", "", 0, 0, bond::list),
     command("bond/show", "[port]", 0, 1, bond::show),
@@ -161,21 +205,6 @@ pub const ALL: &[Command] = &[
     command("fdb/add", "bridge port vlan mac", 4, 4, bridge::fdb_add),
     command("fdb/del", "bridge vlan mac", 3, 3, bridge::fdb_del),
     command("ofproto/list", "", 0, 0, bridge::list),
-    command(
-        "ofproto/trace",
-        "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
-        1,
-        usize::MAX,
-        trace::trace,
-    ),
-    command(
-        "ofproto/trace-packet-out",
-        "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] \
-         actions",
-        2,
-        usize::MAX,
-        trace::packet_out,
-    ),
     command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge::dump_flows),
     command("dpif/show", "", 0, 0, datapath::dpif_show),
     command("dpif/dump-dps", "", 0, 0, datapath::dump_dps_of_bridges),
@@ -206,15 +235,10 @@ pub const ALL: &[Command] = &[
     command("dpctl/add-flows", "[dp] file", 1, usize::MAX, dpctl::add_flows),
     command("dpctl/mod-flows", "[dp] file", 1, usize::MAX, dpctl::mod_flows),
     command("dpctl/del-flows", "[dp] [file]", 0, usize::MAX, dpctl::del_flows),
-    command("upcall/show", "", 0, 0, datapath::upcall_show),
-    command("upcall/set-flow-limit", "flow-limit-number", 1, 1, datapath::set_flow_limit),
     command("upcall/enable-megaflows", "", 0, 0, datapath::enable_megaflows),
     command("upcall/disable-megaflows", "", 0, 0, datapath::disable_megaflows),
     command("upcall/enable-ufid", "", 0, 0, datapath::enable_ufid),
     command("upcall/disable-ufid", "", 0, 0, datapath::disable_ufid),
-    command("revalidator/wait", "", 0, 0, datapath::revalidator_wait),
-    command("revalidator/purge", "", 0, 0, datapath::revalidator_purge),
-    command("revalidator/pause", "", 0, 0, datapath::revalidator_pause),
     command("revalidator/resume", "", 0, 0, datapath::revalidator_resume),
     command("dpif-netdev/bond-show", "[dp]", 0, 1, datapath::bond_show),
 ];
@@ -238,6 +262,12 @@ pub fn register<C: 'static>(commands: &mut Commands<C>, context: fn(&C) -> &Cont
                 Ok(Answer::Json(value)) => Reply::Json(value),
                 Err(text) => Reply::Error(text),
             }
+        });
+    }
+    for command in DEFERRED {
+        let (min, max) = command.args;
+        commands.register(command.name, command.usage, min, max, move |c, req| {
+            (command.run)(context(c), req)
         });
     }
     for (alias, name) in ALIASES {

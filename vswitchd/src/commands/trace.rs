@@ -1,9 +1,12 @@
 //! `ofproto/trace` and `ofproto/trace-packet-out`.
 
 use datapath::PortNo;
+use ofproto::Switch;
 use ofproto::trace::PortNames;
+use wire::Time;
 
-use super::{Answer, Call, Context, View};
+use super::{Context, View};
+use crate::unixctl::{Reply, Request};
 
 impl PortNames for View {
     fn number(&self, name: &str) -> Option<PortNo> {
@@ -15,14 +18,26 @@ impl PortNames for View {
     }
 }
 
-pub fn trace(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let argv: Vec<&str> = call.args.iter().map(String::as_str).collect();
-    let view = c.view.lock().clone();
-    Answer::text(c.ofproto.trace(c.datapath.now(), &argv, &view)?)
+pub fn trace(c: &Context, req: &Request<'_>) -> Reply {
+    on_revalidator(c, req, Switch::trace)
 }
 
-pub fn packet_out(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let argv: Vec<&str> = call.args.iter().map(String::as_str).collect();
-    let view = c.view.lock().clone();
-    Answer::text(c.ofproto.trace_packet_out(c.datapath.now(), &argv, &view)?)
+pub fn packet_out(c: &Context, req: &Request<'_>) -> Reply {
+    on_revalidator(c, req, Switch::trace_packet_out)
+}
+
+type Trace = fn(&Switch, Time, &[&str], &dyn PortNames) -> Result<String, String>;
+
+/// A trace may lock MAC tables, which main does not do, and takes as long as the longest way
+/// through the tables, which packets shall not wait for.
+fn on_revalidator(c: &Context, req: &Request<'_>, trace: Trace) -> Reply {
+    let (pending, reply) = req.defer();
+    let (switch, now, view) = (c.ofproto.clone(), c.datapath.now(), c.view.lock().clone());
+    let args = req.args.to_vec();
+    c.revalidator.run(move |_| {
+        let argv: Vec<&str> = args.iter().map(String::as_str).collect();
+        let said = trace(&switch, now, &argv, &view);
+        pending.complete(said.map_or_else(Reply::Error, Reply::Text));
+    });
+    reply
 }

@@ -1,0 +1,121 @@
+//! Which threads take which locks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use datapath::fake::{MemoryPort, memory};
+use datapath::{Datapath, PortNo, Userspace};
+use openflow::msg::PacketOut;
+use openflow::{Match, Version};
+use wire::{EthAddr, Time};
+
+use crate::config::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, SwitchConfig};
+use crate::switch::Switch;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn config() -> SwitchConfig {
+    let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
+    for n in 1..=2u16 {
+        let kind = IfaceKind::Datapath(PortNo(n.into()));
+        let iface = IfaceConfig::new(&format!("p{n}"), OfPort(n), kind);
+        bridge.bundles.push(BundleConfig::new(&format!("p{n}"), iface));
+    }
+    SwitchConfig { vlan_limit: 1, bridges: vec![bridge] }
+}
+
+/// A bridge of two ports with its packet thread.
+fn rig() -> (Arc<Switch>, Arc<dyn Datapath>, Vec<MemoryPort>) {
+    let switch = Switch::new();
+    let clock = || Time::from_millis(1000);
+    let (userspace, worker) = Userspace::new(switch.clone(), Arc::new(clock), 7).unwrap();
+    std::thread::spawn(move || worker.run());
+    let dp: Arc<dyn Datapath> = Arc::new(userspace);
+    switch.attach(dp.clone());
+    let mut ports = Vec::new();
+    for n in 1..=2 {
+        let (io, port) = memory().unwrap();
+        dp.port_add(&format!("p{n}"), Box::new(io), Some(PortNo(n))).unwrap();
+        ports.push(port);
+    }
+    switch.configure(dp.now(), config());
+    (switch, dp, ports)
+}
+
+/// A frame to everybody from station `n`: a miss, and an address to learn.
+fn frame(n: u8) -> [u8; 16] {
+    [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, n, 8, 0, 0, 0]
+}
+
+#[test]
+fn packets_miss_while_every_lock_of_the_control_side_is_held() {
+    let (switch, dp, ports) = rig();
+    assert_eq!(switch.fdb_stats("br0").unwrap().current, 0, "the configuration has arrived");
+    let control = switch.hold_control();
+    let state = switch.bridge_state("br0").unwrap();
+    let flow_table = state.flow_table.lock();
+    for n in 0..200 {
+        ports[0].push(&frame(n));
+    }
+    // A packet waits for a few rounds of its thread at most, and each job is run in another one.
+    for _ in 0..1000 {
+        let (done, waited) = mpsc::channel();
+        dp.run(Box::new(move || done.send(()).expect("the test waits")));
+        waited.recv_timeout(DEADLINE).expect("the packet thread waits for no lock");
+        if ports[1].sent_len() == 200 {
+            break;
+        }
+    }
+    assert_eq!(ports[1].sent_len(), 200);
+    assert_eq!(switch.fdb_stats("br0").unwrap().current, 200);
+    drop((control, flow_table));
+}
+
+#[test]
+fn the_control_side_takes_no_lock_of_the_packet_path() {
+    let (switch, dp, _ports) = rig();
+    assert_eq!(switch.fdb_stats("br0").unwrap().current, 0, "the configuration has arrived");
+    let state = switch.bridge_state("br0").unwrap();
+    let macs = state.macs.lock();
+    let frozen = switch.frozen.hold();
+    let (done, waited) = mpsc::channel();
+    let caller = {
+        let (switch, dp) = (switch.clone(), dp.clone());
+        std::thread::spawn(move || {
+            let now = dp.now();
+            let mut other = config();
+            other.bridges[0].bundles[1].vlan = 7;
+            other.bridges[0].flood_vlans = BTreeSet::from([9]);
+            switch.configure(now, other);
+            assert_ne!(switch.new_recirc_id(), switch.new_recirc_id());
+            assert_eq!(switch.list(), ["br0"]);
+            assert_eq!(switch.dpif_show().len(), 1);
+            switch
+                .with_flow_table("br0", |t| t.add_internal(now, crate::switch::normal_flow()))
+                .unwrap();
+            switch.set_port_config("br0", BTreeMap::from([(OfPort(1), 1)])).unwrap();
+            switch.set_packet_in_on_miss("br0", true).unwrap();
+            switch.set_frag("br0", 1).unwrap();
+            assert!(switch.rule_count() > 0);
+            assert!(switch.dump_rules(now, "br0").is_ok());
+            assert!(switch.patch_counts("p1").is_none() && switch.mirror_count(1).is_none());
+            assert!(switch.send_learning_packets("br0", "p1").is_err(), "no bond");
+            let out = PacketOut {
+                buffer_id: None,
+                metadata: Match::default(),
+                actions: Vec::new(),
+                packet: frame(1).to_vec(),
+            };
+            switch.packet_out(now, "br0", &out, Version::V10).unwrap();
+            switch.enable_megaflows(true);
+            switch.call_revalidator();
+            switch.stats();
+            done.send(()).unwrap();
+        })
+    };
+    let ended = waited.recv_timeout(DEADLINE);
+    drop((macs, frozen));
+    caller.join().unwrap();
+    assert!(ended.is_ok(), "a call waited for a lock of the packet path");
+}
