@@ -151,6 +151,12 @@ pub trait Datapath: Send + Sync {
     /// control side reads what belongs to the packet path without a lock between them.
     fn run(&self, job: Job);
 
+    /// `hook` is called on a datapath thread soon after a device has refused to send: it may have
+    /// lost its link. It must not wait. The first one given stays.
+    fn on_refused_send(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        let _ = hook;
+    }
+
     fn stats(&self) -> DatapathStats;
 
     /// Most flows that may be installed at once.

@@ -279,6 +279,11 @@ impl Datapath for Userspace {
         let _ = self.send(Command::Run(job));
     }
 
+    fn on_refused_send(&self, hook: Box<dyn Fn() + Send + Sync>) {
+        // The first one stays.
+        let _ = self.shared.refused.set(hook);
+    }
+
     fn stats(&self) -> DatapathStats {
         let t = &self.shared.totals;
         DatapathStats {

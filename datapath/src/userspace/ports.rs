@@ -139,15 +139,17 @@ impl Ports {
         }
     }
 
-    /// Tells the counters of the ports that moved packets.
-    pub(crate) fn tell_counters(&mut self) {
+    /// Tells the counters of the ports that moved packets. Whether a device has refused to send.
+    pub(crate) fn tell_counters(&mut self) -> bool {
+        let mut refused = false;
         for &no in &self.numbers {
             if let Some(Some(port)) = self.ports.get_mut(no as usize)
                 && port.counted
             {
                 port.counted = false;
-                port.counters.store(port.io.counters());
+                refused |= port.counters.store(port.io.counters());
             }
         }
+        refused
     }
 }

@@ -1,8 +1,8 @@
 //! What the control side and the packet threads share. Nothing here makes a packet thread wait.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_queue::{ArrayQueue, SegQueue};
@@ -50,11 +50,14 @@ pub(crate) enum Command {
 pub(crate) struct PortCounters([AtomicU64; 6]);
 
 impl PortCounters {
-    pub(crate) fn store(&self, c: IoCounters) {
+    /// Whether the device has refused to send since the last time.
+    pub(crate) fn store(&self, c: IoCounters) -> bool {
+        let refused = self.0[5].load(Ordering::Relaxed) != c.tx_dropped;
         let all = [c.rx_packets, c.rx_bytes, c.rx_dropped, c.tx_packets, c.tx_bytes, c.tx_dropped];
         for (to, v) in self.0.iter().zip(all) {
             to.store(v, Ordering::Relaxed);
         }
+        refused
     }
 
     pub(crate) fn load(&self) -> IoCounters {
@@ -87,6 +90,9 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tables: Arc<Tables>,
     pub(crate) totals: Totals,
+
+    /// Called after a device has refused to send.
+    pub(crate) refused: OnceLock<Box<dyn Fn() + Send + Sync>>,
 
     commands: ArrayQueue<Command>,
     /// Frames and jobs of threads that must not wait; taken before `commands`.
@@ -132,6 +138,7 @@ impl Shared {
             clock,
             tables: Arc::default(),
             totals: Totals::default(),
+            refused: OnceLock::new(),
             commands: ArrayQueue::new(COMMANDS),
             urgent: ArrayQueue::new(URGENT),
             waker,

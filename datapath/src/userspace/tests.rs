@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use netdev::Packet;
+use netdev::{IoCounters, Packet, PacketIo};
 use wire::{FlowKey, FlowMask, Time};
 
 use super::Userspace;
@@ -229,4 +229,62 @@ fn what_is_asked_after_a_job_in_slices_finds_it_done() {
     });
     came_soon(&seen);
     assert_eq!(*order.lock(), ["first slice", "second slice", "question"]);
+}
+
+/// A device that takes nothing, as one that has lost its link.
+struct Refusing(IoCounters);
+
+impl PacketIo for Refusing {
+    fn fd(&self) -> Option<std::os::fd::RawFd> {
+        None
+    }
+
+    fn recv(&mut self, _: &mut Vec<Packet>, _: usize) -> usize {
+        0
+    }
+
+    unsafe fn release(&mut self) {}
+
+    unsafe fn send(&mut self, _: &Packet) {
+        self.0.tx_dropped += 1;
+    }
+
+    fn flush(&mut self) {}
+
+    fn counters(&self) -> IoCounters {
+        self.0
+    }
+}
+
+#[test]
+fn a_refused_send_is_told_of_at_once() {
+    let clock = || Time::from_millis(1);
+    let (dp, worker) =
+        Userspace::new(Arc::new(EachItsOwn), Arc::new(clock), 1).expect("descriptors");
+    let thread = std::thread::spawn(|| worker.run());
+    dp.port_add("refusing", Box::new(Refusing(IoCounters::default())), None).expect("room");
+    let (io, takes) = memory().expect("an eventfd");
+    dp.port_add("taking", Box::new(io), None).expect("room");
+    let (tell, told) = mpsc::channel();
+    dp.on_refused_send(Box::new(move || {
+        let _ = tell.send(());
+    }));
+    let send = |port: u32| {
+        dp.execute(Execute {
+            packet: Packet::new(&[0; 60]),
+            in_port: PortNo::NONE,
+            actions: vec![Action::Output(PortNo(port))],
+        });
+    };
+    send(2);
+    let start = Instant::now();
+    while takes.sent_len() < 1 {
+        assert!(start.elapsed() < Duration::from_secs(10), "a frame is sent");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(told.try_recv().is_err(), "a frame that was taken is no refusal");
+    send(1);
+    told.recv_timeout(Duration::from_secs(10)).expect("the refusal is told of");
+    drop(dp);
+    thread.join().expect("the packet thread ends in order");
 }

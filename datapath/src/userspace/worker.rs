@@ -207,7 +207,11 @@ impl Worker {
 
     fn tell(&mut self) {
         self.until_told = TELL_EVERY;
-        self.path.ports.tell_counters();
+        if self.path.ports.tell_counters()
+            && let Some(hook) = self.shared.refused.get()
+        {
+            hook();
+        }
         let (t, c) = (&self.shared.totals, &self.path.counts);
         t.hit.store(c.hit, Ordering::Relaxed);
         t.missed.store(c.missed, Ordering::Relaxed);

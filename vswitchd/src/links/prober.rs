@@ -9,7 +9,7 @@
 //!
 //! | lane | members in it | a lap takes, at least |
 //! |---|---|---|
-//! | hot | those that carried traffic in the last second; for [`ALERT`] after any link of the machine has changed, all | [`HOT_LAP`] |
+//! | hot | those that carried traffic in the last second; for [`ALERT`] after any link of the machine has changed or a device has refused to send, all | [`HOT_LAP`] |
 //! | cold | the others | [`COLD_LAP`] |
 //!
 //! With many members a lap takes longer, so that reading stays below [`SHARE`] of a processor.
@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -64,6 +64,9 @@ const REFILL: f64 = 0.002;
 const READ_COST: f64 = 2e-6;
 const READ_COST_MAX: f64 = 10e-6;
 
+/// The least time between two alerts that are due to refused sends: a full queue refuses for long.
+const REFUSALS: Duration = Duration::from_millis(50);
+
 /// A member to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
@@ -86,9 +89,17 @@ pub(super) enum Sighting {
 struct Shared {
     /// The latest of each device that the links thread has not taken yet, by index.
     sightings: Mutex<BTreeMap<u32, Sighting>>,
-    /// A link of the machine has changed.
+    /// A link of the machine has changed, or a device has refused to send.
     alert: AtomicBool,
     waker: Arc<mio::Waker>,
+}
+
+impl Shared {
+    fn alert(&self, carrier: &Thread) {
+        if !self.alert.swap(true, Ordering::AcqRel) {
+            carrier.unpark();
+        }
+    }
 }
 
 /// The links thread's hand on the carrier thread, which ends with it.
@@ -111,7 +122,7 @@ impl Prober {
         let mut rounds = Rounds {
             shared: shared.clone(),
             inbox,
-            datapath,
+            datapath: datapath.clone(),
             sysfs: SysNet::open().ok(),
             members: Vec::new(),
             hot: Lane::default(),
@@ -131,7 +142,9 @@ impl Prober {
             unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
             rounds.run();
         })?;
-        Ok(Prober { shared, targets, thread: handle.thread().clone(), told: Vec::new() })
+        let prober = Prober { shared, targets, thread: handle.thread().clone(), told: Vec::new() };
+        datapath.on_refused_send(prober.refusals());
+        Ok(prober)
     }
 
     /// Replaces the members to read. One that stays is read on; one that was absent is opened anew.
@@ -147,9 +160,21 @@ impl Prober {
 
     /// A link of the machine has changed: reads all members now and often for a while.
     pub(super) fn alert(&self) {
-        if !self.shared.alert.swap(true, Ordering::AcqRel) {
-            self.thread.unpark();
-        }
+        self.shared.alert(&self.thread);
+    }
+
+    /// As [`Prober::alert`], for the packet thread: a device has refused to send.
+    fn refusals(&self) -> Box<dyn Fn() + Send + Sync> {
+        let (shared, thread, start) = (self.shared.clone(), self.thread.clone(), Instant::now());
+        // In milliseconds from `start`.
+        let next = AtomicU64::new(0);
+        Box::new(move || {
+            let now = start.elapsed().as_millis() as u64;
+            if next.load(Ordering::Relaxed) <= now {
+                next.store(now + REFUSALS.as_millis() as u64, Ordering::Relaxed);
+                shared.alert(&thread);
+            }
+        })
     }
 
     /// What was read since the last call, by device.
