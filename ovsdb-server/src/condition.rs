@@ -188,6 +188,24 @@ impl Condition {
         self.wanted(COL_UUID)?.single()?.id()
     }
 
+    /// A column, and the value that every row that meets all clauses has in it.
+    pub fn any_wanted(&self) -> Option<(usize, &Datum)> {
+        self.clauses.iter().find_map(|clause| match clause {
+            Clause::Compare { column, function: Function::Equal, argument, .. } => {
+                Some((*column, argument))
+            }
+            Clause::Compare { .. } | Clause::Constant(_) => None,
+        })
+    }
+
+    /// True if it looks at a column.
+    pub fn reads(&self, wanted: usize) -> bool {
+        self.clauses.iter().any(|clause| match clause {
+            Clause::Compare { column, .. } => *column == wanted,
+            Clause::Constant(_) => false,
+        })
+    }
+
     /// The value that every row that meets all clauses has in a column.
     pub fn wanted(&self, wanted: usize) -> Option<&Datum> {
         self.clauses.iter().find_map(|clause| match clause {

@@ -63,6 +63,11 @@ impl Table {
         self.rows.get(&id).map(|entry| &entry.row)
     }
 
+    /// A row's place among the others.
+    pub fn position(&self, id: RowId) -> Option<usize> {
+        self.rows.get_index_of(&id)
+    }
+
     /// All rows.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (RowId, &Row)> {
         self.rows.iter().map(|(id, entry)| (*id, &entry.row))

@@ -137,6 +137,7 @@ impl Txn<'_> {
     ///
     /// `referential integrity violation` or `constraint violation`.
     pub fn prepare(mut self, ids: &mut RowIds) -> Result<Prepared> {
+        self.settle_all();
         for changes in &mut self.changes {
             changes.retain(|_, change| !unchanged(change));
         }

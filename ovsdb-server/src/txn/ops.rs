@@ -90,10 +90,25 @@ fn condition(run: &mut Run<'_, '_>, table: usize, json: Option<&Json<'_>>) -> Re
     Condition::from_json(schema, json.unwrap_or(&Json::Null), Some(&mut run.symbols))
 }
 
-/// The rows that meet `where`.
-fn matching(run: &mut Run<'_, '_>, table: usize, json: Option<&Json<'_>>) -> Result<Vec<RowId>> {
+/// The rows that meet `where`. `columns` of them are read or written too.
+fn matching(
+    run: &mut Run<'_, '_>,
+    table: usize,
+    json: Option<&Json<'_>>,
+    columns: &[usize],
+) -> Result<Vec<RowId>> {
     let condition = condition(run, table, json)?;
-    Ok(run.txn.matching(table, &condition))
+    Ok(matching_condition(run, table, &condition, columns))
+}
+
+fn matching_condition(
+    run: &mut Run<'_, '_>,
+    table: usize,
+    condition: &Condition,
+    columns: &[usize],
+) -> Vec<RowId> {
+    run.txn.settle(table, |column| condition.reads(column) || columns.contains(&column));
+    run.txn.matching(table, condition)
 }
 
 pub(super) fn insert(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut Out) -> Done {
@@ -172,7 +187,9 @@ pub(super) fn select(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut
     let columns = columns_from_json(schema, columns_json)?;
     let sort = columns_from_json(schema, sort_json)?;
 
-    let found = run.txn.matching(table, &condition);
+    let read: Vec<usize> = columns.iter().chain(&sort).copied().collect();
+    let found = matching_condition(run, table, &condition, &read);
+    let schema = &run.txn.schema.tables[table];
     let rows = found.into_iter().filter_map(|id| run.txn.get(table, id));
     let mut rows: Vec<&Row> = rows.collect();
     if !columns.contains(&COL_UUID) {
@@ -209,7 +226,8 @@ pub(super) fn update(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut
     for (column, _) in &columns {
         check_mutable(schema, *column, "update", members.json())?;
     }
-    let found = matching(run, table, where_json)?;
+    let written: Vec<usize> = columns.iter().map(|(column, _)| *column).collect();
+    let found = matching(run, table, where_json, &written)?;
     for id in &found {
         let same = run
             .txn
@@ -244,13 +262,20 @@ pub(super) fn mutate(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut
             MutatorArgument::from_json(&schema.columns[at], mutator, json, argument, symbols)?;
         mutations.push((at, argument));
     }
-    let found = matching(run, table, where_json)?;
-    if !mutations.is_empty() {
-        for id in &found {
-            let Some(fields) = run.txn.modify(table, *id) else { continue };
-            for (column, mutation) in &mutations {
-                fields[*column] = mutation.apply(&fields[*column], &schema.columns[*column].ty)?;
+    let calculated = mutations.iter().filter(|(_, mutation)| mutation.edit().is_none());
+    let read: Vec<usize> = calculated.map(|(column, _)| *column).collect();
+    let found = matching(run, table, where_json, &read)?;
+    for id in &found {
+        for (column, mutation) in &mutations {
+            let ty = &schema.columns[*column].ty;
+            if let Some((edit, argument)) = mutation.edit()
+                && let Some(number) = run.txn.edit((table, *id), *column, edit, argument)
+            {
+                mutation.check_number(number, ty)?;
+                continue;
             }
+            let Some(fields) = run.txn.modify(table, *id) else { continue };
+            fields[*column] = mutation.apply(&fields[*column], ty)?;
         }
     }
     push_count(out, found.len());
@@ -261,7 +286,7 @@ pub(super) fn delete(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut
     let where_json = members.required("where", Kind::Array);
     let table = run.table(members);
     members.check()?;
-    let found = matching(run, table, where_json)?;
+    let found = matching(run, table, where_json, &[])?;
     for id in &found {
         run.txn.delete(table, *id);
     }
@@ -301,7 +326,7 @@ pub(super) fn wait(run: &mut Run<'_, '_>, members: &Members<'_, '_>, _out: &mut 
         let given = row_from_json(schema, json, &mut run.symbols)?;
         expected.insert(picked(&with_defaults(schema, given)));
     }
-    let found = run.txn.matching(table, &condition);
+    let found = matching_condition(run, table, &condition, &columns);
     let rows = found.into_iter().filter_map(|id| run.txn.get(table, id));
     let actual: HashSet<Vec<Datum>> = rows.map(picked).collect();
     if (actual == expected) == wanted {

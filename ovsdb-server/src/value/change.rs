@@ -8,6 +8,7 @@ use ovsdb::schema::AtomicType;
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::schema::{Base, Column, Type};
+use crate::txn::Edit;
 use crate::value::{Atom, Datum, Symbols};
 
 impl Datum {
@@ -261,14 +262,36 @@ impl MutatorArgument {
             | Mutator::Divide
             | Mutator::Modulo => return self.calculate(value, ty),
         };
-        let n = result.len() as u64;
+        self.check_number(result.len() as u64, ty)?;
+        Ok(result)
+    }
+
+    /// Checks how many elements there are afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `constraint violation`.
+    pub fn check_number(&self, n: u64, ty: &Type) -> Result<()> {
         if n < u64::from(ty.min) || n > u64::from(ty.max) {
             return Err(Error::constraint(format!(
                 "Attempted to store {n} elements in {}.",
                 ty.english()
             )));
         }
-        Ok(result)
+        Ok(())
+    }
+
+    /// The elements that it inserts or deletes; `None` if it calculates.
+    pub(crate) fn edit(&self) -> Option<(Edit, &Datum)> {
+        match self.mutator {
+            Mutator::Insert => Some((Edit::Insert, &self.argument)),
+            Mutator::Delete => Some((Edit::Delete, &self.argument)),
+            Mutator::Add
+            | Mutator::Subtract
+            | Mutator::Multiply
+            | Mutator::Divide
+            | Mutator::Modulo => None,
+        }
     }
 
     fn calculate(&self, value: &Datum, ty: &Type) -> Result<Datum> {
