@@ -1,8 +1,7 @@
 //! Sockets that do not block: to a server, or where a server comes to.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::net::SocketAddr;
 
 use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -41,7 +40,7 @@ impl Opened {
                 Some(address) => {
                     Stream::dial(SocketAddr::new(address, *port), remote, tls).map(Opened::Stream)
                 }
-                None => Lookup::start(plain(host), *port).map(Opened::Lookup),
+                None => Lookup::start(&plain(host), *port).map(Opened::Lookup),
             },
             Remote::ListenUnix(_) | Remote::ListenTcp { .. } => {
                 if let Remote::ListenTcp { tls: true, .. } = remote {
@@ -56,33 +55,21 @@ impl Opened {
 /// A name that a thread of its own asks the system's resolver for, which blocks.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    answer: Receiver<io::Result<Vec<SocketAddr>>>,
+    lookup: posix::lookup::Lookup,
     /// Its other end is dropped when the answer is there.
     bell: pipe::Receiver,
 }
 
 impl Lookup {
-    fn start(name: String, port: u16) -> io::Result<Lookup> {
+    fn start(name: &str, port: u16) -> io::Result<Lookup> {
         let (end, bell) = pipe::new()?;
-        let (tell, answer) = channel();
-        std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
-            let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
-            // Nobody may wait any more.
-            let _ = tell.send(
-                found.map_err(|error| io::Error::other(format!("{name}: {}", posix::text(error)))),
-            );
-            drop(end);
-        })?;
-        Ok(Lookup { answer, bell })
+        let lookup = posix::lookup::Lookup::start(name, port, move || drop(end))?;
+        Ok(Lookup { lookup, bell })
     }
 
     /// The addresses, once they are known.
     pub(crate) fn answer(&self) -> Option<io::Result<Vec<SocketAddr>>> {
-        match self.answer.try_recv() {
-            Ok(answer) => Some(answer),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(io::ErrorKind::Other.into())),
-        }
+        self.lookup.answer()
     }
 }
 

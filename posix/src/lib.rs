@@ -1,6 +1,8 @@
-//! Small things of the system that several crates need: error texts, files, Unix sockets by path.
+//! Small things of the system that several crates need: error texts, files, names of hosts,
+//! Unix sockets by path.
 
 pub mod file;
+pub mod lookup;
 pub mod unix;
 
 use std::borrow::Cow;

@@ -84,7 +84,7 @@ fn odd_rows() {
     let [c] = &w.controllers[..] else { panic!("{w:?}") };
     assert_eq!((c.timing.max_backoff, c.timing.probe, c.probe), (S, None, Duration::ZERO));
     let said: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(said, ["bridge br0: controller=tcp:1.2.3.4: specified twice; one is used"]);
+    assert_eq!(said, ["bridge br0: Duplicate controllers \"tcp:1.2.3.4\"."]);
     let local = Controller { local_ip: Some("10.0.0.1".to_owned()), ..to("tcp:1.2.3.4") };
     let (_, all) = want(Bridge::default(), vec![local]);
     let said: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();

@@ -1,11 +1,13 @@
 //! Syslog: datagrams to a local socket or over UDP (RFC 3164's shape, as libc's syslog(3) sends).
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+
+use posix::lookup::Lookup;
 
 use super::level::Level;
 use super::pattern::{Fields, format};
@@ -65,6 +67,12 @@ enum Way {
     Null,
     Unix(PathBuf),
     Udp(SocketAddr),
+    /// A host that is looked up when the socket is opened; lines are dropped until it is known.
+    Host {
+        name: String,
+        port: u16,
+        lookup: Option<Lookup>,
+    },
 }
 
 enum Socket {
@@ -81,6 +89,32 @@ pub(super) struct Syslog {
 
 const PREFIX: &str = "<%B> %D{%h %e %T} %E %A:";
 
+/// `IP:PORT` or `HOST:PORT`.
+fn udp(address: &str) -> Result<Way, SyslogError> {
+    if let Ok(to) = address.parse() {
+        return Ok(Way::Udp(to));
+    }
+    let failed = |text| {
+        let error = std::io::Error::new(ErrorKind::InvalidInput, text);
+        SyslogError::Address(address.to_owned(), error)
+    };
+    let (name, port) = address.rsplit_once(':').ok_or_else(|| failed("accepted is HOST:PORT"))?;
+    let port = port.parse().map_err(|_| failed("PORT is a number from 0 to 65535"))?;
+    if name.is_empty() || name.contains([':', ' ']) {
+        return Err(failed("HOST is an address, IPv6 in brackets, or a name"));
+    }
+    Ok(Way::Host { name: name.to_owned(), port, lookup: None })
+}
+
+fn connect(to: SocketAddr) -> std::io::Result<Socket> {
+    let any: SocketAddr =
+        if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let s = UdpSocket::bind(any)?;
+    s.set_nonblocking(true)?;
+    s.connect(to)?;
+    Ok(Socket::Udp(s))
+}
+
 impl Syslog {
     /// `/dev/log`, as syslog(3).
     pub(super) const fn local() -> Syslog {
@@ -92,12 +126,7 @@ impl Syslog {
             None if method == "libc" => None,
             None if method == "null" => Some(Way::Null),
             Some(("unix", path)) if !path.is_empty() => Some(Way::Unix(path.into())),
-            Some(("udp", address)) => {
-                let failed = |e| SyslogError::Address(address.to_owned(), e);
-                let mut found = address.to_socket_addrs().map_err(failed)?;
-                let first = found.next().ok_or_else(|| failed(ErrorKind::NotFound.into()))?;
-                Some(Way::Udp(first))
-            }
+            Some(("udp", address)) => Some(udp(address)?),
             _ => return Err(SyslogError::Method(method.to_owned())),
         };
         Ok(Syslog { way, socket: None, retry: None })
@@ -110,24 +139,34 @@ impl Syslog {
         }
     }
 
-    fn open(&self) -> std::io::Result<Socket> {
+    /// The socket; nothing while a name is being looked up.
+    fn open(&mut self) -> std::io::Result<Option<Socket>> {
         let unix = |path: &std::path::Path| {
             let s = UnixDatagram::unbound()?;
             // A syslog daemon that is stuck must not hold us up.
             s.set_nonblocking(true)?;
             s.connect(path)?;
-            Ok(Socket::Unix(s))
+            Ok(Some(Socket::Unix(s)))
         };
-        match &self.way {
+        match &mut self.way {
             None => unix("/dev/log".as_ref()),
             Some(Way::Unix(path)) => unix(path),
-            Some(Way::Udp(to)) => {
-                let any: SocketAddr =
-                    if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-                let s = UdpSocket::bind(any)?;
-                s.set_nonblocking(true)?;
-                s.connect(to)?;
-                Ok(Socket::Udp(s))
+            Some(Way::Udp(to)) => connect(*to).map(Some),
+            Some(Way::Host { name, port, lookup }) => {
+                let asked = match lookup {
+                    Some(asked) => asked,
+                    None => lookup.insert(Lookup::start(name, *port, || ())?),
+                };
+                let Some(answer) = asked.answer() else { return Ok(None) };
+                *lookup = None;
+                let mut last = ErrorKind::NotFound.into();
+                for to in answer? {
+                    match connect(to) {
+                        Ok(socket) => return Ok(Some(socket)),
+                        Err(e) => last = e,
+                    }
+                }
+                Err(last)
             }
             Some(Way::Null) => Err(ErrorKind::Unsupported.into()),
         }
@@ -144,7 +183,8 @@ impl Syslog {
                 return;
             }
             match self.open() {
-                Ok(s) => self.socket = Some(s),
+                Ok(Some(s)) => self.socket = Some(s),
+                Ok(None) => return,
                 Err(_) => {
                     self.retry = Some(now + Duration::from_secs(1));
                     return;

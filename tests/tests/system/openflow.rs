@@ -198,6 +198,34 @@ fn a_controller_comes_goes_and_comes_back() {
     rig.assert_no_panic();
 }
 
+/// The switch answers meanwhile, and what fails is told in the row.
+#[test]
+fn a_controllers_name_is_looked_up() {
+    if !braid_tests::able() {
+        return;
+    }
+    let Some(rig) = rig(0) else { return };
+    let listener = rig.hv.run(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    // A name that the resolver answers without a name server, and one that it refuses.
+    rig.vsctl(&format!("set-controller br0 tcp:0x7f000001:{port}"));
+    let (stream, _) = listener.accept().expect("a call");
+    let row = |column: &str| rig.get("controller", "br0", column);
+    assert_eq!(row("target"), format!("tcp:0x7f000001:{port}"));
+    rig.wait("the state", || row("status:state") == "CONNECTING");
+    // It is called again.
+    drop(stream);
+    let _stream = listener.accept().expect("a second call");
+
+    let nobody = format!("{}.invalid", "x".repeat(64));
+    rig.vsctl(&format!("set-controller br0 tcp:{nobody}:{port}"));
+    rig.wait("the reason", || {
+        let status = rig.vsctl("get controller br0 status");
+        status.contains(&nobody) && status.contains("BACKOFF")
+    });
+    rig.assert_no_panic();
+}
+
 #[test]
 fn a_standalone_bridge_helps_itself() {
     let Some(rig) = rig(1) else { return };

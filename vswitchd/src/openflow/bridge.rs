@@ -1,6 +1,7 @@
 //! OpenFlow of one bridge: its agent, and the sockets around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,14 +10,13 @@ use ofproto::FailMode;
 use ofproto::controller::{Agent, ConnId, Settings};
 use wire::Time;
 
+use super::Env;
 use super::confine;
 use super::fail_open::FailOpen;
 use super::in_band::InBandRules;
 use super::peer::{Owner, Peer};
-use super::reconnect::{Due, Reconnect, Timing};
-use super::serve::say_next;
+use super::reconnect::{Reconnect, Timing};
 use super::service::{Door, Service, Services, Source, kind};
-use super::{Env, stream::Stream, target};
 use crate::config::{WantBridge, WantController, WantTables};
 use crate::modules::{BRIDGE, CONNMGR, RCONN};
 
@@ -40,6 +40,8 @@ pub(super) struct Connections {
     /// A primary controller is configured; `None` before the first configuration.
     pub(super) has_controllers: Option<bool>,
     pub(super) in_band: InBandRules,
+    /// In-band managers.
+    pub(super) managers: BTreeSet<SocketAddrV4>,
     /// When the agent wants to be called.
     pub(super) agent_due: Option<Time>,
     /// What rows say may have changed.
@@ -59,6 +61,7 @@ impl Connections {
             tables: None,
             has_controllers: None,
             in_band: InBandRules::default(),
+            managers: BTreeSet::new(),
             agent_due: Some(Time::ZERO),
             changed: true,
         }
@@ -139,10 +142,8 @@ impl Connections {
             self.agent.configure_tables(env.now, &want.flow_tables.settings, env.host);
             self.tables = Some(want.flow_tables.clone());
         }
-        let remotes = self.services.values().filter(|s| s.want.in_band);
-        let remotes = remotes.filter_map(|s| target::ipv4(&s.want.target, target::PORT));
-        self.in_band.wanted.remotes =
-            remotes.chain(want.openflow.managers.iter().copied()).collect();
+        self.managers.clone_from(&want.openflow.managers);
+        self.set_in_band_remotes(env);
         self.in_band.wanted.queue = want.openflow.in_band_queue;
         self.in_band.due = Some(env.now);
         self.changed = true;
@@ -295,57 +296,6 @@ impl Connections {
     pub(super) fn run_agent(&mut self, env: &mut Env<'_>) {
         self.agent_due = self.agent.run(env.now, env.host);
         self.settle(env);
-    }
-
-    /// Calls the controllers whose time has come.
-    pub(super) fn call(&mut self, env: &mut Env<'_>) {
-        let active = self.services.values_mut().filter_map(|s| match &mut s.source {
-            Source::Active { address, life, conn: None } => {
-                // Nothing else is due without a connection.
-                (life.poll(env.now) == Some(Due::Connect)).then_some((&s.want, address, life))
-            }
-            Source::Active { .. } | Source::Passive(_) => None,
-        });
-        let mut begun = Vec::new();
-        for (want, address, life) in active {
-            let name = format!("{}<->{}", self.name, want.target);
-            if life.is_loud() {
-                crate::info!(RCONN, "{name}: connecting...");
-            }
-            life.opening(env.now);
-            let opened = address
-                .clone()
-                .and_then(|a| Stream::open(&a, want.dscp, env.tls).map_err(|e| posix::text(&e)));
-            let id = ConnId(env.numbers.next());
-            let registered = opened.and_then(|stream| {
-                let owner = Owner::Service(want.target.clone());
-                let mut peer = Peer::new(id, owner, name.clone(), stream);
-                peer.register(env.registry).map_err(|e| posix::text(&e))?;
-                Ok(peer)
-            });
-            match registered {
-                Ok(peer) => begun.push(peer),
-                Err(text) => {
-                    crate::warn!(RCONN, "{name}: connection failed ({text})");
-                    let loud = life.is_loud();
-                    // It took no time, so the wait is not made short by it.
-                    say_next(&name, life.closed(env.now, Some(text), true), loud);
-                    self.changed = true;
-                }
-            }
-        }
-        for peer in begun {
-            if let Owner::Service(target) = &peer.owner
-                && let Some(Service { source: Source::Active { conn, .. }, .. }) =
-                    self.services.get_mut(target)
-            {
-                *conn = Some(peer.id);
-            }
-            let id = peer.id;
-            self.changed = true;
-            self.peers.insert(id, peer);
-            self.serve(id, env);
-        }
     }
 
     /// Lets in whoever calls.

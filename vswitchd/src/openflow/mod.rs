@@ -17,6 +17,7 @@
 //! | `reconnect` | one connection's life, without sockets |
 //! | `stream`, `socket` | kinds of sockets; whole messages |
 //! | `peer`, `service` | a connection; where connections come from |
+//! | `calls` | calling controllers: names, addresses one after the other |
 //! | `bridge`, `serve` | a bridge's connections; one of them from beginning to end |
 //! | `fail_open`, `standalone` | what a standalone bridge does without its controllers |
 //! | `in_band` | what must pass to controllers |
@@ -27,6 +28,7 @@
 
 mod bogus;
 mod bridge;
+mod calls;
 mod confine;
 mod fail_open;
 mod in_band;
@@ -87,6 +89,8 @@ struct Env<'a> {
     numbers: &'a mut Numbers,
     limits: &'a mut Limits,
     tls: &'a mut tls::Context,
+    /// Wakes main's poll.
+    main: Arc<mio::Waker>,
     host: &'a dyn Host,
     local: Option<wire::EthAddr>,
 }
@@ -155,6 +159,7 @@ impl OpenFlow {
                 numbers: &mut self.numbers,
                 limits: &mut self.limits,
                 tls: &mut self.tls,
+                main: self.packets.waker(),
                 host: &host,
                 local: hosts.switch.bridges.get(name).map(|b| b.mac),
             };

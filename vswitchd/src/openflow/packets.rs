@@ -23,6 +23,11 @@ impl PacketQueue {
         Arc::new(PacketQueue { queue, dropped: AtomicU64::new(0), main })
     }
 
+    /// What wakes main.
+    pub(super) fn waker(&self) -> Arc<mio::Waker> {
+        self.main.clone()
+    }
+
     /// What has come, in order; at most so many that others get their turn.
     pub(super) fn take(&self) -> Vec<ToControllers> {
         let packets: Vec<_> = std::iter::from_fn(|| self.queue.pop()).take(AT_ONCE).collect();

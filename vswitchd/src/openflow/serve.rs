@@ -215,6 +215,9 @@ impl Connections {
             }
             (Ended::ByPeer, false) => {
                 let text = "Connection reset by peer".to_owned();
+                if self.call_next(id, env) {
+                    return;
+                }
                 if loud {
                     crate::info!(RCONN, "{name}: connection failed ({text})");
                 }
@@ -225,6 +228,13 @@ impl Connections {
                 text
             }
             (Ended::Error(text), false) => {
+                if !timed_out && self.call_next(id, env) {
+                    crate::dbg!(
+                        RCONN,
+                        "{name}: connection failed ({text}), trying the next address"
+                    );
+                    return;
+                }
                 if loud && timed_out {
                     crate::info!(RCONN, "{name}: connection timed out");
                 } else if loud {

@@ -8,6 +8,7 @@ use ofproto::controller::{ConnId, ConnKind, ConnSettings};
 use openflow::VersionSet;
 use wire::Time;
 
+use super::calls::Names;
 use super::peer::token;
 use super::reconnect::Reconnect;
 use super::stream::Listener;
@@ -32,6 +33,7 @@ pub(super) enum Source {
         address: Result<Address, String>,
         life: Box<Reconnect>,
         conn: Option<ConnId>,
+        names: Box<Names>,
     },
     /// We are called.
     Passive(Door),
@@ -171,7 +173,7 @@ impl Service {
 
 fn active(address: Result<Address, String>, want: &WantController, now: Time) -> Source {
     let life = Box::new(Reconnect::calling(now, want.timing));
-    Source::Active { address, life, conn: None }
+    Source::Active { address, life, conn: None, names: Box::default() }
 }
 
 /// As logs have it.

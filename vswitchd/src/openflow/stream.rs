@@ -33,11 +33,14 @@ impl Stream {
                 with_short_path(path, |p| UnixStream::connect(p)).map(Stream::Unix)
             }
             Address::Tcp(to) => connect(*to, dscp).map(Stream::Tcp),
-            Address::Ssl(to) => {
+            Address::Ssl { to, name } => {
                 // First, so that nobody is called in vain.
-                let begun = tls.connect(&to.ip().to_string()).map_err(io::Error::other)?;
+                let name = name.clone().unwrap_or_else(|| to.ip().to_string());
+                let begun = tls.connect(&name).map_err(io::Error::other)?;
                 Ok(Stream::Tls(Box::new(tls::Tls::new(connect(*to, dscp)?, begun))))
             }
+            // It must be looked up first.
+            Address::Name { .. } => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
@@ -134,7 +137,8 @@ impl Listener {
                 Ok(Listener::Unix { socket: UnixListener::from_std(socket), _file: file })
             }
             Address::Tcp(at) => Ok(Listener::Tcp(tcp(*at, dscp)?)),
-            Address::Ssl(at) => Ok(Listener::Ssl(tcp(*at, dscp)?)),
+            Address::Ssl { to, .. } => Ok(Listener::Ssl(tcp(*to, dscp)?)),
+            Address::Name { .. } => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 

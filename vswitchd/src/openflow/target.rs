@@ -21,7 +21,17 @@ pub enum Target {
 pub enum Address {
     Unix(PathBuf),
     Tcp(SocketAddr),
-    Ssl(SocketAddr),
+    Ssl {
+        to: SocketAddr,
+        /// The name by which the certificate is looked at, in place of the address.
+        name: Option<String>,
+    },
+    /// A host that is to be looked up first, never where we listen.
+    Name {
+        name: String,
+        port: u16,
+        tls: bool,
+    },
 }
 
 impl fmt::Display for Address {
@@ -29,7 +39,9 @@ impl fmt::Display for Address {
         match self {
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::Tcp(to) => write!(f, "tcp:{to}"),
-            Address::Ssl(to) => write!(f, "ssl:{to}"),
+            Address::Ssl { to, .. } => write!(f, "ssl:{to}"),
+            Address::Name { name, port, tls: false } => write!(f, "tcp:{name}:{port}"),
+            Address::Name { name, port, tls: true } => write!(f, "ssl:{name}:{port}"),
         }
     }
 }
@@ -48,9 +60,10 @@ pub enum TargetError {
     Address(&'static str),
 }
 
-const HOST: TargetError = TargetError::Address(
-    "HOST is an IPv4 address, an IPv6 address in brackets, or localhost; other names are not \
-     looked up",
+const HOST: TargetError =
+    TargetError::Address("HOST is an IPv4 address, an IPv6 address in brackets, or a name");
+const LISTENER: TargetError = TargetError::Address(
+    "HOST is an IPv4 address, an IPv6 address in brackets, or localhost: the address to listen at",
 );
 const PORT_RANGE: TargetError = TargetError::Address("PORT is a number from 0 to 65535");
 const PATH: TargetError = TargetError::Address("PATH must not be empty");
@@ -64,9 +77,9 @@ pub fn is_active(target: &str) -> bool {
 /// has without one.
 pub fn ipv4(target: &str, port: u16) -> Option<SocketAddrV4> {
     let at = target.strip_prefix("tcp:").or(target.strip_prefix("ssl:"))?;
-    match active(at, port).ok()? {
-        SocketAddr::V4(at) => Some(at),
-        SocketAddr::V6(_) => None,
+    match active(at, port, false).ok()? {
+        Address::Tcp(SocketAddr::V4(at)) => Some(at),
+        _ => None,
     }
 }
 
@@ -82,20 +95,44 @@ pub fn parse(text: &str, rundir: &Path) -> Result<Target, TargetError> {
         path => Ok(Address::Unix(rundir.join(path))),
     };
     Ok(match kind {
-        "tcp" => Target::Active(Address::Tcp(active(rest, PORT)?)),
-        "ssl" => Target::Active(Address::Ssl(active(rest, PORT)?)),
+        "tcp" => Target::Active(active(rest, PORT, false)?),
+        "ssl" => Target::Active(active(rest, PORT, true)?),
         "unix" => Target::Active(path()?),
         "ptcp" => Target::Passive(Address::Tcp(passive(rest)?)),
-        "pssl" => Target::Passive(Address::Ssl(passive(rest)?)),
+        "pssl" => Target::Passive(Address::Ssl { to: passive(rest)?, name: None }),
         "punix" => Target::Passive(path()?),
         _ => return Err(TargetError::Kind),
     })
 }
 
 /// `HOST[:PORT]`
-fn active(text: &str, default: u16) -> Result<SocketAddr, TargetError> {
+fn active(text: &str, default: u16, tls: bool) -> Result<Address, TargetError> {
     let (at, port) = split_host(text)?;
-    Ok(SocketAddr::new(host(at)?, self::port(port, default)?))
+    let port = self::port(port, default)?;
+    let to = match host(at) {
+        Some(ip) => SocketAddr::new(ip, port),
+        None if is_name(at) => return Ok(Address::Name { name: at.to_owned(), port, tls }),
+        None => return Err(HOST),
+    };
+    Ok(if tls { Address::Ssl { to, name: None } } else { Address::Tcp(to) })
+}
+
+/// Whether it can be a host's name (RFC 1123 clause 2.1, with the underscores that occur), or an
+/// IPv6 address with a zone (RFC 4007 clause 11).
+fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    match text.split_once('%') {
+        Some((ip, zone)) => {
+            ip.parse::<std::net::Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(plain)
+        }
+        None => {
+            text.len() <= 253
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(plain)
+                // An address with a digit missing or too much.
+                && !text.chars().all(|c| c.is_ascii_digit() || c == '.')
+        }
+    }
 }
 
 /// `[PORT][:HOST]`
@@ -107,8 +144,8 @@ fn passive(text: &str) -> Result<SocketAddr, TargetError> {
     let at = match at {
         None | Some("") => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Some(at) => match split_host(at)? {
-            (at, None) => host(at)?,
-            (_, Some(_)) => return Err(HOST),
+            (at, None) => host(at).ok_or(LISTENER)?,
+            (_, Some(_)) => return Err(LISTENER),
         },
     };
     Ok(SocketAddr::new(at, self::port(Some(port).filter(|p| !p.is_empty()), PORT)?))
@@ -127,10 +164,11 @@ fn split_host(text: &str) -> Result<(&str, Option<&str>), TargetError> {
     }
 }
 
-fn host(text: &str) -> Result<IpAddr, TargetError> {
+/// The address, as far as it is known without asking.
+fn host(text: &str) -> Option<IpAddr> {
     match text {
-        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        text => text.parse().map_err(|_| HOST),
+        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        text => text.parse().ok(),
     }
 }
 
@@ -160,6 +198,9 @@ mod tests {
             ("tcp:127.0.0.1:1", "to tcp:127.0.0.1:1"),
             ("tcp:localhost:2", "to tcp:127.0.0.1:2"),
             ("tcp:[::1]", "to tcp:[::1]:6653"),
+            ("tcp:example.com", "to tcp:example.com:6653"),
+            ("ssl:my_host-1:7", "to ssl:my_host-1:7"),
+            ("tcp:[fe80::1%eth0]:7", "to tcp:fe80::1%eth0:7"),
             ("ssl:[::1]:3", "to ssl:[::1]:3"),
             ("unix:c.sock", "to unix:/run/ovs/c.sock"),
             ("unix:/a/c.sock", "to unix:/a/c.sock"),
@@ -182,7 +223,11 @@ mod tests {
             ("none", "accepted are tcp:"),
             ("udp:1.2.3.4", "accepted are tcp:"),
             ("tcp:", "HOST is"),
-            ("tcp:example.com", "not looked up"),
+            ("tcp:1.2.3", "HOST is"),
+            ("tcp:1.2.3.4.5", "HOST is"),
+            ("tcp:two words", "HOST is"),
+            ("tcp:-x", "HOST is"),
+            ("ptcp:1:example.com", "the address to listen at"),
             ("tcp:1.2.3.4:x", "PORT is"),
             ("tcp:1.2.3.4:70000", "PORT is"),
             ("tcp:[::1", "HOST is"),
