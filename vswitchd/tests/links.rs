@@ -481,3 +481,67 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
     a.links.stop();
     b.links.stop();
 }
+
+/// Devices of which one is said to have lost its carrier, of which no news ever come.
+struct Lost(links::KernelQueries, Arc<AtomicUsize>);
+
+impl Lost {
+    fn change(&self, mut link: LinkInfo) -> LinkInfo {
+        link.carrier &= link.ifindex as usize != self.1.load(Ordering::SeqCst);
+        link
+    }
+}
+
+impl DeviceQueries for Lost {
+    fn link(&mut self, ifindex: u32) -> Result<LinkInfo, DeviceError> {
+        self.0.link(ifindex).map(|l| self.change(l))
+    }
+
+    fn links(&mut self) -> Result<Vec<LinkInfo>, DeviceError> {
+        Ok(self.0.links()?.into_iter().map(|l| self.change(l)).collect())
+    }
+
+    fn settings(&mut self, name: &str) -> Option<LinkSettings> {
+        self.0.settings(name)
+    }
+
+    fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError> {
+        self.0.mii(name)
+    }
+
+    fn socket(
+        &mut self,
+        name: &str,
+        ethertype: u16,
+        group: Option<EthAddr>,
+    ) -> Result<ProtoSocket, DeviceError> {
+        self.0.socket(name, ethertype, group)
+    }
+}
+
+/// A device whose state is not what its bond believes, without any news, is found by the periodic
+/// comparison, and so is the way back.
+#[test]
+fn a_link_whose_news_were_lost_is_found_by_comparing() {
+    if !own_namespace() {
+        return;
+    }
+    pairs(0..2);
+    let clock = Clock::new();
+    let lost = Arc::new(AtomicUsize::new(0));
+    let queries = Box::new(Lost(links::KernelQueries, lost.clone()));
+    let a = Side::new(&clock, ofproto::Switch::new(), Arc::new(Fake::new()), queries);
+    a.configure(vec![a.bond("a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier)]);
+    let up = |name: &str| a.links.links().iter().any(|l| l.name == name && l.up);
+    let enabled = |name: &str| {
+        let bonds = a.links.bonds();
+        bonds[0].status.members.iter().any(|m| m.name == name && m.enabled)
+    };
+    until("both links", || up("a0") && up("a1") && enabled("a0") && enabled("a1"));
+    lost.store(netdev::link::get("a0").unwrap().ifindex as usize, Ordering::SeqCst);
+    until("the loss", || !up("a0") && !enabled("a0"));
+    assert!(enabled("a1"));
+    lost.store(0, Ordering::SeqCst);
+    until("the return", || up("a0") && enabled("a0") && enabled("a1"));
+    a.links.stop();
+}
