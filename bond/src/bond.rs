@@ -118,6 +118,7 @@ impl Bond {
             Event::Lacpdu { member, pdu } => {
                 if let Some(lacp) = &mut self.lacp {
                     lacp.handle(now, lacp::Event::Lacpdu { member, pdu });
+                    turn.lacp_has_run = true;
                 }
             }
             Event::Mac { member, mac } => self.mac(member, mac, &mut turn),
@@ -313,7 +314,9 @@ impl Bond {
             return;
         }
         if let Some(lacp) = &mut self.lacp {
-            lacp.handle(now, lacp::Event::Deadline);
+            if !turn.lacp_has_run {
+                lacp.handle(now, lacp::Event::Deadline);
+            }
             while let Some(effect) = lacp.poll_effect() {
                 turn.lacp(effect);
             }

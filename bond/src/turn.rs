@@ -14,6 +14,8 @@ use crate::notice::{Level, Notice, Topic};
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     pub(crate) publish: Option<Arc<Forwarding>>,
+    /// LACP has had its event, one that judges no partner's silence.
+    pub(crate) lacp_has_run: bool,
     /// LACPDUs.
     pub(crate) pdus: Vec<Effect>,
     /// Traffic moved to another member, or may have.

@@ -197,12 +197,13 @@ impl Lacp {
     /// has become due.
     pub fn handle(&mut self, now: Time, event: Event) {
         let select = match event {
-            Event::Configure(settings) => self.configure(now, *settings),
-            Event::Carrier { member, up } => self.set_carrier(now, member, up),
+            Event::Configure(settings) => self.configure(now, *settings) | self.expire(now),
+            Event::Carrier { member, up } => self.set_carrier(now, member, up) | self.expire(now),
+            // Other members' PDUs of the same time may wait behind this one: a caller that was late
+            // hands over all of them before `Deadline`, so that no partner is taken for silent.
             Event::Lacpdu { member, pdu } => self.lacpdu(now, member, &pdu),
-            Event::Deadline => false,
+            Event::Deadline => self.expire(now),
         };
-        let select = self.expire(now) || select;
         let own = self.settings.config.system_id;
         if select || selection::is_stranded(own, &self.candidates()) {
             self.select();

@@ -63,6 +63,8 @@ impl Poller {
         if self.ports.len() <= port {
             self.ports.resize_with(port + 1, || None);
         }
+        // Its descriptor must not be found under this number later.
+        self.remove(port);
         self.watch(port, fd);
         self.ports[port] = Some(Watched { fd, fruitless: 0, resting: false });
     }

@@ -149,3 +149,31 @@ fn without_a_partner_balance_tcp_drops_unless_told_to_fall_back() {
     });
     assert_eq!(send(), 1);
 }
+
+/// A stop of the whole daemon is shorter than the partner's short timeout: what the partner has
+/// sent meanwhile is read before anyone is judged to be silent.
+#[test]
+fn a_daemon_that_was_stopped_does_not_take_its_partner_for_silent() {
+    let Some(rig) = Rig::new(2) else { return };
+    let (_fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], 100, true);
+    rig.bond("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
+    rig.await_calm(&traffic);
+    let expired = || -> Vec<String> {
+        let show = rig.appctl("lacp/show-stats bond0");
+        let lines = show.lines().map(str::trim);
+        lines.filter(|l| l.to_lowercase().contains("expired")).map(str::to_owned).collect()
+    };
+    let before = expired();
+    assert_eq!(before.len(), 2, "{}", rig.appctl("lacp/show-stats bond0"));
+    let pid = rig.switch.vswitchd_pid() as libc::pid_t;
+    for _ in 0..2 {
+        // SAFETY: takes numbers; the process is this test's own.
+        unsafe { libc::kill(pid, libc::SIGSTOP) };
+        std::thread::sleep(2900 * MS);
+        // SAFETY: as above.
+        unsafe { libc::kill(pid, libc::SIGCONT) };
+        rig.wait("both members", || rig.enabled() == 2);
+        rig.await_calm(&traffic);
+    }
+    assert_eq!(expired(), before, "a partner that spoke all the time");
+}

@@ -164,11 +164,17 @@ impl Thread {
         while !self.stop {
             waiter.done();
             let timeout = self.timeout();
-            if let Err(e) = self.poll.poll(&mut events, timeout)
-                && e.kind() != io::ErrorKind::Interrupted
-            {
-                crate::err!(BOND, "links thread cannot wait for events ({e})");
-                std::thread::sleep(Duration::from_millis(10));
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                // A process that was stopped comes here when it goes on, with deadlines that have
+                // passed and frames that wait: those must be seen in this turn.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                    let _ = self.poll.poll(&mut events, Some(Duration::ZERO));
+                }
+                Err(e) => {
+                    crate::err!(BOND, "links thread cannot wait for events ({e})");
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
             let since = Instant::now();
             let now = waiter.now();
@@ -177,13 +183,14 @@ impl Thread {
             if events.iter().any(|e| matches!(e.token(), MONITOR | WAKER)) {
                 self.link_news(since);
             }
-            self.deadlines(since);
+            // Frames before deadlines: a partner is not silent because this thread was late.
             let ready: Vec<usize> =
                 events.iter().map(|e| e.token().0).filter(|t| *t >= FIRST_SOCKET).collect();
             for token in ready {
                 self.frames(token, since);
             }
             self.slow_frames();
+            self.deadlines(since);
             self.finish();
             while let Ok(request) = self.requests.try_recv() {
                 busy = true;
