@@ -44,6 +44,18 @@ pub struct DatapathStats {
     pub no_port: u64,
     /// Urgent frames and jobs that a full queue refused.
     pub urgent_dropped: u64,
+    /// Packets that ports received.
+    pub received: u64,
+    /// Further looks at a packet, after a `recirc` action.
+    pub recirculated: u64,
+    /// Of the hits: those that the classifier found, because the signature cache did not.
+    pub masked_hit: u64,
+    /// Tables of one mask that these looked into.
+    pub masked_lookup: u64,
+    /// Packets given to ports.
+    pub sent: u64,
+    /// Times that a port was given packets to send in one go.
+    pub sent_batches: u64,
 }
 
 /// What a packet is sent out with when the control side makes one.

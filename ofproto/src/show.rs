@@ -349,6 +349,18 @@ impl Switch {
         Ok("table successfully flushed")
     }
 
+    /// Rules of all tables of all bridges: hidden ones, those of bonds' buckets and internal ones,
+    /// too.
+    pub fn rule_count(&self) -> usize {
+        let snap = self.snapshot.load();
+        let of = |b: &Bridge| {
+            let mut bonds = Vec::new();
+            bond_rules(Time::ZERO, b, &mut bonds);
+            b.state.tables.load().all_rules().count() + bonds.len() + INTERNAL_RULES.len()
+        };
+        snap.bridges.iter().map(of).sum()
+    }
+
     /// `fdb/stats-show BRIDGE`.
     ///
     /// # Errors
@@ -479,12 +491,7 @@ impl Switch {
             });
         }
         bond_rules(now, b, &mut rows);
-        for (priority, matches, actions) in [
-            (2, "recirc_id=0", "drop"),
-            (0, "reg0=0x1", "controller(reason=)"),
-            (0, "reg0=0x2", "drop"),
-            (0, "reg0=0x3", "drop"),
-        ] {
+        for (priority, matches, actions) in INTERNAL_RULES {
             rows.push(RuleRow {
                 table: INTERNAL_TABLE,
                 duration: age,
@@ -497,6 +504,14 @@ impl Switch {
         Ok(RuleDump(rows))
     }
 }
+
+/// The rules of the table behind all others, as [`Switch::dump_rules`] has them.
+const INTERNAL_RULES: [(i32, &str, &str); 4] = [
+    (2, "recirc_id=0", "drop"),
+    (0, "reg0=0x1", "controller(reason=)"),
+    (0, "reg0=0x2", "drop"),
+    (0, "reg0=0x3", "drop"),
+];
 
 /// What recirculated packets of the bridge's bonds meet, by bucket.
 fn bond_rules(now: Time, bridge: &Bridge, rows: &mut Vec<RuleRow>) {

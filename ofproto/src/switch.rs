@@ -483,12 +483,6 @@ impl Switch {
         &self.mac_coverage
     }
 
-    /// Flows in the tables of all bridges, hidden ones too.
-    pub fn rule_count(&self) -> usize {
-        let snap = self.snapshot.load();
-        snap.bridges.iter().map(|b| b.state.tables.load().all_rules().count()).sum()
-    }
-
     pub fn stats(&self) -> SwitchStats {
         let t = &self.totals;
         let get = |a: &AtomicU64| a.load(Ordering::Relaxed);

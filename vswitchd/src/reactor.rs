@@ -20,6 +20,7 @@
 //! Main may be slow; nobody but the operator waits for it. While the database is away everything
 //! but configuration goes on, and what was learned meanwhile is written when it is back.
 
+mod memory;
 mod notices;
 mod packet_clock;
 mod writing;
@@ -198,7 +199,16 @@ impl Daemon {
         let view = Arc::new(Mutex::new(View::default()));
         let spares = commands::spare::Spares::new(setup.dummy != DummyPolicy::Off);
         Ok(Daemon {
-            context: Context { clock, links, ofproto, datapath, revalidator: queue, view, spares },
+            context: Context {
+                clock,
+                links,
+                ofproto,
+                datapath,
+                revalidator: queue,
+                view,
+                spares,
+                cleared: commands::pmd::Cleared::default(),
+            },
             exit: None,
             session,
             awaited: notices::Awaited::new(setup.embedded),
@@ -229,7 +239,7 @@ impl Daemon {
     pub fn commands() -> Commands<Daemon> {
         let mut commands = Commands::new();
         commands::register(&mut commands, |daemon: &Daemon| &daemon.context);
-        commands.register("dpctl/del-if", "dp netdev...", 2, usize::MAX, |daemon, req| {
+        commands.register("dpctl/del-if", "dp iface...", 2, usize::MAX, |daemon, req| {
             use crate::unixctl::Reply;
             match daemon.remove_ports(&req.args[0], &req.args[1..]) {
                 Ok(()) => Reply::Text(String::new()),
@@ -488,20 +498,6 @@ impl Daemon {
     /// The first configuration is in force and written back.
     pub fn is_ready(&self) -> bool {
         self.ready
-    }
-
-    /// `memory/show`.
-    pub fn memory(&mut self) -> Vec<(String, u64)> {
-        let count = |n: usize| n as u64;
-        vec![
-            ("ports".to_owned(), count(self.switch.attached.len())),
-            ("ofconns".to_owned(), self.openflow.usage().0),
-            ("rules".to_owned(), count(self.context.ofproto.rule_count())),
-            // Threads: of packets, which translate too, and the one that looks at flows again.
-            ("handlers".to_owned(), 1),
-            ("revalidators".to_owned(), 1),
-            ("udpif keys".to_owned(), self.context.datapath.stats().flows),
-        ]
     }
 
     /// Applies the rows if they, or the devices, have changed; whether it did.

@@ -132,6 +132,7 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
     let waker = queue.clone();
     let waiter = clock.waiter(Arc::new(move || waker.clock_moved()));
     let (pending, wake) = &*queue.0;
+    let mut trim = Trim::default();
     let mut next = revalidator.run(waiter.now(), &[]);
     loop {
         waiter.done();
@@ -174,10 +175,44 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
             continue;
         }
         next = revalidator.run(waiter.now(), &work.reasons);
+        if trim.is_due(revalidator.status().flows) {
+            give_memory_back();
+        }
         for done in work.rounds {
             done();
         }
     }
+}
+
+/// So many flows must have gone for their memory to be given back: some ten megabytes.
+const WORTH_TRIMMING: usize = 10_000;
+
+/// When most flows have gone since there were most of them.
+#[derive(Default)]
+struct Trim {
+    most: usize,
+}
+
+impl Trim {
+    /// Takes the number of flows at the start of a round: those that the round before removed have
+    /// left the packet thread by then.
+    fn is_due(&mut self, flows: usize) -> bool {
+        self.most = self.most.max(flows);
+        let due = flows <= self.most / 2 && self.most - flows >= WORTH_TRIMMING;
+        if due {
+            self.most = flows;
+        }
+        due
+    }
+}
+
+/// Flows are many small pieces, and the C library keeps what is free among pieces in use.
+fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim(3) may be called at any time on any thread.
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 #[cfg(test)]
@@ -193,5 +228,14 @@ mod tests {
         }
         let p = queue.0.0.lock();
         assert_eq!(p.reasons, [RevalidateReason::ActiveMember, RevalidateReason::Rebalanced]);
+    }
+
+    #[test]
+    fn memory_is_given_back_when_most_flows_have_gone() {
+        let mut trim = Trim::default();
+        let due: Vec<bool> = [9_999, 0, 30_000, 20_000, 15_000, 14_000, 4_000, 0, 12_000, 1_000]
+            .map(|flows| trim.is_due(flows))
+            .to_vec();
+        assert_eq!(due, [false, false, false, false, true, false, true, false, false, true]);
     }
 }

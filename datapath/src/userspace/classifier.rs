@@ -145,8 +145,9 @@ impl Classifier {
         matches(&s.words, &e.flow.key, key) && !e.flow.is_dead()
     }
 
-    /// A living flow that matches. Takes out dead ones that it meets.
-    pub(crate) fn lookup(&mut self, key: &FlowKey) -> Option<u32> {
+    /// A living flow that matches, and how many subtables it took to find it. Takes out dead ones
+    /// that it meets.
+    pub(crate) fn lookup(&mut self, key: &FlowKey) -> Option<(u32, u64)> {
         self.until_rank -= 1;
         if self.until_rank == 0 {
             self.rank();
@@ -165,7 +166,7 @@ impl Classifier {
                 if let Some(s) = &mut self.subtables[id as usize] {
                     s.hits += 1;
                 }
-                return Some(n);
+                return Some((n, i as u64 + 1));
             }
             self.take(n);
             // The mask may be gone with it, which moves the others up: start anew.
@@ -258,6 +259,11 @@ impl Classifier {
     fn take(&mut self, n: u32) {
         let Some(e) = self.entries[n as usize].take() else { return };
         self.free.push(n);
+        if self.free.len() == self.entries.len() {
+            // The memory of a table that was large goes with its last flow.
+            self.entries = Vec::new();
+            self.free = Vec::new();
+        }
         let slot = &mut self.subtables[e.subtable as usize];
         let Some(s) = slot else { return };
         let hash = self.hasher.masked(&e.flow.key, &s.words);
@@ -365,7 +371,8 @@ mod tests {
                         let any = list.iter().any(|f| k.masked(&f.mask) == f.key);
                         let found = c.lookup(&k);
                         prop_assert_eq!(found.is_some(), any);
-                        if let Some(n) = found {
+                        if let Some((n, looked)) = found {
+                            prop_assert!((1..=c.masks() as u64).contains(&looked));
                             prop_assert!(c.verify(n, &k));
                             let f = c.flow(n);
                             prop_assert!(list.iter().any(|g| Arc::ptr_eq(f, g)));

@@ -295,6 +295,12 @@ impl Datapath for Userspace {
             over_limit: t.over_limit.load(Relaxed),
             no_port: t.no_port.load(Relaxed),
             urgent_dropped: t.urgent_dropped.load(Relaxed),
+            received: t.received.load(Relaxed),
+            recirculated: t.recirculated.load(Relaxed),
+            masked_hit: t.masked_hit.load(Relaxed),
+            masked_lookup: t.masked_lookup.load(Relaxed),
+            sent: t.sent.load(Relaxed),
+            sent_batches: t.sent_batches.load(Relaxed),
         }
     }
 

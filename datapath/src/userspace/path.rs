@@ -35,6 +35,12 @@ pub(crate) struct Counts {
     pub(crate) lost: u64,
     /// Translated, but the flow limit was reached.
     pub(crate) over_limit: u64,
+    pub(crate) received: u64,
+    pub(crate) recirculated: u64,
+    /// Hits that the signature cache did not have.
+    pub(crate) masked_hit: u64,
+    /// Subtables that these looked into.
+    pub(crate) masked_lookup: u64,
 }
 
 /// One thread's caches and outputs.
@@ -127,6 +133,7 @@ impl Path {
     /// Takes packets from `in_port` through the switch. They must be kept until
     /// `Ports::flush`.
     pub(crate) fn receive(&mut self, now: Time, in_port: u32, packets: &mut [Packet]) {
+        self.counts.received += packets.len() as u64;
         for stage in packets.chunks_mut(STAGE) {
             self.stage(now, in_port, stage);
         }
@@ -172,6 +179,7 @@ impl Path {
                 match self.forward(now, &mut j, s.hash, s.candidate) {
                     End::Done => false,
                     End::Recirc { id, rest } if rest.is_empty() && depth < MAX_RECIRC => {
+                        self.counts.recirculated += 1;
                         j.look_again(id);
                         (s.dp_hash, s.sent, s.cut) = (j.dp_hash, j.sent, j.cut);
                         s.hash = self.hasher.full(key);
@@ -236,7 +244,9 @@ impl Path {
             }
             self.cache.forget(hash, n);
         }
-        let n = self.classifier.lookup(key)?;
+        let (n, looked) = self.classifier.lookup(key)?;
+        self.counts.masked_hit += 1;
+        self.counts.masked_lookup += looked;
         self.cache.put(hash, n);
         Some(n)
     }
@@ -305,6 +315,7 @@ impl Path {
             self.counts.lost += 1;
             return;
         }
+        self.counts.recirculated += 1;
         j.look_again(id);
         let hash = self.hasher.full(j.key);
         let candidate = self.cache.get(hash);

@@ -34,6 +34,10 @@ pub(crate) struct Ports {
     held: Vec<Packet>,
     /// Packets for a port that is not there.
     pub(crate) no_port: u64,
+    /// Packets given to ports.
+    pub(crate) sent: u64,
+    /// Flushes of ports that had some.
+    pub(crate) sent_batches: u64,
 }
 
 impl Ports {
@@ -106,6 +110,7 @@ impl Ports {
         // by `flush`, after every touched device has flushed. `Journey::change` never changes
         // bytes that were sent.
         unsafe { port.io.send(packet) };
+        self.sent += 1;
         if !port.touched {
             port.touched = true;
             port.counted = true;
@@ -120,6 +125,7 @@ impl Ports {
             if let Some(Some(port)) = self.ports.get_mut(no as usize) {
                 port.touched = false;
                 port.io.flush();
+                self.sent_batches += 1;
             }
         }
         self.held.clear();

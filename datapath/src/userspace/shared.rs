@@ -83,6 +83,12 @@ pub(crate) struct Totals {
     pub(crate) no_port: AtomicU64,
     pub(crate) urgent_dropped: AtomicU64,
     pub(crate) masks: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) recirculated: AtomicU64,
+    pub(crate) masked_hit: AtomicU64,
+    pub(crate) masked_lookup: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) sent_batches: AtomicU64,
 }
 
 pub(crate) struct Shared {
@@ -271,6 +277,7 @@ impl FlowList {
         self.dead += deaths;
         if self.dead * 2 > self.flows.len() {
             self.flows.retain(|f| !f.is_dead());
+            self.flows.shrink_to(self.flows.len() * 2);
             self.dead = 0;
         }
     }

@@ -219,6 +219,12 @@ impl Worker {
         t.over_limit.store(c.over_limit, Ordering::Relaxed);
         t.no_port.store(self.path.ports.no_port, Ordering::Relaxed);
         t.masks.store(self.path.masks() as u64, Ordering::Relaxed);
+        t.received.store(c.received, Ordering::Relaxed);
+        t.recirculated.store(c.recirculated, Ordering::Relaxed);
+        t.masked_hit.store(c.masked_hit, Ordering::Relaxed);
+        t.masked_lookup.store(c.masked_lookup, Ordering::Relaxed);
+        t.sent.store(self.path.ports.sent, Ordering::Relaxed);
+        t.sent_batches.store(self.path.ports.sent_batches, Ordering::Relaxed);
     }
 }
 

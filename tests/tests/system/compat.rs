@@ -13,7 +13,7 @@ fn two(nics: usize, set_up: impl Fn(&Rig)) -> Option<[Rig; 2]> {
 }
 
 /// What a command prints, whether it succeeds or not.
-fn said(rig: &Rig, words: &str) -> String {
+pub(crate) fn said(rig: &Rig, words: &str) -> String {
     match rig.switch.appctl(words) {
         Ok(text) => text,
         // The tool names the socket; both say it.

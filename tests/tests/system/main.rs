@@ -8,6 +8,7 @@ mod carrier;
 mod churn;
 mod compat;
 mod compat_dummy;
+mod control;
 mod crash;
 mod embedded;
 mod failback;

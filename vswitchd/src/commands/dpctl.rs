@@ -65,7 +65,7 @@ pub fn options(args: &[String]) -> Result<(Options, &[String]), String> {
 /// What a command on a datapath works on: the datapath, the options and the arguments behind the datapath's
 /// name, which may be left out while there is one datapath and there are fewer than `most`
 /// arguments.
-fn open<'a>(
+pub(super) fn open<'a>(
     c: &Context,
     args: &'a [String],
     most: usize,

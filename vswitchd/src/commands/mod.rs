@@ -13,6 +13,8 @@
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 //! | `dpctl` | `dpctl/*` on flows |
 //! | `spare` | `dpctl/*` on datapaths made by hand |
+//! | `pmd` | `dpif-netdev/pmd-*` |
+//! | `unbuilt` | those on features that are not built, as where nothing uses them |
 
 pub mod bond;
 pub mod bridge;
@@ -20,8 +22,10 @@ pub mod datapath;
 pub mod dpctl;
 pub mod dummy;
 pub mod monitor;
+pub mod pmd;
 pub mod spare;
 pub mod trace;
+pub mod unbuilt;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +52,8 @@ pub struct Context {
     pub view: Arc<Mutex<View>>,
     /// Datapaths made by hand.
     pub spares: spare::Spares,
+    /// The packet thread's counters as they were when they were cleared.
+    pub cleared: pmd::Cleared,
 }
 
 /// What main knows and handlers show.
@@ -241,6 +247,50 @@ pub const ALL: &[Command] = &[
     command("upcall/disable-ufid", "", 0, 0, datapath::disable_ufid),
     command("revalidator/resume", "", 0, 0, datapath::revalidator_resume),
     command("dpif-netdev/bond-show", "[dp]", 0, 1, datapath::bond_show),
+    command(
+        "dpif-netdev/pmd-perf-show",
+        "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]",
+        0,
+        8,
+        pmd::perf_show,
+    ),
+    command("dpif-netdev/pmd-rxq-show", "[-pmd core] [-secs secs] [dp]", 0, 5, pmd::rxq_show),
+    command("dpif-netdev/pmd-sleep-show", "[dp]", 0, 1, pmd::sleep_show),
+    command("dpif-netdev/pmd-stats-clear", "[-pmd core] [dp]", 0, 3, pmd::stats_clear),
+    command("dpif/show-dp-features", "bridge", 1, 1, unbuilt::features),
+    command("autoattach/show-isid", "[bridge]", 0, 1, unbuilt::nothing),
+    command("autoattach/statistics", "[bridge]", 0, 1, unbuilt::nothing),
+    command("autoattach/status", "[bridge]", 0, 1, unbuilt::nothing),
+    command("mdb/flush", "[bridge]", 0, 1, unbuilt::mdb_flush),
+    command("mdb/show", "bridge", 1, 1, unbuilt::mdb_show),
+    command("ofproto/list-tunnels", "", 0, 0, unbuilt::nothing),
+    command(
+        "ovs/route/lookup",
+        "ip_addr [pkt_mark=mark] [src=src_ip]",
+        1,
+        3,
+        unbuilt::route_lookup,
+    ),
+    command("ovs/route/show", "[table=all|id]", 0, 1, unbuilt::routes),
+    command("qos/show", "interface", 1, 1, unbuilt::qos_show),
+    command("qos/show-types", "interface", 1, 1, unbuilt::qos_types),
+    command("rstp/show", "[bridge]", 0, 1, unbuilt::rstp_show),
+    command("rstp/tcn", "[bridge]", 0, 1, unbuilt::rstp_tcn),
+    command("stp/show", "[bridge]", 0, 1, unbuilt::stp_show),
+    command("stp/tcn", "[bridge]", 0, 1, unbuilt::stp_tcn),
+    command("tnl/arp/flush", "", 0, 0, unbuilt::ok),
+    command("tnl/arp/show", "", 0, 0, unbuilt::neighbours),
+    command("tnl/neigh/flush", "", 0, 0, unbuilt::ok),
+    command("tnl/neigh/show", "", 0, 0, unbuilt::neighbours),
+    command("tnl/ports/show", "-v", 0, 1, unbuilt::tunnel_ports),
+    command("dpctl/cache-get-size", "[dp]", 0, 1, unbuilt::caches),
+    command("dpctl/ct-get-nconns", "[dp]", 0, 1, unbuilt::connection_count),
+    command("dpctl/ct-stats-show", "[dp] [zone=N]", 0, 3, unbuilt::connection_stats),
+    command("dpctl/dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, unbuilt::connections),
+    command("dpctl/dump-conntrack-exp", "[dp] [zone=N]", 0, 2, unbuilt::connections),
+    command("dpctl/ipf-get-status", "[dp]", 0, 1, unbuilt::fragments),
+    command("dpctl/offload-stats-show", "[dp]", 0, 1, unbuilt::offload_stats),
+    command("dpctl/list-commands", "", 0, usize::MAX, unbuilt::dpctl_commands),
 ];
 
 /// Names of old, and of the manual; not listed, as in Open vSwitch.
@@ -249,6 +299,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("bond/enable-slave", "bond/enable-member"),
     ("bond/disable-slave", "bond/disable-member"),
     ("lacp/stats-show", "lacp/show-stats"),
+    ("dpif-netdev/pmd-stats-show", "dpif-netdev/pmd-perf-show"),
 ];
 
 /// Registers every command of this folder; `context` finds what they ask.
