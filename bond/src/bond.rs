@@ -3,6 +3,7 @@
 mod active;
 mod command;
 mod configure;
+pub mod loops;
 mod table;
 
 use std::borrow::Cow;
@@ -11,12 +12,14 @@ use std::sync::Arc;
 
 use wire::{EthAddr, Time};
 
+use self::loops::Loop;
 use crate::buckets::Buckets;
 use crate::config::{BondConfig, MemberId, Mode};
 use crate::effect::{Effect, RevalidateReason};
 use crate::event::{Command, CommandError, Event};
 use crate::failback::{Failbacks, LinkSpeed, Reason};
 use crate::forwarding::{BUCKETS, Forwarding};
+
 use crate::lacp::{self, Lacp};
 use crate::link::{self, Link};
 use crate::member::Member;
@@ -59,6 +62,8 @@ pub struct Bond {
     /// this, so that whoever has set it sees so.
     pub(crate) rebalance_from: Time,
     pub(crate) failbacks: Failbacks,
+    /// The loop that it makes with another port; counts until its time is over.
+    pub(crate) looped: Option<Loop>,
     /// The member that would take over, and what it waits for.
     pub(crate) waiting: Option<Waiting>,
     published: Option<Arc<Forwarding>>,
@@ -90,6 +95,7 @@ impl Bond {
             next_rebalance: Time::ZERO,
             rebalance_from: Time::ZERO,
             failbacks: Failbacks::default(),
+            looped: None,
             waiting: None,
             published: None,
             effects: VecDeque::new(),
@@ -123,6 +129,8 @@ impl Bond {
             }
             Event::Mac { member, mac } => self.mac(member, mac, &mut turn),
             Event::Load { bytes } => self.load(bytes),
+            Event::Loop { with: Some(with) } => self.see_loop(now, with, &mut turn),
+            Event::Loop { with: None } => self.end_loop(now, true, &mut turn),
             Event::Deadline => {}
         }
         self.run(now, turn);
@@ -139,7 +147,8 @@ impl Bond {
         let lacp = self.lacp.as_ref().and_then(Lacp::next_deadline);
         let rebalance = self.is_balanced().then_some(self.next_rebalance.max(self.rebalance_from));
         let failback = self.waiting.and_then(|w| w.until);
-        links.chain(lacp).chain(rebalance).chain(failback).min()
+        let looped = self.looped.as_ref().map(|l| l.until);
+        links.chain(lacp).chain(rebalance).chain(failback).chain(looped).min()
     }
 
     /// Does what an operator asks for, and answers with the text that `ovs-appctl` prints.
@@ -210,7 +219,10 @@ impl Bond {
         if let Some(lacp) = &mut self.lacp {
             lacp.handle(now, lacp::Event::Carrier { member, up });
         }
-        let lacp_agrees = self.lacp_agrees(member);
+        if !up && self.member(member).is_some_and(|m| m.carrier == Some(true)) {
+            self.end_loop(now, true, turn);
+        }
+        let (lacp_agrees, held) = (self.lacp_agrees(member), self.is_held());
         let Some(m) = self.member_mut(member) else { return };
         m.lacp_agrees = lacp_agrees;
         let before = m.carrier.replace(up);
@@ -220,7 +232,7 @@ impl Bond {
             turn.query.insert(member);
         }
         if before.is_none() {
-            if m.may_enable() {
+            if m.may_enable() && !held {
                 // No delay for a link that was up before the bond looked.
                 self.move_link(now, member, link::Input::Enable, turn);
             } else {
@@ -299,7 +311,7 @@ impl Bond {
             id: m.config.id,
             mac: m.config.mac,
             link: m.link,
-            may_enable: m.may_enable(),
+            may_enable: m.may_enable() && !self.is_held(),
             primary: self.primary() == Some(&m.config.name),
             priority: m.config.priority,
         };
@@ -321,6 +333,7 @@ impl Bond {
                 turn.lacp(effect);
             }
         }
+        self.end_loop(now, false, &mut turn);
         self.run_links(now, &mut turn);
         self.run_active(now, &mut turn);
         if self.members.iter().all(|m| m.carrier.is_some()) {
@@ -339,7 +352,10 @@ impl Bond {
         for i in 0..self.members.len() {
             let id = self.members[i].config.id;
             self.members[i].lacp_agrees = self.lacp_agrees(id);
-            let input = if self.members[i].may_enable() {
+            let input = if self.is_held() {
+                // Without a delay: each packet that comes back is sent on.
+                link::Input::Disable
+            } else if self.members[i].may_enable() {
                 link::Input::LinkUp { updelay: self.config.updelay }
             } else {
                 link::Input::LinkDown { downdelay: self.config.downdelay }

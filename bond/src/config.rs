@@ -60,6 +60,8 @@ pub struct BondConfig {
     pub failback_limit: u32,
     /// `all-members-active`: accept multicast on every member (balance-slb without LACP).
     pub all_members_active: bool,
+    /// `bond-loop-protect`: hold the bond down while it makes a loop with another port.
+    pub loop_protect: bool,
     /// `lb-output-action`: balance-tcp in one pass.
     pub lb_output: bool,
     /// `bond-rebalance-interval`; zero turns rebalancing off.
@@ -92,6 +94,7 @@ impl Default for BondConfig {
             failback_delay: Duration::ZERO,
             failback_limit: 0,
             all_members_active: false,
+            loop_protect: false,
             lb_output: false,
             rebalance_interval: Duration::from_secs(10),
             lacp: None,

@@ -40,6 +40,12 @@ pub enum Effect {
         current: Option<bool>,
     },
     Revalidate(RevalidateReason),
+    /// An LACPDU of our own system came in, which the port number `port` sent. The driver knows
+    /// whose that is; if another bond's, the answer is [`Event::Loop`](crate::Event::Loop).
+    Loopback {
+        member: MemberId,
+        port: u16,
+    },
     /// The member's link came up: ask the device for its speed and duplex mode, and answer with
     /// [`Event::LinkParams`](crate::Event::LinkParams) whatever comes of it. It need not be done
     /// at once: until the answer is there nothing is compared.

@@ -35,6 +35,9 @@ pub enum Event {
     /// Bytes sent through each bucket since the bond was made: never smaller than last time.
     /// The driver sends it about once a second while the bond is balanced.
     Load { bytes: Box<[u64; BUCKETS]> },
+    /// The bond and the port `with` of the same bridge lead to the same network: what one of the
+    /// two sent came in by the other. `None` = the other one answers for it.
+    Loop { with: Option<String> },
     /// `next_deadline` has come.
     Deadline,
 }

@@ -70,8 +70,21 @@ pub struct BondStatus {
     /// The member with that address.
     pub active_member: Option<String>,
     pub failback: FailbackStatus,
+    /// The loop that it makes with another port; `None` = none was seen lately.
+    pub looped: Option<LoopStatus>,
     /// Sorted by name.
     pub members: Vec<MemberStatus>,
+}
+
+/// A loop that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoopStatus {
+    /// The port of the same bridge that leads to the same network.
+    pub with: String,
+    /// Whether the bond is held down for it (`bond-loop-protect`).
+    pub held: bool,
+    /// How long it still counts, in milliseconds.
+    pub left_ms: i64,
 }
 
 /// What holds a failback back.
@@ -193,6 +206,11 @@ impl Bond {
                     })
                 }),
             },
+            looped: self.looped.as_ref().map(|l| LoopStatus {
+                with: l.with.clone(),
+                held: self.is_held(),
+                left_ms: whole_ms(now, l.until),
+            }),
             members,
         }
     }
@@ -250,6 +268,10 @@ impl BondStatus {
         let active = self.active_member.as_deref().unwrap_or("none");
         writeln!(out, "active member mac: {}({active})", self.active_member_mac)?;
         self.failback.write_show(out)?;
+        if let Some(l) = self.looped.as_ref().filter(|l| l.held) {
+            let (with, ms) = (&l.with, l.left_ms);
+            writeln!(out, "loop: held down for {ms} ms, since it leads where {with} does")?;
+        }
 
         for m in &self.members {
             let enabled = if m.enabled { "enabled" } else { "disabled" };

@@ -25,6 +25,8 @@ pub(crate) struct Turn {
     pub(crate) lacp_current: Vec<Effect>,
     /// Members whose speed is to be asked for.
     pub(crate) query: BTreeSet<MemberId>,
+    /// LACPDUs of our own that came in: by which member, from which port.
+    pub(crate) loopback: BTreeSet<(MemberId, u16)>,
     revalidate: BTreeSet<RevalidateReason>,
     notices: Vec<Notice>,
 }
@@ -48,6 +50,7 @@ impl Turn {
             Effect::Publish(table) => self.publish = Some(table),
             Effect::SendLearningPackets => self.learning = true,
             Effect::PersistActiveMember(mac) => self.persist = Some(mac),
+            Effect::Loopback { member, port } => _ = self.loopback.insert((member, port)),
             Effect::QueryLink { member } => _ = self.query.insert(member),
         }
     }
@@ -60,6 +63,8 @@ impl Turn {
         out.extend(self.persist.map(Effect::PersistActiveMember));
         out.extend(self.lacp_current);
         out.extend(self.revalidate.into_iter().map(Effect::Revalidate));
+        let loopback = |(member, port)| Effect::Loopback { member, port };
+        out.extend(self.loopback.into_iter().map(loopback));
         out.extend(self.query.into_iter().map(|member| Effect::QueryLink { member }));
         out.extend(self.notices.into_iter().map(Effect::Notice));
     }

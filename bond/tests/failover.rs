@@ -264,3 +264,49 @@ fn the_order_of_choice() {
     assert_eq!(choose(&members, nobody), Choice::SkipDelay { id: MemberId(1), until: later });
     assert_eq!(choose(&[one(1, Link::Down)], nobody), Choice::Nobody);
 }
+
+#[test]
+fn a_loop_is_told_once_and_the_bond_held_down_if_asked_for() {
+    for mode in [Mode::ActiveBackup, Mode::BalanceSlb] {
+        let seen = |rig: &mut Rig| rig.handle(Event::Loop { with: Some("bond1".to_owned()) });
+        let warnings = |effects: &[Effect]| {
+            texts(effects).iter().filter(|t| t.contains("makes a loop with port bond1")).count()
+        };
+        let shown = |rig: &Rig| rig.status().render_show().contains("\nloop: held down for ");
+        let protect = |loop_protect| BondConfig { loop_protect, ..config(mode, 2) };
+        let enabled = |rig: &Rig| rig.status().members.iter().filter(|m| m.enabled).count();
+
+        let mut rig = Rig::up(protect(false));
+        assert_eq!(warnings(&seen(&mut rig)), 1);
+        assert_eq!(warnings(&seen(&mut rig)), 0);
+        assert_eq!((enabled(&rig), shown(&rig)), (2, false), "off by default");
+        assert!(!rig.status().looped.unwrap().held);
+
+        // Asked for while the loop is there; a downdelay would prolong the storm.
+        rig.configure(BondConfig { downdelay: ms(5000), ..protect(true) });
+        seen(&mut rig);
+        assert_eq!((enabled(&rig), shown(&rig)), (0, true));
+        assert!(rig.table().buckets.iter().all(Option::is_none));
+        assert!(rig.table().admission.iter().all(|a| a.1 == Admission::Closed));
+        // Neither a link nor an operator gets round it for longer than a moment.
+        rig.carrier(1, true);
+        let _ = rig.command(Command::EnableMember { member: "p1".to_owned() });
+        rig.wait(5000);
+        assert_eq!(enabled(&rig), 0);
+        rig.wait(294_999);
+        assert_eq!(enabled(&rig), 0);
+        rig.wait(1);
+        assert_eq!((enabled(&rig), shown(&rig)), (2, false), "its time is over");
+
+        assert_eq!(warnings(&seen(&mut rig)), 1, "another loop, or the same again");
+        assert_eq!(enabled(&rig), 0);
+        rig.carrier(2, false);
+        assert_eq!(enabled(&rig), 1, "a cable was pulled");
+        seen(&mut rig);
+        rig.handle(Event::Loop { with: None });
+        assert_eq!(enabled(&rig), 1, "the other one answers for it");
+        seen(&mut rig);
+        rig.configure(protect(false));
+        assert_eq!(enabled(&rig), 1, "the option was taken away");
+    }
+}

@@ -9,6 +9,10 @@ use wire::{FlowKey, Time};
 /// Who takes the packets that flows send up. Called on a datapath thread: must not wait.
 pub trait SlowPathSink: Send + Sync {
     fn frame(&self, now: Time, what: SlowPath<'_>);
+
+    /// A RARP packet came in by a datapath port. Called once for each flow of them, when it is
+    /// made: bonds announce addresses this way, and what one announces must not come back.
+    fn announced(&self, in_port: PortNo);
 }
 
 /// A frame that was sent up, with a copy of its bytes.
@@ -26,10 +30,16 @@ pub struct SlowFrame {
 /// loses the protocols send again.
 const DEPTH: usize = 1024;
 
+/// RARP packets that may wait: a bond announces as many addresses as it likes, and one that comes
+/// back is enough.
+const ANNOUNCED: usize = 16;
+
 /// A bounded queue between the datapath's threads and the links thread. When it is full the
 /// newest frame is dropped and counted.
 pub struct SlowPathQueue {
     queue: ArrayQueue<SlowFrame>,
+    /// Ports that RARP packets came in by.
+    announced: ArrayQueue<PortNo>,
     dropped: AtomicU64,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -37,12 +47,22 @@ pub struct SlowPathQueue {
 impl SlowPathQueue {
     /// `wake` is called after each frame, on a datapath thread.
     pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> SlowPathQueue {
-        SlowPathQueue { queue: ArrayQueue::new(DEPTH), dropped: AtomicU64::new(0), wake }
+        SlowPathQueue {
+            queue: ArrayQueue::new(DEPTH),
+            announced: ArrayQueue::new(ANNOUNCED),
+            dropped: AtomicU64::new(0),
+            wake,
+        }
     }
 
     /// The oldest waiting frame.
     pub fn pop(&self) -> Option<SlowFrame> {
         self.queue.pop()
+    }
+
+    /// The oldest port that a RARP packet came in by.
+    pub fn pop_announced(&self) -> Option<PortNo> {
+        self.announced.pop()
     }
 
     /// Frames lost to a full queue.
@@ -64,5 +84,12 @@ impl SlowPathSink for SlowPathQueue {
             self.dropped.fetch_add(1, Relaxed);
         }
         (self.wake)();
+    }
+
+    fn announced(&self, in_port: PortNo) {
+        // More than this many at once tell nothing new.
+        if self.announced.push(in_port).is_ok() {
+            (self.wake)();
+        }
     }
 }

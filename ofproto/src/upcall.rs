@@ -10,7 +10,7 @@ use datapath::{
 use openflow::action::PacketInReason;
 use openflow::msg::{PacketIn, PacketInFormat, PacketOut};
 use openflow::{Field, Fields, Match, OfError, Version};
-use wire::{FlowKey, Time};
+use wire::{EtherType, FlowKey, Time};
 
 use crate::controller::ToControllers;
 use crate::notes::Notes;
@@ -26,6 +26,12 @@ impl Upcall for Switch {
             return self.held_back(now, key);
         }
         let mut answer = self.translate(now, Source::Key(key), Learning::Packet);
+        if key.eth_type == EtherType::RARP
+            && key.recirc_id == 0
+            && let Some(sink) = self.sink.get()
+        {
+            sink.announced(PortNo(key.in_port));
+        }
         self.report(&answer);
         self.report_failure(now, key, &answer);
         if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {

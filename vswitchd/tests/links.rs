@@ -124,6 +124,7 @@ impl Side {
             failback_delay: Duration::ZERO,
             failback_limit: 0,
             all_members_active: false,
+            loop_protect: false,
             lb_output: false,
             rebalance_interval: Duration::from_secs(10),
             lacp: lacp.then(|| LacpConfig {

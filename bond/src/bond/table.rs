@@ -47,6 +47,9 @@ impl Bond {
     fn admission(&self, m: &Member) -> Admission {
         let active = self.active == Some(m.config.id);
         let if_active = if active { Admission::Open } else { Admission::Closed };
+        if self.is_held() {
+            return Admission::Closed;
+        }
         match (self.lacp_state(), self.config.mode) {
             // The partner knows of the bond and does the right thing. It may do so a moment
             // before the member is enabled.

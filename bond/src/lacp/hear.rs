@@ -12,6 +12,7 @@ use wire::lacp::{LacpError, Lacpdu, PortInfo};
 use super::receive::{self, Receive};
 use super::{Lacp, Member, notice};
 use crate::config::{LacpTime, MemberId};
+use crate::effect::Effect;
 use crate::notice::{Level, Topic};
 
 /// Another system that was heard while the partner was current.
@@ -58,6 +59,11 @@ impl Lacp {
             say(Topic::Pdu, Level::Info, text);
             return false;
         }
+        if pdu.actor.system == own {
+            let port = pdu.actor.port;
+            self.effects.push_back(Effect::Loopback { member: id, port });
+        }
+        let mut say = |topic, level, text| self.effects.push_back(notice(topic, level, text));
         let timeout = period * receive::TIMEOUT_PERIODS;
         if m.has_other_partner(&pdu.actor) {
             m.stats.rx_stranger_pdus = m.stats.rx_stranger_pdus.wrapping_add(1);

@@ -312,7 +312,8 @@ impl World {
             | Effect::SendLearningPackets
             | Effect::LacpCurrent { .. }
             // No device of this world tells its speed.
-            | Effect::QueryLink { .. } => {}
+            | Effect::QueryLink { .. }
+            | Effect::Loopback { .. } => {}
             Effect::Notice(notice) => {
                 self.story.push(format!("                 {side:?}: {}", notice.text));
             }

@@ -66,6 +66,8 @@ impl ofproto::SlowPathSink for Sink {
     fn frame(&self, _: Time, what: SlowPath<'_>) {
         self.0.lock().push((what.reason, what.in_port.0));
     }
+
+    fn announced(&self, _: PortNo) {}
 }
 
 /// Ports of the datapath, used or not.

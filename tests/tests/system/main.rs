@@ -15,6 +15,7 @@ mod failback;
 mod internal_ports;
 mod lacp;
 mod lacp_faults;
+mod loops;
 mod monitors;
 mod openflow;
 mod outages;

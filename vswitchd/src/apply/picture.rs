@@ -213,6 +213,7 @@ fn bond_config(
         failback_delay: bond.failback_delay,
         failback_limit: bond.failback_limit,
         all_members_active: bond.all_members_active,
+        loop_protect: bond.loop_protect,
         lb_output: bond.lb_output,
         rebalance_interval: bond.rebalance_interval,
         lacp,

@@ -77,6 +77,7 @@ pub const BOND_PRIMARY_RESELECT: Opt =
 pub const BOND_FAILBACK_DELAY: Opt = number_or_off("bond-failback-delay", 1, MAX_MS, 0, "ms");
 pub const BOND_FAILBACK_LIMIT: Opt =
     number_or_off("bond-failback-limit", 1, 1_000_000, 0, "an hour, 0 = no limit");
+pub const BOND_LOOP_PROTECT: Opt = flag("bond-loop-protect");
 pub const ALL_MEMBERS_ACTIVE: Opt = flag("all-members-active");
 pub const LB_OUTPUT_ACTION: Opt = flag("lb-output-action");
 pub const LACP_SYSTEM_ID: Opt = opt("lacp-system-id", Form::Mac, "");
@@ -98,6 +99,7 @@ pub const PORT: &[Opt] = &[
     BOND_PRIMARY_RESELECT,
     BOND_FAILBACK_DELAY,
     BOND_FAILBACK_LIMIT,
+    BOND_LOOP_PROTECT,
     ALL_MEMBERS_ACTIVE,
     LB_OUTPUT_ACTION,
     LACP_SYSTEM_ID,

@@ -57,6 +57,8 @@ pub(super) struct Running {
     pub(super) limits: Limits,
     /// In the order of the configuration.
     pub(super) devices: Vec<Device>,
+    /// When it last sent learning packets.
+    pub(super) announced: Option<Time>,
     last_move: Option<Duration>,
     longest_move: Option<Duration>,
 }
@@ -79,6 +81,7 @@ impl Running {
             engine,
             limits: Limits::default(),
             devices: Vec::new(),
+            announced: None,
             last_move: None,
             longest_move: None,
         }
@@ -174,6 +177,36 @@ impl Running {
     pub(super) fn params(&mut self, now: Time, member: MemberId, speed: Option<Speed>) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
             bond.handle(now, Event::LinkParams { member, speed });
+        }
+    }
+
+    /// It makes a loop with the port `with`; `None` = that one answers for it.
+    pub(super) fn looped(&mut self, now: Time, with: Option<&str>) {
+        if let Engine::Bond { bond, .. } = &mut self.engine {
+            bond.handle(now, Event::Loop { with: with.map(str::to_owned) });
+        }
+    }
+
+    pub(super) fn is_bond(&self) -> bool {
+        match &self.engine {
+            Engine::Bond { .. } => true,
+            Engine::Single(_) => false,
+        }
+    }
+
+    /// The port that it makes a loop with.
+    pub(super) fn looped_with(&self) -> Option<&str> {
+        match &self.engine {
+            Engine::Bond { bond, .. } => bond.looped_with(),
+            Engine::Single(_) => None,
+        }
+    }
+
+    /// `bond-loop-protect`.
+    pub(super) fn protects(&self) -> bool {
+        match &self.engine {
+            Engine::Bond { bond, .. } => bond.protects_from_loops(),
+            Engine::Single(_) => false,
         }
     }
 

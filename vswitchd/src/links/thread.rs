@@ -2,6 +2,7 @@
 
 mod compare;
 mod configure;
+mod loops;
 mod news;
 mod notes;
 
@@ -190,6 +191,7 @@ impl Thread {
                 self.frames(token, since);
             }
             self.slow_frames();
+            self.loops_by_rarp();
             self.deadlines(since);
             self.finish();
             while let Ok(request) = self.requests.try_recv() {
@@ -362,7 +364,12 @@ impl Thread {
             Effect::Publish(_) => {}
             Effect::SendLacpdu { member, pdu } => self.send_lacpdu(name, member, &pdu),
             Effect::SendLearningPackets => {
-                let bridge = self.ports.get(name).map(|p| p.bridge.clone()).unwrap_or_default();
+                let now = self.now();
+                let bridge = self.ports.get_mut(name).map(|p| {
+                    p.announced = Some(now);
+                    p.bridge.clone()
+                });
+                let bridge = bridge.unwrap_or_default();
                 // Not waited for; a bond that is not in force yet has nothing to announce.
                 if let Err(ofproto::QueryError::Busy) =
                     self.ofproto.send_learning_packets(&bridge, name)
@@ -381,6 +388,7 @@ impl Thread {
             }
             Effect::Revalidate(reason) => self.revalidator.push(reason),
             Effect::QueryLink { member } => self.query_settings(name, member),
+            Effect::Loopback { port, .. } => self.loop_by_lacp(name, port),
             Effect::Notice(notice) => self.log(name, &notice),
         }
     }

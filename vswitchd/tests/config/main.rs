@@ -56,6 +56,7 @@ fn options_of_bonds() {
     let reselect = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().primary_reselect));
     let delay = bond(|p| p.bond.as_ref().unwrap().failback_delay.as_millis().to_string());
     let limit = bond(|p| p.bond.as_ref().unwrap().failback_limit.to_string());
+    let protect = bond(|p| p.bond.as_ref().unwrap().loop_protect.to_string());
     let all = bond(|p| p.bond.as_ref().unwrap().all_members_active.to_string());
     let cases: &[(&str, &str, Read, &str, bool)] = &[
         ("bond-rebalance-interval", "0", rebalance, "0", false),
@@ -79,6 +80,8 @@ fn options_of_bonds() {
         ("bond-failback-delay", "-2000", delay, "0", true),
         ("bond-failback-limit", "3", limit, "3", false),
         ("bond-failback-limit", "3.5", limit, "0", true),
+        ("bond-loop-protect", "true", protect, "true", false),
+        ("bond-loop-protect", "on", protect, "false", true),
         ("all-members-active", "TRUE", all, "true", false),
         ("all-members-active", "false", all, "false", false),
         ("all-members-active", "yes", all, "false", true),

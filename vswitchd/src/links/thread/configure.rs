@@ -73,6 +73,7 @@ impl Thread {
             self.ports.insert(want.name.clone(), port);
         }
         drop(old);
+        self.hand_loops_over();
         self.forget_sockets();
         self.watch_carriers();
         let kernel = self.ports.values().flat_map(|p| &p.devices).any(|d| d.ifindex().is_some());
