@@ -40,8 +40,8 @@ fn name(n: i64) -> Value {
     json!([["name", "==", format!("r{n}")]])
 }
 
-/// Eight times as many operations may not cost more than 24 times as much; what is quadratic costs
-/// 64 times as much.
+/// Sixteen times as many operations may not cost more than 48 times as much; what is quadratic costs
+/// 100 times as much and more.
 #[test]
 fn many_operations_cost_each_the_same() {
     type Make<'m> = &'m dyn Fn(i64) -> Vec<Value>;
@@ -116,9 +116,18 @@ fn many_operations_cost_each_the_same() {
         }),
     ];
     for (what, prepare, work) in cases {
-        let least = |n| (0..2).map(|_| cost(n, prepare, work)).min().unwrap();
-        let (few, many) = (least(400), least(3_200));
-        assert!(many < few * 24, "{what}: {few:?} for 400, {many:?} for 3,200");
+        // CPU time is not quite free of what other processes do, so that a bad result is measured
+        // again.
+        let measured: Vec<(Duration, Duration)> = (0..3)
+            .map(|_| (cost(500, prepare, work), cost(8_000, prepare, work)))
+            .scan(false, |done, (few, many)| {
+                let again = !*done;
+                *done |= many < few * 48;
+                again.then_some((few, many))
+            })
+            .collect();
+        let good = measured.last().is_some_and(|(few, many)| *many < *few * 48);
+        assert!(good, "{what}: for 500 and 8,000: {measured:?}");
     }
 }
 
