@@ -28,7 +28,8 @@ pub enum Event {
     LinkParams { member: MemberId, speed: Option<Speed> },
     /// A configured health check changed its mind; `None` = not configured any more.
     Monitor { member: MemberId, monitor: Monitor, up: Option<bool> },
-    /// A Slow Protocols frame's payload from its subtype octet on, as it came.
+    /// A Slow Protocols frame's payload from its subtype octet on, as it came. It judges no
+    /// partner's silence: [`Event::Deadline`] does, after all LACPDUs that wait.
     Lacpdu { member: MemberId, pdu: Vec<u8> },
     /// The device's hardware address changed.
     Mac { member: MemberId, mac: EthAddr },

@@ -68,7 +68,8 @@ pub enum Event {
     Configure(Box<Settings>),
     /// The link went up or down. A member's link is down until the first one arrives.
     Carrier { member: MemberId, up: bool },
-    /// A Slow Protocols frame's payload from its subtype octet on.
+    /// A Slow Protocols frame's payload from its subtype octet on. It judges no partner's silence:
+    /// `Deadline` does, after all LACPDUs that wait.
     Lacpdu { member: MemberId, pdu: Vec<u8> },
     /// `next_deadline` has come.
     Deadline,
