@@ -87,6 +87,12 @@ impl RowIds {
         RowIds { pool: Vec::new(), seed: Some(seed) }
     }
 
+    /// Another source, for another thread.
+    pub fn split(&mut self) -> RowIds {
+        let seed = self.seed.map(|_| self.draw());
+        RowIds { pool: Vec::new(), seed: seed.map(|id| Uuid::from(id).as_u128() as u64) }
+    }
+
     /// A new one (version 4 of RFC 4122).
     pub fn draw(&mut self) -> RowId {
         if self.pool.is_empty() {

@@ -61,7 +61,7 @@ impl Database {
     fn convert_rows(&self, copy: &mut Database) -> Result<()> {
         let schema = Arc::clone(&copy.schema);
         let mut txn = Txn::new(&schema, &copy.tables);
-        for (from, old_table) in self.schema.tables.iter().zip(&self.tables) {
+        for (from, old_table) in self.schema.tables.iter().zip(self.tables.iter()) {
             let Some(to) = schema.table(&from.name) else { continue };
             let columns: Vec<(usize, usize)> = (0..from.columns.len())
                 .filter_map(|at| Some((at, schema.tables[to].column(&from.columns[at].name)?)))

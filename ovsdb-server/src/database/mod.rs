@@ -48,6 +48,90 @@ pub struct TxnReply {
     pub unwritten: Option<Error>,
 }
 
+/// What became of a transaction that is not committed yet.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It failed, or there is nothing to commit.
+    Over {
+        /// The results as JSON, without the closing bracket.
+        results: Vec<u8>,
+    },
+    /// As [`TxnOutcome::Blocked`].
+    Blocked {
+        /// Milliseconds from the request until an answer is due; `None` is never.
+        timeout_ms: Option<u64>,
+    },
+    /// It may be committed if nothing has changed meanwhile.
+    Ready(Ready),
+}
+
+/// A transaction that may be committed.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    results: Vec<u8>,
+    prepared: Prepared,
+    /// What goes into the file.
+    record: Option<log::Record>,
+    durable: bool,
+}
+
+/// The state of a database at some time.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    schema: Arc<Schema>,
+    tables: Arc<Vec<Table>>,
+    /// There is a file.
+    logged: bool,
+}
+
+impl State {
+    /// Runs a transaction without its commit.
+    pub(crate) fn attempt(
+        &self,
+        ids: &mut RowIds,
+        operations: &[Json<'_>],
+        context: &TxnContext<'_>,
+    ) -> Attempt {
+        let mut txn = Txn::new(&self.schema, &self.tables);
+        let executed = execute(
+            &mut txn,
+            operations,
+            Context {
+                ids,
+                read_only: context.read_only,
+                internal: context.internal,
+                elapsed_ms: context.now.mono_ms.saturating_sub(context.created_ms),
+                owns_lock: context.owns_lock,
+            },
+        );
+        let (mut results, durable, comment) = match executed {
+            Executed::Blocked { timeout_ms } => return Attempt::Blocked { timeout_ms },
+            Executed::Failed { mut results } => {
+                // The reply is closed where it is sent.
+                results.pop();
+                return Attempt::Over { results };
+            }
+            Executed::Done { results, durable, comment } => (results, durable, comment),
+        };
+        let prepared = match txn.prepare(ids) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                push_error(&mut results, &error);
+                return Attempt::Over { results };
+            }
+        };
+        if prepared.is_empty() {
+            return Attempt::Over { results };
+        }
+        let wall_ms = context.now.wall_ms;
+        let record = self.logged.then(|| {
+            log::transaction(&self.schema, &prepared.changes, wall_ms, &comment)
+                .map(log::Record::new)
+        });
+        Attempt::Ready(Ready { results, prepared, record: record.flatten(), durable })
+    }
+}
+
 /// What a transaction may do, and to whom it belongs.
 pub struct TxnContext<'c> {
     /// Nothing may be changed.
@@ -66,7 +150,8 @@ pub struct TxnContext<'c> {
 #[derive(Debug)]
 pub struct Database {
     schema: Arc<Schema>,
-    tables: Vec<Table>,
+    /// Shared with a transaction that runs on another thread.
+    tables: Arc<Vec<Table>>,
     ids: RowIds,
     /// Its file is being written anew. Before the log, so that it ends before the lock does.
     compaction: Option<Replacement>,
@@ -77,8 +162,8 @@ pub struct Database {
     snapshot_ms: Option<u64>,
 }
 
-fn empty_tables(schema: &Schema) -> Vec<Table> {
-    schema.tables.iter().map(Table::new).collect()
+fn empty_tables(schema: &Schema) -> Arc<Vec<Table>> {
+    Arc::new(schema.tables.iter().map(Table::new).collect())
 }
 
 impl Database {
@@ -155,40 +240,44 @@ impl Database {
     /// Runs a transaction: `operations` are the parameters of `transact` behind the database's
     /// name.
     pub fn transact(&mut self, operations: &[Json<'_>], context: &TxnContext<'_>) -> TxnOutcome {
-        let elapsed_ms = context.now.mono_ms.saturating_sub(context.created_ms);
-        let schema = Arc::clone(&self.schema);
-        let mut txn = Txn::new(&schema, &self.tables);
-        let executed = execute(
-            &mut txn,
-            operations,
-            Context {
-                ids: &mut self.ids,
-                read_only: context.read_only,
-                internal: context.internal,
-                elapsed_ms,
-                owns_lock: context.owns_lock,
-            },
-        );
-        let (mut results, durable, comment) = match executed {
-            Executed::Blocked { timeout_ms } => return TxnOutcome::Blocked { timeout_ms },
-            Executed::Failed { mut results } => {
-                // The reply is closed where it is sent.
-                results.pop();
-                return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
-            }
-            Executed::Done { results, durable, comment } => (results, durable, comment),
-        };
-        let prepared = match txn.prepare(&mut self.ids) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                push_error(&mut results, &error);
-                return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
-            }
-        };
-        if prepared.is_empty() {
-            return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
+        let attempt = self.attempt(operations, context);
+        self.conclude(attempt)
+    }
+
+    /// Runs a transaction without its commit.
+    pub(crate) fn attempt(&mut self, operations: &[Json<'_>], context: &TxnContext<'_>) -> Attempt {
+        self.state().attempt(&mut self.ids, operations, context)
+    }
+
+    /// What a transaction needs that runs on another thread: it is to be given back to
+    /// [`Database::conclude`] if the state is still the same.
+    pub(crate) fn state(&mut self) -> State {
+        State {
+            schema: Arc::clone(&self.schema),
+            tables: Arc::clone(&self.tables),
+            logged: self.log.is_some(),
         }
-        TxnOutcome::Reply(match self.write(&prepared, context.now.wall_ms, &comment) {
+    }
+
+    /// True if nothing has changed since.
+    pub(crate) fn is_at(&self, state: &State) -> bool {
+        Arc::ptr_eq(&self.schema, &state.schema) && Arc::ptr_eq(&self.tables, &state.tables)
+    }
+
+    /// Commits what was tried.
+    pub(crate) fn conclude(&mut self, attempt: Attempt) -> TxnOutcome {
+        let Ready { mut results, prepared, record, durable } = match attempt {
+            Attempt::Ready(ready) => ready,
+            Attempt::Over { results } => {
+                return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
+            }
+            Attempt::Blocked { timeout_ms } => return TxnOutcome::Blocked { timeout_ms },
+        };
+        let written = match (&mut self.log, record) {
+            (Some(log), Some(record)) => log.append_record(&record).map(|()| true),
+            (None, _) | (_, None) => Ok(false),
+        };
+        TxnOutcome::Reply(match written {
             Ok(written) => TxnReply {
                 results,
                 commit: Some(self.apply(prepared)),
@@ -202,17 +291,8 @@ impl Database {
         })
     }
 
-    /// Writes a record; false if there is nothing to write.
-    fn write(&mut self, prepared: &Prepared, wall_ms: i64, comment: &str) -> Result<bool> {
-        let Some(log) = &mut self.log else { return Ok(false) };
-        match log::transaction(&self.schema, &prepared.changes, wall_ms, comment) {
-            None => Ok(false),
-            Some(mut record) => log.append(&mut record).map(|()| true),
-        }
-    }
-
     fn apply(&mut self, prepared: Prepared) -> Arc<Commit> {
-        prepared.apply(&self.schema, &mut self.tables);
+        prepared.apply(&self.schema, Arc::<Vec<Table>>::make_mut(&mut self.tables));
         let atoms = |row: &Option<Row>| -> usize {
             row.iter().flat_map(|row| row.iter()).map(crate::value::Datum::atoms).sum()
         };

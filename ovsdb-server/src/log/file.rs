@@ -86,6 +86,21 @@ pub(super) fn finish_record(record: &mut Vec<u8>) -> usize {
     begin
 }
 
+/// A record with its header, ready to be appended.
+#[derive(Debug)]
+pub struct Record {
+    bytes: Vec<u8>,
+    begin: usize,
+}
+
+impl Record {
+    /// From bytes that began with [`Log::new_record`].
+    pub fn new(mut bytes: Vec<u8>) -> Record {
+        let begin = finish_record(&mut bytes);
+        Record { bytes, begin }
+    }
+}
+
 impl Log {
     /// Room for a record's header, to which its JSON is to be appended.
     pub fn new_record() -> Vec<u8> {
@@ -226,13 +241,22 @@ impl Log {
         self.end_reading();
     }
 
-    /// Appends a record that began with [`Log::new_record`]. It is in the file, if not on the disk,
-    /// when this returns; if it fails, it is not there at all.
+    /// Appends a record that began with [`Log::new_record`], as [`Log::append_record`].
     ///
     /// # Errors
     ///
     /// `I/O error`.
     pub fn append(&mut self, record: &mut Vec<u8>) -> Result<()> {
+        self.append_record(&Record::new(std::mem::take(record)))
+    }
+
+    /// Appends a record. It is in the file, if not on the disk,
+    /// when this returns; if it fails, it is not there at all.
+    ///
+    /// # Errors
+    ///
+    /// `I/O error`.
+    pub fn append_record(&mut self, record: &Record) -> Result<()> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
         }
@@ -246,15 +270,15 @@ impl Log {
             })?;
             self.torn = false;
         }
-        let begin = finish_record(record);
-        if let Err(error) = self.file.write_all_at(&record[begin..], self.offset) {
+        let bytes = &record.bytes[record.begin..];
+        if let Err(error) = self.file.write_all_at(bytes, self.offset) {
             let error = failed(&error);
             // A part of it may be there.
             self.torn = self.file.set_len(self.offset).is_err();
             return Err(error);
         }
         self.previous = self.offset;
-        self.offset += (record.len() - begin) as u64;
+        self.offset += bytes.len() as u64;
         self.records += 1;
         self.unsynced = true;
         Ok(())

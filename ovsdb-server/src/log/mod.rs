@@ -12,7 +12,7 @@ mod replace;
 
 pub use decode::{RowRecord, TxnRecord, decode};
 pub use encode::{snapshot, transaction};
-pub use file::{Log, Mode};
+pub use file::{Log, Mode, Record};
 pub(crate) use lockfile::LOG as LOCKFILE;
 pub use lockfile::LockFile;
 pub use replace::Replacement;

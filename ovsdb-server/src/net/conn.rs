@@ -79,7 +79,7 @@ pub(super) struct Conn {
     /// Milliseconds of silence before a probe, and again before giving up; 0 = none.
     pub(super) probe_interval: u64,
     /// When bytes last came.
-    heard: u64,
+    pub(super) heard: u64,
     /// A probe was sent and nothing has come since.
     pub(super) probed: bool,
     out: VecDeque<Chunk>,

@@ -30,6 +30,8 @@ static REFUSED: RateLimit = RateLimit::new(5, 5);
 const BURST: usize = 16;
 /// Bytes of answers that a client may have waiting before its next request is looked at.
 const ANSWERS: usize = 4 << 20;
+/// A transaction of so many bytes, some hundred operations, runs on a thread of its own.
+const LONG: usize = 64 << 10;
 /// Milliseconds between two updates of `Manager.status`.
 pub(super) const STATUS_INTERVAL: u64 = 2_500;
 
@@ -89,6 +91,7 @@ impl Service {
     /// The engine cannot begin.
     pub fn new(registry: Registry, first_token: usize, clock: Clock) -> Result<Service, Error> {
         let mut engine = Server::new(RowIds::random())?;
+        engine.run_long_transactions_beside(LONG);
         let own = engine.connect(SessionOptions::default());
         let mut service = Service {
             engine,
@@ -367,6 +370,12 @@ impl Service {
         conn.more = false;
         let mut handled = 0;
         loop {
+            if engine.is_busy(conn.session) {
+                // It is listed again when it is answered.
+                conn.more = true;
+                conn.read_budget = READ_BUDGET;
+                return Ok(());
+            }
             if handled == BURST || engine.queued(conn.session) > ANSWERS {
                 conn.more = true;
                 break;
@@ -488,9 +497,13 @@ impl Service {
         }
         let mut next = u64::MAX;
         let mut silent = Vec::new();
-        let (registry, first) = (&self.registry, self.first_token);
+        let (registry, first, engine) = (&self.registry, self.first_token, &self.engine);
         for (slot, what) in self.slots.iter_mut().enumerate() {
             let Slot::Conn(conn) = what else { continue };
+            if engine.is_busy(conn.session) {
+                // Its answers to probes are not read now.
+                conn.heard = now;
+            }
             if let Err(why) = conn.probe(now).and_then(|()| {
                 conn.flush(registry, Token(first + slot))?;
                 Ok(())

@@ -66,6 +66,9 @@ impl Server {
         match message {
             Message::Request { method, params, id } => {
                 let text = params.get();
+                if method == "transact" && self.begin_long(session, id.get(), text, now) {
+                    return Ok(());
+                }
                 let params = Json::parse(text)?;
                 if params.as_array().is_none() {
                     return Err(MessageError::Form("parameters that are not an array"));
@@ -172,14 +175,9 @@ impl Server {
 
     fn answer_transact(&mut self, request: &Request<'_>) -> Result<Answer> {
         let name = self.database_of(request)?;
-        let triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
-        let own = triggers.filter(|trigger| trigger.session == request.session);
-        let mut waiting = 0;
-        for trigger in own {
-            waiting += 1;
-            if trigger.id == request.id {
-                return Err(request.syntax("duplicate request ID"));
-            }
+        let (waiting, same) = self.waiting(request.session, request.id);
+        if same {
+            return Err(request.syntax("duplicate request ID"));
         }
         if waiting >= MAX_WAITING {
             let details = format!("{waiting} transactions of this session are waiting already");

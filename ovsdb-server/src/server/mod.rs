@@ -1,5 +1,6 @@
 //! The server: databases, sessions, and the methods that join them.
 
+mod beside;
 mod dispatch;
 mod monitors;
 mod rowlog;
@@ -18,6 +19,7 @@ use crate::monitor::{MonitorId, Monitors};
 use crate::rowid::{RowId, RowIds};
 use crate::table::Table;
 
+use beside::Beside;
 pub use session::{Chunk, SessionOptions};
 use session::{Item, Session};
 use trigger::Trigger;
@@ -44,6 +46,8 @@ struct Hosted {
     owners: BTreeMap<MonitorId, SessionId>,
     /// Transactions that wait.
     triggers: Vec<Trigger>,
+    /// A transaction of many operations, and what waits for its end.
+    beside: Beside,
     /// Something changed since they were last tried.
     retry: bool,
     /// Its row in the `_Server` database.
@@ -80,6 +84,8 @@ pub struct Server {
     events: VecDeque<Event>,
     /// Monitors with conditions are refused, as by servers that are older.
     no_conditions: bool,
+    /// Requests with so many bytes run on a thread of their own.
+    long_bytes: usize,
     /// When [`Server::run`] was last called, by the clock of time-outs.
     ran_ms: u64,
 }
@@ -105,6 +111,7 @@ impl Server {
             unsynced: BTreeSet::new(),
             events: VecDeque::new(),
             no_conditions: false,
+            long_bytes: usize::MAX,
             ran_ms: 0,
         };
         server.host(Database::create(status::schema()?, ids));
@@ -143,6 +150,7 @@ impl Server {
             monitors: Monitors::default(),
             owners: BTreeMap::new(),
             triggers: Vec::new(),
+            beside: Beside::default(),
             retry: false,
             status: RowId::ZERO,
             logged: BTreeSet::new(),
@@ -260,6 +268,7 @@ impl Server {
     /// each batch of messages and when [`Server::next_deadline`] has come.
     pub fn run(&mut self, now: Now) {
         self.ran_ms = now.mono_ms;
+        self.advance_beside(now);
         self.retry_triggers(now, true);
         let mut events = Vec::new();
         for (name, hosted) in &mut self.databases {
@@ -280,12 +289,18 @@ impl Server {
 
     /// When [`Server::run`] is to be called again at the latest, by the clock of time-outs.
     pub fn next_deadline(&self) -> Option<u64> {
-        let triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
+        // While a transaction runs beside, those that wait are not tried.
+        let idle = self.databases.values().filter(|hosted| !hosted.beside.is_running());
+        let triggers = idle.flat_map(|hosted| &hosted.triggers);
         let mut databases = self.databases.values();
         let compaction = databases
             .any(|hosted| hosted.database.is_compacting())
             .then_some(self.ran_ms + COMPACTION_CHECK);
-        triggers.filter_map(Trigger::deadline).chain(compaction).min()
+        let mut databases = self.databases.values();
+        let beside = databases
+            .any(|hosted| hosted.beside.is_running())
+            .then_some(self.ran_ms + beside::CHECK);
+        triggers.filter_map(Trigger::deadline).chain(compaction).chain(beside).min()
     }
 
     /// The sessions that have something to send or are to be closed, each of them once.

@@ -179,6 +179,7 @@ impl Server {
                 self.send(owner, Item::Bytes(Chunk::Own(out)));
             }
         }
+        self.cancel_beside(name);
         self.cancel_triggers(|database, _| database == name);
     }
 }

@@ -52,6 +52,9 @@ pub(super) struct Session {
     pub(super) change_aware: bool,
     /// It sent bytes that are not UTF-8, so that answers may have to repeat them.
     pub(super) sent_invalid: bool,
+    /// A transaction of its runs beside or waits for one that does: what it sends next is looked at
+    /// after the answer.
+    pub(super) busy: bool,
     /// Why it is to be closed.
     pub(super) close: Option<String>,
     /// By the client's identifiers, as JSON text: database and monitor.
@@ -69,6 +72,7 @@ impl Session {
             options,
             change_aware: false,
             sent_invalid: false,
+            busy: false,
             close: None,
             monitors: BTreeMap::new(),
             versions: BTreeMap::new(),

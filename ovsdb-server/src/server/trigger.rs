@@ -3,8 +3,9 @@
 use std::mem;
 use std::sync::Arc;
 
-use crate::database::{Commit, TxnContext, TxnOutcome, TxnReply};
+use crate::database::{Attempt, Commit, TxnContext, TxnOutcome, TxnReply};
 use crate::json::Json;
+use crate::server::beside::{Long, is_costly};
 use crate::server::session::{Chunk, Item, reply};
 use crate::server::{Now, Server, SessionId};
 
@@ -15,8 +16,8 @@ pub(super) struct Trigger {
     /// The request's identifier, as JSON.
     pub(super) id: String,
     /// The request's parameters, as JSON.
-    params: Box<str>,
-    created_ms: u64,
+    pub(super) params: Arc<str>,
+    pub(super) created_ms: u64,
     timeout_ms: Option<u64>,
 }
 
@@ -40,33 +41,65 @@ impl Server {
         (text, params): (&str, &Json<'_>),
         now: Now,
     ) {
-        let outcome = self.try_transact(session, name, params, now.mono_ms, now);
-        match outcome {
+        let long = || Long::new(session, id, text.into(), now.mono_ms);
+        let Some(hosted) = self.databases.get(name) else { return };
+        if self.long_bytes != usize::MAX && is_costly(params, &hosted.database) {
+            self.queue_beside(name, long(), now);
+            return;
+        }
+        let running = hosted.beside.is_running();
+        match self.try_transact(session, name, params, now.mono_ms, now) {
             None => {}
-            Some(TxnOutcome::Reply(reply)) => self.transacted(session, name, id, reply),
-            Some(TxnOutcome::Blocked { timeout_ms }) => {
-                let trigger = Trigger {
-                    session,
-                    id: id.to_owned(),
-                    params: text.into(),
-                    created_ms: now.mono_ms,
-                    timeout_ms,
-                };
-                if let Some(hosted) = self.databases.get_mut(name) {
-                    hosted.triggers.push(trigger);
-                }
+            // It may change what the one that runs has read.
+            Some(Attempt::Ready(_)) if running => self.queue_beside(name, long(), now),
+            Some(attempt) => {
+                self.conclude(name, &long(), attempt);
             }
         }
     }
 
-    fn try_transact(
+    fn runs_beside(&self, name: &str) -> bool {
+        self.databases.get(name).is_some_and(|hosted| hosted.beside.is_running())
+    }
+
+    /// Commits and answers what was tried, or lets it wait; true if it was committed.
+    pub(super) fn conclude(&mut self, name: &str, long: &Long, attempt: Attempt) -> bool {
+        let Some(hosted) = self.databases.get_mut(name) else { return false };
+        match hosted.database.conclude(attempt) {
+            TxnOutcome::Reply(reply) => {
+                let committed = reply.commit.is_some();
+                self.transacted(long.session, name, &long.id, reply);
+                return committed;
+            }
+            TxnOutcome::Blocked { timeout_ms } if self.sessions.contains_key(&long.session) => {
+                hosted.triggers.push(Trigger {
+                    session: long.session,
+                    id: long.id.clone(),
+                    params: Arc::clone(&long.params),
+                    created_ms: long.created_ms,
+                    timeout_ms,
+                });
+            }
+            TxnOutcome::Blocked { .. } => {}
+        }
+        false
+    }
+
+    /// How many transactions of a session wait, and whether one of them has this identifier.
+    pub(super) fn waiting(&self, session: SessionId, id: &str) -> (usize, bool) {
+        let triggers = self.databases.values().flat_map(|hosted| &hosted.triggers);
+        let own = triggers.filter(|trigger| trigger.session == session);
+        own.fold((0, false), |(n, same), trigger| (n + 1, same || trigger.id == id))
+    }
+
+    pub(super) fn try_transact(
         &mut self,
         session: SessionId,
         name: &str,
         params: &Json<'_>,
         created_ms: u64,
         now: Now,
-    ) -> Option<TxnOutcome> {
+    ) -> Option<Attempt> {
         let hosted = self.databases.get_mut(name)?;
         let read_only = self.sessions.get(&session).is_some_and(|known| known.options.read_only);
         let operations = params.as_array().and_then(|params| params.get(1..)).unwrap_or_default();
@@ -78,7 +111,7 @@ impl Server {
             now,
             owns_lock: &|lock| locks.owns(session, lock),
         };
-        Some(hosted.database.transact(operations, &context))
+        Some(hosted.database.attempt(operations, &context))
     }
 
     /// Lets monitors and waiting transactions know of a commit.
@@ -120,6 +153,7 @@ impl Server {
         let names: Vec<String> = self
             .databases
             .iter()
+            .filter(|(_, hosted)| !hosted.beside.is_running())
             .filter(|(_, hosted)| hosted.retry || hosted.triggers.iter().any(due))
             .map(|(name, _)| name.clone())
             .collect();
@@ -134,21 +168,28 @@ impl Server {
                         rest.push(trigger);
                         continue;
                     }
+                    if trigger.params.len() >= self.long_bytes {
+                        let long = Long::again(&trigger);
+                        self.queue_beside(&name, long, now);
+                        continue;
+                    }
                     // It was parsed when it came.
                     let Ok(params) = Json::parse(&trigger.params) else { continue };
                     let created = trigger.created_ms;
                     match self.try_transact(trigger.session, &name, &params, created, now) {
                         None => {}
-                        Some(TxnOutcome::Reply(reply)) => {
-                            let committed = reply.commit.is_some();
-                            self.transacted(trigger.session, &name, &trigger.id, reply);
+                        Some(Attempt::Blocked { timeout_ms }) => {
+                            trigger.timeout_ms = timeout_ms;
+                            rest.push(trigger);
+                        }
+                        Some(Attempt::Ready(_)) if self.runs_beside(&name) => {
+                            self.queue_beside(&name, Long::again(&trigger), now);
+                        }
+                        Some(attempt) => {
+                            let committed = self.conclude(&name, &Long::again(&trigger), attempt);
                             if committed && let Some(hosted) = self.databases.get_mut(&name) {
                                 hosted.retry = true;
                             }
-                        }
-                        Some(TxnOutcome::Blocked { timeout_ms }) => {
-                            trigger.timeout_ms = timeout_ms;
-                            rest.push(trigger);
                         }
                     }
                 }

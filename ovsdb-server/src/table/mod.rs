@@ -26,7 +26,7 @@ struct Entry {
 }
 
 /// The rows of a table. Their order depends on nothing but what was done to the table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Table {
     rows: IndexMap<RowId, Entry, FixedState>,
     /// For each index of the schema, the row with these values.

@@ -1,0 +1,270 @@
+//! Transactions of many operations run beside the other clients'.
+
+mod common;
+#[allow(unreachable_pub, reason = "each test uses its part")]
+mod program;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use common::World;
+use ovsdb_server::SessionId;
+use program::{PATIENCE, Program, simple};
+use serde_json::{Value, json};
+
+/// Requests of so many bytes are long ones here.
+const LONG: usize = 1000;
+
+fn world() -> World {
+    let mut world = World::new();
+    world.server.run_long_transactions_beside(LONG);
+    world
+}
+
+fn insert(name: &str) -> Value {
+    json!({"op": "insert", "table": "Root", "row": {"name": name}})
+}
+
+/// A long one: 100 rows named by a prefix, after other operations.
+fn long(prefix: &str, first: &[Value]) -> Value {
+    let mut params = vec![json!("db")];
+    params.extend_from_slice(first);
+    params.extend((0..100).map(|n| insert(&format!("{prefix}{n}"))));
+    Value::Array(params)
+}
+
+fn short(operation: Value) -> Value {
+    json!(["db", operation])
+}
+
+/// Runs the server until a session has its answer.
+fn answer(world: &mut World, session: SessionId) -> Value {
+    let begin = Instant::now();
+    loop {
+        world.server.run(world.now);
+        if let Some(answer) = world.fetch(session).pop() {
+            return answer;
+        }
+        assert!(begin.elapsed() < PATIENCE, "no answer");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn names(world: &mut World) -> usize {
+    let session = world.connect();
+    let select = json!({"op": "select", "table": "Root", "where": [], "columns": ["name"]});
+    let rows = world.result(session, "transact", &short(select));
+    world.server.disconnect(session);
+    rows[0]["rows"].as_array().unwrap().len()
+}
+
+/// Until [`Server::run`] is called nothing is committed, so that these do not depend on time.
+#[test]
+fn readers_go_on_and_writers_keep_their_order() {
+    let mut world = world();
+    let [long_one, reader, first, second, watcher] = [(); 5].map(|()| world.connect());
+    let monitor = json!(["db", "m", {"Root": [{"columns": ["name"]}]}]);
+    world.result(watcher, "monitor", &monitor);
+    let id = world.send(long_one, "transact", &long("a", &[]));
+    assert!(world.server.is_busy(long_one));
+    assert!(world.fetch(long_one).is_empty());
+    assert_eq!(world.result(reader, "echo", &json!([1])), json!([1]));
+    assert_eq!(names(&mut world), 0);
+    // One that fails is answered, too.
+    let failed = world.result(reader, "transact", &short(json!({"op": "abort"})));
+    assert_eq!(failed[0]["error"], "aborted");
+    world.send(first, "transact", &short(insert("first")));
+    // It sees what is before it.
+    let update = json!({"op": "update", "table": "Root", "where": [["name", "==", "first"]],
+        "row": {"name": "second"}});
+    let both = json!(["db", update, insert("third")]);
+    world.send(second, "transact", &both);
+    assert!(world.server.is_busy(first) && world.server.is_busy(second));
+    assert!(world.fetch(first).is_empty() && world.fetch(watcher).is_empty());
+    let deadline = world.server.next_deadline().expect("it is to be called again soon");
+    assert!(deadline <= world.now.mono_ms + 10);
+
+    let answered = answer(&mut world, long_one);
+    assert_eq!(answered["id"], id);
+    assert_eq!(answered["result"].as_array().unwrap().len(), 100);
+    assert!(answer(&mut world, first)["result"][0]["uuid"].is_array());
+    assert_eq!(answer(&mut world, second)["result"][0], json!({"count": 1}));
+    assert!([long_one, first, second].iter().all(|session| !world.server.is_busy(*session)));
+    assert_eq!(names(&mut world), 102);
+    let told = world.fetch(watcher).pop().unwrap();
+    assert_eq!(told["params"][1]["Root"].as_object().unwrap().len(), 102);
+    assert_eq!(world.server.next_deadline(), None);
+}
+
+#[test]
+fn a_lock_that_is_stolen_meanwhile_is_not_owned() {
+    let mut world = world();
+    let [owner, thief] = [(); 2].map(|()| world.connect());
+    let assert = json!({"op": "assert", "lock": "l"});
+    world.result(owner, "lock", &json!(["l"]));
+    world.send(owner, "transact", &long("a", std::slice::from_ref(&assert)));
+    world.result(thief, "steal", &json!(["l"]));
+    let stolen = world.fetch(owner);
+    assert_eq!(stolen[0]["method"], "stolen");
+    assert_eq!(answer(&mut world, owner)["result"][0]["error"], "not owner");
+    assert_eq!(names(&mut world), 0);
+    world.send(thief, "transact", &long("a", &[assert]));
+    assert_eq!(answer(&mut world, thief)["result"][0], json!({}));
+    assert_eq!(names(&mut world), 100);
+}
+
+#[test]
+fn it_runs_again_if_the_server_itself_changed_something() {
+    let mut world = world();
+    let session = world.connect();
+    world.send(session, "transact", &long("a", &[]));
+    let own = Value::Array(vec![insert("a7")]).to_string();
+    world.server.transact_internal("db", &own, world.now).unwrap();
+    let result = answer(&mut world, session);
+    let last = result["result"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last["error"], "constraint violation");
+    assert_eq!(names(&mut world), 1);
+}
+
+#[test]
+fn a_client_that_leaves_has_asked_for_it_still() {
+    let mut world = world();
+    let [gone, other] = [(); 2].map(|()| world.connect());
+    world.send(gone, "transact", &long("a", &[]));
+    world.send(other, "transact", &short(insert("other")));
+    world.server.disconnect(gone);
+    assert!(answer(&mut world, other)["result"][0]["uuid"].is_array());
+    assert_eq!(names(&mut world), 101);
+}
+
+#[test]
+fn what_waits_is_tried_again_beside() {
+    let mut world = world();
+    let [waiter, other] = [(); 2].map(|()| world.connect());
+    let wait = |timeout: u64| {
+        json!({"op": "wait", "table": "Root", "where": [["name", "==", "go"]], "columns": ["name"],
+            "until": "==", "rows": [{"name": "go"}], "timeout": timeout})
+    };
+    world.send(waiter, "transact", &long("a", &[wait(60_000)]));
+    while world.server.is_busy(waiter) {
+        world.server.run(world.now);
+    }
+    // It waits, and its client is served meanwhile.
+    assert!(world.fetch(waiter).is_empty());
+    assert_eq!(world.result(waiter, "echo", &json!([])), json!([]));
+    world.result(other, "transact", &short(insert("go")));
+    let answered = answer(&mut world, waiter);
+    assert_eq!(answered["result"][0], json!({}));
+    assert_eq!(names(&mut world), 101);
+
+    let stop = json!({"op": "wait", "table": "Root", "where": [["name", "==", "no"]],
+        "columns": ["name"], "until": "==", "rows": [{"name": "no"}], "timeout": 50});
+    world.send(waiter, "transact", &long("b", &[stop]));
+    while world.server.is_busy(waiter) {
+        world.server.run(world.now);
+    }
+    world.now.mono_ms += 100;
+    assert_eq!(answer(&mut world, waiter)["result"][0]["error"], "timed out");
+}
+
+#[test]
+fn a_database_that_goes_cancels_it() {
+    let mut world = world();
+    let [session, writer] = [(); 2].map(|()| world.connect());
+    for session in [session, writer] {
+        world.result(session, "set_db_change_aware", &json!([true]));
+    }
+    world.send(session, "transact", &long("a", &[]));
+    world.send(writer, "transact", &short(insert("b")));
+    world.server.remove_database("db").unwrap();
+    for session in [session, writer] {
+        assert_eq!(world.fetch(session).pop().unwrap()["error"], "canceled");
+        assert!(!world.server.is_busy(session));
+    }
+}
+
+#[test]
+fn what_is_no_json_closes_the_session() {
+    let mut world = world();
+    let session = world.connect();
+    world.send(session, "transact", &long("\u{0}", &[]));
+    let begin = Instant::now();
+    while world.server.must_close(session).is_none() {
+        world.server.run(world.now);
+        assert!(begin.elapsed() < PATIENCE);
+    }
+    assert_eq!(names(&mut world), 0);
+    // Other mistakes are named as for short ones.
+    let session = world.connect();
+    for (first, error) in [("no", "unknown database"), ("db", "syntax error")] {
+        let mut params = long("a", &[json!({"op": "insert"})]);
+        params[0] = json!(first);
+        world.send(session, "transact", &params);
+        let answer = answer(&mut world, session);
+        let found = [&answer["error"]["error"], &answer["result"][0]["error"]];
+        assert!(found.contains(&&json!(error)), "{answer}");
+    }
+}
+
+#[test]
+fn one_that_looks_at_many_rows_is_long_too() {
+    let mut world = World::new();
+    let rows: Vec<Value> = (0..300).map(|n| insert(&format!("r{n}"))).collect();
+    world.ok(&Value::Array(rows).to_string());
+    world.server.run_long_transactions_beside(1 << 20);
+    let session = world.connect();
+    let params = |n: usize, condition: &Value| {
+        let one = json!({"op": "update", "table": "Root", "where": condition, "row": {"real": 1}});
+        Value::Array([json!("db")].into_iter().chain(vec![one; n]).collect())
+    };
+    world.send(session, "transact", &params(100, &json!([])));
+    assert!(world.server.is_busy(session));
+    answer(&mut world, session);
+    world.result(session, "transact", &params(100, &json!([["name", "==", "r1"]])));
+    world.result(session, "transact", &params(10, &json!([])));
+}
+
+fn many(n: i64) -> Value {
+    let one = |n| json!({"op": "insert", "table": "t", "row": {"n": n, "text": "x"}});
+    Value::Array([json!("simple")].into_iter().chain((0..n).map(one)).collect())
+}
+
+/// Others are answered many times before the long one is, also by the server in another program.
+#[test]
+fn other_clients_are_answered_meanwhile() {
+    let p = Program::start("beside", &simple(), &[]);
+    let mut client = p.client();
+    let mut long = UnixStream::connect(&p.socket).unwrap();
+    let request = json!({"id": 1, "method": "transact", "params": many(30_000)});
+    // When this returns the server has read all but what the socket holds.
+    long.write_all(request.to_string().as_bytes()).unwrap();
+    long.set_nonblocking(true).unwrap();
+    let mut answers = 0;
+    while long.read(&mut [0]).is_err() {
+        assert_eq!(client.call("echo", json!([answers]))["result"], json!([answers]));
+        answers += 1;
+    }
+    // A server that runs it at once answers two or three.
+    assert!(answers > 30, "{answers}");
+}
+
+/// After a kill in the middle all of it is there or nothing, and what was answered before is.
+#[test]
+fn a_kill_in_the_middle_leaves_all_or_nothing() {
+    let count =
+        json!(["simple", {"op": "select", "table": "t", "where": [], "columns": ["_uuid"]}]);
+    for milliseconds in [20, 60, 150, 400] {
+        let mut p = Program::start("killed", &simple(), &[]);
+        let durable = json!(["simple",
+            {"op": "insert", "table": "t", "row": {"n": -1}}, {"op": "commit", "durable": true}]);
+        p.client().transact(durable);
+        let mut client = p.client();
+        client.ask("transact", &many(10_000)).unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        p.kill();
+        p.run(program::OURS, &[]);
+        let rows = p.client().transact(count.clone())[0]["rows"].as_array().unwrap().len();
+        assert!(rows == 1 || rows == 10_001, "{rows}");
+    }
+}
