@@ -231,7 +231,7 @@ fn command(dice: &mut Dice) -> String {
     let key = dice.of(&["a", "b", "\"c d\""]);
     let value = dice.of(&["1", "x", "\"y z\"", "true"]);
     let vlan = dice.of(&["0", "9", "10"]);
-    match dice.below(22) {
+    match dice.below(23) {
         0 | 1 => format!("{may}add-br {bridge}"),
         2 => format!("{may}add-br v0 b0 {vlan}"),
         3 => format!("{gone}del-br {bridge}"),
@@ -251,7 +251,12 @@ fn command(dice: &mut Dice) -> String {
         17 => format!("{gone}remove port {port} other_config {key}"),
         18 => format!("{gone}clear port {port} tag other_config"),
         19 => format!("{gone}set port {port} trunks={} tag={vlan}", dice.of(&["1,2", "[]", "5-7"])),
-        20 => format!("set-controller {bridge} {}", dice.of(&["tcp:1.2.3.4", "unix:x tcp:h"])),
+        20 => {
+            let kind = dice.of(&["add-port", "add-bond"]);
+            let bad = dice.of(&["nonsense=1", "tag=x", "bond_mode=x", "=1", "tag"]);
+            format!("{may}{kind} {bridge} {port} {other} e2 {bad}")
+        }
+        21 => format!("set-controller {bridge} {}", dice.of(&["tcp:1.2.3.4", "unix:x tcp:h"])),
         _ => dice.of(&["list-br", "del-manager", "emer-reset", "--fake list-br"]).to_owned(),
     }
 }

@@ -173,3 +173,56 @@ fn names_that_are_taken_or_missing() {
     bed.refused("add-port br1 new -- add-port br1 e0");
     assert_eq!(bed.ok("list-ports br1"), "");
 }
+
+/// Names come before settings, and `--may-exist` leaves the settings out, as in Open vSwitch.
+#[test]
+fn a_bad_setting_is_reported_after_the_names() {
+    let Some(bed) = Bed::new() else { return };
+    bed.ok("add-br br0 -- add-port br0 p1 -- add-bond br0 bond0 m0 m1");
+    let column = "Port does not contain a column whose name matches \"nosuch\"";
+    for (line, text) in [
+        (
+            "add-bond br0 b1 m0 x0 nosuch=1",
+            "cannot create an interface named m0 because an interface named m0 already exists on \
+             bridge br0",
+        ),
+        (
+            "add-bond br0 bond0 x1 x0 nosuch=1",
+            "cannot create a port named bond0 because a port named bond0 already exists on bridge \
+             br0",
+        ),
+        (
+            "add-bond br0 b1 x0 nosuch=1",
+            "add-bond requires at least 2 interfaces, but only 1 were specified",
+        ),
+        ("add-port br9 p2 nosuch=1", "no bridge named br9"),
+        (
+            "add-port br0 p1 =1",
+            "cannot create a port named p1 because a port named p1 already exists on bridge br0",
+        ),
+        (
+            "add-port br0 p2 -- add-port br0 p2 nosuch=1",
+            "cannot create a port named p2 because a port named p2 already exists on bridge br0",
+        ),
+        (
+            "set interface nosuch type=x -- add-port br0 p2 nosuch=1",
+            "no row \"nosuch\" in table Interface",
+        ),
+        (
+            "--may-exist add-bond br0 bond0 m0 x1 nosuch=1",
+            "\"--may-exist add-bond br0 bond0 m0 x1 nosuch=1\" but bond0 actually has \
+             interface(s) m0, m1",
+        ),
+        (
+            "add-port br0 p2 bond_mode=foo nosuch=1",
+            "constraint violation: foo is not one of the allowed values ([active-backup, \
+             balance-slb, balance-tcp])",
+        ),
+        ("add-bond br0 b1 x0 x1 nosuch=1", column),
+        ("add-port br0 p2 nosuch=1 -- add-port br0 p1", column),
+    ] {
+        assert_eq!(bed.refused(line), text, "{line}");
+    }
+    bed.ok("--may-exist add-port br0 p1 nosuch=1");
+    assert_eq!(bed.ok("list-ports br0"), "bond0\np1\n");
+}

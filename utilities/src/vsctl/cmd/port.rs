@@ -38,21 +38,14 @@ pub(super) fn interface_to_bridge(ctx: &mut Context<'_, '_>, command: &Command) 
     Ok(())
 }
 
-/// True for an argument that sets a column rather than names an interface.
-fn is_setting(argument: &str) -> bool {
-    argument.contains('=')
-}
-
-/// The columns that settings read, besides the usual.
+/// The columns that settings read, besides the usual. An error in one is reported when the command
+/// runs: names that are in use or missing come first, and `--may-exist` may leave the settings out.
 pub(super) fn before_add(before: &mut Before<'_, '_>, command: &Command) -> Done {
     topology::want(before.wants);
-    let settings: Vec<&String> =
-        command.args_from(3).iter().skip_while(|argument| !is_setting(argument)).collect();
-    if settings.is_empty() {
-        return Ok(());
-    }
-    for setting in settings {
-        database::want_operand(before, "Port", setting)?;
+    for setting in command.args_from(3).iter().skip_while(|argument| !argument.contains('=')) {
+        if database::want_operand(before, "Port", setting).is_err() {
+            break;
+        }
     }
     Ok(())
 }
