@@ -472,3 +472,22 @@ fn a_command_under_the_server() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("exit 3: child exited, exit status 3"));
     assert!(!dir.path("db.sock").exists());
 }
+
+/// A client that could not be accepted for want of descriptors is as soon as others leave.
+#[test]
+fn clients_wait_for_descriptors() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let p = Program::start("descriptors", &simple(), &[]);
+    let pid = Pid::from_raw(p.pid().try_into().unwrap()).unwrap();
+    let limit = Rlimit { current: Some(40), maximum: Some(40) };
+    prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+    let mut clients: Vec<Client> = (0..60).map(|_| p.client()).collect();
+    wait_for("the limit", || p.log().contains("accept failed"));
+    assert_eq!(clients[0].call("echo", json!([1]))["result"], json!([1]));
+    let mut last = clients.pop().unwrap();
+    drop(clients);
+    // Long before anything else wakes the server: its probes have 5 seconds.
+    let begin = Instant::now();
+    assert_eq!(last.call("echo", json!([2]))["result"], json!([2]));
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+}

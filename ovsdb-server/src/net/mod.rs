@@ -41,3 +41,15 @@ pub static OVSDB: Module = Module::new("ovsdb_server");
 /// The modules that log here, for `runtime::log::register`.
 pub static MODULES: &[&Module] =
     &[&SERVER, &JSONRPC, &RECONNECT, &SOCKET, &TLS, &OVSDB, &crate::log::LOCKFILE];
+
+/// The beginning of a message, for logs.
+struct Shown<'m>(&'m [u8]);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const MOST: usize = 4096;
+        let end = self.0.len().min(MOST);
+        f.write_str(&String::from_utf8_lossy(&self.0[..end]))?;
+        if end < self.0.len() { f.write_str("...") } else { Ok(()) }
+    }
+}

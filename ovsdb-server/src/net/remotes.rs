@@ -328,6 +328,7 @@ impl Service {
 
     /// Lets in the clients that wait at listeners.
     pub(super) fn accept_all(&mut self, now: u64) {
+        self.accept_again = u64::MAX;
         for slot in mem::take(&mut self.doors) {
             while let Some(Slot::Listener(listener)) = self.slots.get_mut(slot) {
                 let remote = Arc::clone(&listener.remote);
@@ -341,7 +342,7 @@ impl Service {
                     Err(error) => {
                         runtime::warn_rl!(SERVER, RL, "{remote}: accept failed: {error}");
                         // Out of descriptors, most likely: tried again soon.
-                        self.probe_check = self.probe_check.min(now + 100);
+                        self.accept_again = now + 100;
                         self.doors.push(slot);
                         break;
                     }

@@ -16,7 +16,7 @@ use super::dbcolumn::{TlsSources, Watched};
 use super::remote::{Remote, RemoteOptions};
 use super::status::StatusWriter;
 use super::stream::Stream;
-use super::{JSONRPC, OVSDB, RECONNECT, SERVER};
+use super::{JSONRPC, OVSDB, RECONNECT, SERVER, Shown};
 use crate::database::Database;
 use crate::error::Error;
 use crate::rowid::RowIds;
@@ -63,6 +63,8 @@ pub struct Service {
     runnable: Vec<usize>,
     /// Slots of listeners at which clients may wait.
     pub(super) doors: Vec<usize>,
+    /// When those at which accepting failed are tried again.
+    pub(super) accept_again: u64,
     sessions: BTreeMap<SessionId, usize>,
     /// What was asked for, `db:` included.
     pub(super) configured: BTreeMap<String, RemoteOptions>,
@@ -102,6 +104,7 @@ impl Service {
             free: Vec::new(),
             runnable: Vec::new(),
             doors: Vec::new(),
+            accept_again: u64::MAX,
             sessions: BTreeMap::new(),
             configured: BTreeMap::new(),
             remotes: BTreeMap::new(),
@@ -282,7 +285,8 @@ impl Service {
         }
         let remotes = self.remotes.values().map(Remote::deadline);
         let engine = self.engine.next_deadline();
-        let at = remotes.chain(engine).chain([self.probe_check, self.status_deadline()]).min();
+        let ours = [self.probe_check, self.status_deadline(), self.accept_again];
+        let at = remotes.chain(engine).chain(ours).min();
         let at = at.filter(|at| *at != u64::MAX)?;
         // Rounded up: a poll that ends early would only come back.
         self.clock
@@ -457,6 +461,8 @@ impl Service {
         let remote = Arc::clone(&conn.remote);
         conn.stream.deregister(&self.registry);
         let session = conn.session;
+        // It gives a descriptor back.
+        self.accept_again = self.accept_again.min(now);
         self.slots[slot] = Slot::Free;
         self.free.push(slot);
         self.sessions.remove(&session);
@@ -583,17 +589,5 @@ impl Service {
     /// The remotes that were asked for, in alphabetical order.
     pub fn configured_remotes(&self) -> &BTreeMap<String, RemoteOptions> {
         &self.configured
-    }
-}
-
-/// The beginning of a message, for logs.
-struct Shown<'m>(&'m [u8]);
-
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const MOST: usize = 4096;
-        let end = self.0.len().min(MOST);
-        f.write_str(&String::from_utf8_lossy(&self.0[..end]))?;
-        if end < self.0.len() { f.write_str("...") } else { Ok(()) }
     }
 }
