@@ -268,3 +268,67 @@ fn a_kill_in_the_middle_leaves_all_or_nothing() {
         assert!(rows == 1 || rows == 10_001, "{rows}");
     }
 }
+
+/// Large commits are made on the thread; they come to the same as those that are made in place.
+#[test]
+fn large_commits_come_to_the_same() {
+    let rows = 1500;
+    let name = |n: i64| json!([["name", "==", format!("r{n}")]]);
+    let begin = |n: i64| {
+        [
+            json!({"op": "insert", "table": "Leaf", "row": {"k": n}, "uuid-name": format!("l{n}")}),
+            json!({"op": "insert", "table": "Root", "row": {"name": format!("r{n}"),
+                "leaf": ["named-uuid", format!("l{n}")], "weak": ["named-uuid", format!("l{n}")]}}),
+        ]
+    };
+    let steps: Vec<Vec<Value>> = vec![
+        (0..rows).flat_map(begin).collect(),
+        (0..rows)
+            .map(|n| json!({"op": "update", "table": "Root", "where": name(n), "row": {"real": n}}))
+            .collect(),
+        // Their leaves go, and with these the weak references.
+        (0..rows / 2)
+            .map(|n| {
+                json!({"op": "update", "table": "Root", "where": name(n),
+                    "row": {"leaf": ["set", []]}})
+            })
+            .collect(),
+        (rows / 4..rows)
+            .map(|n| json!({"op": "delete", "table": "Root", "where": name(n)}))
+            .collect(),
+        // The index does not know the old ones any more.
+        (rows / 2..rows).flat_map(begin).collect(),
+    ];
+    let mut worlds = [World::new(), world()];
+    for step in steps {
+        let params: Vec<Value> = [json!("db")].into_iter().chain(step).collect();
+        let seen = worlds.each_mut().map(|world| {
+            let session = world.connect();
+            let monitor = json!(["db", "m", {"Root": [{"columns": ["name"]}]}]);
+            world.result(session, "monitor", &monitor);
+            world.send(session, "transact", &json!(params));
+            let begin = Instant::now();
+            let mut told = Vec::new();
+            while told.is_empty() || world.server.is_busy(session) {
+                world.server.run(world.now);
+                told.extend(world.fetch(session));
+                assert!(begin.elapsed() < PATIENCE);
+            }
+            let last = told.pop().unwrap();
+            let results = last["result"].as_array().unwrap();
+            assert!(results.iter().all(|result| result.get("error").is_none()), "{last}");
+            // The first message of two is the update, if names changed.
+            let news =
+                told.first().map(|news| news["params"][1]["Root"].as_object().unwrap().len());
+            world.server.disconnect(session);
+            (
+                news,
+                world.rows("Root", &["name", "real"]),
+                world.rows("Leaf", &["k"]),
+                world.server.memory(),
+            )
+        });
+        let [inline, beside] = seen;
+        assert_eq!(inline, beside);
+    }
+}

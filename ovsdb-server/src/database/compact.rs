@@ -13,7 +13,7 @@ const MINUTE: u64 = 60_000;
 const COMMENT: &str = "compacting database online";
 
 /// The rows of all tables, with their tables' numbers.
-pub(super) fn all_rows(tables: &[Table]) -> impl Iterator<Item = (usize, RowId, &Row)> {
+pub(super) fn all_rows(tables: &[Arc<Table>]) -> impl Iterator<Item = (usize, RowId, &Row)> {
     let numbered = tables.iter().enumerate();
     numbered.flat_map(|(table, rows)| rows.iter().map(move |(id, row)| (table, id, row)))
 }

@@ -87,7 +87,7 @@ impl Database {
         }
         let prepared = txn.prepare(&mut copy.ids)?;
         if !prepared.is_empty() {
-            copy.apply(prepared);
+            copy.apply(prepared, None);
         }
         Ok(())
     }

@@ -73,13 +73,51 @@ pub(crate) struct Ready {
     /// What goes into the file.
     record: Option<log::Record>,
     durable: bool,
+    /// The tables after it, if they were made beside, and the growth of the number of atoms.
+    applied: Option<(Tables, isize)>,
+}
+
+/// A transaction with fewer changes is applied by the server's thread.
+const MANY_CHANGES: usize = 1000;
+/// So is one that changes less than this part of its tables, because they are to be copied.
+const PART: usize = 8;
+
+impl Ready {
+    /// Makes the tables that come of it, unless that costs more than to apply it.
+    fn apply_beside(&mut self, state: &State) {
+        let changes = &self.prepared.changes;
+        let mut touched: Vec<usize> = changes.iter().map(|change| change.table).collect();
+        touched.dedup();
+        let rows: usize = touched.iter().map(|table| state.tables[*table].len()).sum();
+        if changes.len() < MANY_CHANGES || rows / PART > changes.len() {
+            return;
+        }
+        let growth = growth(changes);
+        let mut tables = Vec::clone(&state.tables);
+        self.prepared.apply(&state.schema, &mut tables);
+        self.applied = Some((Arc::new(tables), growth));
+    }
+}
+
+impl Attempt {
+    /// True if the commit is only an exchange of the tables.
+    pub(crate) fn is_applied(&self) -> bool {
+        matches!(self, Attempt::Ready(Ready { applied: Some(_), .. }))
+    }
+
+    /// Does what can be done of the commit before it, on a thread of its own.
+    pub(crate) fn prepare_commit(&mut self, state: &State) {
+        if let Attempt::Ready(ready) = self {
+            ready.apply_beside(state);
+        }
+    }
 }
 
 /// The state of a database at some time.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     schema: Arc<Schema>,
-    tables: Arc<Vec<Table>>,
+    tables: Tables,
     /// There is a file.
     logged: bool,
 }
@@ -128,7 +166,8 @@ impl State {
             log::transaction(&self.schema, &prepared.changes, wall_ms, &comment)
                 .map(log::Record::new)
         });
-        Attempt::Ready(Ready { results, prepared, record: record.flatten(), durable })
+        let record = record.flatten();
+        Attempt::Ready(Ready { results, prepared, record, durable, applied: None })
     }
 }
 
@@ -151,7 +190,7 @@ pub struct TxnContext<'c> {
 pub struct Database {
     schema: Arc<Schema>,
     /// Shared with a transaction that runs on another thread.
-    tables: Arc<Vec<Table>>,
+    tables: Tables,
     ids: RowIds,
     /// Its file is being written anew. Before the log, so that it ends before the lock does.
     compaction: Option<Replacement>,
@@ -162,8 +201,11 @@ pub struct Database {
     snapshot_ms: Option<u64>,
 }
 
-fn empty_tables(schema: &Schema) -> Arc<Vec<Table>> {
-    Arc::new(schema.tables.iter().map(Table::new).collect())
+/// The tables of a database, each shared with the states that have it.
+type Tables = Arc<Vec<Arc<Table>>>;
+
+fn empty_tables(schema: &Schema) -> Tables {
+    Arc::new(schema.tables.iter().map(|table| Arc::new(Table::new(table))).collect())
 }
 
 impl Database {
@@ -217,7 +259,7 @@ impl Database {
     }
 
     /// The tables, in the order of the schema.
-    pub fn tables(&self) -> &[Table] {
+    pub fn tables(&self) -> &[Arc<Table>] {
         &self.tables
     }
 
@@ -266,7 +308,7 @@ impl Database {
 
     /// Commits what was tried.
     pub(crate) fn conclude(&mut self, attempt: Attempt) -> TxnOutcome {
-        let Ready { mut results, prepared, record, durable } = match attempt {
+        let Ready { mut results, prepared, record, durable, applied } = match attempt {
             Attempt::Ready(ready) => ready,
             Attempt::Over { results } => {
                 return TxnOutcome::Reply(TxnReply { results, ..TxnReply::default() });
@@ -280,7 +322,7 @@ impl Database {
         TxnOutcome::Reply(match written {
             Ok(written) => TxnReply {
                 results,
-                commit: Some(self.apply(prepared)),
+                commit: Some(self.apply(prepared, applied)),
                 durable: durable && written,
                 unwritten: None,
             },
@@ -291,14 +333,14 @@ impl Database {
         })
     }
 
-    fn apply(&mut self, prepared: Prepared) -> Arc<Commit> {
-        prepared.apply(&self.schema, Arc::<Vec<Table>>::make_mut(&mut self.tables));
-        let atoms = |row: &Option<Row>| -> usize {
-            row.iter().flat_map(|row| row.iter()).map(crate::value::Datum::atoms).sum()
-        };
-        for change in &prepared.changes {
-            self.atoms = (self.atoms + atoms(&change.new)).saturating_sub(atoms(&change.old));
+    fn apply(&mut self, prepared: Prepared, applied: Option<(Tables, isize)>) -> Arc<Commit> {
+        if let Some((tables, growth)) = applied {
+            self.tables = tables;
+            self.atoms = self.atoms.saturating_add_signed(growth);
+            return Arc::new(Commit { changes: prepared.changes });
         }
+        prepared.apply(&self.schema, Arc::<Vec<Arc<Table>>>::make_mut(&mut self.tables));
+        self.atoms = self.atoms.saturating_add_signed(growth(&prepared.changes));
         Arc::new(Commit { changes: prepared.changes })
     }
 
@@ -315,6 +357,15 @@ impl Database {
     pub fn ids(&mut self) -> &mut RowIds {
         &mut self.ids
     }
+}
+
+/// Atoms in the rows after some changes less those before.
+fn growth(changes: &[RowChange]) -> isize {
+    let atoms = |row: &Option<Row>| -> isize {
+        let columns = row.iter().flat_map(|row| row.iter());
+        columns.map(|datum| datum.atoms() as isize).sum()
+    };
+    changes.iter().map(|change| atoms(&change.new) - atoms(&change.old)).sum()
 }
 
 /// Appends an error to results that are not closed yet.

@@ -101,7 +101,7 @@ impl Database {
         }
         let prepared = txn.prepare(&mut self.ids)?;
         if !prepared.is_empty() {
-            self.apply(prepared);
+            self.apply(prepared, None);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Rows as monitors are told of them, straight into bytes.
 
 use std::borrow::Cow::{self, Borrowed, Owned};
+use std::sync::Arc;
 
 use crate::monitor::{Form, Select, Spec, TableSpec};
 use crate::rowid::RowId;
@@ -144,7 +145,7 @@ fn difference(
 }
 
 /// The rows as they are.
-pub(super) fn initial(schema: &Schema, spec: &Spec, form: Form, tables: &[Table]) -> Vec<u8> {
+pub(super) fn initial(schema: &Schema, spec: &Spec, form: Form, tables: &[Arc<Table>]) -> Vec<u8> {
     let mut out = Tables::new(schema);
     for spec in spec.tables.iter().filter(|spec| spec.select.has(Select::INITIAL)) {
         for (id, row) in tables[spec.table].iter() {
@@ -187,7 +188,7 @@ pub fn condition_change(
     schema: &Schema,
     before: &Spec,
     after: &Spec,
-    tables: &[Table],
+    tables: &[Arc<Table>],
 ) -> Option<Vec<u8>> {
     let mut out = Tables::new(schema);
     for (before, after) in before.tables.iter().zip(&after.tables) {

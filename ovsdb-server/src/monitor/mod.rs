@@ -223,7 +223,12 @@ impl Monitors {
     }
 
     /// The rows as they are, for a new monitor. Made once for all who ask while it is being sent.
-    pub fn initial(&mut self, id: MonitorId, schema: &Schema, tables: &[Table]) -> Arc<Vec<u8>> {
+    pub fn initial(
+        &mut self,
+        id: MonitorId,
+        schema: &Schema,
+        tables: &[Arc<Table>],
+    ) -> Arc<Vec<u8>> {
         let Some(group) =
             self.members.get(&id).and_then(|member| self.groups.get_mut(&member.group))
         else {

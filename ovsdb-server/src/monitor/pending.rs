@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::database::Commit;
 use crate::monitor::merge;
+use crate::server::{LARGE, retire};
 use crate::txn::RowChange;
 
 /// Changes that lead from one position to another.
@@ -79,7 +80,10 @@ impl Pending {
     pub(super) fn tidy(&mut self) {
         let oldest = self.positions.keys().next().copied().unwrap_or(self.head);
         while self.segments.front().is_some_and(|segment| segment.to <= oldest) {
-            self.segments.pop_front();
+            let known = self.segments.pop_front();
+            if known.as_ref().is_some_and(|segment| segment.changes.list().len() > LARGE) {
+                retire(known);
+            }
         }
         if self.segments.len() <= MANY.max(2 * self.positions.len()) {
             return;

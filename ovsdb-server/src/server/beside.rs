@@ -87,6 +87,15 @@ impl Beside {
     }
 }
 
+/// Changes of a transaction that take long to be dropped.
+pub(crate) const LARGE: usize = 1000;
+
+/// Drops what is large on a thread of its own.
+pub(crate) fn retire(value: impl Send + 'static) {
+    // If there is no thread it is dropped here.
+    let _ = runtime::panic::spawn_supervised("ovsdb-drop", move || drop(value));
+}
+
 /// The database that a request names, without a look at the rest of it.
 fn database_named(params: &str) -> Option<String> {
     let rest = params.trim_start().strip_prefix('[')?;
@@ -131,7 +140,9 @@ fn run(
                 owns
             },
         };
-        state.attempt(ids, operations, &context)
+        let mut attempt = state.attempt(ids, operations, &context);
+        attempt.prepare_commit(state);
+        attempt
     });
     Done { attempt, asserted: asserted.into_inner() }
 }
@@ -262,9 +273,15 @@ impl Server {
             hosted.beside.queue.push_front(long);
             return;
         }
-        drop(state);
         match done.attempt {
+            // The old tables are the state's alone then.
+            Some(attempt) if attempt.is_applied() => {
+                self.conclude(name, &long, attempt);
+                retire(state);
+            }
+            // The tables are changed in place if nothing else has them.
             Some(attempt) => {
+                drop(state);
                 self.conclude(name, &long, attempt);
             }
             None => {

@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 use crate::lock::{Holding, Locks};
 use crate::monitor::{MonitorId, Monitors};
 use crate::rowid::{RowId, RowIds};
-use crate::table::Table;
 
 use beside::Beside;
+pub(crate) use beside::{LARGE, retire};
 pub use session::{Chunk, SessionOptions};
 use session::{Item, Session};
 use trigger::Trigger;
@@ -366,8 +366,9 @@ impl Server {
             let tables = schema.tables.iter().zip(hosted.database.tables());
             tables.map(|(schema, table)| schema.columns.len() * table.len()).sum()
         };
-        let weak =
-            |hosted: &Hosted| hosted.database.tables().iter().map(Table::weak_references).sum();
+        let weak = |hosted: &Hosted| {
+            hosted.database.tables().iter().map(|table| table.weak_references()).sum()
+        };
         vec![
             ("atoms", sum(|hosted| hosted.database.atoms())),
             ("cells", sum(cells)),

@@ -7,6 +7,7 @@ use crate::database::{Attempt, Commit, TxnContext, TxnOutcome, TxnReply};
 use crate::json::Json;
 use crate::server::beside::{Long, is_costly};
 use crate::server::session::{Chunk, Item, reply};
+use crate::server::{LARGE, retire};
 use crate::server::{Now, Server, SessionId};
 
 /// A transaction that waits.
@@ -132,6 +133,9 @@ impl Server {
         }
         if let Some(commit) = commit {
             self.committed(name, &commit);
+            if commit.changes.len() > LARGE {
+                retire(commit);
+            }
         }
         // What it changed is told before its answer.
         self.flush_monitors(session);

@@ -421,27 +421,35 @@ impl Prepared {
     }
 
     /// Puts the changes into the tables.
-    pub fn apply(&self, schema: &Schema, tables: &mut [Table]) {
+    pub fn apply(&self, schema: &Schema, tables: &mut [Arc<Table>]) {
         for change in &self.changes {
             if let Some(old) = &change.old {
-                tables[change.table].unindex(&schema.tables[change.table], change.id, old);
+                Arc::make_mut(&mut tables[change.table]).unindex(
+                    &schema.tables[change.table],
+                    change.id,
+                    old,
+                );
             }
         }
         for change in &self.changes {
-            let table = &mut tables[change.table];
             if let Some(new) = &change.new {
+                let table = Arc::make_mut(&mut tables[change.table]);
                 table.put(change.id, new.clone());
                 table.index(&schema.tables[change.table], change.id, new);
             }
         }
         for (table, id, delta) in &self.strong {
-            tables[*table].adjust_strong(*id, *delta);
+            Arc::make_mut(&mut tables[*table]).adjust_strong(*id, *delta);
         }
         for weak in &self.weak {
-            tables[weak.target.0].adjust_weak(weak.target.1, weak.source, weak.added);
+            Arc::make_mut(&mut tables[weak.target.0]).adjust_weak(
+                weak.target.1,
+                weak.source,
+                weak.added,
+            );
         }
         for change in self.changes.iter().filter(|change| change.new.is_none()) {
-            tables[change.table].remove(change.id);
+            Arc::make_mut(&mut tables[change.table]).remove(change.id);
         }
     }
 }

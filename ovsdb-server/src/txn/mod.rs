@@ -42,7 +42,7 @@ pub type Changes = IndexMap<RowId, Change, FixedState>;
 pub struct Txn<'d> {
     /// The database's schema.
     pub schema: &'d Schema,
-    tables: &'d [Table],
+    tables: &'d [Arc<Table>],
     changes: Vec<Changes>,
     /// By table: how its rows are found, besides by what the table itself knows.
     finders: Vec<Finder>,
@@ -66,7 +66,7 @@ const SCANS: u32 = 8;
 
 impl<'d> Txn<'d> {
     /// One that has changed nothing yet.
-    pub fn new(schema: &'d Schema, tables: &'d [Table]) -> Txn<'d> {
+    pub fn new(schema: &'d Schema, tables: &'d [Arc<Table>]) -> Txn<'d> {
         let changes = tables.iter().map(|_| Changes::default()).collect();
         let finders = tables.iter().map(|_| Finder::default()).collect();
         let edits = tables.iter().map(|_| IndexMap::default()).collect();
