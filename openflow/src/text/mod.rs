@@ -21,7 +21,7 @@ pub use flow::{print_flow_mod, print_flow_stats};
 pub use flow_parse::{FlowText, parse_exact_flow, parse_exact_match, parse_flow, parse_match};
 pub use match_print::print_match;
 pub use odp::{OdpFlow, parse_odp_flow};
-pub use value::{parse_field, parse_subfield, print_subfield, print_value};
+pub use value::{parse_field, parse_subfield, parse_subfield_prefix, print_subfield, print_value};
 
 use crate::ofport::OfPort;
 

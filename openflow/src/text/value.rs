@@ -377,8 +377,20 @@ pub(super) fn take_subfield(text: &mut &str) -> Result<Subfield, TextError> {
     Ok(Subfield { field, ofs: first, n_bits: last - first + 1 })
 }
 
-/// A subfield that is all of the text.
-pub fn parse_subfield(mut s: &str) -> Result<Subfield, TextError> {
+/// A subfield at the beginning of the text, and the text after it.
+///
+/// # Errors
+///
+/// The text does not begin with one.
+pub fn parse_subfield_prefix(mut s: &str) -> Result<(Subfield, &str), TextError> {
     let sub = take_subfield(&mut s)?;
-    if s.is_empty() { Ok(sub) } else { TextError::new("unexpected input following field syntax") }
+    Ok((sub, s))
+}
+
+/// A subfield that is all of the text.
+pub fn parse_subfield(s: &str) -> Result<Subfield, TextError> {
+    match parse_subfield_prefix(s)? {
+        (sub, "") => Ok(sub),
+        _ => TextError::new("unexpected input following field syntax"),
+    }
 }

@@ -128,6 +128,10 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
         carrier: true,
         ..LinkInfo::default()
     };
+    // Open vSwitch's names for its datapaths.
+    if matches!(name.as_str(), "ovs-system" | "ovs-netdev") {
+        return Err(format!("could not create interface {name}, name is reserved"));
+    }
     match &want.kind {
         DeviceKind::System => {
             let (io, link) = open_system(name)?;

@@ -465,7 +465,15 @@ impl Switch {
         if a.ifindex().is_some()
             && let Err(e) = link::set_mac(name, mac)
         {
-            crate::err!(BRIDGE, "interface {name}: setting MAC failed ({e})");
+            match a.of_port {
+                OfPort::LOCAL => {
+                    crate::err!(
+                        BRIDGE,
+                        "bridge {name}: failed to set bridge Ethernet address: {e}"
+                    );
+                }
+                _ => crate::err!(BRIDGE, "interface {name}: setting MAC failed ({e})"),
+            }
             return;
         }
         a.link.mac = mac;

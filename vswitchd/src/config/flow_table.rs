@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ofproto::tables::{TableSettings, has_trie};
-use openflow::text::parse_subfield;
+use openflow::text::parse_subfield_prefix;
 use openflow::{Field, Subfield};
 use ovsdb_client::rows::{Bridge, FlowTable, Tables};
 
@@ -22,9 +22,15 @@ pub struct WantTables {
 pub(super) fn want(tables: &Tables, bridge: &Bridge) -> WantTables {
     let mut want = WantTables::default();
     for (number, uuid) in &bridge.flow_tables {
-        let (Ok(number), Some(row)) = (u8::try_from(*number), tables.flow_tables.get(uuid)) else {
+        let Ok(number) = u8::try_from(*number) else {
+            want.complaints.push(format!(
+                "bridge {}: ignoring configuration for flow table {number} not supported by this \
+                 datapath",
+                bridge.name
+            ));
             continue;
         };
+        let Some(row) = tables.flow_tables.get(uuid) else { continue };
         let of = format!("bridge {} table {number}", bridge.name);
         let settings = TableSettings {
             name: row.name.clone(),
@@ -41,8 +47,12 @@ pub(super) fn want(tables: &Tables, bridge: &Bridge) -> WantTables {
 fn groups(row: &FlowTable, of: &str, complaints: &mut Vec<String>) -> Vec<Subfield> {
     let mut groups = Vec::new();
     for text in &row.groups {
-        match parse_subfield(text) {
-            Ok(group) => groups.push(group),
+        match parse_subfield_prefix(text) {
+            Ok((group, "")) => groups.push(group),
+            Ok(_) => {
+                complaints
+                    .push(format!("{of}: 'groups' element '{text}' contains trailing garbage"));
+            }
             Err(e) => complaints.push(format!("{of}: error parsing 'groups' ({e})")),
         }
     }
@@ -104,10 +114,14 @@ mod tests {
     #[test]
     fn group_fields() {
         let mut said = Vec::new();
-        let found =
-            groups(&row(&[], &["in_port[]", "nonsense[]"]), "bridge br0 table 1", &mut said);
+        let row = row(&[], &["in_port[]", "nonsense[]", "eth_src[0..7]x"]);
+        let found = groups(&row, "bridge br0 table 1", &mut said);
         assert_eq!(found, [Subfield::whole(Field::InPort)]);
-        assert_eq!(said.len(), 1);
-        assert!(said[0].starts_with("bridge br0 table 1: error parsing 'groups' ("), "{said:?}");
+        let [unknown, trailing] = &said[..] else { panic!("{said:?}") };
+        assert!(unknown.starts_with("bridge br0 table 1: error parsing 'groups' ("), "{unknown}");
+        assert_eq!(
+            trailing,
+            "bridge br0 table 1: 'groups' element 'eth_src[0..7]x' contains trailing garbage"
+        );
     }
 }

@@ -10,7 +10,7 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Mirror, Tables};
 
 use super::port;
-use super::warning::Warning;
+use super::warning::{Severity, Warning};
 
 /// A mirror as wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +18,8 @@ pub struct WantMirror {
     pub uuid: Uuid,
     /// Nothing if the row cannot be used.
     pub config: Option<MirrorConfig>,
-    /// What is wrong with the row, in the words that Open vSwitch logs.
-    pub complaints: Vec<String>,
+    /// What is wrong with the row: Open vSwitch's levels and texts.
+    pub complaints: Vec<(Severity, String)>,
 }
 
 /// The mirrors of a bridge, by UUID.
@@ -34,10 +34,12 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
         .collect();
     for beyond in mirrors.iter_mut().filter(|m| m.config.is_some()).skip(MAX_MIRRORS) {
         if let Some(config) = beyond.config.take() {
-            beyond.complaints.push(format!(
-                "maximum of {MAX_MIRRORS} port mirrors reached, cannot create {}",
-                config.name
-            ));
+            let name = &config.name;
+            let text =
+                format!("maximum of {MAX_MIRRORS} port mirrors reached, cannot create {name}");
+            beyond.complaints.push((Severity::Warn, text));
+            let text = format!("bridge {}: mirror {name} configuration is invalid", row.name);
+            beyond.complaints.push((Severity::Err, text));
         }
     }
     mirrors
@@ -48,7 +50,7 @@ fn config(
     bridge: &Bridge,
     uuid: Uuid,
     row: &Mirror,
-    complaints: &mut Vec<String>,
+    complaints: &mut Vec<(Severity, String)>,
     warnings: &mut Vec<Warning>,
 ) -> Option<MirrorConfig> {
     let of = format!("bridge {}: mirror {}", bridge.name, row.name);
@@ -58,19 +60,18 @@ fn config(
     let output = match (&row.output_port, vlan) {
         (Some(port), vlan) => {
             let Some(name) = name(port).filter(|_| ports.contains(port)) else {
-                complaints.push(format!("{of} outputs to port not on bridge"));
+                complaints.push((Severity::Err, format!("{of} outputs to port not on bridge")));
                 return None;
             };
             if vlan.is_some() {
-                complaints.push(format!(
-                    "{of} specifies both output port and output vlan; ignoring output vlan"
-                ));
+                let text = "specifies both output port and output vlan; ignoring output vlan";
+                complaints.push((Severity::Err, format!("{of} {text}")));
             }
             MirrorOutput::Port(name)
         }
         (None, Some(vlan)) => MirrorOutput::Vlan(vlan),
         (None, None) => {
-            complaints.push(format!("{of} does not specify output; ignoring"));
+            complaints.push((Severity::Err, format!("{of} does not specify output; ignoring")));
             return None;
         }
     };
@@ -81,7 +82,8 @@ fn config(
             if ports.contains(port) {
                 found.insert(name);
             } else {
-                complaints.push(format!("{of} cannot match on nonexistent port {name}"));
+                let text = format!("{of} cannot match on nonexistent port {name}");
+                complaints.push((Severity::Warn, text));
             }
         }
         found
@@ -96,8 +98,8 @@ fn config(
         Some(text) => match filter(text) {
             Ok(filter) => Some(Box::new(filter)),
             Err(text) => {
-                complaints.push(text);
-                complaints.push(format!("{of} configuration is invalid"));
+                complaints.push((Severity::Warn, text));
+                complaints.push((Severity::Err, format!("{of} configuration is invalid")));
                 return None;
             }
         },

@@ -137,8 +137,15 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
             let text = format!("bridge {} specified twice", row.name);
             warnings.push(refuse("name", &row.name, "").said(Severity::Warn, text));
         } else if !bridge::has_datapath(datapath_type, dummy) {
-            let advice = "ignoring the bridge: accepted are system and netdev";
-            warnings.push(refuse("datapath_type", datapath_type, advice));
+            let advice = "accepted datapath types are system and netdev";
+            let refused = refuse("datapath_type", datapath_type, advice);
+            let name = &row.name;
+            let text = format!("could not create datapath {name} of unknown type {datapath_type}");
+            warnings.push(refused.said(Severity::Warn, text));
+            let refused = refuse("datapath_type", datapath_type, "");
+            let text =
+                format!("failed to create bridge {name}: Address family not supported by protocol");
+            warnings.push(refused.said(Severity::Err, text));
         } else {
             let bridge = bridge::want(tables, *uuid, row, dummy, &mut used, &mut warnings);
             bridges.insert(&row.name, bridge);

@@ -1,5 +1,6 @@
 //! What main says in the log of configurations, packets and flows.
 
+use std::fmt::Display;
 use std::sync::Weak;
 
 use datapath::Datapath;
@@ -95,24 +96,28 @@ impl Awaited {
 /// What is wrong is said when it appears, not at every change of something else.
 pub(super) fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
-        match warning.severity {
-            Severity::Err => crate::err!(BRIDGE, "{warning}"),
-            Severity::Warn => crate::warn!(BRIDGE, "{warning}"),
-            Severity::Info => crate::info!(BRIDGE, "{warning}"),
-        }
+        log(warning.severity, warning);
+    }
+}
+
+fn log(severity: Severity, text: impl Display) {
+    match severity {
+        Severity::Err => crate::err!(BRIDGE, "{text}"),
+        Severity::Warn => crate::warn!(BRIDGE, "{text}"),
+        Severity::Info => crate::info!(BRIDGE, "{text}"),
     }
 }
 
 /// The same for rows that Open vSwitch complains of in words of its own.
 pub(super) fn log_new_complaints(old: &Desired, new: &Desired) {
-    let mirrors = |d: &Desired| -> Vec<(Uuid, Vec<String>)> {
+    let mirrors = |d: &Desired| -> Vec<(Uuid, Vec<(Severity, String)>)> {
         let all = d.bridges.iter().flat_map(|b| &b.mirrors);
         all.map(|m| (m.uuid, m.complaints.clone())).collect()
     };
     let known = mirrors(old);
     for (_, complaints) in mirrors(new).iter().filter(|m| !known.contains(m)) {
-        for text in complaints {
-            crate::warn!(BRIDGE, "{text}");
+        for (severity, text) in complaints {
+            log(*severity, text);
         }
     }
 }

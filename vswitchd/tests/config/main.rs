@@ -12,8 +12,8 @@ use ofproto::{FailMode, VlanMode};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Interface, Mirror, Port, Tables};
 use vswitchd::config::{
-    Desired, Detect, DeviceKind, DummyPolicy, WantBridge, WantPort, desired, desired_after, mac,
-    options,
+    Desired, Detect, DeviceKind, DummyPolicy, Severity, WantBridge, WantPort, desired,
+    desired_after, mac, options,
 };
 use wire::EthAddr;
 
@@ -416,12 +416,28 @@ fn what_is_not_supported_is_said() {
     rows.bridge().datapath_type = "magic".to_owned();
     let wanted = rows.wanted();
     assert!(wanted.bridges.is_empty());
-    let warning = wanted.warnings[0].to_string();
-    assert!(warning.contains("datapath_type=magic") && warning.contains("netdev"), "{warning}");
+    let mut warnings: Vec<_> =
+        wanted.warnings.iter().map(|w| (w.severity, w.to_string())).collect();
+    warnings.sort();
+    assert_eq!(
+        warnings,
+        [
+            (
+                Severity::Err,
+                "failed to create bridge br0: Address family not supported by protocol".to_owned()
+            ),
+            (
+                Severity::Warn,
+                "could not create datapath br0 of unknown type magic (accepted datapath types are \
+                 system and netdev)"
+                    .to_owned()
+            ),
+        ]
+    );
 }
 
 /// A bridge with ports p1 and p2, and this mirror.
-fn mirrored(row: impl Fn(&[Uuid]) -> Mirror) -> (Option<MirrorConfig>, Vec<String>) {
+fn mirrored(row: impl Fn(&[Uuid]) -> Mirror) -> (Option<MirrorConfig>, Vec<(Severity, String)>) {
     let mirror = mirrored_bridge(row).mirrors.remove(0);
     (mirror.config, mirror.complaints)
 }
@@ -471,7 +487,7 @@ fn a_mirror() {
     assert_eq!(config.output, MirrorOutput::Port("p2".to_owned()));
     assert!(config.sources.iter().eq(["p1"]) && config.destinations.is_empty());
     assert!(config.vlans.iter().eq([&5]) && config.filter.is_some() && config.snaplen == 100);
-    assert_eq!(complaints, [""; 0]);
+    assert_eq!(complaints, []);
 
     let all = Mirror { select_all: true, output_vlan: Some(12), ..Mirror::default() };
     let config = mirrored(|_| all.clone()).0.unwrap();
@@ -484,13 +500,14 @@ fn a_mirror() {
 fn mirrors_that_cannot_work() {
     let (config, complaints) = mirrored(|_| Mirror::default());
     assert!(config.is_none());
-    assert_eq!(complaints, ["bridge br0: mirror m does not specify output; ignoring"]);
+    let error = |text: &str| (Severity::Err, format!("bridge br0: mirror m {text}"));
+    assert_eq!(complaints, [error("does not specify output; ignoring")]);
 
     let elsewhere = Uuid::from_u128(999);
     let (config, complaints) =
         mirrored(|_| Mirror { output_port: Some(elsewhere), ..Mirror::default() });
     assert!(config.is_none());
-    assert_eq!(complaints, ["bridge br0: mirror m outputs to port not on bridge"]);
+    assert_eq!(complaints, [error("outputs to port not on bridge")]);
 
     for (filter, text) in [
         ("bogus", "filter is invalid: bogus: unknown field bogus"),
@@ -502,7 +519,8 @@ fn mirrors_that_cannot_work() {
             ..Mirror::default()
         });
         assert!(config.is_none());
-        assert_eq!(complaints, [text, "bridge br0: mirror m configuration is invalid"]);
+        let warning = (Severity::Warn, text.to_owned());
+        assert_eq!(complaints, [warning, error("configuration is invalid")]);
     }
 
     let (config, complaints) = mirrored(|ports| Mirror {
@@ -511,7 +529,8 @@ fn mirrors_that_cannot_work() {
         ..Mirror::default()
     });
     assert!(config.is_some());
-    assert!(complaints[0].ends_with("ignoring output vlan"), "{complaints:?}");
+    let both = error("specifies both output port and output vlan; ignoring output vlan");
+    assert_eq!(complaints, [both]);
 }
 
 #[test]
