@@ -414,6 +414,47 @@ fn managers() {
     wait_for("the port's end", || TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
+/// `127.1` is a name here and an address for the resolver (`inet_aton(3)`), so that no name server
+/// is needed. A label of 64 octets is too long for one to be asked (RFC 1035 2.3.4).
+#[test]
+fn managers_by_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let accept = || {
+        let mut caller = None;
+        wait_for("a connection", || {
+            caller = listener.accept().ok();
+            caller.is_some()
+        });
+        let stream = caller.unwrap().0;
+        stream.set_nonblocking(false).unwrap();
+        Client::tcp(stream)
+    };
+    let out = format!("tcp:127.1:{}", listener.local_addr().unwrap().port());
+    let missing = "x".repeat(64);
+    let p = Program::start("names", &open_vswitch(), &[MANAGERS, &format!("--remote={out}")]);
+    let mut outgoing = accept();
+    assert_eq!(outgoing.call("list_dbs", json!([]))["result"][0], json!("Open_vSwitch"));
+    let mut client = p.client();
+    client.transact(json!(["Open_vSwitch",
+        {"op": "insert", "table": "Manager", "uuid-name": "a", 
+            "row": {"target": format!("tcp:{missing}:6640")}},
+        {"op": "insert", "table": "Open_vSwitch", "row": {"manager_options":
+            ["named-uuid", "a"]}}]));
+    wait_for("the reason", || {
+        let found = client.transact(json!(["Open_vSwitch", {"op": "select", "table": "Manager",
+            "where": [], "columns": ["is_connected", "status"]}]));
+        let row = found[0]["rows"][0].to_string();
+        row.contains("\"is_connected\":false")
+            && row.contains("BACKOFF")
+            && row.contains(&format!("{missing}: "))
+    });
+    // The other goes on, and comes back by its name.
+    assert_eq!(outgoing.call("echo", json!([]))["result"], json!([]));
+    drop(outgoing);
+    assert_eq!(accept().call("echo", json!([]))["result"], json!([]));
+}
+
 #[test]
 fn embedded() {
     let dir = Scratch::new("embedded");

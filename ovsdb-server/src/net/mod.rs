@@ -20,6 +20,7 @@ pub mod embedded;
 mod remote;
 mod remotes;
 mod service;
+mod slot;
 mod status;
 mod stream;
 

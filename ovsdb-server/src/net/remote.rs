@@ -1,8 +1,10 @@
 //! A remote: a listener with its clients, or a connection that we make.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 
 use ovsdb::remote::Remote as Target;
+use posix::lookup::Lookup;
 
 /// How often at most an outgoing connection is tried, in milliseconds, when nothing is given.
 pub(super) const MAX_BACKOFF: u64 = 8_000;
@@ -50,6 +52,14 @@ pub(super) enum State {
     Backoff {
         until: u64,
     },
+    /// The host's name is being looked up, for as long as the system's resolver takes: one thread
+    /// for each remote, however slow the name server is. The slot is a [`Slot::Lookup`].
+    ///
+    /// [`Slot::Lookup`]: super::slot::Slot::Lookup
+    Resolving {
+        slot: usize,
+        lookup: Lookup,
+    },
     /// An attempt is under way.
     Connecting {
         slot: usize,
@@ -76,6 +86,8 @@ pub(super) struct Remote {
     pub(super) options: RemoteOptions,
     pub(super) state: State,
     pub(super) past: Past,
+    /// Addresses of the host's name that were not tried in this attempt.
+    pub(super) untried: VecDeque<SocketAddr>,
 }
 
 impl Remote {
@@ -92,7 +104,7 @@ impl Remote {
     /// When something is to be done without an event; `u64::MAX` = never.
     pub(super) fn deadline(&self) -> u64 {
         match self.state {
-            State::Listening { .. } | State::Connected { .. } => u64::MAX,
+            State::Listening { .. } | State::Resolving { .. } | State::Connected { .. } => u64::MAX,
             State::Failed { retry } => retry,
             State::Backoff { until } | State::Connecting { until, .. } => until,
         }
@@ -104,7 +116,9 @@ impl Remote {
             State::Listening { slot, clients, .. } => {
                 clients.iter().copied().chain([*slot]).collect()
             }
-            State::Connecting { slot, .. } | State::Connected { slot } => vec![*slot],
+            State::Resolving { slot, .. }
+            | State::Connecting { slot, .. }
+            | State::Connected { slot } => vec![*slot],
             State::Failed { .. } | State::Backoff { .. } => Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Listening and connecting: what is configured is brought about and kept so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use ovsdb::remote::Remote as Target;
+use ovsdb::remote::{Host, Remote as Target};
+use posix::lookup::Lookup;
 use posix::unix::{SocketFile, with_short_path};
 use runtime::log::RateLimit;
 
 use super::conn::Ended;
 use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
-use super::service::{Begin, Service, Slot};
+use super::service::Service;
+use super::slot::{Begin, Slot};
 use super::stream::Stream;
 use super::{RECONNECT, SERVER, SOCKET, TLS};
 
@@ -121,6 +123,7 @@ impl Service {
         for name in due {
             self.advance(&name, now);
         }
+        self.take_addresses(now);
     }
 
     fn change_remotes(&mut self, wanted: BTreeMap<String, RemoteOptions>, now: u64) {
@@ -150,7 +153,8 @@ impl Service {
                             true => State::Failed { retry: 0 },
                             false => State::Backoff { until: 0 },
                         };
-                        let remote = Remote { target, options, state, past: Past::default() };
+                        let (past, untried) = (Past::default(), VecDeque::new());
+                        let remote = Remote { target, options, state, past, untried };
                         self.remotes.insert(name.into(), remote);
                     }
                     Err(error) => runtime::err_rl!(SERVER, RL, "{error}"),
@@ -160,14 +164,17 @@ impl Service {
     }
 
     fn drop_remote(&mut self, name: &Arc<str>, why: &Ended, now: u64) {
-        let Some(remote) = self.remotes.get(name) else { return };
+        let Some(remote) = self.remotes.get_mut(name) else { return };
+        // The end of one connection begins no other.
+        remote.untried.clear();
         for slot in remote.slots() {
             match &mut self.slots[slot] {
                 Slot::Conn(_) => self.end(slot, why, now),
                 Slot::Listener(listener) => {
                     let _ = listener.deregister(&self.registry);
-                    self.free_listener(slot);
+                    self.free_slot(slot);
                 }
+                Slot::Lookup { .. } => self.free_slot(slot),
                 Slot::Free => {}
             }
         }
@@ -186,7 +193,7 @@ impl Service {
     fn advance(&mut self, name: &Arc<str>, now: u64) {
         let Some(remote) = self.remotes.get(name) else { return };
         match remote.state {
-            State::Listening { .. } | State::Connected { .. } => {}
+            State::Listening { .. } | State::Resolving { .. } | State::Connected { .. } => {}
             State::Failed { .. } => self.listen(name, now),
             State::Backoff { .. } => self.connect(name, now),
             State::Connecting { slot, .. } => self.end(slot, &Ended::TimedOut, now),
@@ -230,31 +237,99 @@ impl Service {
         }
     }
 
+    /// Begins an attempt: a name is looked up first.
     fn connect(&mut self, name: &Arc<str>, now: u64) {
         let Some(remote) = self.remotes.get_mut(name) else { return };
-        let target = remote.target.clone();
-        let patience = remote.past.backoff.max(MIN_BACKOFF);
         runtime::info!(RECONNECT, "{name}: connecting...");
-        let opened = match &target {
-            Target::Unix(path) => {
+        remote.untried.clear();
+        let Target::Tcp { host, port, .. } = &remote.target else {
+            return self.connect_to(name, None, now);
+        };
+        if let Some(ip) = host.address() {
+            let to = SocketAddr::new(ip, *port);
+            return self.connect_to(name, Some(to), now);
+        }
+        let (host, port) = (host.to_string(), *port);
+        match self.look_up(&host, port) {
+            Ok(state) => {
+                if let Some(remote) = self.remotes.get_mut(name) {
+                    remote.state = state;
+                }
+            }
+            Err(error) => self.back_off(name, &Ended::Io(error), now),
+        }
+    }
+
+    fn look_up(&mut self, host: &str, port: u16) -> io::Result<State> {
+        let (mut ours, theirs) = UnixStream::pair()?;
+        // Closing its end wakes the poll, whatever the thread ends with.
+        let lookup = Lookup::start(host, port, move || drop(theirs))?;
+        let slot = self.take_slot(|registry, token| {
+            registry.register(&mut ours, token, Interest::READABLE)?;
+            Ok(Slot::Lookup { _done: ours })
+        })?;
+        Ok(State::Resolving { slot, lookup })
+    }
+
+    /// Goes on with the remotes whose name is known by now.
+    fn take_addresses(&mut self, now: u64) {
+        let mut answers = Vec::new();
+        for (name, remote) in &self.remotes {
+            if let State::Resolving { slot, lookup } = &remote.state
+                && let Some(answer) = lookup.answer()
+            {
+                answers.push((Arc::clone(name), *slot, answer));
+            }
+        }
+        for (name, slot, answer) in answers {
+            self.free_slot(slot);
+            match answer {
+                Ok(addresses) => {
+                    if let Some(remote) = self.remotes.get_mut(&name) {
+                        remote.untried = addresses.into();
+                    }
+                    self.connect_next(&name, now);
+                }
+                Err(error) => self.back_off(&name, &Ended::Io(error), now),
+            }
+        }
+    }
+
+    /// Tries the next address of the name. False if there is none.
+    fn connect_next(&mut self, name: &Arc<str>, now: u64) -> bool {
+        let next = self.remotes.get_mut(name).and_then(|remote| remote.untried.pop_front());
+        if let Some(to) = next {
+            self.connect_to(name, Some(to), now);
+        }
+        next.is_some()
+    }
+
+    /// Opens the socket, to an address unless it is a Unix domain socket.
+    fn connect_to(&mut self, name: &Arc<str>, to: Option<SocketAddr>, now: u64) {
+        let Some(remote) = self.remotes.get_mut(name) else { return };
+        let patience = remote.past.backoff.max(MIN_BACKOFF);
+        let opened = match (&remote.target, to) {
+            (Target::Unix(path), _) => {
                 with_short_path(path, |path| UnixStream::connect(path)).map(Stream::Unix)
             }
-            Target::Tcp { host, port, tls } => match host.address() {
-                None => Err(io::Error::other(format!(
-                    "{host}: names are not looked up here; an IP address is accepted"
-                ))),
-                Some(ip) => {
-                    let begun = tls.then(|| self.tls.connect(&ip.to_string())).transpose();
-                    begun.map_err(io::Error::other).and_then(|begun| {
-                        let socket = TcpStream::connect(SocketAddr::new(ip, *port))?;
-                        Ok(match begun {
-                            Some(begun) => Stream::tls(socket, begun),
-                            None => Stream::Tcp(socket),
-                        })
+            (Target::Tcp { host, tls, .. }, Some(to)) => {
+                let peer = match host {
+                    // An address with a zone is no name of a certificate.
+                    Host::Name(host) if !host.contains('%') => host.clone(),
+                    Host::Name(_) | Host::Address(_) => to.ip().to_string(),
+                };
+                let begun = tls.then(|| self.tls.connect(&peer)).transpose();
+                begun.map_err(io::Error::other).and_then(|begun| {
+                    let socket = TcpStream::connect(to)?;
+                    Ok(match begun {
+                        Some(begun) => Stream::tls(socket, begun),
+                        None => Stream::Tcp(socket),
                     })
-                }
-            },
-            Target::ListenUnix(_) | Target::ListenTcp { .. } => Err(io::ErrorKind::Other.into()),
+                })
+            }
+            (Target::Tcp { .. }, None) | (Target::ListenUnix(_) | Target::ListenTcp { .. }, _) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
         };
         let begun = opened.and_then(|stream| {
             let how = Begin { connecting: true };
@@ -266,7 +341,11 @@ impl Service {
                     remote.state = State::Connecting { slot, until: now + patience };
                 }
             }
-            Err(error) => self.back_off(name, &Ended::Io(error), now),
+            Err(error) => {
+                if !self.connect_next(name, now) {
+                    self.back_off(name, &Ended::Io(error), now);
+                }
+            }
         }
     }
 
@@ -321,8 +400,13 @@ impl Service {
             State::Listening { clients, .. } => {
                 clients.remove(&slot);
             }
-            State::Connecting { .. } | State::Connected { .. } => self.back_off(name, why, now),
-            State::Failed { .. } | State::Backoff { .. } => {}
+            State::Connecting { .. } => {
+                if !self.connect_next(name, now) {
+                    self.back_off(name, why, now);
+                }
+            }
+            State::Connected { .. } => self.back_off(name, why, now),
+            State::Failed { .. } | State::Backoff { .. } | State::Resolving { .. } => {}
         }
     }
 
@@ -448,5 +532,47 @@ fn open(target: &Target, name: &Arc<str>) -> io::Result<(Listener, Option<u16>)>
             Ok((Listener { socket, remote, ready: true, _file: None, tls: *tls }, Some(port)))
         }
         Target::Unix(_) | Target::Tcp { .. } => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use mio::{Events, Poll};
+    use runtime::clock::Clock;
+
+    use super::*;
+
+    /// A name may have an address at which nothing answers, IPv6 before IPv4 for example.
+    #[test]
+    fn the_addresses_of_a_name_are_tried_in_turn() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut service = Service::new(registry, 0, Clock::new()).unwrap();
+        let name: Arc<str> = "tcp:127.1:1".into();
+        service.add_remote(&name, RemoteOptions::default()).unwrap();
+        service.turn();
+        let remote = service.remotes.get_mut(&name).unwrap();
+        assert!(matches!(remote.state, State::Resolving { .. }), "{:?}", remote.state);
+        let slot = remote.slots()[0];
+        service.free_slot(slot);
+        let remote = service.remotes.get_mut(&name).unwrap();
+        remote.untried = [closed, listener.local_addr().unwrap()].into();
+        let now = service.now();
+        assert!(service.connect_next(&name, now));
+        let mut events = Events::with_capacity(16);
+        let deadline = service.now() + 10_000;
+        while !matches!(service.remotes[&name].state, State::Connected { .. }) {
+            assert!(service.now() < deadline, "{:?}", service.remotes[&name]);
+            let most = Some(std::time::Duration::from_millis(100));
+            service.wait(&mut poll, &mut events, most, |_, _| {}).unwrap();
+            service.turn();
+        }
+        assert_eq!(service.remotes[&name].past.error, None, "no wait between them");
+        listener.accept().unwrap();
+        service.close();
     }
 }

@@ -14,6 +14,7 @@ use wire::Time;
 use super::conn::{Conn, Ended, Input, READ_BUDGET};
 use super::dbcolumn::{TlsSources, Watched};
 use super::remote::{Remote, RemoteOptions};
+use super::slot::{Begin, Slot};
 use super::status::StatusWriter;
 use super::stream::Stream;
 use super::{JSONRPC, OVSDB, RECONNECT, SERVER, Shown};
@@ -34,21 +35,6 @@ const ANSWERS: usize = 4 << 20;
 const LONG: usize = 64 << 10;
 /// Milliseconds between two updates of `Manager.status`.
 pub(super) const STATUS_INTERVAL: u64 = 2_500;
-
-/// What a token stands for.
-#[derive(Debug)]
-pub(super) enum Slot {
-    Free,
-    Listener(super::remotes::Listener),
-    Conn(Box<Conn>),
-}
-
-/// How a connection begins.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Begin {
-    /// It is not connected yet.
-    pub(super) connecting: bool,
-}
 
 /// The server on its sockets; see the [module](super). `turn` is to be called after the events of
 /// each `wait`.
@@ -205,7 +191,7 @@ impl Service {
                 conn.closing |= closing;
                 self.list(slot);
             }
-            Some(Slot::Free) | None => {}
+            Some(Slot::Lookup { .. } | Slot::Free) | None => {}
         }
     }
 
@@ -481,7 +467,7 @@ impl Service {
     }
 
     /// Frees a listener's slot.
-    pub(super) fn free_listener(&mut self, slot: usize) {
+    pub(super) fn free_slot(&mut self, slot: usize) {
         self.slots[slot] = Slot::Free;
         self.free.push(slot);
     }
@@ -554,7 +540,7 @@ impl Service {
     pub(super) fn conn_state(&self, slot: usize) -> (bool, Option<SessionId>) {
         match self.slots.get(slot) {
             Some(Slot::Conn(conn)) => (conn.probed, Some(conn.session)),
-            Some(Slot::Listener(_) | Slot::Free) | None => (false, None),
+            Some(Slot::Listener(_) | Slot::Lookup { .. } | Slot::Free) | None => (false, None),
         }
     }
 
@@ -571,7 +557,7 @@ impl Service {
             .iter()
             .map(|slot| match slot {
                 Slot::Conn(conn) => conn.backlog(),
-                Slot::Listener(_) | Slot::Free => 0,
+                Slot::Listener(_) | Slot::Lookup { .. } | Slot::Free => 0,
             })
             .sum();
         if let Some((_, sessions)) = counts.iter_mut().find(|(name, _)| name == "sessions") {

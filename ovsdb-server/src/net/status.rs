@@ -92,7 +92,9 @@ impl Service {
                 }
             }
             State::Backoff { .. } => status.push(("state", "BACKOFF".to_owned())),
-            State::Connecting { .. } => status.push(("state", "CONNECTING".to_owned())),
+            State::Resolving { .. } | State::Connecting { .. } => {
+                status.push(("state", "CONNECTING".to_owned()));
+            }
             State::Connected { slot } => {
                 is_connected = true;
                 let (idle, session) = self.conn_state(*slot);
