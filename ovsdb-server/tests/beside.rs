@@ -306,6 +306,17 @@ fn large_commits_come_to_the_same() {
             let session = world.connect();
             let monitor = json!(["db", "m", {"Root": [{"columns": ["name"]}]}]);
             world.result(session, "monitor", &monitor);
+            // Others: of the same group, of another, and one that has missed something before.
+            let watchers = [(); 3].map(|()| world.connect());
+            let all = json!(["db", "m", {"Root": [{}], "Leaf": [{}]}]);
+            world.result(watchers[0], "monitor", &monitor);
+            for watcher in &watchers[1..] {
+                world.result(*watcher, "monitor_cond", &all);
+            }
+            world.ok(r#"[{"op":"insert","table":"Few","row":{}}]"#);
+            world.ok(r#"[{"op":"insert","table":"Root","row":{"name":"new"}}]"#);
+            let before = [session, watchers[0], watchers[1]].map(|one| world.fetch(one).len());
+            assert_eq!(before, [1, 1, 1]);
             world.send(session, "transact", &json!(params));
             let begin = Instant::now();
             let mut told = Vec::new();
@@ -317,18 +328,23 @@ fn large_commits_come_to_the_same() {
             let last = told.pop().unwrap();
             let results = last["result"].as_array().unwrap();
             assert!(results.iter().all(|result| result.get("error").is_none()), "{last}");
-            // The first message of two is the update, if names changed.
-            let news =
-                told.first().map(|news| news["params"][1]["Root"].as_object().unwrap().len());
+            let rows = |news: &Value| -> Vec<(String, usize)> {
+                let tables = news["params"][1].as_object().unwrap().iter();
+                tables.map(|(name, rows)| (name.clone(), rows.as_object().unwrap().len())).collect()
+            };
+            let mut news: Vec<_> = told.iter().map(rows).collect();
+            for watcher in watchers {
+                news.extend(world.fetch(watcher).iter().map(rows));
+                world.server.disconnect(watcher);
+            }
             world.server.disconnect(session);
-            (
-                news,
-                world.rows("Root", &["name", "real"]),
-                world.rows("Leaf", &["k"]),
-                world.server.memory(),
-            )
+            world.ok(r#"[{"op":"delete","table":"Root","where":[["name","==","new"]]},
+                {"op":"delete","table":"Few","where":[]}]"#);
+            let left = (world.rows("Root", &["name", "real"]), world.rows("Leaf", &["k"]));
+            (news, left, world.server.memory())
         });
         let [inline, beside] = seen;
-        assert_eq!(inline, beside);
+        assert_eq!(inline.0, beside.0);
+        assert!(inline == beside, "{:?} {:?}", inline.2, beside.2);
     }
 }

@@ -105,6 +105,14 @@ impl Attempt {
         matches!(self, Attempt::Ready(Ready { applied: Some(_), .. }))
     }
 
+    /// The rows that it changes; none if there is nothing to commit.
+    pub(crate) fn changes(&self) -> &[RowChange] {
+        match self {
+            Attempt::Ready(ready) => &ready.prepared.changes,
+            Attempt::Over { .. } | Attempt::Blocked { .. } => &[],
+        }
+    }
+
     /// Does what can be done of the commit before it, on a thread of its own.
     pub(crate) fn prepare_commit(&mut self, state: &State) {
         if let Attempt::Ready(ready) = self {
@@ -123,6 +131,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// The schema.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     /// Runs a transaction without its commit.
     pub(crate) fn attempt(
         &self,

@@ -164,7 +164,7 @@ pub(super) fn initial(schema: &Schema, spec: &Spec, form: Form, tables: &[Arc<Ta
 }
 
 /// Changes; `None` if there is nothing to tell. Changes of a table must be together.
-pub(super) fn updates(
+pub(crate) fn updates(
     schema: &Schema,
     spec: &Spec,
     form: Form,

@@ -17,7 +17,8 @@ use crate::table::Table;
 use crate::txn::RowChange;
 
 pub use encode::condition_change;
-use encode::{initial, updates};
+use encode::initial;
+pub(crate) use encode::updates;
 use pending::Pending;
 pub use request::{Select, Spec, TableSpec, change_conditions, parse};
 
@@ -88,7 +89,12 @@ pub struct Monitors {
     members: BTreeMap<MonitorId, Member>,
     next_id: u64,
     pending: Pending,
+    /// Texts of the next transaction, by group.
+    expected: Vec<(u64, Text)>,
 }
+
+/// The text of an update; `None` if there is nothing to tell.
+pub type Text = Option<Arc<Vec<u8>>>;
 
 impl Monitors {
     /// How many there are.
@@ -99,6 +105,17 @@ impl Monitors {
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// What the groups ask for, for the texts of a transaction that is not committed yet.
+    pub(crate) fn groups(&self) -> Vec<(u64, Spec, Form)> {
+        let groups = self.groups.iter();
+        groups.map(|(id, group)| (*id, group.spec.clone(), group.form)).collect()
+    }
+
+    /// Takes the texts of the next transaction; groups whose text is missing make theirs later.
+    pub(crate) fn expect(&mut self, texts: Vec<(u64, Text)>) {
+        self.expected = texts;
     }
 
     /// Adds a monitor that knows everything up to now.
@@ -185,6 +202,16 @@ impl Monitors {
                 member.position = after;
             }
         }
+        for (id, text) in std::mem::take(&mut self.expected) {
+            if let Some(group) = self.groups.get_mut(&id)
+                && text.is_some()
+            {
+                if group.cache.len() >= CACHED {
+                    group.cache.remove(0);
+                }
+                group.cache.push(((before, after), text));
+            }
+        }
         self.pending.tidy();
         affected
     }
@@ -196,7 +223,8 @@ impl Monitors {
         if from == to {
             return None;
         }
-        let group = self.groups.get_mut(&member.group)?;
+        let group_id = member.group;
+        let group = self.groups.get_mut(&group_id)?;
         let known = group.cache.iter().find(|(span, _)| *span == (from, to));
         let text = match known {
             Some((_, text)) => text.clone(),
@@ -204,7 +232,7 @@ impl Monitors {
                 let changes = self.pending.changes(from, to);
                 let text = updates(schema, &group.spec, group.form, &changes).map(Arc::new);
                 if group.members.len() > 1 {
-                    if group.cache.len() == CACHED {
+                    if group.cache.len() >= CACHED {
                         group.cache.remove(0);
                     }
                     let small = text.as_ref().is_none_or(|text| text.len() <= CACHE_BYTES);
@@ -219,6 +247,13 @@ impl Monitors {
         self.pending.leave(from);
         self.pending.arrive(to);
         self.pending.tidy();
+        if let Some(group) = self.groups.get_mut(&group_id) {
+            // Longer ones are kept as long as a monitor may need them.
+            group.cache.retain(|((from, _), text)| {
+                text.as_ref().is_none_or(|text| text.len() <= CACHE_BYTES)
+                    || self.pending.stands(*from)
+            });
+        }
         text
     }
 

@@ -58,6 +58,11 @@ impl Pending {
         *self.positions.entry(position).or_insert(0) += 1;
     }
 
+    /// True if a monitor stands here.
+    pub(super) fn stands(&self, position: u64) -> bool {
+        self.positions.contains_key(&position)
+    }
+
     /// A monitor stands here no more.
     pub(super) fn leave(&mut self, position: u64) {
         if let Some(number) = self.positions.get_mut(&position) {

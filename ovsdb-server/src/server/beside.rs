@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::database::{Attempt, Database, State, TxnContext};
 use crate::error::Error;
 use crate::json::{Json, member};
+use crate::monitor::{Form, Spec, Text, updates};
 use crate::rowid::RowIds;
 use crate::server::session::{Chunk, Item};
 use crate::server::trigger::{MAX_WAITING, Trigger};
@@ -62,6 +63,8 @@ impl Long {
 struct Done {
     /// `None` if the request is not JSON.
     attempt: Option<Attempt>,
+    /// What groups of monitors are told of it, if that is much.
+    texts: Vec<(u64, Text)>,
     /// Locks that the session owned when the transaction asserted them.
     asserted: BTreeSet<String>,
 }
@@ -121,6 +124,7 @@ fn run(
     state: &State,
     ids: &mut RowIds,
     (read_only, owned): (bool, &BTreeSet<String>),
+    groups: &[(u64, Spec, Form)],
     now: Now,
 ) -> Done {
     let (params, created_ms) = long;
@@ -144,7 +148,17 @@ fn run(
         attempt.prepare_commit(state);
         attempt
     });
-    Done { attempt, asserted: asserted.into_inner() }
+    let changes = attempt.as_ref().map_or(&[][..], Attempt::changes);
+    let texts = match changes.len() > LARGE {
+        true => groups
+            .iter()
+            .map(|(id, spec, form)| {
+                (*id, updates(state.schema(), spec, *form, changes).map(Arc::new))
+            })
+            .collect(),
+        false => Vec::new(),
+    };
+    Done { attempt, texts, asserted: asserted.into_inner() }
 }
 
 impl Server {
@@ -225,11 +239,12 @@ impl Server {
             locks.filter(|lock| self.locks.owns(long.session, lock)).collect();
         let Some(hosted) = self.databases.get_mut(name) else { return };
         let state = hosted.database.state();
+        let groups = hosted.monitors.groups();
         let (give, done) = channel();
         let (theirs, mut ids) = (state.clone(), hosted.database.ids().split());
         let work = (Arc::clone(&long.params), long.created_ms);
         let task = move || {
-            let result = run(&work, &theirs, &mut ids, (read_only, &owned), now);
+            let result = run(&work, &theirs, &mut ids, (read_only, &owned), &groups, now);
             // The server changes the tables in place if it is the only one that has them.
             drop(theirs);
             // Nobody waits for it if the database is gone.
@@ -273,6 +288,7 @@ impl Server {
             hosted.beside.queue.push_front(long);
             return;
         }
+        hosted.monitors.expect(done.texts);
         match done.attempt {
             // The old tables are the state's alone then.
             Some(attempt) if attempt.is_applied() => {
@@ -289,6 +305,10 @@ impl Server {
                     session.close = Some("received bad JSON-RPC message".to_owned());
                 }
             }
+        }
+        if let Some(hosted) = self.databases.get_mut(name) {
+            // They are left if it was not committed.
+            hosted.monitors.expect(Vec::new());
         }
         self.release(&long);
     }
