@@ -61,7 +61,7 @@ pub(super) fn want(
     used: &mut Used,
     warnings: &mut Vec<Warning>,
 ) -> WantBridge {
-    unsupported::bridge(row, warnings);
+    unsupported::bridge(tables, uuid, row, warnings);
     let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
     s.keys(options::BRIDGE);
     let hwaddr = match s.mac(&options::HWADDR) {

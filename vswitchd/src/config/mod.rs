@@ -122,6 +122,7 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
         return Desired::default();
     };
     let switch = switch_options(root, &mut warnings);
+    unsupported::root(tables, root, &mut warnings);
     let mut bridges: BTreeMap<&str, WantBridge> = BTreeMap::new();
     let mut used = Used { owners: owners(tables, root, before), ..Used::default() };
     for (uuid, row) in root.bridges.iter().filter_map(|u| Some((u, tables.bridges.get(u)?))) {

@@ -51,7 +51,7 @@ pub(super) fn want(
     used: &mut Used,
     warnings: &mut Vec<Warning>,
 ) -> WantPort {
-    unsupported::port(row, warnings);
+    unsupported::port(tables, row, warnings);
     let (vlan_mode, vlan, trunks) = vlans(row, warnings);
     let cvlans = vlan_set("port", &row.name, "cvlans", &row.cvlans, warnings);
     let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };

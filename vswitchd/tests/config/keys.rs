@@ -1,7 +1,10 @@
 //! Keys of the root row, and keys without effect.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ovsdb_client::Uuid;
+use ovsdb_client::rows::{Datapath, FlowSampleCollectorSet, Interface, Port, Qos, Queue};
 use vswitchd::config::{Severity, SwitchOptions};
 
 use super::rows::{Rows, bond_row, map, one};
@@ -77,4 +80,58 @@ fn keys_of_other_rows_that_have_no_effect() {
     );
     let (_, said) = one(bond_row(&[("transient", "true"), ("net_uuid", "7")]), &["a", "b"]);
     assert!(said.is_empty(), "{said:?}");
+}
+
+/// Columns that do nothing here are warned of; rows that ask for nothing are not.
+#[test]
+fn columns_without_effect() {
+    let mut rows = Rows::new();
+    let (aa, ipfix, htb, noop, queue, plain, zones) =
+        (rows.next(), rows.next(), rows.next(), rows.next(), rows.next(), rows.next(), rows.next());
+    let bridge = *rows.tables.bridges.keys().next().unwrap();
+    let tables = &mut rows.tables;
+    tables.queues.insert(queue, Queue { dscp: Some(46), ..Queue::default() });
+    let shaper = |name: &str| Qos { r#type: name.to_owned(), ..Qos::default() };
+    tables.qos.insert(htb, Qos { queues: [(7, queue)].into(), ..shaper("linux-htb") });
+    tables.qos.insert(noop, shaper("linux-noop"));
+    tables.datapaths.insert(plain, Datapath::default());
+    tables
+        .datapaths
+        .insert(zones, Datapath { ct_zones: [(1, ipfix)].into(), ..Datapath::default() });
+    let root = tables.open_vswitch.values_mut().next().unwrap();
+    root.datapaths = map_of(&[("netdev", plain), ("system", zones)]);
+    let set = FlowSampleCollectorSet { bridge, id: 3, ipfix: Some(ipfix), ..Default::default() };
+    tables.flow_sample_collector_sets.insert(ipfix, set);
+    let elsewhere = FlowSampleCollectorSet { bridge: aa, id: 4, ..Default::default() };
+    tables.flow_sample_collector_sets.insert(aa, elsewhere);
+    rows.bridge().auto_attach = Some(aa);
+    let lldp = |enable: &str| map(&[("enable", enable)]);
+    for (name, row) in [
+        ("p1", Interface { ingress_policing_rate: 9, lldp: lldp("true"), ..Interface::default() }),
+        (
+            "p2",
+            Interface { ingress_policing_burst: 9, lldp: lldp("false"), ..Interface::default() },
+        ),
+    ] {
+        let iface = rows.iface(Interface { name: name.to_owned(), ..row });
+        let qos = Some(if name == "p1" { htb } else { noop });
+        rows.port_of(Port { name: name.to_owned(), qos, ..Port::default() }, vec![iface]);
+    }
+    let mut said: Vec<String> = rows.wanted().warnings.iter().map(ToString::to_string).collect();
+    said.sort();
+    let expected = [
+        "bridge br0: Flow_Sample_Collector_Set=3: flow sampling is".to_owned(),
+        format!("bridge br0: auto_attach={aa}: auto-attach is"),
+        "interface p1: ingress_policing_rate=9: policing is".to_owned(),
+        "interface p1: lldp:enable=true: LLDP is".to_owned(),
+        "open_vswitch .: datapaths=system: connection tracking is".to_owned(),
+        "port p1: qos: dscp=46 (queue 7): marking what a queue sends is".to_owned(),
+        format!("port p1: qos={htb} (linux-htb): quality of service is"),
+    ]
+    .map(|text| format!("{text} not supported; it has no effect"));
+    assert_eq!(said, expected);
+}
+
+fn map_of(pairs: &[(&str, Uuid)]) -> BTreeMap<String, Uuid> {
+    pairs.iter().map(|(name, uuid)| ((*name).to_owned(), *uuid)).collect()
 }
