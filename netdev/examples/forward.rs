@@ -1,6 +1,6 @@
 //! What packet I/O alone costs: every frame of one device goes out at the other, both ways.
 //!
-//!     cargo run --release --example forward -- IF1 IF2 [ring|batch] [SECONDS]
+//!     cargo run --release --example forward -- IF1 IF2 [ring|batch] [SECONDS] [bypass]
 //!
 //! Prints frames per second and what was lost. Run it in a namespace of its own.
 
@@ -11,7 +11,7 @@ use netdev::io::system::{self, RxMode, SystemOptions};
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [a, b, rest @ ..] = args.as_slice() else {
-        eprintln!("usage: forward IF1 IF2 [ring|batch] [SECONDS]");
+        eprintln!("usage: forward IF1 IF2 [ring|batch] [SECONDS] [bypass]");
         std::process::exit(2);
     };
     let rx = match rest.first().map(String::as_str) {
@@ -20,7 +20,7 @@ fn main() {
         _ => RxMode::Auto,
     };
     let secs: f64 = rest.get(1).and_then(|s| s.parse().ok()).unwrap_or(5.0);
-    let opts = SystemOptions { rx, ..SystemOptions::default() };
+    let opts = SystemOptions { rx, qdisc_bypass: rest.get(2).is_some_and(|w| w == "bypass") };
     let mut dev = [a, b].map(|n| {
         system::open(n, &opts).unwrap_or_else(|e| {
             eprintln!("{e}");

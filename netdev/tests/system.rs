@@ -139,6 +139,55 @@ fn own_transmissions_do_not_come_back() {
 }
 
 #[test]
+fn a_capture_on_the_device_sees_what_is_sent() {
+    isolated(
+        "a_capture_on_the_device_sees_what_is_sent",
+        both(|rx| {
+            let far = Netns::new();
+            veth("near", "far", &far);
+            let capture = Capture::new("near");
+            let mut io = open("near", rx);
+            transmit(&mut *io, &[Packet::new(&frame(2, 60)), Packet::new(&frame(3, 1500))]);
+            assert_eq!(capture.next(), frame(2, 60));
+            assert_eq!(capture.next(), frame(3, 1500));
+            drop(io);
+            // What the option is for: past the captures.
+            let past = SystemOptions { rx, qdisc_bypass: true };
+            let mut io = system::open("near", &past).unwrap();
+            transmit(&mut *io, &[Packet::new(&frame(4, 60))]);
+            drop(io);
+            inject("near", &[frame(5, 60)]);
+            assert_eq!(capture.next(), frame(5, 60));
+            delete("near");
+        }),
+    );
+}
+
+/// A queueing discipline drops some frames of a batch: those alone are lost and counted.
+#[test]
+fn frames_that_a_qdisc_drops_take_no_others_with_them() {
+    isolated("frames_that_a_qdisc_drops_take_no_others_with_them", || {
+        let far = Netns::new();
+        veth("near", "far", &far);
+        // It drops what is longer than its burst.
+        if !tc("qdisc add dev near root tbf rate 1gbit burst 1000 limit 100000") {
+            return;
+        }
+        let mut io = open("near", RxMode::Ring);
+        let mut there = far.run(|| open("far", RxMode::Ring));
+        let frames: Vec<_> = (0..50u32)
+            .map(|i| Packet::new(&frame(i, if (10..30).contains(&i) { 1400 } else { 60 })))
+            .collect();
+        transmit(&mut *io, &frames);
+        let good: Vec<_> = frames.iter().filter(|p| p.len() == 60).collect();
+        let got = receive(&mut *there, good.len());
+        assert!(got.iter().zip(&good).all(|(g, s)| g.data() == s.data()));
+        let c = io.counters();
+        assert_eq!((c.tx_packets, c.tx_dropped), (30, 20));
+    });
+}
+
+#[test]
 fn a_full_ring_is_counted() {
     isolated("a_full_ring_is_counted", || {
         let far = Netns::new();

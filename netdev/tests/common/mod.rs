@@ -251,6 +251,60 @@ pub fn inject(name: &str, frames: &[Vec<u8>]) {
     }
 }
 
+/// Runs tc(8) in the calling thread's namespace. False, and said loudly, where it cannot do it.
+pub fn tc(words: &str) -> bool {
+    let why = match Command::new("tc").args(words.split(' ')).output() {
+        Ok(o) if o.status.success() => return true,
+        Ok(o) => String::from_utf8_lossy(&o.stderr).into_owned(),
+        Err(e) => e.to_string(),
+    };
+    loud(&format!("SKIPPED: tc {words}: {why}"));
+    false
+}
+
+/// Sees all frames of a device, those that it sends too: tcpdump(8) in small.
+pub struct Capture(OwnedFd);
+
+impl Capture {
+    pub fn new(name: &str) -> Capture {
+        let all = (libc::ETH_P_ALL as u16).to_be();
+        // SAFETY: all-zero is a valid sockaddr_ll.
+        let mut a: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        a.sll_family = libc::AF_PACKET as u16;
+        a.sll_protocol = all;
+        a.sll_ifindex = netdev::link::get(name).unwrap().ifindex as i32;
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+        assert!(fd >= 0);
+        // SAFETY: just made.
+        let fd = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(fd) };
+        let len = size_of::<libc::sockaddr_ll>() as u32;
+        // SAFETY: the kernel reads the address, as long as it is told.
+        assert_eq!(unsafe { libc::bind(fd.as_raw_fd(), (&raw const a).cast(), len) }, 0);
+        Capture(fd)
+    }
+
+    /// The next test frame.
+    pub fn next(&self) -> Vec<u8> {
+        let mut buf = vec![0; 2048];
+        loop {
+            assert!(readable(self.0.as_raw_fd(), 5000), "no frame was captured");
+            // SAFETY: the buffer is as long as the kernel is told.
+            let n = unsafe {
+                libc::recv(
+                    self.0.as_raw_fd(),
+                    buf.as_mut_ptr().cast(),
+                    buf.len(),
+                    libc::MSG_DONTWAIT,
+                )
+            };
+            if n > 0 && is_test_frame(&buf[..n as usize]) {
+                return buf[..n as usize].to_vec();
+            }
+        }
+    }
+}
+
 /// Is it one of ours, and not what an IP stack says on its own?
 pub fn is_test_frame(f: &[u8]) -> bool {
     let mut at = 12;

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bond;
+mod captures;
 mod carrier;
 mod churn;
 mod compat;

@@ -22,6 +22,16 @@ impl PacketSocket {
             .map_err(|e| Error::io(format!("cannot open a packet socket on {name}"), e))
     }
 
+    /// As [`PacketSocket::open`], but sees what the host's other sockets send on the link too, as
+    /// tcpdump(8) does.
+    pub fn capture(ns: &Netns, name: &str) -> Result<PacketSocket, Error> {
+        let socket = PacketSocket::open(ns, name)?;
+        socket
+            .option(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 0)
+            .map_err(|e| Error::io(format!("cannot capture on {name}"), e))?;
+        Ok(socket)
+    }
+
     fn bind(index: u32) -> io::Result<PacketSocket> {
         let all = (libc::ETH_P_ALL as u16).to_be();
         // Protocol 0: nothing arrives before bind has chosen the link.

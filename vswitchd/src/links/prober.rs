@@ -15,6 +15,9 @@
 //! With many members a lap takes longer, so that reading stays below [`SHARE`] of a processor.
 //! After a link event it may be [`ALERT_SHARE`] until [`PURSE`] is spent, which fills up slowly.
 //!
+//! A refused send is a hint only. Frames pass the device's queueing discipline, and that of a device
+//! without a carrier takes frames and drops them without an error.
+//!
 //! Where sysfs of the network namespace cannot be had, `ETHTOOL_GLINK` is asked instead. That one
 //! waits for RTNL; it delays the other members then, never the links thread.
 

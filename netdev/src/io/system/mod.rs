@@ -49,14 +49,14 @@ pub enum RxMode {
 #[derive(Clone, Debug)]
 pub struct SystemOptions {
     pub rx: RxMode,
-    /// Transmit past the device's queueing discipline (`PACKET_QDISC_BYPASS`): faster, but neither
-    /// `tc` nor a capture on the device sees those frames.
+    /// Transmit past the device's queueing discipline (`PACKET_QDISC_BYPASS`): neither `tc` nor a
+    /// capture on the device sees those frames then. Off by default, as in Open vSwitch.
     pub qdisc_bypass: bool,
 }
 
 impl Default for SystemOptions {
     fn default() -> Self {
-        SystemOptions { rx: RxMode::Auto, qdisc_bypass: true }
+        SystemOptions { rx: RxMode::Auto, qdisc_bypass: false }
     }
 }
 

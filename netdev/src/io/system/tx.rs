@@ -126,10 +126,8 @@ impl Tx {
     }
 }
 
-/// A full queue, or a device that is down or gone.
+/// A full send buffer, or a device that is down or gone. `ENOBUFS` is not among them: it is the
+/// queueing discipline's or a filter's verdict on one frame, and the next one may be let through.
 fn affects_all(errno: c_int) -> bool {
-    matches!(
-        errno,
-        libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM | libc::ENETDOWN | libc::ENXIO | libc::ENODEV
-    )
+    matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENETDOWN | libc::ENXIO | libc::ENODEV)
 }
