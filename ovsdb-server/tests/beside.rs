@@ -269,6 +269,29 @@ fn a_kill_in_the_middle_leaves_all_or_nothing() {
     }
 }
 
+/// The file is compacted while a long transaction runs: nothing of either is lost.
+#[test]
+fn compaction_goes_on_meanwhile() {
+    if !program::installed("ovs-appctl") {
+        return;
+    }
+    let mut p = Program::start("compacted", &simple(), &[]);
+    let mut client = p.client();
+    client.transact(many(3_000));
+    client.ask("transact", &many(20_000)).unwrap();
+    for _ in 0..3 {
+        let out = p.appctl(&["ovsdb-server/compact"]);
+        assert!(out.status.success(), "{out:?}");
+    }
+    let results = client.receive().unwrap()["result"].as_array().unwrap().len();
+    assert_eq!(results, 20_000);
+    p.kill();
+    p.run(program::OURS, &[]);
+    let count =
+        json!(["simple", {"op": "select", "table": "t", "where": [], "columns": ["_uuid"]}]);
+    assert_eq!(p.client().transact(count)[0]["rows"].as_array().unwrap().len(), 23_000);
+}
+
 /// Large commits are made on the thread; they come to the same as those that are made in place.
 #[test]
 fn large_commits_come_to_the_same() {

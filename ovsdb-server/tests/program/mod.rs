@@ -264,6 +264,8 @@ impl Client {
             match read {
                 Ok(0) => return None,
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                // A stopped process that goes on (signal(7), sockets with a time-out).
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 other => self.framer.push(&buffer[..other.unwrap()]),
             }
         }
