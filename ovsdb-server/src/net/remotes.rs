@@ -295,13 +295,22 @@ impl Service {
         }
     }
 
-    /// Tries the next address of the name. False if there is none.
-    fn connect_next(&mut self, name: &Arc<str>, now: u64) -> bool {
+    /// Tries the next address of the name, if there is one.
+    fn connect_next(&mut self, name: &Arc<str>, now: u64) {
         let next = self.remotes.get_mut(name).and_then(|remote| remote.untried.pop_front());
         if let Some(to) = next {
+            runtime::info!(RECONNECT, "{name}: connecting to {to}...");
             self.connect_to(name, Some(to), now);
         }
-        next.is_some()
+    }
+
+    /// Goes on with the next address of the name, or waits before the next attempt.
+    fn connect_failed(&mut self, name: &Arc<str>, why: &Ended, now: u64) {
+        if self.remotes.get(name).is_none_or(|remote| remote.untried.is_empty()) {
+            return self.back_off(name, why, now);
+        }
+        runtime::info!(RECONNECT, "{name}: connection attempt failed ({why})");
+        self.connect_next(name, now);
     }
 
     /// Opens the socket, to an address unless it is a Unix domain socket.
@@ -341,11 +350,7 @@ impl Service {
                     remote.state = State::Connecting { slot, until: now + patience };
                 }
             }
-            Err(error) => {
-                if !self.connect_next(name, now) {
-                    self.back_off(name, &Ended::Io(error), now);
-                }
-            }
+            Err(error) => self.connect_failed(name, &Ended::Io(error), now),
         }
     }
 
@@ -400,11 +405,7 @@ impl Service {
             State::Listening { clients, .. } => {
                 clients.remove(&slot);
             }
-            State::Connecting { .. } => {
-                if !self.connect_next(name, now) {
-                    self.back_off(name, why, now);
-                }
-            }
+            State::Connecting { .. } => self.connect_failed(name, why, now),
             State::Connected { .. } => self.back_off(name, why, now),
             State::Failed { .. } | State::Backoff { .. } | State::Resolving { .. } => {}
         }
@@ -562,7 +563,7 @@ mod tests {
         let remote = service.remotes.get_mut(&name).unwrap();
         remote.untried = [closed, listener.local_addr().unwrap()].into();
         let now = service.now();
-        assert!(service.connect_next(&name, now));
+        service.connect_next(&name, now);
         let mut events = Events::with_capacity(16);
         let deadline = service.now() + 10_000;
         while !matches!(service.remotes[&name].state, State::Connected { .. }) {

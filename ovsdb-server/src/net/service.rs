@@ -446,7 +446,7 @@ impl Service {
         let name = conn.name.clone();
         let remote = Arc::clone(&conn.remote);
         conn.stream.deregister(&self.registry);
-        let session = conn.session;
+        let (session, connecting) = (conn.session, conn.connecting);
         // It gives a descriptor back.
         self.accept_again = self.accept_again.min(now);
         self.slots[slot] = Slot::Free;
@@ -455,6 +455,8 @@ impl Service {
         self.engine.disconnect(session);
         match why {
             Ended::Frame(_) | Ended::Message(_) => runtime::warn_rl!(JSONRPC, RL, "{name}: {why}"),
+            // An attempt that failed, which is reported with what follows it.
+            Ended::Io(_) if connecting => {}
             Ended::Io(error) => {
                 runtime::warn_rl!(RECONNECT, RL, "{name}: connection dropped ({error})");
             }

@@ -139,11 +139,11 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
             warnings.push(refuse("name", &row.name, "").said(Severity::Warn, text));
         } else if !bridge::has_datapath(datapath_type, dummy) {
             let advice = "accepted datapath types are system and netdev";
-            let refused = refuse("datapath_type", datapath_type, advice);
+            let refused = refuse("datapath_type", datapath_type, "");
             let name = &row.name;
             let text = format!("could not create datapath {name} of unknown type {datapath_type}");
             warnings.push(refused.said(Severity::Warn, text));
-            let refused = refuse("datapath_type", datapath_type, "");
+            let refused = refuse("datapath_type", datapath_type, advice);
             let text =
                 format!("failed to create bridge {name}: Address family not supported by protocol");
             warnings.push(refused.said(Severity::Err, text));

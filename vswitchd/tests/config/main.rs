@@ -416,24 +416,13 @@ fn what_is_not_supported_is_said() {
     rows.bridge().datapath_type = "magic".to_owned();
     let wanted = rows.wanted();
     assert!(wanted.bridges.is_empty());
-    let mut warnings: Vec<_> =
-        wanted.warnings.iter().map(|w| (w.severity, w.to_string())).collect();
-    warnings.sort();
-    assert_eq!(
-        warnings,
-        [
-            (
-                Severity::Err,
-                "failed to create bridge br0: Address family not supported by protocol".to_owned()
-            ),
-            (
-                Severity::Warn,
-                "could not create datapath br0 of unknown type magic (accepted datapath types are \
-                 system and netdev)"
-                    .to_owned()
-            ),
-        ]
-    );
+    let warnings: Vec<_> = wanted.warnings.iter().map(|w| (w.severity, w.to_string())).collect();
+    let [warning, error] = [
+        "could not create datapath br0 of unknown type magic",
+        "failed to create bridge br0: Address family not supported by protocol (accepted datapath \
+         types are system and netdev)",
+    ];
+    assert_eq!(warnings, [(Severity::Warn, warning.to_owned()), (Severity::Err, error.to_owned())]);
 }
 
 /// A bridge with ports p1 and p2, and this mirror.
