@@ -15,6 +15,7 @@ pub static UPCALL: Module = Module::new("ofproto_dpif_upcall");
 pub static XLATE: Module = Module::new("ofproto_dpif_xlate");
 pub static OVSDB: Module = Module::new("ovsdb_idl");
 pub static VSWITCHD: Module = Module::new("vswitchd");
+pub static NETDEV: Module = Module::new("netdev");
 pub static NETDEV_DUMMY: Module = Module::new("netdev_dummy");
 
 pub static DPIF_NETDEV: Module = Module::new("dpif_netdev");
@@ -42,6 +43,7 @@ pub static ALL: &[&Module] = &[
     &UNIXCTL,
     &JSONRPC,
     &DAEMON,
+    &NETDEV,
     &NETDEV_DUMMY,
     &DPIF_NETDEV,
     &CONNMGR,

@@ -17,7 +17,7 @@ use crate::config::{Desired, Detect, DeviceKind};
 use crate::links::{Letters, LinkNews, MemberLink, Source};
 
 /// `Interface.type`s that this switch has, sorted.
-const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
+pub const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
 
 /// What the links thread has told, and facts of devices that are dear to ask for.
 #[derive(Default)]
@@ -62,8 +62,18 @@ impl Status {
         self.cfm.extend(letters.cfm.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
-    /// Everything but statistics and `cur_cfg`.
-    pub fn write(&mut self, txn: &mut Txn, tables: &Tables, desired: &Desired, switch: &Switch) {
+    /// Everything but `cur_cfg` and the statistics of each interval.
+    ///
+    /// `statistics` are written for an interface that is new or has none.
+    pub fn write(
+        &mut self,
+        txn: &mut Txn,
+        tables: &Tables,
+        desired: &Desired,
+        switch: &Switch,
+        datapath: &dyn Datapath,
+        ofproto: &ofproto::Switch,
+    ) {
         self.forget(desired, switch);
         for bridge in &desired.bridges {
             if let (Some(old), Some(running)) =
@@ -89,7 +99,17 @@ impl Status {
                     let Some(old) = tables.interfaces.get(&iface.uuid) else { continue };
                     let new = match switch.attached.get(&iface.name) {
                         Some(a) if !a.fake && a.bridge == bridge.name => {
-                            self.interface(old, a, switch, miimon, &bridge.datapath_type)
+                            let new = old.statistics.is_empty()
+                                || self.since.get(&iface.name).is_none_or(|s| s.0 != a.member);
+                            let statistics = if new {
+                                interface_statistics(&iface.name, a, datapath, ofproto)
+                            } else {
+                                old.statistics.clone()
+                            };
+                            Interface {
+                                statistics,
+                                ..self.interface(old, a, switch, miimon, &bridge.datapath_type)
+                            }
                         }
                         Some(_) | None => broken(old, switch.errors.get(&iface.name)),
                     };
@@ -242,26 +262,36 @@ pub fn write_statistics(
     }
     for (name, a) in switch.attached.iter().filter(|(_, a)| !a.fake) {
         let Some(old) = tables.interfaces.get(&a.uuid) else { continue };
-        let statistics = match a.kind {
-            DeviceKind::System => kernel_counters(name, false),
-            // The kernel counts from the host's side of the tap.
-            DeviceKind::Internal | DeviceKind::Tap if a.ifindex().is_some() => {
-                kernel_counters(name, true)
-            }
-            DeviceKind::Patch { .. } => {
-                let (rx, tx) = ofproto.patch_counts(name).unwrap_or_default();
-                four(rx.packets, rx.bytes, tx.packets, tx.bytes)
-            }
-            // A tap in another network namespace among them.
-            DeviceKind::Internal
-            | DeviceKind::Tap
-            | DeviceKind::Dummy { .. }
-            | DeviceKind::Unknown(_) => {
-                let c = a.port_no.and_then(|p| datapath.port_counters(p)).unwrap_or_default();
-                four(c.rx_packets, c.rx_bytes, c.tx_packets, c.tx_bytes)
-            }
-        };
+        let statistics = interface_statistics(name, a, datapath, ofproto);
         txn.update(a.uuid, old, &Interface { statistics, ..old.clone() });
+    }
+}
+
+/// `statistics` of an interface as it is now.
+fn interface_statistics(
+    name: &str,
+    a: &Attached,
+    datapath: &dyn Datapath,
+    ofproto: &ofproto::Switch,
+) -> BTreeMap<String, i64> {
+    match a.kind {
+        DeviceKind::System => kernel_counters(name, false),
+        // The kernel counts from the host's side of the tap.
+        DeviceKind::Internal | DeviceKind::Tap if a.ifindex().is_some() => {
+            kernel_counters(name, true)
+        }
+        DeviceKind::Patch { .. } => {
+            let (rx, tx) = ofproto.patch_counts(name).unwrap_or_default();
+            four(rx.packets, rx.bytes, tx.packets, tx.bytes)
+        }
+        // A tap in another network namespace among them.
+        DeviceKind::Internal
+        | DeviceKind::Tap
+        | DeviceKind::Dummy { .. }
+        | DeviceKind::Unknown(_) => {
+            let c = a.port_no.and_then(|p| datapath.port_counters(p)).unwrap_or_default();
+            four(c.rx_packets, c.rx_bytes, c.tx_packets, c.tx_bytes)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use netdev::link::ProtoSocket;
@@ -53,7 +54,9 @@ impl Host {
             eprintln!("NOT RUN: no network namespace can be made here; run as root");
             return None;
         }
-        let dir = std::env::temp_dir().join(format!("braid-smoke-{}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let unique = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(format!("braid-smoke-{unique}"));
         std::fs::create_dir_all(&dir).unwrap();
         let mut host = Host { dir, server: None, daemon: None };
         let db = host.path("conf.db");
@@ -281,4 +284,93 @@ fn a_bond_forwards_fails_over_and_survives_restarts() {
     // The noise above is warned of, nothing else.
     let odd = warnings.iter().filter(|l| !l.contains("|unixctl|") && !l.contains("|jsonrpc|"));
     assert_eq!(odd.count(), 0, "{warnings:#?}");
+}
+
+/// What an interface shows at once when it is made: statistics, or why it cannot be used.
+#[test]
+fn interfaces_show_statistics_and_faults_at_once() {
+    let Some(mut host) = Host::new() else { return };
+    ip("link add s0 type veth peer name s1");
+    ip("link add s2 type veth peer name s3");
+    ip("link add lbr type bridge");
+    ip("link set s2 master lbr");
+    // No round of statistics comes by itself any more after the first.
+    host.set("add-br br0 -- set open . other_config:stats-update-interval=3600000");
+    host.set("add-port br0 s0");
+    host.set("add-port br0 i0 -- set interface i0 type=internal");
+    host.set("add-port br0 p0 -- set interface p0 type=patch options:peer=p1");
+    host.set("add-port br0 p1 -- set interface p1 type=patch options:peer=p0");
+    for name in ["s0", "i0"] {
+        let all = host.get("Interface", name, "statistics");
+        assert_eq!(all.matches('=').count(), 14, "{name}: {all}");
+    }
+    for name in ["p0", "p1"] {
+        let zeros = "{rx_bytes=0, rx_packets=0, tx_bytes=0, tx_packets=0}";
+        assert_eq!(host.get("Interface", name, "statistics"), zeros, "{name}");
+    }
+
+    // Types that are not known, with the nearest one.
+    let known = "internal, patch, system, tap";
+    for (kind, why) in [
+        (
+            "intrenal",
+            format!(
+                "unknown type \\\"intrenal\\\"; known: {known}; did you mean \\\"internal\\\"?"
+            ),
+        ),
+        ("abcdefgh", format!("unknown type \\\"abcdefgh\\\"; known: {known}")),
+        (
+            "vxlan",
+            format!("type \\\"vxlan\\\" is not supported by this switch; supported: {known}"),
+        ),
+    ] {
+        host.vsctl(&[
+            "add-port",
+            "br0",
+            "vx",
+            "--",
+            "set",
+            "interface",
+            "vx",
+            &format!("type={kind}"),
+        ]);
+        let error = format!("could not open network device vx ({why})");
+        assert_eq!(host.get("Interface", "vx", "error"), error);
+        let log = host.log();
+        let netdev = format!("netdev|WARN|could not create netdev vx of unknown type {kind}");
+        assert_eq!(log.matches(&netdev).count(), 1, "{kind}");
+        assert!(log.contains(&error.replace('\\', "")), "{kind}");
+        host.set("del-port vx");
+    }
+
+    // The loopback device, by itself, by another name and in a bond.
+    let refused = |name: &str| {
+        let error = format!("could not add network device {name} to ofproto (Invalid argument)");
+        assert_eq!(host.get("Interface", name, "error"), error);
+        assert!(host.log().contains(&format!("{name}: cannot add a loopback device")));
+    };
+    host.vsctl(&["add-port", "br0", "lo"]);
+    refused("lo");
+    host.set("del-port lo");
+    host.vsctl(&["add-bond", "br0", "bond0", "lo", "s3"]);
+    refused("lo");
+    assert_eq!(host.get("Interface", "s3", "error"), "[]");
+    host.set("del-port bond0");
+
+    // A port of a Linux bridge: when it is added, and when it becomes one.
+    let warned = |name: &str| {
+        host.log()
+            .matches(&format!("interface {name}: the device is a port of lbr (bridge)"))
+            .count()
+    };
+    host.set("add-port br0 s2");
+    assert_eq!((warned("s2"), warned("s0")), (1, 0));
+    ip("link set s0 master lbr");
+    until("the warning", || (warned("s0") == 1).then_some(()));
+    ip("link set s0 nomaster");
+    ip("link set s0 master lbr");
+    until("the second warning", || (warned("s0") == 2).then_some(()));
+    assert_eq!(warned("s2"), 1);
+    assert!(host.appctl("exit").0);
+    assert!(host.daemon.take().unwrap().wait().unwrap().success());
 }

@@ -33,6 +33,9 @@ pub struct LinkInfo {
     pub kind: String,
     /// How often the carrier has changed, wrapping: tells of flaps that nobody saw.
     pub carrier_changes: u32,
+    /// `IFLA_MASTER`: the ifindex of the Linux bridge, bond, team or VRF that the device is a port
+    /// of; 0 = none.
+    pub master: u32,
 }
 
 /// News from the kernel.

@@ -105,6 +105,7 @@ pub(super) fn link_info(payload: &[u8]) -> Option<LinkInfo> {
                 // Other kinds of device have longer and shorter ones.
                 info.mac = v.try_into().map(EthAddr).unwrap_or_default();
             }
+            libc::IFLA_MASTER => info.master = u32_of(v)?,
             libc::IFLA_CARRIER_CHANGES => info.carrier_changes = u32_of(v)?,
             libc::IFLA_LINKINFO => {
                 let mut inner = attributes(v);

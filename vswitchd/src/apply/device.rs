@@ -6,18 +6,20 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bond::MemberId;
 use datapath::PortNo;
-use netdev::PacketIo;
 use netdev::io::dummy::{self, DummyOptions, DummyPort, Plug};
 use netdev::io::internal::{self, TapHandle};
 use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
+use netdev::{DeviceError, PacketIo};
 use ofproto::OfPort;
 use ovsdb::Uuid;
 use wire::{EthAddr, Time};
 
+use crate::config::options::distance;
 use crate::config::{DeviceKind, WantIface};
-use crate::modules::NETDEV_DUMMY;
+use crate::modules::{DPIF_NETDEV, NETDEV, NETDEV_DUMMY};
 use crate::options::Dirs;
+use crate::status::IFACE_TYPES;
 
 /// An interface that works.
 pub struct Attached {
@@ -134,7 +136,7 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
     }
     match &want.kind {
         DeviceKind::System => {
-            let (io, link) = open_system(name)?;
+            let (io, link) = open_system(name, patient)?;
             Ok(Opened { io: Some(io), link, dummy: None, tap: None })
         }
         DeviceKind::Internal | DeviceKind::Tap => {
@@ -157,20 +159,65 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
             configure_dummy(&port, want);
             Ok(Opened { io: Some(io), link, dummy: Some(port), tap: None })
         }
-        // The words of Open vSwitch for a type that it does not have.
-        DeviceKind::Unknown(_) => Err(format!(
-            "could not open network device {name} (Address family not supported by protocol)"
-        )),
+        DeviceKind::Unknown(kind) => {
+            if patient {
+                crate::warn!(NETDEV, "could not create netdev {name} of unknown type {kind}");
+            }
+            Err(unknown_type(name, kind))
+        }
     }
+}
+
+/// `Interface.type`s of Open vSwitch 3.1 and later that this switch does not have, sorted.
+const NOT_BUILT: [&str; 16] = [
+    "afxdp",
+    "afxdp-nonpmd",
+    "bareudp",
+    "dpdk",
+    "dpdkvhostuser",
+    "dpdkvhostuserclient",
+    "erspan",
+    "geneve",
+    "gre",
+    "gtpu",
+    "ip6erspan",
+    "ip6gre",
+    "lisp",
+    "srv6",
+    "stt",
+    "vxlan",
+];
+
+/// The error of an interface whose type this switch does not have.
+fn unknown_type(name: &str, kind: &str) -> String {
+    let folded = kind.to_lowercase();
+    let known = IFACE_TYPES.join(", ");
+    let why = if NOT_BUILT.contains(&folded.as_str()) {
+        format!("type \"{kind}\" is not supported by this switch; supported: {known}")
+    } else {
+        let nearest = IFACE_TYPES
+            .iter()
+            .map(|known| (distance(&folded, known), known))
+            .filter(|(d, known)| *d <= (known.len() / 3).max(1))
+            .min();
+        let hint = nearest.map(|(_, n)| format!("; did you mean \"{n}\"?")).unwrap_or_default();
+        format!("unknown type \"{kind}\"; known: {known}{hint}")
+    };
+    format!("could not open network device {name} ({why})")
 }
 
 /// Opens an existing device. The name may pass to another device meanwhile, so what is returned is
 /// the state of the very device that the queues are bound to, and that had the name after binding.
-fn open_system(name: &str) -> Result<(Box<dyn PacketIo>, LinkInfo), String> {
+fn open_system(name: &str, patient: bool) -> Result<(Box<dyn PacketIo>, LinkInfo), String> {
     /// Renames that may come between the two steps.
     const TRIES: usize = 5;
     for _ in 0..TRIES {
-        let io = system::open(name, &SystemOptions::default()).map_err(|e| e.to_string())?;
+        let io = system::open(name, &SystemOptions::default()).map_err(|e| {
+            if patient && matches!(e, DeviceError::Add { .. }) {
+                crate::err!(DPIF_NETDEV, "{name}: cannot add a loopback device");
+            }
+            e.to_string()
+        })?;
         let Some(ifindex) = io.ifindex() else { break };
         match link::get_by_index(ifindex) {
             Ok(link) if link.name == name => return Ok((io, link)),

@@ -400,6 +400,9 @@ impl Switch {
             of_port.0
         );
         self.errors.remove(name);
+        if iface.kind == DeviceKind::System {
+            news::warn_of_master(name, link.master);
+        }
         self.attached.insert(
             name.clone(),
             Attached {

@@ -7,12 +7,34 @@ use netdev::link;
 use super::Switch;
 use crate::config::DeviceKind;
 use crate::links::LinkNews;
+use crate::modules::BRIDGE;
+
+/// Logs that a device is a port of another one, whose rules then also see or take its frames.
+/// `master` is an interface index; 0 = none.
+pub(super) fn warn_of_master(name: &str, master: u32) {
+    if master == 0 {
+        return;
+    }
+    let text = match link::get_by_index(master) {
+        Ok(m) if m.kind.is_empty() => m.name,
+        Ok(m) => format!("{} ({})", m.name, m.kind),
+        Err(_) => format!("the device with index {master}"),
+    };
+    crate::warn!(
+        BRIDGE,
+        "interface {name}: the device is a port of {text}, which may forward or take its frames; \
+         remove it there (ip link set {name} nomaster)"
+    );
+}
 
 impl Switch {
     /// Takes in news of a kernel device. True if [`Switch::apply`] has something to do.
     pub fn link_news(&mut self, name: &str, news: &LinkNews) -> bool {
         let stale = match (self.attached.get_mut(name), news) {
             (Some(a), LinkNews::Changed(info)) if a.ifindex() == Some(info.ifindex) => {
+                if a.kind == DeviceKind::System && a.link.master != info.master {
+                    warn_of_master(name, info.master);
+                }
                 let moved = a.link.mac != info.mac || a.link.mtu != info.mtu;
                 a.link = info.clone();
                 moved

@@ -44,7 +44,14 @@ impl Daemon {
         self.retry_at = None;
         let mut txn = Txn::new();
         let db = self.session.db();
-        self.status.write(&mut txn, db, &self.desired, &self.switch);
+        self.status.write(
+            &mut txn,
+            db,
+            &self.desired,
+            &self.switch,
+            &*self.context.datapath,
+            &self.context.ofproto,
+        );
         self.openflow.write_status(&mut txn, db, &self.desired, self.context.clock.now());
         if self.applied {
             status::write_root(&mut txn, db, &self.version, self.session.schema_version());

@@ -28,8 +28,8 @@ use tx::Tx;
 
 /// Room for bursts, in octets of kernel memory; used only when a burst comes.
 const SOCKET_BUFFER: i32 = 4 << 20;
-/// `ARPHRD_ETHER` and `ARPHRD_LOOPBACK`: devices whose frames have an Ethernet header.
-const ETHERNET: [u16; 2] = [1, 772];
+/// `ARPHRD_ETHER`: the type of devices whose frames have an Ethernet header.
+const ETHERNET: u16 = 1;
 
 /// Of the calls that find nothing to read, those that look for an error.
 const LOOK_EVERY: u32 = 256;
@@ -67,11 +67,22 @@ pub use ring::MAX_RINGS;
 ///
 /// # Errors
 ///
-/// No such device, not an Ethernet device, no permission (`CAP_NET_RAW`), no memory.
+/// No such device, a loopback device ([`DeviceError::Add`] with `EINVAL`), not an Ethernet device, no permission (`CAP_NET_RAW`), no memory.
 pub fn open(name: &str, opts: &SystemOptions) -> Result<Box<dyn PacketIo>, DeviceError> {
-    let io = System::open(name, opts)
-        .map_err(|source| DeviceError::Open { name: name.to_owned(), source })?;
+    let failed = |source| DeviceError::Open { name: name.to_owned(), source };
+    // A loopback device hands each frame that is sent back to the host, and to the switch.
+    if is_loopback(name).map_err(failed)? {
+        let source = io::Error::from_raw_os_error(libc::EINVAL);
+        return Err(DeviceError::Add { name: name.to_owned(), source });
+    }
+    let io = System::open(name, opts).map_err(failed)?;
     Ok(Box::new(io))
+}
+
+/// Whether the device has `IFF_LOOPBACK`.
+fn is_loopback(name: &str) -> io::Result<bool> {
+    let flags = sys::Ifreq::new(name)?.ioctl(libc::SIOCGIFFLAGS)?.u16_at(0);
+    Ok(flags & libc::IFF_LOOPBACK as u16 != 0)
 }
 
 enum Rx {
@@ -98,7 +109,7 @@ impl System {
     fn open(name: &str, opts: &SystemOptions) -> io::Result<System> {
         let ifindex = sys::ifindex(name)?;
         let kind = sys::Ifreq::new(name)?.ioctl(libc::SIOCGIFHWADDR)?.u16_at(0);
-        if !ETHERNET.contains(&kind) {
+        if kind != ETHERNET {
             return Err(io::Error::other("not an Ethernet device"));
         }
         let place = match opts.rx {
