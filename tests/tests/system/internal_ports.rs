@@ -246,6 +246,40 @@ fn they_end_with_their_port_and_when_told() {
     gone(&rig, "br1");
 }
 
+/// The next daemon does not look into other namespaces: one that is there must not stay as a device
+/// that carries nothing.
+#[test]
+fn one_in_another_namespace_ends_with_the_daemon() {
+    if !able() || !braid_tests::ours_only("a port in another namespace") {
+        return;
+    }
+    let mut rig = Rig::with_server(0).expect("able");
+    rig.vsctl("add-port br0 int0 -- set interface int0 type=internal");
+    let indexed = |rig: &Rig, there: bool| {
+        rig.wait("the index", || {
+            let index = rig.get("interface", "int0", "ifindex");
+            there == index.parse::<u32>().is_ok_and(|i| i > 0)
+        });
+    };
+    indexed(&rig, true);
+    rig.hv.rtnl().move_to("int0", rig.vm.raw_fd()).unwrap();
+    indexed(&rig, false);
+    // Back again, it stays.
+    rig.vm.rtnl().move_to("int0", rig.hv.raw_fd()).unwrap();
+    indexed(&rig, true);
+    rig.switch.stop_vswitchd();
+    assert!(exists(&rig.hv, "int0"), "gone with the daemon");
+    rig.switch.start_vswitchd().unwrap();
+    attached_down(&rig, "int0");
+
+    rig.hv.rtnl().move_to("int0", rig.vm.raw_fd()).unwrap();
+    indexed(&rig, false);
+    rig.switch.kill_vswitchd();
+    assert!(!exists(&rig.vm, "int0"), "left behind in the other namespace");
+    rig.switch.start_vswitchd().unwrap();
+    attached_down(&rig, "int0");
+}
+
 fn attached_down(rig: &Rig, name: &str) {
     let get = |column: &str| rig.get("interface", name, column);
     rig.wait(name, || get("error") == "[]" && get("admin_state") == "down");

@@ -46,11 +46,13 @@ impl Switch {
                 a.gone
             }
             // Into the namespace of a container, mostly: it is as good as before, but the kernel
-            // tells us nothing of it any more.
+            // tells us nothing of it any more. The next daemon will not find it, so it ends with
+            // this one; `Switch::apply` has it stay again when it has come back.
             (Some(a), LinkNews::Gone { ifindex })
                 if a.ifindex() == Some(*ifindex) && a.moved_away() =>
             {
                 a.link.ifindex = 0;
+                a.end_when_closed();
                 false
             }
             // It has come back.
