@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
+use crate::log::Level;
 use crate::modules::BRIDGE;
 
 /// The names that this process gives its host.
@@ -109,8 +110,15 @@ fn system_id(directory: &Path) -> Option<String> {
     }
     let id = installed(directory).or_else(random)?;
     if let Err(e) = keep(&file, &id) {
-        crate::info!(
-            BRIDGE,
+        // The database keeps the identity as well. A host without the directory has not been set
+        // up for the file; a start there prints nothing of it.
+        let level = match e.kind() {
+            io::ErrorKind::NotFound => Level::Dbg,
+            _ => Level::Info,
+        };
+        crate::log_at!(
+            &BRIDGE,
+            level,
             "system-id: cannot write {} ({}); the database alone has {id}",
             file.display(),
             posix::text(e)
