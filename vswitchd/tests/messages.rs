@@ -82,7 +82,7 @@ fn a_missing_database_server() {
     let folder = Folder::new("server");
     let none = format!("unix:{}", folder.0.join("none.sock").display());
     let said = folder.run(&format!("-vreconnect:dbg {none}"), "waiting 4s");
-    let line = format!("|vswitchd|WARN|{none}: no OVSDB server answers");
+    let line = format!("|vswitchd|INFO|{none}: no OVSDB server answers");
     assert!(said.contains(&line) && said.contains("ovs-vswitchd with --embedded-db"), "{said}");
     assert_eq!(said.matches("--embedded-db").count(), 1, "{said}");
 }

@@ -83,7 +83,7 @@ impl Awaited {
         *failed += 1;
         if *failed == Awaited::ATTEMPTS {
             self.failed = None;
-            crate::warn!(
+            crate::info!(
                 VSWITCHD,
                 "{remote}: no OVSDB server answers; there are no bridges until one does: start \
                  ovsdb-server, or start ovs-vswitchd with --embedded-db, which serves the database \
