@@ -158,6 +158,8 @@ impl Bench {
         if o.no_megaflows {
             switch.appctl("upcall/disable-megaflows")?;
         }
+        // The time of a cut is read from the log, which limits the messages of a link that flaps.
+        switch.appctl("vlog/disable-rate-limit")?;
         let fabric = Arc::new(Fabric::new(&cables, HOST_MAC, lacp)?);
         let talks = (0..flows).map(|n| talk(o.mode, n)).collect();
         Ok(Bench { switch, cables, bystander, vm, fabric, talks })
