@@ -134,7 +134,7 @@ const MAX_DEPTH: usize = 1000;
 /// Levels that one parser of `serde_json`'s is used for; it stops at 128.
 const LEVELS: usize = 100;
 
-/// A value inside of so many others.
+/// How deep a value is nested in others.
 #[derive(Clone, Copy)]
 struct Tree {
     depth: usize,

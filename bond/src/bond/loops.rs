@@ -42,8 +42,8 @@ impl Bond {
         self.looped = Some(Loop { with, until: now + HOLD });
     }
 
-    /// The loop is over when its time is, or `now_over`: a link of it was cut, so that somebody mends
-    /// it, or the other port is held down.
+    /// The loop ends at its deadline, or at once with `now_over`: one of its links was cut, or the
+    /// other port is held down.
     pub(super) fn end_loop(&mut self, now: Time, now_over: bool, turn: &mut Turn) {
         if self.looped.as_ref().is_some_and(|l| now_over || l.until <= now) {
             if self.is_held() {

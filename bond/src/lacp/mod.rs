@@ -102,7 +102,7 @@ pub struct Lacp {
     /// The key of a member that left, where it was its port number. It is kept, since with a new
     /// key the partner would shut the other members out until the one that left times out.
     inherited_key: Option<u16>,
-    /// Whom the aggregate is with; `None` = no member has a partner.
+    /// The partner of the aggregate; `None` = no member has a partner.
     lag: Option<LagId>,
     effects: VecDeque<Effect>,
 }

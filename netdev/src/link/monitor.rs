@@ -122,7 +122,7 @@ impl LinkMonitor {
         }
     }
 
-    /// Whether the whole state must be read, and nobody does so yet.
+    /// Whether the whole state must be read and no read of it has begun.
     pub fn wants_list(&self) -> bool {
         matches!(self.list, List::Wanted)
     }

@@ -31,7 +31,8 @@ static REFUSED: RateLimit = RateLimit::new(5, 5);
 const BURST: usize = 16;
 /// Bytes of answers that a client may have waiting before its next request is looked at.
 const ANSWERS: usize = 4 << 20;
-/// A transaction of so many bytes, some hundred operations, runs on a thread of its own.
+/// The size from which on a transaction (some hundred operations) runs on a thread of its own, in
+/// bytes.
 const LONG: usize = 64 << 10;
 /// Milliseconds between two updates of `Manager.status`.
 pub(super) const STATUS_INTERVAL: u64 = 2_500;

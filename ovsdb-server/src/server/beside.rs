@@ -162,7 +162,7 @@ fn run(
 }
 
 impl Server {
-    /// From now on transactions whose requests have so many bytes, and those that look at many
+    /// From now on transactions whose requests have at least this many bytes, and those that look at many
     /// rows, run on threads of their own. Their answers come some time after [`Server::handle`];
     /// meanwhile [`Server::is_busy`] holds for the session. Without this all transactions are
     /// answered at once.
@@ -247,7 +247,7 @@ impl Server {
             let result = run(&work, &theirs, &mut ids, (read_only, &owned), &groups, now);
             // The server changes the tables in place if it is the only one that has them.
             drop(theirs);
-            // Nobody waits for it if the database is gone.
+            // The receiver is gone when the database is.
             let _ = give.send(result);
         };
         // If it panics its client is told so.

@@ -84,7 +84,7 @@ pub struct Server {
     events: VecDeque<Event>,
     /// Monitors with conditions are refused, as by servers that are older.
     no_conditions: bool,
-    /// Requests with so many bytes run on a thread of their own.
+    /// The size from which on a request runs on a thread of its own, in bytes.
     long_bytes: usize,
     /// When [`Server::run`] was last called, by the clock of time-outs.
     ran_ms: u64,
