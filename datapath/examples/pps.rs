@@ -1,7 +1,7 @@
 //! Packets per second of the packet path alone: devices in memory that cost next to nothing.
 //!
 //! ```text
-//! cargo run --release -p braid-datapath --example pps -- --flows 100000 [--exact] [--secs 2]
+//! cargo run --release -p datapath --example pps -- --flows 100000 [--exact] [--secs 2]
 //! ```
 //!
 //! `--exact` installs one flow per connection; else all connections share one megaflow.

@@ -1,6 +1,6 @@
 //! How long a miss takes: translations of one packet a second, on one thread.
 //!
-//! `cargo run --release -p braid-ofproto --example misses`
+//! `cargo run --release -p ofproto --example misses`
 
 use std::time::{Duration, Instant};
 

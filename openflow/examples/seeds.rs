@@ -1,5 +1,5 @@
 //! Writes one message of each kind and version into a folder, to begin fuzzing with:
-//! `cargo run -p braid-openflow --example seeds -- fuzz/seeds/openflow`.
+//! `cargo run -p openflow --example seeds -- fuzz/seeds/openflow`.
 //!
 //! Each file begins with an octet that the fuzz target takes for the way to speak.
 

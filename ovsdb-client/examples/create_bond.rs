@@ -2,7 +2,7 @@
 //! at the same time.
 //!
 //! ```text
-//! cargo run -p braid-ovsdb-client --example create_bond -- SERVERS BRIDGE BOND MODE MEMBER...
+//! cargo run -p ovsdb-client --example create_bond -- SERVERS BRIDGE BOND MODE MEMBER...
 //! ```
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 //! database and changes of a cluster's leader.
 //!
 //! ```text
-//! cargo run -p braid-ovsdb-client --example watch_bonds -- [SERVERS]
+//! cargo run -p ovsdb-client --example watch_bonds -- [SERVERS]
 //! ```
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Ours beside the installed `ovsdb-server`, over Unix sockets, as ratios.
 //!
 //! ```text
-//! cargo bench -p braid-ovsdb-server --bench beside --
+//! cargo bench -p ovsdb-server --bench beside --
 //!     [--seconds N] [--rows N] [--theirs PATH] [WORD]...
 //! ```
 //!

@@ -2,7 +2,7 @@
 //! under load, started again, and asked what it knows.
 //!
 //! ```text
-//! cargo test -p braid-ovsdb-server --test crash -- [--kills N] [--seed N] [--seconds N]
+//! cargo test -p ovsdb-server --test crash -- [--kills N] [--seed N] [--seconds N]
 //! ```
 //!
 //! The default is a few dozen kills. A `kill -9` loses nothing that was written, so it shows what

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 pub use rig::Rig;
-use utilities::testbed::{Daemon, Error, Ovsdb, privileges, switch};
+use testbed::{Daemon, Error, Ovsdb, privileges, switch};
 
 /// Runs before `main`, while the test program has one thread: an ordinary user gets a user
 /// namespace of its own, in which it is root.

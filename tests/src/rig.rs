@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use utilities::testbed::error::wait_for;
-use utilities::testbed::fabric::Fabric;
-use utilities::testbed::frame::{self, Udp};
-use utilities::testbed::traffic::Traffic;
-use utilities::testbed::{Cable, Daemon, Members, Netns, Ovsdb, PacketSocket, Switch};
+use testbed::error::wait_for;
+use testbed::fabric::Fabric;
+use testbed::frame::{self, Udp};
+use testbed::traffic::Traffic;
+use testbed::{Cable, Daemon, Members, Netns, Ovsdb, PacketSocket, Switch};
 use wire::EthAddr;
 
 /// The host beyond the bond.

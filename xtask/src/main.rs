@@ -38,7 +38,7 @@ fn run_lint() -> ExitCode {
 
 fn bench(args: &[String]) -> ExitCode {
     let mut c = Command::new(xtask::cargo());
-    c.args(["run", "--release", "--quiet", "-p", "braid-utilities", "--bin", "braid-bench", "--"]);
+    c.args(["run", "--release", "--quiet", "-p", "lab", "--bin", "braid-bench", "--"]);
     match c.args(args).current_dir(xtask::root()).status() {
         Ok(s) if s.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,

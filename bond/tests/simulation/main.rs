@@ -1,6 +1,6 @@
 //! Bonds, links and faults at random, from one seed.
 //!
-//! `SEED=1234 cargo test -p braid-bond simulation -- --nocapture` replays one and tells its
+//! `SEED=1234 cargo test -p bond simulation -- --nocapture` replays one and tells its
 //! story; `SEEDS=100000` runs more of them.
 
 mod checks;
@@ -286,7 +286,7 @@ fn simulation() {
     }
     for seed in 0..number("SEEDS").unwrap_or(DEFAULT_SEEDS) {
         let Ok(digest) = run_seed(seed) else {
-            panic!("SEED={seed} cargo test -p braid-bond simulation -- --nocapture");
+            panic!("SEED={seed} cargo test -p bond simulation -- --nocapture");
         };
         if seed.is_multiple_of(20) {
             assert_eq!(run_seed(seed), Ok(digest), "SEED={seed}: another run, another outcome");

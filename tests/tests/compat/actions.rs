@@ -10,7 +10,7 @@ fn bench() -> Option<Bench> {
 /// not help. As Open vSwitch's master; 3.1 copies more often.
 #[test]
 fn copies_are_undone() {
-    if !braid_tests::able() || !braid_tests::ours_only("copies that are undone") {
+    if !tests::able() || !tests::ours_only("copies that are undone") {
         return;
     }
     let Some(b) = bench() else { return };

@@ -1,8 +1,8 @@
 //! A daemon with a bridge of dummies.
 
-use braid_tests::Rig;
-use braid_tests::rig::SOON;
-use utilities::testbed::process;
+use testbed::process;
+use tests::Rig;
+use tests::rig::SOON;
 
 /// `br0` with ports `p1`, `p2` and so on, numbered as their names say, in OpenFlow and in the
 /// datapath; the bridge's own port is 100 there. Nobody controls it.
@@ -22,14 +22,14 @@ pub(crate) enum Bridge {
 impl Bench {
     /// With this many ports; `None`, said loudly, where such tests cannot run.
     pub(crate) fn new(kind: Bridge, ports: u32) -> Option<Bench> {
-        if !braid_tests::able() {
+        if !tests::able() {
             return None;
         }
-        if utilities::testbed::switch::tool("ovs-ofctl").is_none() {
-            braid_tests::loudly("COMPATIBILITY TESTS DO NOT RUN HERE: ovs-ofctl is not installed");
+        if testbed::switch::tool("ovs-ofctl").is_none() {
+            tests::loudly("COMPATIBILITY TESTS DO NOT RUN HERE: ovs-ofctl is not installed");
             return None;
         }
-        let rig = Rig::with(0, braid_tests::daemon(), &["--enable-dummy"]);
+        let rig = Rig::with(0, tests::daemon(), &["--enable-dummy"]);
         let bench = Bench { rig };
         bench.rig.vsctl("del-br br0");
         bench.bridge("br0", kind, 1..=ports);

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use braid_tests::rig::SOON;
-use utilities::testbed::process;
+use testbed::process;
+use tests::rig::SOON;
 
 use crate::bench::{Bench, Bridge};
 

@@ -45,7 +45,7 @@ fn what_is_selected() {
 /// vSwitch's master; 3.1 copies once.
 #[test]
 fn a_changed_packet_is_another() {
-    if !braid_tests::able() || !braid_tests::ours_only("copies of changed packets") {
+    if !tests::able() || !tests::ours_only("copies of changed packets") {
         return;
     }
     let Some(b) = crossed() else { return };
@@ -125,7 +125,7 @@ fn copies_are_counted() {
 /// them again; 3.1 leaves them as they are.
 #[test]
 fn flows_follow_the_mirror() {
-    if !braid_tests::able() || !braid_tests::ours_only("flows that follow a new mirror") {
+    if !tests::able() || !tests::ours_only("flows that follow a new mirror") {
         return;
     }
     let Some(b) = crossed() else { return };

@@ -14,7 +14,7 @@ fn two() -> Option<Bench> {
 /// so when the copy leaves.
 #[test]
 fn each_bridge_has_its_own_pipeline() {
-    if !braid_tests::able() || !braid_tests::ours_only("changes told before a copy") {
+    if !tests::able() || !tests::ours_only("changes told before a copy") {
         return;
     }
     let Some(b) = two() else { return };

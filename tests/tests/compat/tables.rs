@@ -1,7 +1,7 @@
 //! Flow tables: which bits of a packet decide, what counters do when flows change, and what
 //! happens when a table is full.
 
-use utilities::testbed::process;
+use testbed::process;
 
 use crate::bench::{Bench, Bridge, tcp};
 
@@ -37,7 +37,7 @@ fn bare(b: &Bench) -> Vec<String> {
 fn refused(b: &Bench, args: &[&str], error: &str) {
     let mut c = b.rig.switch.command("ovs-ofctl");
     c.args(args);
-    let said = process::output(&mut c, braid_tests::rig::SOON).expect_err("it was accepted");
+    let said = process::output(&mut c, tests::rig::SOON).expect_err("it was accepted");
     assert!(said.to_string().contains(error), "{said}");
 }
 
@@ -186,7 +186,7 @@ fn a_full_table_refuses_or_evicts() {
     let evicts = || {
         let mut c = b.rig.switch.command("ovs-ofctl");
         c.args(["add-flow", "br0", &flow(4, ",idle_timeout=300")]);
-        process::output(&mut c, braid_tests::rig::SOON).is_ok()
+        process::output(&mut c, tests::rig::SOON).is_ok()
     };
     b.rig.wait("the policy", evicts);
     // The one that would have gone first by itself.

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::random::Random;
-use braid_tests::rig::talk;
+use tests::Rig;
+use tests::random::Random;
+use tests::rig::talk;
 
 /// The rest of the switch works: a packet gets from the VM to the network and back.
 fn forwards(rig: &Rig) {
@@ -111,7 +111,7 @@ fn values_out_of_range_are_named_and_ignored() {
 
 #[test]
 fn a_misspelt_key_is_answered_with_the_right_one() {
-    if !braid_tests::able() || !braid_tests::ours_only("warnings about unknown keys") {
+    if !tests::able() || !tests::ours_only("warnings about unknown keys") {
         return;
     }
     let Some(rig) = Rig::new(2) else { return };

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::{HOST_IP, HOST_MAC, hello, talk};
-use utilities::testbed::Members;
-use utilities::testbed::frame::{self, Header, Udp};
-use utilities::testbed::tap::Tap;
+use testbed::Members;
+use testbed::frame::{self, Header, Udp};
+use testbed::tap::Tap;
+use tests::Rig;
+use tests::rig::{HOST_IP, HOST_MAC, hello, talk};
 use wire::EtherType;
 
 const MS: Duration = Duration::from_millis(1);

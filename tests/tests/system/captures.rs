@@ -3,23 +3,23 @@
 use std::process::Command;
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::{PacketSocket, process, switch};
+use testbed::{PacketSocket, process, switch};
+use tests::Rig;
+use tests::rig::talk;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Whether tc(8) could do it. Where it, or the kernel's part, is missing, that is said loudly.
 fn tc(rig: &Rig, words: &str) -> bool {
     let Some(tc) = switch::tool("tc") else {
-        braid_tests::loudly("skipped, because tc(8) is not installed: a queueing discipline");
+        tests::loudly("skipped, because tc(8) is not installed: a queueing discipline");
         return false;
     };
     let mut c: Command = rig.hv.command(tc);
     match process::output(c.args(words.split(' ')), LIMIT) {
         Ok(_) => true,
         Err(e) => {
-            braid_tests::loudly(&format!("skipped a queueing discipline: {e}"));
+            tests::loudly(&format!("skipped a queueing discipline: {e}"));
             false
         }
     }

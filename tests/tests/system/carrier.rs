@@ -6,10 +6,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::tap::Tap;
-use utilities::testbed::{Members, Netns};
+use testbed::tap::Tap;
+use testbed::{Members, Netns};
+use tests::Rig;
+use tests::rig::talk;
 
 const MS: Duration = Duration::from_millis(1);
 /// Far less than the kernel takes (some 900 ms here), far more than the daemon.
@@ -82,7 +82,7 @@ fn a_cut_after_another_devices_is_noticed_at_once_with_lb_output() {
 /// every other way to ask for a carrier waits.
 #[test]
 fn a_cut_is_noticed_at_once_while_others_configure_links() {
-    if !braid_tests::able() {
+    if !tests::able() {
         return;
     }
     let stop = AtomicBool::new(false);

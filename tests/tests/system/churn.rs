@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::random::{self, Random};
-use braid_tests::rig::{HOST_MAC, enabled, talk};
-use utilities::testbed::frame;
-use utilities::testbed::tap::Tap;
-use utilities::testbed::{Members, Netns, PacketSocket};
+use testbed::frame;
+use testbed::tap::Tap;
+use testbed::{Members, Netns, PacketSocket};
+use tests::Rig;
+use tests::random::{self, Random};
+use tests::rig::{HOST_MAC, enabled, talk};
 
 const MS: Duration = Duration::from_millis(1);
 /// The members, whatever device has the name.

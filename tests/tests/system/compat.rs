@@ -1,12 +1,12 @@
 //! The same setup on Open vSwitch and here must print the same, byte for byte.
 
-use braid_tests::Rig;
-use braid_tests::rig::hello;
+use tests::Rig;
+use tests::rig::hello;
 
 /// A rig with our daemon and one with Debian's, set up alike.
 fn two(nics: usize, set_up: impl Fn(&Rig)) -> Option<[Rig; 2]> {
     let ours = Rig::new(nics)?;
-    let theirs = Rig::with(nics, braid_tests::debian()?, &[]);
+    let theirs = Rig::with(nics, tests::debian()?, &[]);
     set_up(&ours);
     set_up(&theirs);
     Some([ours, theirs])
@@ -17,7 +17,7 @@ pub(crate) fn said(rig: &Rig, words: &str) -> String {
     match rig.switch.appctl(words) {
         Ok(text) => text,
         // The tool names the socket; both say it.
-        Err(utilities::testbed::Error::Command { output, .. }) => {
+        Err(testbed::Error::Command { output, .. }) => {
             let socket =
                 rig.switch.path(&format!("ovs-vswitchd.{}.ctl", rig.switch.vswitchd_pid()));
             format!("FAILED: {}", output.replace(&socket.display().to_string(), "SOCKET"))

@@ -1,13 +1,13 @@
 //! Dummy devices and virtual time, as Open vSwitch's own tests use them.
 
-use braid_tests::Rig;
+use tests::Rig;
 
 /// A daemon with dummies, and an empty bridge of them.
 fn start() -> Option<Rig> {
-    if !braid_tests::able() {
+    if !tests::able() {
         return None;
     }
-    let rig = Rig::with(0, braid_tests::daemon(), &["--enable-dummy"]);
+    let rig = Rig::with(0, tests::daemon(), &["--enable-dummy"]);
     rig.vsctl("del-br br0 -- add-br br0 -- set bridge br0 datapath_type=dummy");
     Some(rig)
 }
@@ -70,7 +70,7 @@ fn what_a_packet_does_is_done_when_the_command_returns() {
         let flows = rig.appctl("dpctl/dump-flows");
         let flow = format!("in_port(1),packet_type(ns=0,id=0),eth(src=50:54:00:00:00:{n:02x},");
         assert!(flows.contains(&flow), "round {n}\n{flows}");
-        if braid_tests::daemon().is_ours() {
+        if tests::daemon().is_ours() {
             // Through both bridges: a header of 24 octets, then records of 16 and the frame.
             let size = std::fs::metadata(&pcap).unwrap().len();
             assert_eq!(size, 24 + u64::from(n) * (16 + 106), "round {n}");
@@ -225,7 +225,7 @@ fn buckets_and_a_revalidator_that_pauses() {
 /// As Open vSwitch's master; Debian's 3.1 waits for the new interval from the change on.
 #[test]
 fn a_shorter_rebalance_interval_is_seen_before_it_acts() {
-    if !braid_tests::able() || !braid_tests::ours_only("rebalancing that is overdue") {
+    if !tests::able() || !tests::ours_only("rebalancing that is overdue") {
         return;
     }
     let Some(rig) = start() else { return };

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use braid_tests::Rig;
-use utilities::testbed::Daemon;
+use testbed::Daemon;
+use tests::Rig;
 
 use crate::compat::said;
 
@@ -72,11 +72,11 @@ const SAME: &[&str] = &[
 
 #[test]
 fn what_nothing_uses_is_answered_as_there() {
-    if !braid_tests::able() {
+    if !tests::able() {
         return;
     }
-    let Some(debian) = braid_tests::debian() else { return };
-    let (theirs, ours) = (start(debian), start(braid_tests::daemon()));
+    let Some(debian) = tests::debian() else { return };
+    let (theirs, ours) = (start(debian), start(tests::daemon()));
     for command in SAME {
         assert_eq!(said(&ours, command), said(&theirs, command), "{command}");
     }
@@ -99,10 +99,10 @@ fn what_nothing_uses_is_answered_as_there() {
 /// The commands that sosreport's plugin `openvswitch` runs against the daemon.
 #[test]
 fn what_sosreport_asks_is_answered() {
-    if !braid_tests::able() || !braid_tests::ours_only("commands of master's") {
+    if !tests::able() || !tests::ours_only("commands of master's") {
         return;
     }
-    let rig = start(braid_tests::daemon());
+    let rig = start(tests::daemon());
     let mut asked: Vec<String> = [
         "bond/list",
         "bond/show",
@@ -152,10 +152,10 @@ fn what_sosreport_asks_is_answered() {
 
 #[test]
 fn the_packet_thread_tells_what_it_did() {
-    if !braid_tests::able() || !braid_tests::ours_only("the packet thread's own counters") {
+    if !tests::able() || !tests::ours_only("the packet thread's own counters") {
         return;
     }
-    let rig = start(braid_tests::daemon());
+    let rig = start(tests::daemon());
     let packet = "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x1234)";
     let figure = |name: &str| -> u64 {
         let text = rig.appctl("dpif-netdev/pmd-perf-show");
@@ -188,10 +188,10 @@ fn the_packet_thread_tells_what_it_did() {
 /// answered meanwhile.
 #[test]
 fn waiting_for_the_revalidator_holds_up_nobody() {
-    if !braid_tests::able() || !braid_tests::ours_only("a revalidator that pauses") {
+    if !tests::able() || !tests::ours_only("a revalidator that pauses") {
         return;
     }
-    let rig = start(braid_tests::daemon());
+    let rig = start(tests::daemon());
     rig.appctl("revalidator/pause");
     let received = || -> u64 {
         let text = rig.appctl("coverage/read-counter unixctl_received");

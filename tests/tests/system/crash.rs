@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::process;
+use testbed::process;
+use tests::Rig;
+use tests::rig::talk;
 
 /// Ends a detached daemon and its monitor, whatever becomes of the test.
 struct Monitored {

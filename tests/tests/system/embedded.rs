@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::carrier::Watch;
-use utilities::testbed::{Ovsdb, process};
+use testbed::carrier::Watch;
+use testbed::{Ovsdb, process};
+use tests::Rig;
+use tests::rig::talk;
 
 const ROWS: usize = 20_000;
 const MS: Duration = Duration::from_millis(1);
@@ -42,10 +42,10 @@ fn insert_rows(mut db: UnixStream) -> std::thread::JoinHandle<(String, Duration)
 /// partner that has to be heard three times in three seconds is heard.
 #[test]
 fn a_big_transaction_delays_neither_links_nor_packets() {
-    if !braid_tests::able() || !braid_tests::ours_only("a database in the daemon") {
+    if !tests::able() || !tests::ours_only("a database in the daemon") {
         return;
     }
-    let rig = Rig::on(3, braid_tests::daemon(), Ovsdb::Embedded, &[]);
+    let rig = Rig::on(3, tests::daemon(), Ovsdb::Embedded, &[]);
     // 64 conversations, so that each link has some.
     let talks = (0..64).map(|i| talk(1, 40_000 + i)).collect();
     let (fabric, traffic) = rig.traffic(talks, 1000, true);
@@ -97,10 +97,10 @@ fn a_big_transaction_delays_neither_links_nor_packets() {
 /// Commands for the database's server are answered on the daemon's control socket.
 #[test]
 fn its_commands_and_its_file() {
-    if !braid_tests::able() || !braid_tests::ours_only("a database in the daemon") {
+    if !tests::able() || !tests::ours_only("a database in the daemon") {
         return;
     }
-    let mut rig = Rig::on(2, braid_tests::daemon(), Ovsdb::Embedded, &[]);
+    let mut rig = Rig::on(2, tests::daemon(), Ovsdb::Embedded, &[]);
     rig.bond("");
     assert_eq!(rig.appctl("ovsdb-server/list-dbs").trim(), "Open_vSwitch\n_Server");
     // Where scripts look for those of a server of its own, too.

@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use braid_tests::rig::{Rig, talk};
-use utilities::testbed::Members;
-use utilities::testbed::traffic::Traffic;
+use testbed::Members;
+use testbed::traffic::Traffic;
+use tests::rig::{Rig, talk};
 
 const RATE: u32 = 500;
 const MS: Duration = Duration::from_millis(1);
@@ -29,7 +29,7 @@ const BY_NIC1: (bool, bool) = (false, true);
 fn start(
     members: Members,
     settings: &str,
-) -> Option<(Rig, std::sync::Arc<utilities::testbed::fabric::Fabric>, Traffic)> {
+) -> Option<(Rig, std::sync::Arc<testbed::fabric::Fabric>, Traffic)> {
     let rig = Rig::of(members, 2)?;
     rig.bond(settings);
     if rig.active() != Some(0) {
@@ -95,7 +95,7 @@ fn with_a_primary_traffic_of_taps_comes_back() {
 
 #[test]
 fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
-    if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
+    if !tests::able() || !tests::ours_only("bond-failback-delay") {
         return;
     }
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";
@@ -106,7 +106,7 @@ fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
     rig.await_calm(&traffic);
 
     // Up; then, before the two seconds are over, a flap: the wait begins anew with its end.
-    let up = |fabric: &utilities::testbed::fabric::Fabric| {
+    let up = |fabric: &testbed::fabric::Fabric| {
         let at = Instant::now();
         fabric.set_link(0, true).unwrap();
         at
@@ -139,7 +139,7 @@ fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
 
 #[test]
 fn the_delay_does_not_hold_back_a_failover() {
-    if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
+    if !tests::able() || !tests::ours_only("bond-failback-delay") {
         return;
     }
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=60000";
@@ -165,7 +165,7 @@ fn the_delay_does_not_hold_back_a_failover() {
 
 #[test]
 fn an_order_holds_for_the_delay() {
-    if !braid_tests::able() || !braid_tests::ours_only("bond-failback-delay") {
+    if !tests::able() || !tests::ours_only("bond-failback-delay") {
         return;
     }
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use braid_tests::Rig;
-use utilities::testbed::process::{self, Process};
-use utilities::testbed::tap::Tap;
-use utilities::testbed::{Netns, PacketSocket, switch};
+use testbed::process::{self, Process};
+use testbed::tap::Tap;
+use testbed::{Netns, PacketSocket, switch};
+use tests::Rig;
 
 const LIMIT: Duration = Duration::from_secs(20);
 const HV: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
@@ -17,9 +17,9 @@ const VM: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 
 /// Whether these tests can run here: they need taps, and ip(8) to look at what the host has set.
 fn able() -> bool {
-    let able = braid_tests::able() && braid_tests::tap("internal ports");
+    let able = tests::able() && tests::tap("internal ports");
     if able && switch::tool("ip").is_none() {
-        braid_tests::loudly("skipped, because ip(8) is not installed: internal ports");
+        tests::loudly("skipped, because ip(8) is not installed: internal ports");
         return false;
     }
     able
@@ -232,7 +232,7 @@ fn they_end_with_their_port_and_when_told() {
                 rig.wait("a warning", || rig.switch.log().contains("of another database"));
                 assert!(exists(&rig.hv, "a2") && exists(&rig.hv, "br1"));
             }
-            Err(e) => braid_tests::loudly(&format!("no other database tried: {e}")),
+            Err(e) => tests::loudly(&format!("no other database tried: {e}")),
         }
         rig.vsctl("add-br br1 -- set bridge br1 datapath_type=netdev");
         rig.vsctl(&format!("show {}", tap("a2")));
@@ -250,7 +250,7 @@ fn they_end_with_their_port_and_when_told() {
 /// that carries nothing.
 #[test]
 fn one_in_another_namespace_ends_with_the_daemon() {
-    if !able() || !braid_tests::ours_only("a port in another namespace") {
+    if !able() || !tests::ours_only("a port in another namespace") {
         return;
     }
     let mut rig = Rig::with_server(0).expect("able");
@@ -288,7 +288,7 @@ fn attached_down(rig: &Rig, name: &str) {
 /// A device that cannot be had is named with the reason, and taken as soon as it can be.
 #[test]
 fn one_that_another_program_has_is_taken_when_it_is_free() {
-    if !able() || !braid_tests::ours_only("taking a device that becomes free") {
+    if !able() || !tests::ours_only("taking a device that becomes free") {
         return;
     }
     let rig = Rig::new(0).expect("able");
@@ -313,10 +313,10 @@ fn one_that_another_program_has_is_taken_when_it_is_free() {
 /// Over to ours from Open vSwitch's userspace datapath, and back.
 #[test]
 fn they_are_taken_over_from_open_vswitch_and_by_it() {
-    if !able() || !braid_tests::ours_only("taking over from Open vSwitch") {
+    if !able() || !tests::ours_only("taking over from Open vSwitch") {
         return;
     }
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let mut rig = Rig::with_server(0).expect("able");
     configured(&rig);
     for name in ["vnet0", "int0"] {

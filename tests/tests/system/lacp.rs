@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::{enabled, talk};
-use utilities::testbed::{Daemon, Netns, PacketSocket, Switch};
+use testbed::{Daemon, Netns, PacketSocket, Switch};
+use tests::Rig;
+use tests::rig::{enabled, talk};
 use wire::lacp::Lacpdu;
 
 const MS: Duration = Duration::from_millis(1);
@@ -50,7 +50,7 @@ fn exchange(from: &PacketSocket, to: &PacketSocket, back: bool) -> usize {
 
 fn carries_both_ways(ours: &str, theirs: &str) {
     let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let other = Other::new(&rig, debian, &format!("bond_mode=balance-tcp {theirs}"));
     rig.bond_down(&format!("bond_mode=balance-tcp {ours}"));
     rig.wait("negotiation", || {
@@ -111,7 +111,7 @@ fn slow_with_slow_in_one_pass() {
 #[test]
 fn a_silent_partner_is_noticed_within_the_short_timeout() {
     let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let fast = "lacp=active other_config:lacp-time=fast";
     let mut other = Other::new(&rig, debian, &format!("bond_mode=balance-tcp {fast}"));
     rig.bond(&format!("bond_mode=balance-tcp {fast}"));

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::PacketSocket;
+use testbed::PacketSocket;
+use tests::Rig;
+use tests::rig::talk;
 use wire::EthAddr;
 use wire::lacp::{Lacpdu, PortInfo, state};
 
@@ -14,7 +14,7 @@ const FAST: &str = "bond_mode=balance-tcp lacp=active other_config:lacp-time=fas
 
 /// A rig that tolerates what Open vSwitch does not.
 fn rig() -> Option<Rig> {
-    if !braid_tests::able() || !braid_tests::ours_only("a guard against faulty LACP partners") {
+    if !tests::able() || !tests::ours_only("a guard against faulty LACP partners") {
         return None;
     }
     Rig::new(2)

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::{enabled, hello};
-use utilities::testbed::PacketSocket;
+use testbed::PacketSocket;
+use tests::Rig;
+use tests::rig::{enabled, hello};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -29,7 +29,7 @@ fn flood(links: &[PacketSocket], stop: &AtomicBool, carried: &AtomicU64) {
 
 #[test]
 fn a_loop_of_two_bonds_is_told_and_ended() {
-    if !braid_tests::able() || !braid_tests::ours_only("bond-loop-protect") {
+    if !tests::able() || !tests::ours_only("bond-loop-protect") {
         return;
     }
     let Some(rig) = Rig::new(4) else { return };

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::packet::{self, BUFFER};
-use utilities::testbed::{Daemon, Netns, PacketSocket, Switch};
+use testbed::packet::{self, BUFFER};
+use testbed::{Daemon, Netns, PacketSocket, Switch};
+use tests::Rig;
+use tests::rig::talk;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -121,7 +121,7 @@ fn await_traffic(rig: &Rig, other: &Other, ports: &mut std::ops::RangeFrom<u16>)
 
 fn silent_loss_moves_traffic(ours: impl Fn(usize) -> String, theirs: impl Fn(usize) -> String) {
     let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let mut other = Other::new(&rig, debian);
     rig.bond_down("bond_mode=active-backup other_config:bond-primary=nic0");
     for i in 0..2 {
@@ -226,7 +226,7 @@ fn steady(show: &str) -> String {
 #[test]
 fn both_ends_show_the_same() {
     let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let other = Other::new(&rig, debian);
     rig.bond_down("bond_mode=active-backup");
     let checks = |i: usize, dev: &str, mpid: usize| {
@@ -302,7 +302,7 @@ fn both_ends_show_the_same() {
 #[test]
 fn received_traffic_counts_where_it_is_told_to() {
     let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let other = Other::new(&rig, debian);
     rig.bond_down("bond_mode=active-backup");
     rig.vsctl("set interface nic0 bfd:enable=true bfd:min_rx=200 bfd:decay_min_rx=900");
@@ -321,7 +321,7 @@ fn received_traffic_counts_where_it_is_told_to() {
     rig.await_member(0, true);
 
     // Traffic instead of BFD. Open vSwitch counts it on tunnels and patch ports only.
-    if !braid_tests::ours_only("forwarding_if_rx on a NIC") {
+    if !tests::ours_only("forwarding_if_rx on a NIC") {
         return;
     }
     rig.vsctl("set interface nic0 bfd:forwarding_if_rx=true");
@@ -356,7 +356,7 @@ fn odd_values_are_named_and_defaults_used() {
     let show = rig.appctl("bfd/show nic0");
     assert!(show.contains("  Detect Multiplier: 3\n"), "{show}");
     assert_eq!(rig.appctl("cfm/show"), "");
-    if braid_tests::ours_only("warnings that name the key") {
+    if tests::ours_only("warnings that name the key") {
         let log = rig.switch.log();
         for key in ["min_tx=0", "mult=300", "bfd_src_ip=nowhere", "min_rxx=1", "decay_min_rx=10"] {
             assert!(log.contains(&format!("interface nic0: bfd:{key}: ")), "{key}\n{log}");

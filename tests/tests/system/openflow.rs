@@ -5,15 +5,15 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::{SOON, talk};
-use utilities::testbed::frame::Udp;
-use utilities::testbed::{process, switch};
+use testbed::frame::Udp;
+use testbed::{process, switch};
+use tests::Rig;
+use tests::rig::{SOON, talk};
 
 /// A rig; `None` where system tests cannot run, or nobody has `ovs-ofctl`.
 fn rig(nics: usize) -> Option<Rig> {
     if switch::tool("ovs-ofctl").is_none() {
-        braid_tests::loudly("THE TESTS OF OPENFLOW DO NOT RUN HERE: there is no ovs-ofctl");
+        tests::loudly("THE TESTS OF OPENFLOW DO NOT RUN HERE: there is no ovs-ofctl");
         return None;
     }
     Rig::new(nics)
@@ -201,7 +201,7 @@ fn a_controller_comes_goes_and_comes_back() {
 /// The switch answers meanwhile, and what fails is told in the row.
 #[test]
 fn a_controllers_name_is_looked_up() {
-    if !braid_tests::able() {
+    if !tests::able() {
         return;
     }
     let Some(rig) = rig(0) else { return };
@@ -345,7 +345,7 @@ fn over_tcp_and_tls() {
     rig.hv.rtnl().set_up("lo", true).expect("loopback");
     assert!(ofctl(&rig, &format!("show tcp:127.0.0.1:{tcp}")).contains("OFPT_FEATURES_REPLY"));
     if certificates(&rig).is_none() {
-        braid_tests::loudly("OPENFLOW OVER TLS IS NOT TESTED HERE: there is no openssl");
+        tests::loudly("OPENFLOW OVER TLS IS NOT TESTED HERE: there is no openssl");
         return;
     }
     let file = |name: &str| rig.switch.path(name).display().to_string();

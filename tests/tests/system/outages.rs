@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::{hello, talk};
+use tests::Rig;
+use tests::rig::{hello, talk};
 
 const MS: Duration = Duration::from_millis(1);
 
 #[test]
 fn the_active_member_survives_a_restart() {
     // Open vSwitch 3.1 loses it; later ones keep it.
-    if !braid_tests::able() || !braid_tests::ours_only("an active member that is always kept") {
+    if !tests::able() || !tests::ours_only("an active member that is always kept") {
         return;
     }
     let Some(mut rig) = Rig::new(3) else { return };
@@ -20,7 +20,7 @@ fn the_active_member_survives_a_restart() {
     for chosen in [other, (other + 1) % 3] {
         rig.appctl(&format!("bond/set-active-member bond0 nic{chosen}"));
         rig.await_active(chosen);
-        let mac = braid_tests::rig::nic_mac(chosen).to_string();
+        let mac = tests::rig::nic_mac(chosen).to_string();
         rig.wait("the active member in the database", || {
             rig.get("port", "bond0", "bond_active_slave") == mac
         });
@@ -36,14 +36,14 @@ fn the_active_member_survives_a_restart() {
 
 #[test]
 fn a_primary_whose_link_is_no_faster_does_not_take_over_at_a_restart() {
-    if !braid_tests::able() || !braid_tests::ours_only("bond-primary-reselect") {
+    if !tests::able() || !tests::ours_only("bond-primary-reselect") {
         return;
     }
     let Some(mut rig) = Rig::new(2) else { return };
     rig.bond("other_config:bond-primary=nic0 other_config:bond-primary-reselect=better");
     rig.appctl("bond/set-active-member bond0 nic1");
     rig.await_active(1);
-    let mac = braid_tests::rig::nic_mac(1).to_string();
+    let mac = tests::rig::nic_mac(1).to_string();
     rig.wait("the active member in the database", || {
         rig.get("port", "bond0", "bond_active_slave") == mac
     });
@@ -106,7 +106,7 @@ fn forwarding_and_failover_go_on_without_the_database() {
     rig.wait_at_most(Duration::from_secs(20), "reconnection", || {
         rig.appctl("bond/show bond0").contains("updelay: 7 ms")
     });
-    let mac = braid_tests::rig::nic_mac(1 - active).to_string();
+    let mac = tests::rig::nic_mac(1 - active).to_string();
     rig.wait("the active member in the database", || {
         rig.get("port", "bond0", "bond_active_slave") == mac
     });

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use braid_tests::Rig;
+use tests::Rig;
 
 /// Keys, certificates and their authority in a folder; false, and a loud word, without `openssl`.
 fn certificates(folder: &Path) -> bool {
     if Command::new("openssl").arg("version").output().is_err() {
-        braid_tests::loudly("TLS IS NOT TESTED HERE: no openssl (apt-get install openssl)");
+        tests::loudly("TLS IS NOT TESTED HERE: no openssl (apt-get install openssl)");
         return false;
     }
     let openssl = |words: &str| {

@@ -4,15 +4,15 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::frame::Udp;
-use utilities::testbed::{process, switch};
+use testbed::frame::Udp;
+use testbed::{process, switch};
+use tests::Rig;
+use tests::rig::talk;
 
 /// A rig whose database outlives the daemon; `None` where this cannot run.
 fn rig(nics: usize) -> Option<Rig> {
     if switch::tool("ovs-ofctl").is_none() {
-        braid_tests::loudly("THE TESTS OF RESTORED FLOWS DO NOT RUN HERE: there is no ovs-ofctl");
+        tests::loudly("THE TESTS OF RESTORED FLOWS DO NOT RUN HERE: there is no ovs-ofctl");
         return None;
     }
     Rig::with_server(nics)
@@ -98,7 +98,7 @@ fn number(rig: &Rig, name: &str) -> Option<u32> {
 
 #[test]
 fn a_ports_number_is_free_when_the_revalidator_has_looked_at_every_flow() {
-    if !braid_tests::able() || !braid_tests::ours_only("port numbers that are held back") {
+    if !tests::able() || !tests::ours_only("port numbers that are held back") {
         return;
     }
     let Some(rig) = rig(3) else { return };

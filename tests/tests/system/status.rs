@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use braid_tests::Rig;
-use braid_tests::rig::nic_mac;
+use tests::Rig;
+use tests::rig::nic_mac;
 
 #[test]
 fn vsctl_returns_when_the_change_is_in_force() {
@@ -53,7 +53,7 @@ fn an_interface_says_what_its_device_is_like() {
     rig.link(0, true);
     rig.wait("a link that is up", || get("link_state") == "up");
     rig.wait("counted resets", || get("link_resets").parse::<u64>().is_ok_and(|n| n > resets));
-    rig.vm_socket().send(&braid_tests::rig::hello(1)).unwrap();
+    rig.vm_socket().send(&tests::rig::hello(1)).unwrap();
     let active = rig.active().unwrap();
     let get = |column: &str| rig.get("interface", &format!("nic{active}"), column);
     rig.wait("counted packets", || !get("statistics").contains("tx_packets=0"));
@@ -61,7 +61,7 @@ fn an_interface_says_what_its_device_is_like() {
 
 #[test]
 fn internal_ports_come_and_go() {
-    if !braid_tests::tap("internal ports") {
+    if !tests::tap("internal ports") {
         return;
     }
     let Some(rig) = Rig::new(1) else { return };
@@ -86,7 +86,7 @@ fn patch_ports_join_two_bridges() {
          -- add-port br0 p0 -- set interface p0 type=patch options:peer=p2",
     );
     let (vm, tor) = (rig.vm_socket(), rig.tor_socket(0));
-    vm.send(&braid_tests::rig::hello(1)).unwrap();
+    vm.send(&tests::rig::hello(1)).unwrap();
     let second = std::time::Duration::from_secs(2);
     assert!(tor.recv_matching(second, |f| f[6..12] == [2, 0, 0, 0, 0x55, 1]).is_some());
 }
@@ -148,7 +148,7 @@ fn a_switch_with_nothing_to_do_does_nothing_and_is_small() {
 /// As `ovs-ctl` writes them, where nobody has; a value that is there stays.
 #[test]
 fn the_host_is_named() {
-    if !braid_tests::able() || !braid_tests::ours_only("names of the host without ovs-ctl") {
+    if !tests::able() || !tests::ours_only("names of the host without ovs-ctl") {
         return;
     }
     let Some(mut rig) = Rig::with_server(0) else { return };

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use braid_tests::Rig;
-use utilities::testbed::Netns;
+use testbed::Netns;
+use tests::Rig;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -75,7 +75,7 @@ fn between_a_machine_and_the_network() {
 
 #[test]
 fn between_an_internal_port_and_the_network() {
-    if !braid_tests::tap("internal ports") {
+    if !tests::tap("internal ports") {
         return;
     }
     let Some(rig) = rig("") else { return };
@@ -88,7 +88,7 @@ fn between_an_internal_port_and_the_network() {
 
 #[test]
 fn between_a_machine_and_an_internal_port_with_a_vlan() {
-    if !braid_tests::tap("internal ports") {
+    if !tests::tap("internal ports") {
         return;
     }
     let Some(rig) = Rig::new(1) else { return };
@@ -103,7 +103,7 @@ fn between_a_machine_and_an_internal_port_with_a_vlan() {
 
 #[test]
 fn an_internal_port_works_on_in_a_container() {
-    if !braid_tests::tap("internal ports") {
+    if !tests::tap("internal ports") {
         return;
     }
     let Some(rig) = Rig::new(1) else { return };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::{enabled, talk};
-use utilities::testbed::{Members, Switch};
+use testbed::{Members, Switch};
+use tests::Rig;
+use tests::rig::{enabled, talk};
 
 const FAST: &str = "lacp=active other_config:lacp-time=fast";
 /// Longer than the short timeout of a partner that is not heard (3 s, IEEE 802.1AX-2020 6.4.13).
@@ -81,7 +81,7 @@ fn lacp_is_heard_when_a_port_becomes_a_bond_and_back_tap() {
 #[test]
 fn lacp_is_heard_when_a_port_becomes_a_bond_and_back_open_vswitch() {
     let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = braid_tests::debian() else { return };
+    let Some(debian) = tests::debian() else { return };
     let other = Switch::start(rig.tor.clone(), debian, "braid-test").unwrap();
     other
         .vsctl(&format!(

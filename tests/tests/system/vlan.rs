@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use braid_tests::Rig;
-use braid_tests::rig::talk;
-use utilities::testbed::PacketSocket;
-use utilities::testbed::frame::Udp;
+use testbed::PacketSocket;
+use testbed::frame::Udp;
+use tests::Rig;
+use tests::rig::talk;
 
 /// Ports in the order of the NICs that they stand on.
 const PORTS: [(&str, &str); 6] = [

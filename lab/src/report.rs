@@ -2,8 +2,8 @@
 
 use super::options::Mode;
 use super::timeline::Event;
-use crate::testbed::Members;
-use crate::testbed::stream::{Stretch, Totals};
+use testbed::Members;
+use testbed::stream::{Stretch, Totals};
 
 /// One direction during one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]

@@ -3,6 +3,8 @@
 //! It makes three network namespaces, starts the real daemon in one of them, sends a counted
 //! stream both ways, cuts a link and mends it, and says what happened, when, and what it cost.
 
+pub mod bench;
+
 mod bed;
 mod log;
 mod options;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 pub use options::{Mode, Options, Vm};
 pub use report::Report;
 
-use crate::testbed::{self, Daemon, Error, privileges};
+use testbed::{Daemon, Error, privileges};
 
 /// The program: reads the command line, runs, prints.
 pub fn main() -> ExitCode {

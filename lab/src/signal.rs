@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use crate::testbed::Error;
+use testbed::Error;
 
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 

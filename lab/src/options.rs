@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, ValueEnum};
 
-use crate::testbed::{Members, Ovsdb};
+use testbed::{Members, Ovsdb};
 
 /// A bond with a virtual machine on one side and a top-of-rack switch on the other, all in
 /// namespaces of its own: cuts a link, mends it, and tells what it cost.

@@ -8,8 +8,8 @@ use super::options::{Mode, Options};
 use super::pause;
 use super::report::{Loss, Report, Step};
 use super::timeline::{Timeline, Who};
-use crate::testbed::stream::Ledger;
-use crate::testbed::{Error, Members};
+use testbed::stream::Ledger;
+use testbed::{Error, Members};
 
 const MS: Duration = Duration::from_millis(1);
 /// A packet younger than this may still be on its way.

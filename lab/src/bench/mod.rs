@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use wire::EthAddr;
 
-use crate::lab::Mode;
-use crate::testbed::error::wait_for;
-use crate::testbed::fabric::Fabric;
-use crate::testbed::frame::{self, Udp};
-use crate::testbed::tap::Tap;
-use crate::testbed::traffic::Traffic;
-use crate::testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch, privileges};
+use crate::Mode;
+use testbed::error::wait_for;
+use testbed::fabric::Fabric;
+use testbed::frame::{self, Udp};
+use testbed::tap::Tap;
+use testbed::traffic::Traffic;
+use testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch, privileges};
 
 const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
 const VM_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0x55, 0x01]);

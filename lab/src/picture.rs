@@ -4,8 +4,8 @@ use anstyle::{AnsiColor, Style};
 
 use super::options::{Options, Vm};
 use super::report::{Loss, Report};
-use crate::testbed::privileges::Privileges;
-use crate::testbed::{Daemon, Members};
+use testbed::privileges::Privileges;
+use testbed::{Daemon, Members};
 
 pub(super) fn print(o: &Options, daemon: &Daemon, privileges: Privileges, wanted: bool) {
     if !wanted {

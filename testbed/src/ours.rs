@@ -10,10 +10,10 @@ use super::Error;
 
 /// The programs and their packages.
 const PROGRAMS: [(&str, &str); 4] = [
-    ("ovs-vswitchd", "braid-vswitchd"),
-    ("ovsdb-server", "braid-ovsdb-server"),
-    ("ovs-vsctl", "braid-utilities"),
-    ("ovs-appctl", "braid-utilities"),
+    ("ovs-vswitchd", "vswitchd"),
+    ("ovsdb-server", "ovsdb-server"),
+    ("ovs-vsctl", "utilities"),
+    ("ovs-appctl", "utilities"),
 ];
 
 /// The folder in which these programs lie, the running one's. Under cargo they are built first,

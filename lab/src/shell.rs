@@ -8,7 +8,7 @@ use std::{env, fs};
 use super::bed::Bed;
 use super::options::Options;
 use super::signal;
-use crate::testbed::{Error, Switch};
+use testbed::{Error, Switch};
 
 const PROMPT: &str = "braid-lab$ ";
 
@@ -80,7 +80,7 @@ pub(super) fn run(bed: &Bed, o: &Options) -> Result<(), Error> {
     // Ctrl-C was typed at the shell, not at us.
     signal::forget();
     let (up2, down2) = (bed.traffic.up.totals(), bed.traffic.down.totals());
-    let lost = |a: crate::testbed::stream::Totals, b: crate::testbed::stream::Totals| {
+    let lost = |a: testbed::stream::Totals, b: testbed::stream::Totals| {
         (b.sent - a.sent).saturating_sub(b.received - a.received)
     };
     println!(

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Bench, LINKS, Options};
-use crate::testbed::error::wait_for;
-use crate::testbed::frame;
-use crate::testbed::traffic::Traffic;
-use crate::testbed::{Daemon, Error, Members, Netns, PacketSocket};
+use testbed::error::wait_for;
+use testbed::frame;
+use testbed::traffic::Traffic;
+use testbed::{Daemon, Error, Members, Netns, PacketSocket};
 
 /// Packets that are under way when a stretch of time is looked at.
 const IN_FLIGHT: Duration = Duration::from_millis(150);

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use utilities::testbed::{Daemon, Ovsdb};
+use testbed::{Daemon, Ovsdb};
 
 const LAB: &str = env!("CARGO_BIN_EXE_braid-lab");
 

@@ -17,12 +17,12 @@ use wire::EthAddr;
 
 use super::options::{Mode, Options, Vm};
 use super::timeline::{Timeline, Who};
-use crate::testbed::carrier::Watch;
-use crate::testbed::fabric::Fabric;
-use crate::testbed::frame::Udp;
-use crate::testbed::tap::Tap;
-use crate::testbed::traffic::Traffic;
-use crate::testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch};
+use testbed::carrier::Watch;
+use testbed::fabric::Fabric;
+use testbed::frame::Udp;
+use testbed::tap::Tap;
+use testbed::traffic::Traffic;
+use testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch};
 
 /// How long before the cut the bystander's carrier changes.
 const BYSTANDER_FIRST: Duration = Duration::from_millis(100);

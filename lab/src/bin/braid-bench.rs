@@ -1,0 +1,5 @@
+//! `braid-bench`: see [`lab::bench`].
+
+fn main() -> std::process::ExitCode {
+    lab::bench::main()
+}

@@ -1,0 +1,5 @@
+//! `braid-lab`: see [`lab`].
+
+fn main() -> std::process::ExitCode {
+    lab::main()
+}
