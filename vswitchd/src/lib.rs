@@ -8,7 +8,7 @@ pub mod embedded;
 pub mod identity;
 pub mod links;
 pub mod modules;
-pub mod openflow;
+pub mod openflow_host;
 pub mod options;
 pub mod reactor;
 pub mod revalidator;

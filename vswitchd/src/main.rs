@@ -11,6 +11,7 @@ use runtime::start::{End, Program, take_signals};
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
 use vswitchd::config::DummyPolicy;
+use vswitchd::coverage;
 use vswitchd::daemon::{self, Pidfile, Signals};
 use vswitchd::embedded::{self, Embedded};
 use vswitchd::identity::Identity;
@@ -19,7 +20,6 @@ use vswitchd::modules::{self, VSWITCHD};
 use vswitchd::options::{Dirs, Dummy, OVS_VERSION, Options, PROGRAM};
 use vswitchd::reactor::{self, DATABASE_UNIXCTL, Daemon, Exit, SIGNALS, Setup, UNIXCTL, WAKER};
 use vswitchd::unixctl::{Server, builtin};
-use vswitchd::{coverage, openflow};
 
 fn main() -> ExitCode {
     let modules = modules::register;
@@ -70,11 +70,12 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             Dummy::System => DummyPolicy::OverrideSystem,
         },
         clock: clock.clone(),
-        openflow: openflow::Own {
+        openflow: connmgr::Own {
             rundir: dirs.run.clone(),
             version: OVS_VERSION.to_owned(),
             tls: options.common.tls.clone(),
             unconfined: options.unconfined,
+            log_module: modules::by_name,
         },
         version: OVS_VERSION.to_owned(),
         identity: Identity::new(&dirs.run, &dirs.sysconf, move || {
@@ -163,7 +164,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             match event.token() {
                 WAKER => {}
                 SIGNALS => killed = killed.or(take_signals(&mut signals, &VSWITCHD)),
-                token if token.0 >= openflow::TOKENS => daemon.openflow_event(event),
+                token if token.0 >= connmgr::TOKENS => daemon.openflow_event(event),
                 token => match servers.iter_mut().find(|server| server.owns(token)) {
                     Some(server) => server.handle_event(&mut daemon, poll.registry(), token),
                     None => daemon.session_event(event),

@@ -2,9 +2,9 @@
 
 use crate::log::Module;
 
+pub use connmgr::modules::{BRIDGE, RCONN};
 pub use runtime::modules::{DAEMON, JSONRPC, RECONNECT, UNIXCTL};
 
-pub static BRIDGE: Module = Module::new("bridge");
 pub static BOND: Module = Module::new("bond");
 pub static LACP: Module = Module::new("lacp");
 pub static BFD: Module = Module::new("bfd");
@@ -20,15 +20,8 @@ pub static NETDEV_DUMMY: Module = Module::new("netdev_dummy");
 
 pub static DPIF_NETDEV: Module = Module::new("dpif_netdev");
 
-pub static CONNMGR: Module = Module::new("connmgr");
-pub static FAIL_OPEN: Module = Module::new("fail_open");
-pub static RCONN: Module = Module::new("rconn");
-pub static SOCKET_UTIL: Module = Module::new("socket_util");
-pub static VCONN_STREAM: Module = Module::new("vconn_stream");
-
 /// All of them, for `log::register`.
 pub static ALL: &[&Module] = &[
-    &BRIDGE,
     &BOND,
     &LACP,
     &BFD,
@@ -46,11 +39,6 @@ pub static ALL: &[&Module] = &[
     &NETDEV,
     &NETDEV_DUMMY,
     &DPIF_NETDEV,
-    &CONNMGR,
-    &FAIL_OPEN,
-    &RCONN,
-    &SOCKET_UTIL,
-    &VCONN_STREAM,
 ];
 
 /// Names that Open vSwitch's daemon logs under and this one does not. Service files, scripts and
@@ -174,12 +162,17 @@ const NAMES: &[&str] = &[
 
 /// The module of this name, for parts that log by name.
 pub fn by_name(name: &str) -> Option<&'static Module> {
-    ALL.iter().copied().chain(FOREIGN.iter()).find(|m| m.name() == name)
+    ALL.iter()
+        .chain(connmgr::modules::ALL)
+        .copied()
+        .chain(FOREIGN.iter())
+        .find(|m| m.name() == name)
 }
 
 /// Makes all names known to `-v` and `vlog/*`.
 pub fn register() {
     crate::log::register(ALL);
+    crate::log::register(connmgr::modules::ALL);
     crate::log::register(ovsdb_server::net::MODULES);
     let foreign: Vec<&'static Module> = FOREIGN.iter().collect();
     crate::log::register(&foreign);

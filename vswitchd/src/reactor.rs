@@ -31,6 +31,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use connmgr::{OpenFlow, PacketQueue};
 use datapath::userspace::Userspace;
 use datapath::{Datapath, PortNo};
 use mio::{Events, Poll, Token, Waker};
@@ -46,7 +47,7 @@ use crate::coverage::Counter;
 use crate::identity::Identity;
 use crate::links::{self, Links};
 use crate::modules::{BRIDGE, OVSDB, RECONNECT};
-use crate::openflow::{self, Hosts, OpenFlow, PacketQueue};
+use crate::openflow_host::{self, Hosts};
 use crate::revalidator::{self, Queue};
 use crate::status::Status;
 use crate::unixctl::{Commands, Pending};
@@ -81,7 +82,7 @@ pub struct Setup {
     pub embedded: bool,
     pub dummy: DummyPolicy,
     pub clock: Clock,
-    pub openflow: openflow::Own,
+    pub openflow: connmgr::Own,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
     pub version: String,
     /// What goes to `Open_vSwitch.external_ids` where nobody else writes it.
@@ -278,7 +279,7 @@ impl Daemon {
         self.context.clock.now()
     }
 
-    /// Takes note of a poll event whose token is at or above [`openflow::TOKENS`].
+    /// Takes note of a poll event whose token is at or above [`connmgr::TOKENS`].
     pub fn openflow_event(&mut self, event: &mio::event::Event) {
         self.openflow.on_event(event);
     }
@@ -417,11 +418,11 @@ impl Daemon {
 
     fn configure_openflow(&mut self) {
         let now = self.now();
-        let ports = openflow::ports(&self.switch, &mut self.status);
+        let ports = openflow_host::ports(&self.switch, &mut self.status);
         self.ports_stale = false;
         let desired = std::mem::take(&mut self.desired);
-        let restoring = self.restoring;
-        self.with_openflow(|o, hosts| o.configure(now, &desired, restoring, ports, hosts));
+        let config = openflow_host::config(&desired, &self.switch, self.restoring);
+        self.with_openflow(|o, hosts| o.configure(now, &config, ports, hosts));
         self.desired = desired;
     }
 
@@ -438,7 +439,7 @@ impl Daemon {
 
     fn tell_ports(&mut self, now: Time) {
         if std::mem::take(&mut self.ports_stale) {
-            let ports = openflow::ports(&self.switch, &mut self.status);
+            let ports = openflow_host::ports(&self.switch, &mut self.status);
             self.with_openflow(|o, hosts| o.ports_changed(now, ports, hosts));
         }
     }

@@ -1,5 +1,7 @@
 //! What goes back to the database: each row as it should read, and only what differs is sent.
 
+pub mod controllers;
+
 use std::collections::BTreeMap;
 
 use bond::MemberId;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ofproto::controller::ControllerConfig;
 use openflow::{Version, VersionSet};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
@@ -29,6 +30,10 @@ fn to(target: &str) -> Controller {
     Controller { target: target.to_owned(), ..Controller::default() }
 }
 
+fn configs(w: &WantOpenFlow) -> Vec<ControllerConfig> {
+    w.controllers.iter().map(|c| c.config.clone()).collect()
+}
+
 const S: Duration = Duration::from_secs(1);
 
 #[test]
@@ -36,7 +41,7 @@ fn defaults_are_the_database_s() {
     let (w, _) = want(Bridge::default(), vec![to("tcp:127.0.0.1"), to("ptcp:6653"), to("unix:x")]);
     assert_eq!(w.versions, VersionSet::ALL);
     // In the order of targets.
-    let [listen, call, socket] = &w.controllers[..] else { panic!("{w:?}") };
+    let [listen, call, socket] = &configs(&w)[..] else { panic!("{w:?}") };
     assert_eq!((call.primary, listen.primary, socket.primary), (true, false, true));
     assert_eq!((call.timing.max_backoff, call.timing.probe), (8 * S, Some(5 * S)));
     assert!(call.in_band && call.async_messages);
@@ -66,7 +71,7 @@ fn what_the_row_says() {
     let (w, all) = want(bridge, vec![row, to("ptcp:")]);
     assert_eq!(w.versions, [Version::V10, Version::V13].into_iter().collect());
     assert_eq!((w.description.as_deref(), w.serial.as_deref()), (Some("mine"), Some("7")));
-    let [listen, c] = &w.controllers[..] else { panic!("{w:?}") };
+    let [listen, c] = &configs(&w)[..] else { panic!("{w:?}") };
     assert_eq!((c.queue_size, listen.queue_size), (7, 9));
     assert!(!c.primary && !c.in_band && !c.async_messages);
     // Whole seconds; a probe every five at most, while the bridge's patience goes by the row.
@@ -81,7 +86,7 @@ fn odd_rows() {
     assert!(want(Bridge::default(), vec![to("none")]).0.controllers.is_empty());
     let off = Controller { inactivity_probe: Some(0), max_backoff: Some(-5), ..to("tcp:1.2.3.4") };
     let (w, all) = want(Bridge::default(), vec![off, to("tcp:1.2.3.4")]);
-    let [c] = &w.controllers[..] else { panic!("{w:?}") };
+    let [c] = &configs(&w)[..] else { panic!("{w:?}") };
     assert_eq!((c.timing.max_backoff, c.timing.probe, c.probe), (S, None, Duration::ZERO));
     let said: Vec<String> = all.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(said, ["bridge br0: Duplicate controllers \"tcp:1.2.3.4\"."]);
@@ -98,6 +103,6 @@ fn odd_rows() {
         ..to("tcp:1.2.3.4")
     };
     let (w, _) = want(Bridge::default(), vec![absurd]);
-    let c = &w.controllers[0];
+    let c = &w.controllers[0].config;
     assert_eq!((c.rate_limit, c.queue_size, c.dscp), (u32::MAX, 100, 48));
 }

@@ -6,12 +6,12 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use connmgr::Own;
 use mio::Poll;
 use ovsdb_server::net::{EmbeddedServer, Embedding};
 use vswitchd::clock::Clock;
 use vswitchd::config::DummyPolicy;
 use vswitchd::identity::Identity;
-use vswitchd::openflow::Own;
 use vswitchd::reactor::{self, Daemon, Setup};
 
 /// Names the thread that is to panic, in the process that panics.
@@ -35,6 +35,7 @@ fn panic_in(thread: &'static str) {
             version: "test".to_owned(),
             tls: tls::Settings::default(),
             unconfined: false,
+            log_module: vswitchd::modules::by_name,
         },
         version: "test".to_owned(),
         identity: Identity::default(),

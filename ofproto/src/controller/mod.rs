@@ -17,6 +17,7 @@
 
 mod assemble;
 mod bundles;
+mod config;
 mod conn;
 mod dispatch;
 mod flow_log;
@@ -44,6 +45,7 @@ use openflow::msg::{Body, ErrorMsg, Message, Role};
 use openflow::{OfError, OfPort, Version};
 use wire::Time;
 
+pub use config::{ControllerConfig, Timing};
 use conn::Conn;
 use ports::PortEntry;
 pub use types::{

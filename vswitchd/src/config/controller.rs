@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use connmgr::target;
+use ofproto::controller::{ControllerConfig, Timing};
 use openflow::{Version, VersionSet};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
 
 use super::warning::{Section, Severity, Warning};
 use super::{millis, options, unsupported};
-use crate::openflow::Timing;
-use crate::openflow::target;
 
 /// OVSDB's port (IANA).
 const OVSDB_PORT: u16 = 6640;
@@ -38,25 +38,13 @@ pub struct WantOpenFlow {
     pub in_band_queue: Option<u32>,
 }
 
-/// A controller, or a listener for some.
+/// A row of `Controller`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantController {
+    /// The row.
     pub uuid: Uuid,
-    pub target: String,
-    /// It is told of what happens, and the bridge depends on it (`fail_mode`).
-    pub primary: bool,
-    pub timing: Timing,
-    /// What three times over is waited for before the bridge helps itself; as in the row, where
-    /// less than what is used for probes is possible.
-    pub probe: Duration,
-    pub in_band: bool,
-    pub async_messages: bool,
-    /// Packets in a second; 0: no limit.
-    pub rate_limit: u32,
-    /// Packets.
-    pub burst_limit: u32,
-    pub queue_size: usize,
-    pub dscp: u8,
+    /// What the row says.
+    pub config: ControllerConfig,
 }
 
 /// Reads what concerns OpenFlow in a bridge's row and its controllers'.
@@ -78,16 +66,17 @@ pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
     let none = matches!(rows.as_slice(), [(_, only)] if only.target == "none");
     let mut controllers: Vec<WantController> = Vec::new();
     for (uuid, c) in rows.into_iter().filter(|_| !none) {
-        if controllers.iter().any(|other| other.target == c.target) {
+        if controllers.iter().any(|other| other.config.target == c.target) {
             let warning = Warning::of_column(("bridge", &row.name), "controller", &c.target, "");
             let text = format!("bridge {}: Duplicate controllers \"{}\".", row.name, c.target);
             warnings.push(warning.said(Severity::Warn, text));
             continue;
         }
         unsupported::controller(c, warnings);
-        controllers.push(one(uuid, c, queue_size, disable_in_band, warnings));
+        let config = one(c, queue_size, disable_in_band, warnings);
+        controllers.push(WantController { uuid, config });
     }
-    controllers.sort_by(|a, b| a.target.cmp(&b.target));
+    controllers.sort_by(|a, b| a.config.target.cmp(&b.config.target));
     let managers = if disable_in_band { BTreeSet::new() } else { managers(tables) };
     WantOpenFlow { versions, controllers, description, serial, queue_size, managers, in_band_queue }
 }
@@ -103,12 +92,11 @@ fn managers(tables: &Tables) -> BTreeSet<SocketAddrV4> {
 }
 
 fn one(
-    uuid: Uuid,
     c: &Controller,
     queue_size: usize,
     disable_in_band: bool,
     warnings: &mut Vec<Warning>,
-) -> WantController {
+) -> ControllerConfig {
     let max_backoff = c.max_backoff.map_or(MAX_BACKOFF, |ms| whole_seconds(ms).max(SECOND));
     let probe = match c.inactivity_probe {
         None => PROBE,
@@ -119,8 +107,7 @@ fn one(
     let mut s = Section { table: "controller", row: &c.target, map, warnings };
     s.keys(options::CONTROLLER);
     let dscp = s.number(&options::DSCP) as u8;
-    WantController {
-        uuid,
+    ControllerConfig {
         target: c.target.clone(),
         primary: match c.r#type.as_deref() {
             Some("primary") => true,

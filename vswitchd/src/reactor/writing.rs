@@ -7,7 +7,7 @@ use ovsdb_client::{Txn, TxnError, TxnId};
 
 use super::{Daemon, Flight};
 use crate::modules::OVSDB;
-use crate::status;
+use crate::status::{self, controllers};
 
 /// How long after a refused transaction status is written again.
 const STATUS_AGAIN: Duration = Duration::from_millis(100);
@@ -52,7 +52,8 @@ impl Daemon {
             &*self.context.datapath,
             &self.context.ofproto,
         );
-        self.openflow.write_status(&mut txn, db, &self.desired, self.context.clock.now());
+        let now = self.context.clock.now();
+        controllers::write(&mut txn, db, &self.desired, &self.openflow, now);
         if self.applied {
             status::write_root(&mut txn, db, &self.version, self.session.schema_version());
         }
@@ -93,7 +94,8 @@ impl Daemon {
             &*self.context.datapath,
             &self.context.ofproto,
         );
-        self.openflow.write_status(&mut txn, self.session.db(), &self.desired, now);
+        let db = self.session.db();
+        controllers::write(&mut txn, db, &self.desired, &self.openflow, now);
         if !txn.is_empty() {
             self.stats_in_flight = Some(self.session.transact(&txn));
         }

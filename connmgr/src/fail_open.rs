@@ -10,14 +10,14 @@ use std::time::Duration;
 use wire::Time;
 
 /// Priority of the flow that stands in for the controller. Low enough for 16 bits: it is shown.
-pub(super) const PRIORITY: u16 = 0xf0f0;
+pub(crate) const PRIORITY: u16 = 0xf0f0;
 
 const BOGUS: Duration = Duration::from_secs(2);
 const REPEAT: Duration = Duration::from_secs(60);
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// Without a controller for this long: flush everything and put the flow in.
     Open(Duration),
     /// Still without one.
@@ -28,7 +28,7 @@ pub(super) enum Act {
 
 /// A bridge's state.
 #[derive(Clone, Debug, Default)]
-pub(super) struct FailOpen {
+pub(crate) struct FailOpen {
     /// Open, and how long there was no controller when that was said.
     open: Option<Duration>,
     next_bogus: Option<Time>,
@@ -38,7 +38,7 @@ impl FailOpen {
     /// Works out what is due. `failing` is how long no controller has wanted this switch,
     /// `longest_probe` the longest probe interval of a primary controller (zero if none is
     /// probed), `connected` whether a primary controller is.
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         now: Time,
         failing: Duration,
@@ -77,16 +77,16 @@ impl FailOpen {
         acts
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
     }
 
     /// A controller is there again: the flow goes, all else stays.
-    pub(super) fn recover(&mut self) {
+    pub(crate) fn recover(&mut self) {
         *self = FailOpen::default();
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
         self.next_bogus
     }
 }

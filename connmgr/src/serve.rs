@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 use ofproto::controller::{CloseReason, ConnId, ConnKind, ConnSettings, Out};
 
-use super::bridge::Connections;
-use super::peer::{Owner, admits};
-use super::reconnect::{Due, Next, Reconnect};
-use super::service::{Service, Source};
-use super::socket::Ended;
-use super::{Env, report};
+use crate::bridge::Connections;
 use crate::modules::RCONN;
+use crate::peer::{Owner, admits};
+use crate::reconnect::{Due, Next, Reconnect};
+use crate::service::{Service, Source};
+use crate::socket::Ended;
+use crate::{Env, report};
 
 /// Messages of one connection that are handled before others get their turn.
 const BURST: usize = 50;
 
 impl Connections {
     /// Reads and writes one connection. True if there may be more to read at once.
-    pub(super) fn serve(&mut self, id: ConnId, env: &mut Env<'_>) -> bool {
+    pub(crate) fn serve(&mut self, id: ConnId, env: &mut Env<'_>) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         if !peer.told && !peer.closing {
             match peer.socket.connected() {
@@ -63,7 +63,7 @@ impl Connections {
         true
     }
 
-    pub(super) fn receive(&mut self, id: ConnId, frame: &[u8], env: &mut Env<'_>) {
+    pub(crate) fn receive(&mut self, id: ConnId, frame: &[u8], env: &mut Env<'_>) {
         if let Some(life) = self.life(id)
             && life.is_connected()
         {
@@ -78,7 +78,7 @@ impl Connections {
         self.settle(env);
     }
 
-    pub(super) fn life(&mut self, id: ConnId) -> Option<&mut Reconnect> {
+    pub(crate) fn life(&mut self, id: ConnId) -> Option<&mut Reconnect> {
         let peer = self.peers.get_mut(&id)?;
         match (&mut peer.life, &peer.owner) {
             (Some(life), _) => Some(life),
@@ -91,7 +91,7 @@ impl Connections {
     }
 
     /// What time has brought for one connection.
-    pub(super) fn look_at(&mut self, id: ConnId, env: &mut Env<'_>) {
+    pub(crate) fn look_at(&mut self, id: ConnId, env: &mut Env<'_>) {
         let Some(peer) = self.peers.get(&id) else { return };
         let name = peer.name.clone();
         let Some(due) = self.life(id).and_then(|life| life.poll(env.now)) else { return };
@@ -103,7 +103,7 @@ impl Connections {
             }
             Due::Probe(silent) => {
                 let silent = silent.as_secs();
-                crate::dbg!(RCONN, "{name}: idle {silent} seconds, sending inactivity probe");
+                runtime::dbg!(RCONN, "{name}: idle {silent} seconds, sending inactivity probe");
                 let version = self.agent.status(id).and_then(|s| s.version);
                 let xid = (env.numbers.next() as u32).to_be_bytes();
                 if let (Some(peer), Some(version)) = (self.peers.get_mut(&id), version) {
@@ -114,7 +114,7 @@ impl Connections {
                 self.flush(id, env);
             }
             Due::NoAnswer(waited) => {
-                crate::err!(
+                runtime::err!(
                     RCONN,
                     "{name}: no response to inactivity probe after {} seconds, disconnecting",
                     waited.as_secs()
@@ -125,7 +125,7 @@ impl Connections {
         }
     }
 
-    pub(super) fn flush(&mut self, id: ConnId, env: &mut Env<'_>) {
+    pub(crate) fn flush(&mut self, id: ConnId, env: &mut Env<'_>) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         match peer.flush(env.now, &mut self.agent) {
             Ok(any) => {
@@ -145,7 +145,7 @@ impl Connections {
     }
 
     /// Does what the agent wants done.
-    pub(super) fn settle(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn settle(&mut self, env: &mut Env<'_>) {
         let mut written = BTreeSet::new();
         loop {
             let out: Vec<Out> = self.agent.outbox().collect();
@@ -170,7 +170,7 @@ impl Connections {
                         }
                     }
                     Out::Status(conn) => self.agreed(conn, env),
-                    Out::Log(line) => report(&line, env.limits),
+                    Out::Log(line) => report(&line, env.own, env.limits),
                 }
             }
         }
@@ -180,7 +180,7 @@ impl Connections {
     }
 
     /// A version is agreed on, or the role has changed.
-    pub(super) fn agreed(&mut self, id: ConnId, env: &mut Env<'_>) {
+    pub(crate) fn agreed(&mut self, id: ConnId, env: &mut Env<'_>) {
         self.changed = true;
         let Some(version) = self.agent.status(id).and_then(|s| s.version) else { return };
         let Some(peer) = self.peers.get(&id) else { return };
@@ -188,18 +188,18 @@ impl Connections {
         let Some(life) = self.life(id).filter(|life| !life.is_connected()) else { return };
         life.connected(env.now);
         if ours {
-            crate::info!(RCONN, "{name}: connected");
+            runtime::info!(RCONN, "{name}: connected");
         } else {
-            crate::dbg!(RCONN, "{name}: connected ({version})");
+            runtime::dbg!(RCONN, "{name}: connected ({version})");
         }
     }
 
     /// A connection has ended, or could not be made.
-    pub(super) fn end(&mut self, id: ConnId, ended: Ended, timed_out: bool, env: &mut Env<'_>) {
+    pub(crate) fn end(&mut self, id: ConnId, ended: Ended, timed_out: bool, env: &mut Env<'_>) {
         let Some(peer) = self.peers.get(&id) else { return };
         let (name, ours) = (peer.name.clone(), peer.life.is_none());
         if peer.owner == Owner::Snoop {
-            crate::dbg!(RCONN, "{name}: closing monitor connection: {ended}");
+            runtime::dbg!(RCONN, "{name}: closing monitor connection: {ended}");
             return self.forget(id, env);
         }
         let connected = self.life(id).is_some_and(|l| l.is_connected());
@@ -207,9 +207,9 @@ impl Connections {
         let text = match (ended, connected) {
             (Ended::ByPeer, true) => {
                 if ours {
-                    crate::info!(RCONN, "{name}: connection closed by peer");
+                    runtime::info!(RCONN, "{name}: connection closed by peer");
                 } else {
-                    crate::dbg!(RCONN, "{name}: connection closed by peer");
+                    runtime::dbg!(RCONN, "{name}: connection closed by peer");
                 }
                 "End of file".to_owned()
             }
@@ -219,26 +219,26 @@ impl Connections {
                     return;
                 }
                 if loud {
-                    crate::info!(RCONN, "{name}: connection failed ({text})");
+                    runtime::info!(RCONN, "{name}: connection failed ({text})");
                 }
                 text
             }
             (Ended::Error(text), true) => {
-                crate::warn!(RCONN, "{name}: connection dropped ({text})");
+                runtime::warn!(RCONN, "{name}: connection dropped ({text})");
                 text
             }
             (Ended::Error(text), false) => {
                 if !timed_out && self.call_next(id, env) {
-                    crate::dbg!(
+                    runtime::dbg!(
                         RCONN,
                         "{name}: connection failed ({text}), trying the next address"
                     );
                     return;
                 }
                 if loud && timed_out {
-                    crate::info!(RCONN, "{name}: connection timed out");
+                    runtime::info!(RCONN, "{name}: connection timed out");
                 } else if loud {
-                    crate::info!(RCONN, "{name}: connection failed ({text})");
+                    runtime::info!(RCONN, "{name}: connection failed ({text})");
                 }
                 text
             }
@@ -247,7 +247,7 @@ impl Connections {
     }
 
     /// Closes a connection; one that is ours is made again.
-    pub(super) fn disconnect(
+    pub(crate) fn disconnect(
         &mut self,
         id: ConnId,
         error: Option<String>,
@@ -264,7 +264,7 @@ impl Connections {
         self.forget(id, env);
     }
 
-    pub(super) fn forget(&mut self, id: ConnId, env: &mut Env<'_>) {
+    pub(crate) fn forget(&mut self, id: ConnId, env: &mut Env<'_>) {
         let Some(mut peer) = self.peers.remove(&id) else { return };
         peer.socket.deregister(env.registry);
         if let Owner::Service(target) = &peer.owner
@@ -281,12 +281,12 @@ impl Connections {
     }
 }
 
-pub(super) fn say_next(name: &str, next: Next, loud: bool) {
+pub(crate) fn say_next(name: &str, next: Next, loud: bool) {
     match next {
         Next::Later(wait) => {
-            crate::info!(RCONN, "{name}: waiting {} seconds before reconnect", wait.as_secs());
+            runtime::info!(RCONN, "{name}: waiting {} seconds before reconnect", wait.as_secs());
         }
-        Next::Quietly if loud => crate::info!(
+        Next::Quietly if loud => runtime::info!(
             RCONN,
             "{name}: continuing to retry connections in the background but suppressing further \
              logging"

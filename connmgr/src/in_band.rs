@@ -20,14 +20,14 @@ const PRIORITY: i32 = 180_000;
 
 /// Who must be reached, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct InBand {
+pub(crate) struct InBand {
     /// The address of the bridge's own port.
-    pub(super) local: Option<EthAddr>,
-    pub(super) remotes: BTreeSet<SocketAddrV4>,
+    pub(crate) local: Option<EthAddr>,
+    pub(crate) remotes: BTreeSet<SocketAddrV4>,
     /// Where packets to the remotes go first.
-    pub(super) next_hops: BTreeSet<EthAddr>,
+    pub(crate) next_hops: BTreeSet<EthAddr>,
     /// `other_config:in-band-queue`.
-    pub(super) queue: Option<u32>,
+    pub(crate) queue: Option<u32>,
 }
 
 /// A match that is written down field by field.
@@ -41,7 +41,7 @@ fn matching(fields: &[(Field, u128)]) -> Match {
 
 impl InBand {
     /// The rules; none without a remote.
-    pub(super) fn rules(&self) -> Vec<InternalFlow> {
+    pub(crate) fn rules(&self) -> Vec<InternalFlow> {
         use Field::{ArpOp, ArpSpa, ArpTpa, EthDst, EthSrc, EthType, IpProto, Ipv4Dst, Ipv4Src};
         let ip = (EthType, 0x0800);
         let arp = |op: u128| [(EthType, 0x0806), (ArpOp, op)];
@@ -86,11 +86,11 @@ impl InBand {
 
 /// The rules that are in force.
 #[derive(Debug, Default)]
-pub(super) struct InBandRules {
-    pub(super) wanted: InBand,
-    pub(super) installed: Vec<(Match, i32)>,
+pub(crate) struct InBandRules {
+    pub(crate) wanted: InBand,
+    pub(crate) installed: Vec<(Match, i32)>,
     /// When to look again: neighbours come and go.
-    pub(super) due: Option<Time>,
+    pub(crate) due: Option<Time>,
 }
 
 /// How long a neighbour that is known, and one that is not, is not asked for again.
@@ -99,7 +99,7 @@ const UNKNOWN: Duration = Duration::from_secs(1);
 
 impl InBandRules {
     /// Looks for next hops and brings the rules in force up to date.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         now: Time,
         bridge: &str,
@@ -142,7 +142,7 @@ impl InBandRules {
 
 /// The hardware address to which a packet for `to` leaves over `device`, as far as the kernel
 /// knows it. `routes` and `neighbours` are the contents of `/proc/net/route` and `/proc/net/arp`.
-pub(super) fn next_hop(
+pub(crate) fn next_hop(
     device: &str,
     to: Ipv4Addr,
     routes: &str,

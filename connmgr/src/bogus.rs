@@ -11,7 +11,7 @@ use wire::arp::learning_packet;
 
 /// A RARP from an address of its own, as if it had come in on the bridge's own port and no flow
 /// had matched.
-pub(super) fn packet(bridge: &str) -> ToControllers {
+pub(crate) fn packet(bridge: &str) -> ToControllers {
     let random = std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
     // Nicira's block, as Open vSwitch has it; the upper half of it is for made-up addresses.
     let mac = EthAddr([0, 0x23, 0x20, random[0] | 0x80, random[1], random[2]]);

@@ -15,6 +15,7 @@
 
 use std::time::Duration;
 
+use ofproto::controller::Timing;
 use wire::Time;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ const ADMITTED_AFTER: Duration = Duration::from_secs(30);
 
 /// Where a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Waiting before the next attempt.
     Backoff,
     /// The socket is being connected, or versions are being agreed on.
@@ -38,7 +39,7 @@ pub(super) enum State {
 
 impl State {
     /// As `Controller.status:state` has it.
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             State::Backoff => "BACKOFF",
             State::Connecting => "CONNECTING",
@@ -51,7 +52,7 @@ impl State {
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// Open a socket; then call [`Reconnect::opening`].
     Connect,
     /// Close the socket: connecting took too long. Then call [`Reconnect::closed`].
@@ -64,7 +65,7 @@ pub(super) enum Due {
 
 /// What follows the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Another attempt after a second: not worth a word.
     Soon,
     /// Another attempt after this time, longer than the last.
@@ -77,18 +78,9 @@ pub(super) enum Next {
     Gone,
 }
 
-/// The times that the row says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// At least a second.
-    pub max_backoff: Duration,
-    /// Silence before a probe; `None`: no probes.
-    pub probe: Option<Duration>,
-}
-
 /// One connection's life; see the module.
 #[derive(Clone, Debug)]
-pub(super) struct Reconnect {
+pub(crate) struct Reconnect {
     timing: Timing,
     /// It is made again when it ends.
     reliable: bool,
@@ -108,12 +100,12 @@ pub(super) struct Reconnect {
 
 impl Reconnect {
     /// For a peer that we call; the first [`Due::Connect`] is due at once.
-    pub(super) fn calling(now: Time, timing: Timing) -> Reconnect {
+    pub(crate) fn calling(now: Time, timing: Timing) -> Reconnect {
         Reconnect::new(now, timing, true)
     }
 
     /// For a peer that has called us: [`State::Connecting`] until versions are agreed on.
-    pub(super) fn accepted(now: Time, timing: Timing) -> Reconnect {
+    pub(crate) fn accepted(now: Time, timing: Timing) -> Reconnect {
         Reconnect { state: State::Connecting, ..Reconnect::new(now, timing, false) }
     }
 
@@ -135,7 +127,7 @@ impl Reconnect {
     }
 
     /// Takes over changed times; a wait that is longer than the new limit is cut.
-    pub(super) fn set_timing(&mut self, timing: Timing) {
+    pub(crate) fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
         if self.state == State::Backoff {
             self.backoff = self.backoff.min(timing.max_backoff);
@@ -162,12 +154,12 @@ impl Reconnect {
     }
 
     /// When [`Reconnect::poll`] has something to say, if nothing else happens.
-    pub(super) fn next_deadline(&self) -> Option<Time> {
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
         Some(self.since + self.limit()?)
     }
 
     /// What is due. To be called until it says nothing.
-    pub(super) fn poll(&mut self, now: Time) -> Option<Due> {
+    pub(crate) fn poll(&mut self, now: Time) -> Option<Due> {
         if now < self.next_deadline()? {
             return None;
         }
@@ -185,13 +177,13 @@ impl Reconnect {
     }
 
     /// A socket is being connected.
-    pub(super) fn opening(&mut self, now: Time) {
+    pub(crate) fn opening(&mut self, now: Time) {
         self.good_after = Some(now + self.backoff);
         self.enter(now, State::Connecting);
     }
 
     /// The socket is connected and a version is agreed on.
-    pub(super) fn connected(&mut self, now: Time) {
+    pub(crate) fn connected(&mut self, now: Time) {
         self.probably_admitted = false;
         self.connected = Some(now);
         self.enter(now, State::Active);
@@ -199,7 +191,7 @@ impl Reconnect {
 
     /// A message has come; `admits` if it is one that a controller sends only to a switch that it
     /// wants.
-    pub(super) fn received(&mut self, now: Time, admits: bool) {
+    pub(crate) fn received(&mut self, now: Time, admits: bool) {
         let lasted = self.connected.is_some_and(|t| now.since(t) >= ADMITTED_AFTER);
         if self.probably_admitted || admits || lasted {
             self.probably_admitted = true;
@@ -212,13 +204,13 @@ impl Reconnect {
     }
 
     /// The socket has taken a message that had to wait for it.
-    pub(super) fn sent(&mut self, now: Time) {
+    pub(crate) fn sent(&mut self, now: Time) {
         self.active = now;
     }
 
     /// The connection has ended, or could not be made. `error` is `None` if we wanted that.
     /// A connection that `timed_out` does not shorten the wait however long it took.
-    pub(super) fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
+    pub(crate) fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
         self.error = error;
         let was_open = match self.state {
             State::Connecting | State::Active | State::Idle => true,
@@ -250,38 +242,38 @@ impl Reconnect {
     }
 
     /// Attempts are worth a log line.
-    pub(super) fn is_loud(&self) -> bool {
+    pub(crate) fn is_loud(&self) -> bool {
         self.backoff < self.timing.max_backoff
     }
 
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.state
     }
 
-    pub(super) fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         matches!(self.state, State::Active | State::Idle)
     }
 
     /// Connected, and it looks as if the peer wanted us.
-    pub(super) fn is_admitted(&self) -> bool {
+    pub(crate) fn is_admitted(&self) -> bool {
         self.is_connected() && self.connected.is_some_and(|t| self.admitted >= t)
     }
 
     /// How long there has been no connection to a peer that wanted us; 0 while there is one.
-    pub(super) fn failing_for(&self, now: Time) -> Duration {
+    pub(crate) fn failing_for(&self, now: Time) -> Duration {
         if self.is_admitted() { Duration::ZERO } else { now.since(self.admitted) }
     }
 
-    pub(super) fn last_connected(&self) -> Option<Time> {
+    pub(crate) fn last_connected(&self) -> Option<Time> {
         self.connected
     }
 
-    pub(super) fn last_disconnected(&self) -> Option<Time> {
+    pub(crate) fn last_disconnected(&self) -> Option<Time> {
         self.disconnected
     }
 
     /// Why the last connection ended, or could not be made.
-    pub(super) fn last_error(&self) -> Option<&str> {
+    pub(crate) fn last_error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 }

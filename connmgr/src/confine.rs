@@ -3,15 +3,16 @@
 //! Whoever may write the database, perhaps from another machine, must not make this daemon, which
 //! may be root, connect to or put sockets anywhere.
 
-use super::Own;
-use crate::config::WantController;
-use crate::log::RateLimit;
+use ofproto::controller::ControllerConfig;
+use runtime::log::RateLimit;
+
+use crate::Own;
 use crate::modules::BRIDGE;
 
 static RL: RateLimit = RateLimit::new(1, 5);
 
 /// Whether a bridge may use a controller; if not, says why.
-pub(super) fn allows(bridge: &str, c: &WantController, own: &Own) -> bool {
+pub(crate) fn allows(bridge: &str, c: &ControllerConfig, own: &Own) -> bool {
     let (target, rundir) = (&c.target, own.rundir.display());
     if own.unconfined {
         return true;
@@ -19,7 +20,7 @@ pub(super) fn allows(bridge: &str, c: &WantController, own: &Own) -> bool {
     if let Some(path) = target.strip_prefix("unix:") {
         let allowed = format!("{rundir}/");
         if path.contains('/') && after(path, &allowed).is_none() {
-            crate::err_rl!(
+            runtime::err_rl!(
                 BRIDGE,
                 RL,
                 "bridge {bridge}: Not connecting to socket controller \"{target}\" due to \
@@ -32,7 +33,7 @@ pub(super) fn allows(bridge: &str, c: &WantController, own: &Own) -> bool {
     } else if let Some(path) = target.strip_prefix("punix:") {
         let allowed = format!("{rundir}/{bridge}.");
         if after(path, &allowed).is_none_or(|rest| rest.contains('/')) {
-            crate::err_rl!(
+            runtime::err_rl!(
                 BRIDGE,
                 RL,
                 "bridge {bridge}: Not adding Unix domain socket controller \"{target}\" due to \
@@ -61,15 +62,19 @@ fn after<'a>(mut path: &'a str, prefix: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use ovsdb::Uuid;
+    use ofproto::controller::Timing;
 
     use super::*;
-    use crate::openflow::Timing;
 
     fn allowed(target: &str) -> bool {
-        let own = Own { rundir: "/run/ovs".into(), ..Own::default() };
-        let c = WantController {
-            uuid: Uuid::from_u128(1),
+        let own = Own {
+            rundir: "/run/ovs".into(),
+            version: String::new(),
+            tls: tls::Settings::default(),
+            unconfined: false,
+            log_module: |_| None,
+        };
+        let c = ControllerConfig {
             target: target.to_owned(),
             primary: true,
             timing: Timing { max_backoff: std::time::Duration::from_secs(8), probe: None },

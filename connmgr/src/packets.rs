@@ -24,12 +24,12 @@ impl PacketQueue {
     }
 
     /// What wakes main.
-    pub(super) fn waker(&self) -> Arc<mio::Waker> {
+    pub(crate) fn waker(&self) -> Arc<mio::Waker> {
         self.main.clone()
     }
 
     /// What has come, in order; at most so many that others get their turn.
-    pub(super) fn take(&self) -> Vec<ToControllers> {
+    pub(crate) fn take(&self) -> Vec<ToControllers> {
         let packets: Vec<_> = std::iter::from_fn(|| self.queue.pop()).take(AT_ONCE).collect();
         if !self.queue.is_empty() {
             let _ = self.main.wake();
@@ -65,7 +65,7 @@ mod tests {
         let main = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let queue = PacketQueue::new(main);
         for n in 0..PACKET_IN_DEPTH + 3 {
-            let mut packet = super::super::bogus::packet("br0");
+            let mut packet = crate::bogus::packet("br0");
             packet.controller_id = n as u16;
             assert_eq!(queue.packet_in(packet), n < PACKET_IN_DEPTH);
         }

@@ -14,25 +14,25 @@ use std::net::{SocketAddr, SocketAddrV4};
 use ofproto::controller::ConnId;
 use posix::lookup::Lookup;
 
-use super::Env;
-use super::bridge::Connections;
-use super::peer::{Owner, Peer};
-use super::reconnect::Due;
-use super::serve::say_next;
-use super::service::{Service, Source};
-use super::stream::Stream;
-use super::target::{self, Address};
+use crate::Env;
+use crate::bridge::Connections;
 use crate::modules::RCONN;
+use crate::peer::{Owner, Peer};
+use crate::reconnect::Due;
+use crate::serve::say_next;
+use crate::service::{Service, Source};
+use crate::stream::Stream;
+use crate::target::{self, Address};
 
 /// Where a name's look-up is.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// Under way.
     lookup: Option<Lookup>,
     /// What the name stands for and was not tried in this attempt.
     untried: VecDeque<SocketAddr>,
     /// What was tried last: in-band control lets it pass.
-    pub(super) tried: Option<SocketAddr>,
+    pub(crate) tried: Option<SocketAddr>,
 }
 
 /// What is to be done for one controller.
@@ -43,7 +43,7 @@ enum Step {
 
 impl Connections {
     /// Calls the controllers whose time has come, and goes on with those whose name is known by now.
-    pub(super) fn call(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn call(&mut self, env: &mut Env<'_>) {
         let mut steps = Vec::new();
         for (target, s) in &mut self.services {
             let Source::Active { address, life, conn: None, names } = &mut s.source else {
@@ -53,7 +53,7 @@ impl Connections {
             let step = match life.poll(env.now) {
                 Some(Due::Connect) => {
                     if life.is_loud() {
-                        crate::info!(RCONN, "{name}: connecting...");
+                        runtime::info!(RCONN, "{name}: connecting...");
                     }
                     life.opening(env.now);
                     **names = Names { tried: names.tried, ..Names::default() };
@@ -138,7 +138,7 @@ impl Connections {
     }
 
     /// A socket did not connect: tries the name's next address. False if there is none.
-    pub(super) fn call_next(&mut self, id: ConnId, env: &mut Env<'_>) -> bool {
+    pub(crate) fn call_next(&mut self, id: ConnId, env: &mut Env<'_>) -> bool {
         let Some(Owner::Service(target)) = self.peers.get(&id).map(|p| p.owner.clone()) else {
             return false;
         };
@@ -156,7 +156,7 @@ impl Connections {
             return;
         };
         names.lookup = None;
-        crate::warn!(RCONN, "{name}: connection failed ({text})");
+        runtime::warn!(RCONN, "{name}: connection failed ({text})");
         let loud = life.is_loud();
         // The wait is not made short by it.
         say_next(&name, life.closed(env.now, Some(text), true), loud);
@@ -164,7 +164,7 @@ impl Connections {
     }
 
     /// In-band control lets the controllers' and managers' addresses pass.
-    pub(super) fn set_in_band_remotes(&mut self, env: &Env<'_>) {
+    pub(crate) fn set_in_band_remotes(&mut self, env: &Env<'_>) {
         let of = |s: &Service| -> Option<SocketAddrV4> {
             let named = match &s.source {
                 Source::Active { names, .. } => names.tried,

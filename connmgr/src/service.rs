@@ -4,29 +4,29 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use ofproto::controller::{ConnId, ConnKind, ConnSettings};
+use mio::Registry;
+use ofproto::controller::{ConnId, ConnKind, ConnSettings, ControllerConfig};
 use openflow::VersionSet;
 use wire::Time;
 
-use super::calls::Names;
-use super::peer::token;
-use super::reconnect::Reconnect;
-use super::stream::Listener;
-use super::target::{self, Address, Target};
-use super::{Numbers, Registry};
-use crate::config::WantController;
+use crate::Numbers;
+use crate::calls::Names;
 use crate::modules::{CONNMGR, SOCKET_UTIL};
+use crate::peer::token;
+use crate::reconnect::Reconnect;
+use crate::stream::{Listener, Stream};
+use crate::target::{self, Address, Target};
 
 /// One of a bridge's controllers or listeners.
 #[derive(Debug)]
-pub(super) struct Service {
-    pub(super) want: WantController,
-    pub(super) versions: VersionSet,
-    pub(super) source: Source,
+pub(crate) struct Service {
+    pub(crate) want: ControllerConfig,
+    pub(crate) versions: VersionSet,
+    pub(crate) source: Source,
 }
 
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// We call.
     Active {
         /// Or why it cannot be called.
@@ -41,7 +41,7 @@ pub(super) enum Source {
 
 /// A listener in the poll.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(crate) struct Door {
     number: u64,
     listener: Listener,
     /// There may be callers. Events come once, when that begins.
@@ -62,7 +62,7 @@ impl Door {
     }
 
     /// `BRIDGE.mgmt` and `BRIDGE.snoop`.
-    pub(super) fn at_path(
+    pub(crate) fn at_path(
         path: &Path,
         registry: &Registry,
         numbers: &mut Numbers,
@@ -71,7 +71,7 @@ impl Door {
     }
 
     /// True if the event is this one's.
-    pub(super) fn on_event(&mut self, number: u64) -> bool {
+    pub(crate) fn on_event(&mut self, number: u64) -> bool {
         if self.number == number {
             self.callers = true;
         }
@@ -79,11 +79,11 @@ impl Door {
     }
 
     /// The next caller and its name; `None` when there are no more.
-    pub(super) fn accept(
+    pub(crate) fn accept(
         &mut self,
         numbers: &mut Numbers,
         tls: &mut tls::Context,
-    ) -> Option<(super::Stream, String)> {
+    ) -> Option<(Stream, String)> {
         while self.callers {
             match self.listener.accept(numbers.unix, tls) {
                 Ok((stream, name)) => {
@@ -94,7 +94,7 @@ impl Door {
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {
                     let text = posix::text(&e);
-                    crate::warn_rl!(CONNMGR, RL, "accept failed ({text})");
+                    runtime::warn_rl!(CONNMGR, RL, "accept failed ({text})");
                     // Out of descriptors, most likely: the next turn tries again.
                     return None;
                 }
@@ -104,14 +104,14 @@ impl Door {
     }
 }
 
-static RL: crate::log::RateLimit = crate::log::RateLimit::new(1, 5);
+static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
 
 impl Service {
     /// Begins to call, or listens. `None` if it cannot listen or the target is none: that has been
     /// logged, and it is tried again with the next change of the configuration.
-    pub(super) fn start(
+    pub(crate) fn start(
         bridge: &str,
-        want: &WantController,
+        want: &ControllerConfig,
         versions: VersionSet,
         now: Time,
         rundir: &Path,
@@ -127,13 +127,13 @@ impl Service {
                         let at = target.split_once(':').map_or("", |(_, at)| at);
                         let chosen = at.starts_with('0') || at.is_empty();
                         if let Some(port) = door.listener.port().filter(|_| chosen) {
-                            crate::info!(SOCKET_UTIL, "{at}: listening on port {port}");
+                            runtime::info!(SOCKET_UTIL, "{at}: listening on port {port}");
                         }
                         Source::Passive(door)
                     }
                     Err(e) => {
                         let text = posix::text(&e);
-                        crate::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}");
+                        runtime::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}");
                         return None;
                     }
                 }
@@ -141,15 +141,19 @@ impl Service {
             // It is shown in the row, and may be a name that another daemon can look up.
             Err(e) if target::is_active(target) => active(Err(e.to_string()), want, now),
             Err(e) => {
-                crate::warn_rl!(CONNMGR, RL, "{bridge}: unsupported controller \"{target}\" ({e})");
+                runtime::warn_rl!(
+                    CONNMGR,
+                    RL,
+                    "{bridge}: unsupported controller \"{target}\" ({e})"
+                );
                 return None;
             }
         };
-        crate::info!(CONNMGR, "{bridge}: added {} controller \"{target}\"", kind(want));
+        runtime::info!(CONNMGR, "{bridge}: added {} controller \"{target}\"", kind(want));
         Some(Service { want: want.clone(), versions, source })
     }
 
-    pub(super) fn settings(&self, name: &str) -> ConnSettings {
+    pub(crate) fn settings(&self, name: &str) -> ConnSettings {
         let kind = if self.want.primary { ConnKind::Primary } else { ConnKind::Service };
         ConnSettings {
             versions: self.versions,
@@ -163,7 +167,7 @@ impl Service {
     }
 
     /// The life of the connection that we make.
-    pub(super) fn life(&self) -> Option<&Reconnect> {
+    pub(crate) fn life(&self) -> Option<&Reconnect> {
         match &self.source {
             Source::Active { life, .. } => Some(life),
             Source::Passive(_) => None,
@@ -171,15 +175,15 @@ impl Service {
     }
 }
 
-fn active(address: Result<Address, String>, want: &WantController, now: Time) -> Source {
+fn active(address: Result<Address, String>, want: &ControllerConfig, now: Time) -> Source {
     let life = Box::new(Reconnect::calling(now, want.timing));
     Source::Active { address, life, conn: None, names: Box::default() }
 }
 
 /// As logs have it.
-pub(super) fn kind(want: &WantController) -> &'static str {
+pub(crate) fn kind(want: &ControllerConfig) -> &'static str {
     if want.primary { "primary" } else { "service" }
 }
 
 /// By target.
-pub(super) type Services = BTreeMap<String, Service>;
+pub(crate) type Services = BTreeMap<String, Service>;

@@ -22,9 +22,9 @@
 //! | `fail_open`, `standalone` | what a standalone bridge does without its controllers |
 //! | `in_band` | what must pass to controllers |
 //! | `confine` | which Unix sockets a row may name |
-//! | `ports` | ports as OpenFlow tells them |
 //! | `packets` | packets on their way to controllers |
-//! | `status` | `Controller.status` |
+//! | `status` | what is known of a controller |
+//! | `modules` | names in the log |
 
 mod bogus;
 mod bridge;
@@ -32,9 +32,9 @@ mod calls;
 mod confine;
 mod fail_open;
 mod in_band;
+pub mod modules;
 mod packets;
 mod peer;
-mod ports;
 mod reconnect;
 mod serve;
 mod service;
@@ -44,23 +44,25 @@ mod status;
 mod stream;
 pub mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::Registry;
-use ofproto::controller::{Host, Level as AgentLevel, LogLine, Settings};
-use wire::Time;
+use ofproto::FailMode;
+use ofproto::controller::{ControllerConfig, Host, Level as AgentLevel, LogLine, Port, Settings};
+use ofproto::tables::TableSettings;
+use openflow::VersionSet;
+use runtime::log::{Level, Module, RateLimit};
+use wire::{EthAddr, Time};
 
 use self::bridge::Connections;
 pub use self::packets::PacketQueue;
 pub use self::peer::TOKENS;
-pub use self::ports::{Hosts, ports};
-pub use self::reconnect::Timing;
-use self::stream::Stream;
-use crate::config::Desired;
-use crate::log::{Level, RateLimit};
+pub use self::status::ControllerStatus;
 
 /// Numbers of things that are never used twice.
 #[derive(Debug, Default)]
@@ -92,11 +94,11 @@ struct Env<'a> {
     /// Wakes main's poll.
     main: Arc<mio::Waker>,
     host: &'a dyn Host,
-    local: Option<wire::EthAddr>,
+    local: Option<EthAddr>,
 }
 
 /// What the command line says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Own {
     /// Where sockets of bridges are made.
     pub rundir: PathBuf,
@@ -106,6 +108,57 @@ pub struct Own {
     pub tls: tls::Settings,
     /// Rows may name Unix sockets outside of `rundir` (`--no-self-confinement`).
     pub unconfined: bool,
+    /// Finds the log module that one of the agent's lines names.
+    pub log_module: fn(&str) -> Option<&'static Module>,
+}
+
+/// What a bridge's rows say about OpenFlow.
+#[derive(Clone, Debug)]
+pub struct BridgeConfig<'a> {
+    /// The bridge's name.
+    pub name: &'a str,
+    /// The datapath ID that it runs with.
+    pub datapath_id: u64,
+    pub fail_mode: FailMode,
+    /// Versions that may be agreed on.
+    pub versions: VersionSet,
+    /// Controllers and listeners; their targets are unique.
+    pub controllers: Vec<&'a ControllerConfig>,
+    /// `other_config:dp-desc`.
+    pub description: Option<&'a str>,
+    /// `other_config:dp-sn`.
+    pub serial: Option<&'a str>,
+    /// Packets that may wait for a peer of `BRIDGE.mgmt`; 1 to 512.
+    pub queue_size: usize,
+    /// Managers that must be reached through the bridge's ports.
+    pub managers: &'a BTreeSet<SocketAddrV4>,
+    /// `other_config:in-band-queue`.
+    pub in_band_queue: Option<u32>,
+    /// Settings of flow tables, by table.
+    pub tables: &'a BTreeMap<u8, TableSettings>,
+    /// What is wrong with the rows of flow tables; logged when it changes.
+    pub table_complaints: &'a [String],
+}
+
+/// What the rows say about OpenFlow.
+#[derive(Clone, Debug)]
+pub struct Config<'a> {
+    /// The bridges that exist, sorted by name.
+    pub bridges: Vec<BridgeConfig<'a>>,
+    /// The files for `ssl:`, if the database names them.
+    pub tls: Option<tls::Settings>,
+    /// `other_config:bundle-idle-timeout`.
+    pub bundle_idle: Duration,
+    /// Flows are being restored (`flow-restore-wait`): no controller is connected.
+    pub restoring: bool,
+}
+
+/// The switch that the connections control.
+pub trait Bridges {
+    /// The operations on one bridge.
+    fn host<'a>(&'a self, bridge: &'a str) -> Box<dyn Host + 'a>;
+    /// The address of a bridge's own port; `None` if there is no such bridge.
+    fn local_mac(&self, bridge: &str) -> Option<EthAddr>;
 }
 
 /// OpenFlow of all bridges.
@@ -122,7 +175,7 @@ pub struct OpenFlow {
 }
 
 /// Each bridge's ports, by its name.
-type Ports = BTreeMap<String, Vec<ofproto::controller::Port>>;
+pub type Ports = BTreeMap<String, Vec<Port>>;
 
 impl OpenFlow {
     /// Without bridges.
@@ -147,7 +200,7 @@ impl OpenFlow {
     fn each(
         &mut self,
         now: Time,
-        hosts: &Hosts<'_>,
+        hosts: &dyn Bridges,
         mut f: impl FnMut(&str, &mut Connections, &mut Env<'_>),
     ) {
         for (name, bridge) in &mut self.bridges {
@@ -160,68 +213,56 @@ impl OpenFlow {
                 limits: &mut self.limits,
                 tls: &mut self.tls,
                 main: self.packets.waker(),
-                host: &host,
-                local: hosts.switch.bridges.get(name).map(|b| b.mac),
+                host: &*host,
+                local: hosts.local_mac(name),
             };
             f(name, bridge, &mut env);
         }
     }
 
-    /// Takes over what the rows say. To be called once the switch itself is configured. While flows
-    /// are `restoring`, no controller is connected.
+    /// Takes over what the rows say. To be called once the switch itself is configured.
     pub fn configure(
         &mut self,
         now: Time,
-        desired: &Desired,
-        restoring: bool,
+        config: &Config<'_>,
         mut ports: Ports,
-        hosts: &Hosts<'_>,
+        hosts: &dyn Bridges,
     ) {
-        let bundle_idle = desired.switch.bundle_idle;
-        self.tls.set(desired.tls.clone().unwrap_or_else(|| self.own.tls.clone()));
-        let wanted: BTreeMap<&str, _> = desired
-            .bridges
-            .iter()
-            .filter_map(|b| {
-                Some((b.name.as_str(), (b, hosts.switch.bridges.get(&b.name)?.datapath_id)))
-            })
-            .collect();
+        self.tls.set(config.tls.clone().unwrap_or_else(|| self.own.tls.clone()));
+        let wanted: BTreeMap<&str, (&BridgeConfig<'_>, Settings)> =
+            config.bridges.iter().map(|b| (b.name, (b, self.settings(b)))).collect();
         self.each(now, hosts, |name, bridge, env| {
             if !wanted.contains_key(name) {
                 bridge.close(env);
             }
         });
         self.bridges.retain(|name, _| wanted.contains_key(name.as_str()));
-        let settings = |name: &str| {
-            let (want, datapath_id) = wanted.get(name)?;
-            let mut settings = Settings::new(*datapath_id, &self.own.version);
-            let given = &want.openflow;
-            if let Some(text) = &given.description {
-                settings.datapath.clone_from(text);
-            }
-            if let Some(text) = &given.serial {
-                settings.serial.clone_from(text);
-            }
-            Some((*want, settings))
-        };
-        let all: Vec<_> = wanted.keys().filter_map(|name| settings(name)).collect();
-        for (want, settings) in &all {
-            let new = || Connections::new(&want.name, settings.clone());
-            self.bridges.entry(want.name.clone()).or_insert_with(new);
+        for (name, (_, settings)) in &wanted {
+            let new = || Connections::new(name, settings.clone());
+            self.bridges.entry((*name).to_owned()).or_insert_with(new);
         }
-        let mut all = all.into_iter();
         self.each(now, hosts, |name, bridge, env| {
-            // Both are in the order of names.
-            if let Some((want, settings)) = all.by_ref().find(|(w, _)| w.name == name) {
+            if let Some((want, settings)) = wanted.get(name) {
                 bridge.set_ports(ports.remove(name).unwrap_or_default(), env);
-                bridge.configure(want, settings, bundle_idle, restoring, env);
+                bridge.configure(want, settings.clone(), config, env);
             }
         });
         self.more = true;
     }
 
+    fn settings(&self, bridge: &BridgeConfig<'_>) -> Settings {
+        let mut settings = Settings::new(bridge.datapath_id, &self.own.version);
+        if let Some(text) = bridge.description {
+            settings.datapath = text.to_owned();
+        }
+        if let Some(text) = bridge.serial {
+            settings.serial = text.to_owned();
+        }
+        settings
+    }
+
     /// Ports may have changed.
-    pub fn ports_changed(&mut self, now: Time, mut ports: Ports, hosts: &Hosts<'_>) {
+    pub fn ports_changed(&mut self, now: Time, mut ports: Ports, hosts: &dyn Bridges) {
         self.each(now, hosts, |name, bridge, env| {
             bridge.set_ports(ports.remove(name).unwrap_or_default(), env);
         });
@@ -235,7 +276,7 @@ impl OpenFlow {
 
     /// Does what can be done now. True if packets came, or something was sent that others may
     /// have to go on with.
-    pub fn run(&mut self, now: Time, hosts: &Hosts<'_>) -> bool {
+    pub fn run(&mut self, now: Time, hosts: &dyn Bridges) -> bool {
         let packets = self.packets.take();
         let busy = !packets.is_empty();
         let mut of: BTreeMap<Arc<str>, Vec<_>> = BTreeMap::new();
@@ -267,7 +308,7 @@ impl OpenFlow {
     }
 
     /// `bridge/reconnect`: for one bridge, or all.
-    pub fn reconnect(&mut self, now: Time, only: Option<&str>, hosts: &Hosts<'_>) {
+    pub fn reconnect(&mut self, now: Time, only: Option<&str>, hosts: &dyn Bridges) {
         self.each(now, hosts, |name, bridge, env| {
             if only.is_none_or(|o| o == name) {
                 bridge.reconnect(env);
@@ -284,8 +325,8 @@ impl OpenFlow {
 }
 
 /// Writes one of the agent's log lines.
-fn report(line: &LogLine, limits: &mut Limits) {
-    let Some(module) = crate::modules::by_name(line.module) else { return };
+fn report(line: &LogLine, own: &Own, limits: &mut Limits) {
+    let Some(module) = (own.log_module)(line.module) else { return };
     let level = match line.level {
         AgentLevel::Err => Level::Err,
         AgentLevel::Warn => Level::Warn,
@@ -300,5 +341,5 @@ fn report(line: &LogLine, limits: &mut Limits) {
             return;
         }
     }
-    crate::log_at!(module, level, "{}", line.text);
+    runtime::log_at!(module, level, "{}", line.text);
 }

@@ -1,4 +1,4 @@
-//! Ports as OpenFlow tells them, and what controllers do to them.
+//! The switch as OpenFlow connections see it: its ports, their counters, their administrative state.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,9 +9,10 @@ use netdev::link::{self, LinkModes, LinkSettings};
 use ofproto::controller::{Host, Port};
 use openflow::OfPort;
 use openflow::msg::{PortStats, features};
+use wire::EthAddr;
 
 use crate::apply::{Attached, Switch};
-use crate::config::DeviceKind;
+use crate::config::{Desired, DeviceKind, WantBridge};
 use crate::modules::OFPROTO;
 use crate::status::Status;
 
@@ -24,14 +25,18 @@ pub struct Hosts<'a> {
     pub admin: RefCell<Vec<(String, bool)>>,
 }
 
-impl<'a> Hosts<'a> {
-    pub(super) fn host(&'a self, bridge: &'a str) -> SwitchHost<'a> {
-        SwitchHost { all: self, bridge }
+impl connmgr::Bridges for Hosts<'_> {
+    fn host<'a>(&'a self, bridge: &'a str) -> Box<dyn Host + 'a> {
+        Box::new(SwitchHost { all: self, bridge })
+    }
+
+    fn local_mac(&self, bridge: &str) -> Option<EthAddr> {
+        self.switch.bridges.get(bridge).map(|b| b.mac)
     }
 }
 
 /// The switch, as the agent of one bridge sees it.
-pub(super) struct SwitchHost<'a> {
+struct SwitchHost<'a> {
     all: &'a Hosts<'a>,
     bridge: &'a str,
 }
@@ -154,6 +159,33 @@ fn dummy_counters(queues: u32, c: &IoCounters) -> Vec<(String, u64)> {
         }
     }
     all
+}
+
+/// What the rows say about OpenFlow, of the bridges that exist.
+pub fn config<'a>(desired: &'a Desired, switch: &Switch, restoring: bool) -> connmgr::Config<'a> {
+    let one = |b: &'a WantBridge| {
+        let o = &b.openflow;
+        Some(connmgr::BridgeConfig {
+            name: &b.name,
+            datapath_id: switch.bridges.get(&b.name)?.datapath_id,
+            fail_mode: b.fail_mode,
+            versions: o.versions,
+            controllers: o.controllers.iter().map(|c| &c.config).collect(),
+            description: o.description.as_deref(),
+            serial: o.serial.as_deref(),
+            queue_size: o.queue_size,
+            managers: &o.managers,
+            in_band_queue: o.in_band_queue,
+            tables: &b.flow_tables.settings,
+            table_complaints: &b.flow_tables.complaints,
+        })
+    };
+    connmgr::Config {
+        bridges: desired.bridges.iter().filter_map(one).collect(),
+        tls: desired.tls.clone(),
+        bundle_idle: desired.switch.bundle_idle,
+        restoring,
+    }
 }
 
 /// Every bridge's ports as they are now, by bridge.

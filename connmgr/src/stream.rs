@@ -9,7 +9,7 @@ use mio::{Interest, Registry, Token};
 use posix::unix::{SocketFile, with_short_path};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::target::Address;
+use crate::target::Address;
 
 type Tls = Box<tls::Tls<TcpStream>>;
 
@@ -18,7 +18,7 @@ const BACKLOG: i32 = 10;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
     Tls(Tls),
@@ -27,7 +27,7 @@ pub(super) enum Stream {
 impl Stream {
     /// Begins to connect. `dscp` is the differentiated services code point (0 to 63) of its
     /// packets.
-    pub(super) fn open(to: &Address, dscp: u8, tls: &mut tls::Context) -> io::Result<Stream> {
+    pub(crate) fn open(to: &Address, dscp: u8, tls: &mut tls::Context) -> io::Result<Stream> {
         match to {
             Address::Unix(path) => {
                 with_short_path(path, |p| UnixStream::connect(p)).map(Stream::Unix)
@@ -45,7 +45,7 @@ impl Stream {
     }
 
     /// `Ok(true)` when connected, `Ok(false)` while it goes on.
-    pub(super) fn connected(&self) -> io::Result<bool> {
+    pub(crate) fn connected(&self) -> io::Result<bool> {
         let (failed, peer) = match self {
             Stream::Unix(socket) => (socket.take_error()?, socket.peer_addr().map(drop)),
             Stream::Tcp(socket) => (socket.take_error()?, socket.peer_addr().map(drop)),
@@ -79,11 +79,11 @@ impl Stream {
         }
     }
 
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(self.source(), token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    pub(super) fn deregister(&mut self, registry: &Registry) {
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
         // The socket is closed next, which takes it out of the poll in any case.
         let _ = registry.deregister(self.source());
     }
@@ -118,7 +118,7 @@ impl Write for Stream {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(crate) enum Listener {
     Unix {
         socket: UnixListener,
         /// Goes with the socket.
@@ -130,7 +130,7 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    pub(super) fn open(at: &Address, dscp: u8) -> io::Result<Listener> {
+    pub(crate) fn open(at: &Address, dscp: u8) -> io::Result<Listener> {
         match at {
             Address::Unix(path) => {
                 let (socket, file) = posix::unix::listen(path)?;
@@ -142,7 +142,7 @@ impl Listener {
         }
     }
 
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match self {
             Listener::Unix { socket, .. } => socket,
             Listener::Tcp(socket) | Listener::Ssl(socket) => socket,
@@ -151,7 +151,7 @@ impl Listener {
     }
 
     /// The next caller, and its name in logs; a caller over a Unix socket is the `number`th.
-    pub(super) fn accept(
+    pub(crate) fn accept(
         &self,
         number: u64,
         tls: &mut tls::Context,
@@ -178,7 +178,7 @@ impl Listener {
     }
 
     /// Where it listens: the port that the system chose, if it was to.
-    pub(super) fn port(&self) -> Option<u16> {
+    pub(crate) fn port(&self) -> Option<u16> {
         match self {
             Listener::Unix { .. } => None,
             Listener::Tcp(socket) | Listener::Ssl(socket) => {

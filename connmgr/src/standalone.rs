@@ -7,29 +7,29 @@ use ofproto::tables::InternalFlow;
 use openflow::{Action, Match, OfPort};
 use wire::Time;
 
-use super::Env;
-use super::bridge::Connections;
-use super::fail_open::{self, Act};
-use super::reconnect::Reconnect;
-use super::service::Service;
+use crate::Env;
+use crate::bridge::Connections;
+use crate::fail_open::{self, Act};
 use crate::modules::FAIL_OPEN;
+use crate::reconnect::Reconnect;
+use crate::service::Service;
 
 impl Connections {
-    pub(super) fn primaries(&self) -> impl Iterator<Item = (&Service, &Reconnect)> {
+    pub(crate) fn primaries(&self) -> impl Iterator<Item = (&Service, &Reconnect)> {
         let primary = self.services.values().filter(|s| s.want.primary);
         primary.filter_map(|s| Some((s, s.life()?)))
     }
 
-    pub(super) fn any_admitted(&self) -> bool {
+    pub(crate) fn any_admitted(&self) -> bool {
         self.primaries().any(|(_, life)| life.is_admitted())
     }
 
-    pub(super) fn longest_probe(&self) -> Duration {
+    pub(crate) fn longest_probe(&self) -> Duration {
         let primary = self.services.values().filter(|s| s.want.primary);
         primary.map(|s| s.want.probe).max().unwrap_or_default()
     }
 
-    pub(super) fn fail_open(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn fail_open(&mut self, env: &mut Env<'_>) {
         if self.fail_mode != FailMode::Standalone || self.has_controllers != Some(true) {
             return;
         }
@@ -40,7 +40,7 @@ impl Connections {
         for act in acts {
             match act {
                 Act::Open(without) => {
-                    crate::warn!(
+                    runtime::warn!(
                         FAIL_OPEN,
                         "Could not connect to controller (or switch failed controller's \
                          post-connection admission control policy) for {} seconds, failing open",
@@ -62,13 +62,13 @@ impl Connections {
                         .with_flow_table(&self.name, |t| t.add_internal(now, flow));
                     self.settle(env);
                 }
-                Act::Still(without) => crate::info!(
+                Act::Still(without) => runtime::info!(
                     FAIL_OPEN,
                     "Still in fail-open mode after {} seconds disconnected from controller",
                     without.as_secs()
                 ),
                 Act::Bogus => {
-                    self.agent.packet_in(env.now, super::bogus::packet(&self.name));
+                    self.agent.packet_in(env.now, crate::bogus::packet(&self.name));
                     self.settle(env);
                 }
             }
@@ -76,8 +76,8 @@ impl Connections {
     }
 
     /// A controller is there again.
-    pub(super) fn recover(&mut self, env: &mut Env<'_>) {
-        crate::warn!(FAIL_OPEN, "No longer in fail-open mode");
+    pub(crate) fn recover(&mut self, env: &mut Env<'_>) {
+        runtime::warn!(FAIL_OPEN, "No longer in fail-open mode");
         self.fail_open.recover();
         let priority = i32::from(fail_open::PRIORITY);
         let remove = |t: &mut ofproto::tables::FlowTable| {
@@ -88,7 +88,7 @@ impl Connections {
     }
 
     /// When the bridge helps itself if no controller comes.
-    pub(super) fn fails_at(&self, now: Time) -> Option<Time> {
+    pub(crate) fn fails_at(&self, now: Time) -> Option<Time> {
         if self.fail_mode != FailMode::Standalone || self.fail_open.is_open() {
             return None;
         }

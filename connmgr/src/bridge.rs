@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use mio::event::Event;
 use ofproto::FailMode;
-use ofproto::controller::{Agent, ConnId, Settings};
+use ofproto::controller::{Agent, ConnId, ControllerConfig, Settings, Timing};
+use ofproto::tables::TableSettings;
+use openflow::msg::Role;
 use wire::Time;
 
-use super::Env;
-use super::confine;
-use super::fail_open::FailOpen;
-use super::in_band::InBandRules;
-use super::peer::{Owner, Peer};
-use super::reconnect::{Reconnect, Timing};
-use super::service::{Door, Service, Services, Source, kind};
-use crate::config::{WantBridge, WantController, WantTables};
+use crate::confine;
+use crate::fail_open::FailOpen;
+use crate::in_band::InBandRules;
 use crate::modules::{BRIDGE, CONNMGR, RCONN};
+use crate::peer::{Owner, Peer};
+use crate::reconnect::Reconnect;
+use crate::service::{Door, Service, Services, Source, kind};
+use crate::{BridgeConfig, Config, Env};
 
 /// Snoops at a time, as in Open vSwitch.
 const SNOOPS: usize = 8;
@@ -27,29 +28,29 @@ const SNOOPS: usize = 8;
 const TOOL_PROBE: Duration = Duration::from_secs(60);
 
 /// One bridge; see the module.
-pub(super) struct Connections {
-    pub(super) name: String,
-    pub(super) agent: Agent,
-    pub(super) services: Services,
-    pub(super) snoops: Option<Door>,
-    pub(super) peers: BTreeMap<ConnId, Peer>,
-    pub(super) fail_mode: FailMode,
-    pub(super) fail_open: FailOpen,
+pub(crate) struct Connections {
+    pub(crate) name: String,
+    pub(crate) agent: Agent,
+    pub(crate) services: Services,
+    pub(crate) snoops: Option<Door>,
+    pub(crate) peers: BTreeMap<ConnId, Peer>,
+    pub(crate) fail_mode: FailMode,
+    pub(crate) fail_open: FailOpen,
     /// The settings of flow tables that the agent was told last.
-    pub(super) tables: Option<WantTables>,
+    pub(crate) tables: Option<(BTreeMap<u8, TableSettings>, Vec<String>)>,
     /// A primary controller is configured; `None` before the first configuration.
-    pub(super) has_controllers: Option<bool>,
-    pub(super) in_band: InBandRules,
+    pub(crate) has_controllers: Option<bool>,
+    pub(crate) in_band: InBandRules,
     /// In-band managers.
-    pub(super) managers: BTreeSet<SocketAddrV4>,
+    pub(crate) managers: BTreeSet<SocketAddrV4>,
     /// When the agent wants to be called.
-    pub(super) agent_due: Option<Time>,
+    pub(crate) agent_due: Option<Time>,
     /// What rows say may have changed.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
 }
 
 impl Connections {
-    pub(super) fn new(name: &str, settings: Settings) -> Connections {
+    pub(crate) fn new(name: &str, settings: Settings) -> Connections {
         Connections {
             name: name.to_owned(),
             agent: Agent::new(name, settings),
@@ -70,24 +71,24 @@ impl Connections {
     /// Makes controllers and listeners what the rows say. Connections whose row did not change
     /// notice nothing.
     ///
-    /// While flows are `restoring`, no controller is called or let in. The bridge counts them all
+    /// While flows are restored, no controller is called or let in. The bridge counts them all
     /// the same, so that the restored flows are not flushed when they come.
-    pub(super) fn configure(
+    pub(crate) fn configure(
         &mut self,
-        want: &WantBridge,
+        want: &BridgeConfig<'_>,
         settings: Settings,
-        bundle_idle: Duration,
-        restoring: bool,
+        config: &Config<'_>,
         env: &mut Env<'_>,
     ) {
+        let restoring = config.restoring;
         self.agent.configure(settings);
-        self.agent.set_bundle_timeout(Some(bundle_idle));
+        self.agent.set_bundle_timeout(Some(config.bundle_idle));
         let tools = tools(&self.name, want, env);
-        let wanted: BTreeMap<&str, &WantController> = std::iter::once(&tools)
+        let wanted: BTreeMap<&str, &ControllerConfig> = std::iter::once(&tools)
             .chain(
-                want.openflow
-                    .controllers
+                want.controllers
                     .iter()
+                    .copied()
                     .filter(|_| !restoring)
                     .filter(|c| confine::allows(&self.name, c, env.own)),
             )
@@ -95,12 +96,12 @@ impl Connections {
             .collect();
         let gone: Vec<String> =
             self.services.keys().filter(|t| !wanted.contains_key(t.as_str())).cloned().collect();
-        let versions = want.openflow.versions;
+        let versions = want.versions;
         for (target, c) in &wanted {
             match self.services.get(*target) {
                 None => self.start(c, versions, env),
                 Some(s) if s.versions != versions => {
-                    crate::info!(
+                    runtime::info!(
                         CONNMGR,
                         "{}: Changes to controller \"{target}\" expects re-initialization: \
                          Re-initializing now.",
@@ -116,7 +117,7 @@ impl Connections {
         for target in gone {
             if let Some(s) = self.services.get(&target) {
                 let kind = kind(&s.want);
-                crate::info!(CONNMGR, "{}: removed {kind} controller \"{target}\"", self.name);
+                runtime::info!(CONNMGR, "{}: removed {kind} controller \"{target}\"", self.name);
             }
             self.stop(&target, env);
         }
@@ -129,22 +130,23 @@ impl Connections {
                 Ok(door) => self.snoops = Some(door),
                 Err(e) => {
                     let text = posix::text(&e);
-                    crate::err!(CONNMGR, "failed to listen on punix:{}: {text}", path.display());
+                    runtime::err!(CONNMGR, "failed to listen on punix:{}: {text}", path.display());
                 }
             }
         }
-        let later = restoring && want.openflow.controllers.iter().any(|c| c.primary);
+        let later = restoring && want.controllers.iter().any(|c| c.primary);
         self.set_fail_mode(want.fail_mode, later, env);
-        if self.tables.as_ref() != Some(&want.flow_tables) {
-            for complaint in &want.flow_tables.complaints {
-                crate::warn!(BRIDGE, "{complaint}");
+        let known = self.tables.as_ref();
+        if known.is_none_or(|(t, c)| (t, &c[..]) != (want.tables, want.table_complaints)) {
+            for complaint in want.table_complaints {
+                runtime::warn!(BRIDGE, "{complaint}");
             }
-            self.agent.configure_tables(env.now, &want.flow_tables.settings, env.host);
-            self.tables = Some(want.flow_tables.clone());
+            self.agent.configure_tables(env.now, want.tables, env.host);
+            self.tables = Some((want.tables.clone(), want.table_complaints.to_vec()));
         }
-        self.managers.clone_from(&want.openflow.managers);
+        self.managers.clone_from(want.managers);
         self.set_in_band_remotes(env);
-        self.in_band.wanted.queue = want.openflow.in_band_queue;
+        self.in_band.wanted.queue = want.in_band_queue;
         self.in_band.due = Some(env.now);
         self.changed = true;
         self.settle(env);
@@ -152,7 +154,7 @@ impl Connections {
 
     /// Flows go when the bridge begins or ceases to depend on controllers, and when what it does
     /// without them changes. `later`: it will have some, once flows are restored.
-    pub(super) fn set_fail_mode(&mut self, fail_mode: FailMode, later: bool, env: &mut Env<'_>) {
+    pub(crate) fn set_fail_mode(&mut self, fail_mode: FailMode, later: bool, env: &mut Env<'_>) {
         let has = later || self.services.values().any(|s| s.want.primary);
         let mode_matters = self.fail_mode != fail_mode && !has;
         let flush = self.has_controllers != Some(has) || mode_matters;
@@ -170,9 +172,9 @@ impl Connections {
         }
     }
 
-    pub(super) fn start(
+    pub(crate) fn start(
         &mut self,
-        want: &WantController,
+        want: &ControllerConfig,
         versions: openflow::VersionSet,
         env: &mut Env<'_>,
     ) {
@@ -190,7 +192,7 @@ impl Connections {
         }
     }
 
-    pub(super) fn stop(&mut self, target: &str, env: &mut Env<'_>) {
+    pub(crate) fn stop(&mut self, target: &str, env: &mut Env<'_>) {
         let theirs: Vec<ConnId> = self.of(target);
         for id in theirs {
             self.forget(id, env);
@@ -198,13 +200,13 @@ impl Connections {
         self.services.remove(target);
     }
 
-    pub(super) fn of(&self, target: &str) -> Vec<ConnId> {
+    pub(crate) fn of(&self, target: &str) -> Vec<ConnId> {
         let is = |p: &&Peer| matches!(&p.owner, Owner::Service(t) if t == target);
         self.peers.values().filter(is).map(|p| p.id).collect()
     }
 
     /// The row changed in what does not concern the connection as such.
-    pub(super) fn retune(&mut self, want: &WantController, env: &mut Env<'_>) {
+    pub(crate) fn retune(&mut self, want: &ControllerConfig, env: &mut Env<'_>) {
         let Some(service) = self.services.get_mut(&want.target) else { return };
         let marked_otherwise = service.want.dscp != want.dscp;
         service.want = want.clone();
@@ -227,7 +229,7 @@ impl Connections {
     }
 
     /// Takes note of a poll event. False if it is nobody's here.
-    pub(super) fn on_event(&mut self, number: u64, event: &Event) -> bool {
+    pub(crate) fn on_event(&mut self, number: u64, event: &Event) -> bool {
         if let Some(peer) = self.peers.get_mut(&ConnId(number)) {
             peer.socket.on_event(event);
             return true;
@@ -242,12 +244,12 @@ impl Connections {
     }
 
     /// The ports as they are now.
-    pub(super) fn set_ports(&mut self, ports: Vec<ofproto::controller::Port>, env: &mut Env<'_>) {
+    pub(crate) fn set_ports(&mut self, ports: Vec<ofproto::controller::Port>, env: &mut Env<'_>) {
         self.agent.set_ports(env.now, ports, env.host);
         self.settle(env);
     }
 
-    pub(super) fn packet_in(
+    pub(crate) fn packet_in(
         &mut self,
         packet: ofproto::controller::ToControllers,
         env: &mut Env<'_>,
@@ -257,7 +259,7 @@ impl Connections {
     }
 
     /// Does what can be done. True if there is more to be done at once.
-    pub(super) fn run(&mut self, env: &mut Env<'_>) -> bool {
+    pub(crate) fn run(&mut self, env: &mut Env<'_>) -> bool {
         let mut more = false;
         let ids: Vec<ConnId> = self.peers.keys().copied().collect();
         for id in ids {
@@ -278,7 +280,7 @@ impl Connections {
     }
 
     /// Takes out all flows, as a change of who decides about them does.
-    pub(super) fn flush_flows(&mut self, normal: bool, env: &mut Env<'_>) {
+    pub(crate) fn flush_flows(&mut self, normal: bool, env: &mut Env<'_>) {
         self.agent.flush(env.now, normal, env.host);
         // Those that must pass went too.
         self.in_band.installed.clear();
@@ -293,13 +295,13 @@ impl Connections {
         self.in_band.update(env.now, &self.name, env.local, env.host.switch());
     }
 
-    pub(super) fn run_agent(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn run_agent(&mut self, env: &mut Env<'_>) {
         self.agent_due = self.agent.run(env.now, env.host);
         self.settle(env);
     }
 
     /// Lets in whoever calls.
-    pub(super) fn accept(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn accept(&mut self, env: &mut Env<'_>) {
         let mut new = Vec::new();
         for s in self.services.values_mut() {
             let Source::Passive(door) = &mut s.source else { continue };
@@ -313,7 +315,7 @@ impl Connections {
         {
             let snoops = self.peers.values().filter(|p| p.owner == Owner::Snoop).count();
             if snoops >= SNOOPS {
-                crate::dbg!(RCONN, "too many monitor connections, discarding {name}");
+                runtime::dbg!(RCONN, "too many monitor connections, discarding {name}");
                 continue;
             }
             // It says nothing after its hello, and is not asked.
@@ -327,7 +329,7 @@ impl Connections {
             let mut peer = Peer::new(id, owner, name, stream);
             if let Err(e) = peer.register(env.registry) {
                 let text = posix::text(&e);
-                crate::warn_rl!(CONNMGR, RL, "{}: cannot poll ({text})", peer.name);
+                runtime::warn_rl!(CONNMGR, RL, "{}: cannot poll ({text})", peer.name);
                 continue;
             }
             peer.life = Some(life);
@@ -336,16 +338,16 @@ impl Connections {
         }
     }
 
-    pub(super) fn drop_if_connected(&mut self, id: ConnId, env: &mut Env<'_>) {
+    pub(crate) fn drop_if_connected(&mut self, id: ConnId, env: &mut Env<'_>) {
         let Some(name) = self.peers.get(&id).map(|p| p.name.clone()) else { return };
         if self.life(id).is_some_and(|l| l.is_connected()) {
-            crate::info!(RCONN, "{name}: disconnecting");
+            runtime::info!(RCONN, "{name}: disconnecting");
             self.disconnect(id, None, false, env);
         }
     }
 
     /// `bridge/reconnect`.
-    pub(super) fn reconnect(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn reconnect(&mut self, env: &mut Env<'_>) {
         let ids: Vec<ConnId> = self.peers.keys().copied().collect();
         for id in ids {
             self.drop_if_connected(id, env);
@@ -353,7 +355,7 @@ impl Connections {
     }
 
     /// When [`Connections::run`] has something to do, if nothing else happens.
-    pub(super) fn next_deadline(&self, now: Time) -> Option<Time> {
+    pub(crate) fn next_deadline(&self, now: Time) -> Option<Time> {
         let lives = self.services.values().filter_map(Service::life);
         let lives = lives.chain(self.peers.values().filter_map(|p| p.life.as_ref()));
         let next = lives.filter_map(Reconnect::next_deadline).min();
@@ -365,22 +367,22 @@ impl Connections {
     }
 
     /// What the row of each controller should say, by the target.
-    pub(super) fn report(&self, target: &str) -> Option<(&Reconnect, openflow::msg::Role)> {
+    pub(crate) fn report(&self, target: &str) -> Option<(&Reconnect, Role)> {
         let service = self.services.get(target)?;
         let Source::Active { life, conn, .. } = &service.source else { return None };
         let status = conn.and_then(|id| self.agent.status(id)).filter(|_| life.is_connected());
-        Some((life, status.map_or(openflow::msg::Role::NoChange, |s| s.role)))
+        Some((life, status.map_or(Role::NoChange, |s| s.role)))
     }
 
     /// Connections that have agreed on a version, and messages that wait for sockets.
-    pub(super) fn usage(&self) -> (u64, u64) {
+    pub(crate) fn usage(&self) -> (u64, u64) {
         let waiting = self.peers.values().map(|p| p.socket.waiting()).sum::<usize>();
         let conns = self.peers.values().filter(|p| p.told && p.owner != Owner::Snoop).count();
         (conns as u64, waiting as u64)
     }
 
     /// Closes everything.
-    pub(super) fn close(&mut self, env: &mut Env<'_>) {
+    pub(crate) fn close(&mut self, env: &mut Env<'_>) {
         let ids: Vec<ConnId> = self.peers.keys().copied().collect();
         for id in ids {
             self.forget(id, env);
@@ -390,17 +392,16 @@ impl Connections {
     }
 }
 
-static RL: crate::log::RateLimit = crate::log::RateLimit::new(1, 5);
+static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
 
 fn tool_timing() -> Timing {
     Timing { max_backoff: Duration::from_secs(8), probe: Some(TOOL_PROBE) }
 }
 
 /// `BRIDGE.mgmt`: the listener that every bridge has.
-fn tools(bridge: &str, want: &WantBridge, env: &Env<'_>) -> WantController {
+fn tools(bridge: &str, want: &BridgeConfig<'_>, env: &Env<'_>) -> ControllerConfig {
     let path: PathBuf = env.own.rundir.join(format!("{bridge}.mgmt"));
-    WantController {
-        uuid: want.uuid,
+    ControllerConfig {
         target: format!("punix:{}", path.display()),
         primary: false,
         timing: tool_timing(),
@@ -409,7 +410,7 @@ fn tools(bridge: &str, want: &WantBridge, env: &Env<'_>) -> WantController {
         async_messages: true,
         rate_limit: 0,
         burst_limit: 0,
-        queue_size: want.openflow.queue_size,
+        queue_size: want.queue_size,
         dscp: 0,
     }
 }

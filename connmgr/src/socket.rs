@@ -7,14 +7,14 @@ use mio::{Registry, Token};
 use ofproto::controller::Class;
 use openflow::codec::{HEADER_LEN, Header};
 
-use super::stream::Stream;
+use crate::stream::Stream;
 
 /// Octets read at a time.
 const CHUNK: usize = 16 * 1024;
 
 /// Why a connection has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// The peer closed it.
     ByPeer,
     /// The system says so.
@@ -31,17 +31,17 @@ impl std::fmt::Display for Ended {
 }
 
 impl Ended {
-    pub(super) fn io(error: &io::Error) -> Ended {
+    pub(crate) fn io(error: &io::Error) -> Ended {
         Ended::Error(posix::text(error))
     }
 }
 
 /// Messages to and from one peer.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: Stream,
     /// There may be something to read. Events come once, when that begins.
-    pub(super) readable: bool,
+    pub(crate) readable: bool,
     writable: bool,
     /// The part of a message that has come so far; below 64 kB and a chunk.
     input: Vec<u8>,
@@ -53,7 +53,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream) -> Socket {
+    pub(crate) fn new(stream: Stream) -> Socket {
         Socket {
             stream,
             readable: true,
@@ -65,26 +65,26 @@ impl Socket {
         }
     }
 
-    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.stream.register(registry, token)
     }
 
-    pub(super) fn deregister(&mut self, registry: &Registry) {
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
         self.stream.deregister(registry);
     }
 
-    pub(super) fn on_event(&mut self, event: &mio::event::Event) {
+    pub(crate) fn on_event(&mut self, event: &mio::event::Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
     /// `Ok(true)` once connected.
-    pub(super) fn connected(&self) -> Result<bool, Ended> {
+    pub(crate) fn connected(&self) -> Result<bool, Ended> {
         self.stream.connected().map_err(|e| Ended::io(&e))
     }
 
     /// The next whole message, `None` if there is none yet.
-    pub(super) fn receive(&mut self) -> Result<Option<Vec<u8>>, Ended> {
+    pub(crate) fn receive(&mut self) -> Result<Option<Vec<u8>>, Ended> {
         loop {
             if let Some(frame) = self.cut()? {
                 return Ok(Some(frame));
@@ -103,7 +103,7 @@ impl Socket {
         if len < HEADER_LEN {
             // Where the next message begins nobody can say.
             let text = format!("received too-short ofp_header ({len} bytes)");
-            crate::err_rl!(crate::modules::VCONN_STREAM, RL, "{text}");
+            runtime::err_rl!(crate::modules::VCONN_STREAM, RL, "{text}");
             return Err(Ended::Error("Protocol error".to_owned()));
         }
         let Some(frame) = rest.get(..len).map(<[u8]>::to_vec) else { return Ok(None) };
@@ -130,7 +130,11 @@ impl Socket {
         self.input.truncate(begin + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(0) if begin > 0 => {
-                crate::warn_rl!(crate::modules::VCONN_STREAM, RL, "connection dropped mid-packet");
+                runtime::warn_rl!(
+                    crate::modules::VCONN_STREAM,
+                    RL,
+                    "connection dropped mid-packet"
+                );
                 Err(Ended::Error("Protocol error".to_owned()))
             }
             Ok(0) => Err(Ended::ByPeer),
@@ -145,12 +149,12 @@ impl Socket {
 
     /// Puts a message at the end of those that wait to be written. `class` is that of one that
     /// the agent sends.
-    pub(super) fn queue(&mut self, class: Option<Class>, frame: Vec<u8>) {
+    pub(crate) fn queue(&mut self, class: Option<Class>, frame: Vec<u8>) {
         self.output.push_back((class, frame));
     }
 
     /// Writes what the socket takes. `sent` is told of each message that is gone.
-    pub(super) fn flush(
+    pub(crate) fn flush(
         &mut self,
         mut sent: impl FnMut(Option<Class>, usize),
     ) -> Result<(), Ended> {
@@ -177,12 +181,12 @@ impl Socket {
     }
 
     /// Messages that wait to be written.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.output.len()
     }
 }
 
-static RL: crate::log::RateLimit = crate::log::RateLimit::new(10, 25);
+static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(10, 25);
 
 #[cfg(test)]
 mod tests {

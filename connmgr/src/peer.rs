@@ -4,16 +4,16 @@ use mio::{Registry, Token};
 use ofproto::controller::{Agent, Class, ConnId};
 use wire::Time;
 
-use super::reconnect::Reconnect;
-use super::socket::{Ended, Socket};
-use super::stream::Stream;
+use crate::reconnect::Reconnect;
+use crate::socket::{Ended, Socket};
+use crate::stream::Stream;
 
 /// The first of the poll's tokens that are connections and listeners.
 pub const TOKENS: usize = 1 << 16;
 
 /// Whose connection it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// A service, by its target.
     Service(String),
     /// The bridge's snoop socket.
@@ -22,32 +22,32 @@ pub(super) enum Owner {
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) id: ConnId,
-    pub(super) owner: Owner,
+pub(crate) struct Peer {
+    pub(crate) id: ConnId,
+    pub(crate) owner: Owner,
     /// As logs have it.
-    pub(super) name: String,
-    pub(super) socket: Socket,
+    pub(crate) name: String,
+    pub(crate) socket: Socket,
     /// Of one that was accepted; that of one that we made is its service's.
-    pub(super) life: Option<Reconnect>,
+    pub(crate) life: Option<Reconnect>,
     /// The agent knows it.
-    pub(super) told: bool,
+    pub(crate) told: bool,
     /// The agent has ended it: it closes when everything is written.
-    pub(super) closing: bool,
+    pub(crate) closing: bool,
 }
 
 impl Peer {
-    pub(super) fn new(id: ConnId, owner: Owner, name: String, stream: Stream) -> Peer {
+    pub(crate) fn new(id: ConnId, owner: Owner, name: String, stream: Stream) -> Peer {
         let socket = Socket::new(stream);
         Peer { id, owner, name, socket, life: None, told: false, closing: false }
     }
 
-    pub(super) fn register(&mut self, registry: &Registry) -> std::io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry) -> std::io::Result<()> {
         self.socket.register(registry, token(self.id.0))
     }
 
     /// Writes what can be written; the time if any of it was.
-    pub(super) fn flush(&mut self, now: Time, agent: &mut Agent) -> Result<Option<Time>, Ended> {
+    pub(crate) fn flush(&mut self, now: Time, agent: &mut Agent) -> Result<Option<Time>, Ended> {
         let (id, mut any) = (self.id, None);
         self.socket.flush(|class: Option<Class>, octets| {
             any = Some(now);
@@ -60,14 +60,14 @@ impl Peer {
 }
 
 /// The poll's token of a connection or listener.
-pub(super) fn token(number: u64) -> Token {
+pub(crate) fn token(number: u64) -> Token {
     // The numbers of a daemon's life fit.
     Token(TOKENS + number as usize)
 }
 
 /// Whether a message is one that a controller sends only to a switch that it has decided to
 /// control, not one that it gets to know the switch by.
-pub(super) fn admits(frame: &[u8]) -> bool {
+pub(crate) fn admits(frame: &[u8]) -> bool {
     let (Some(version), Some(kind)) = (frame.first(), frame.get(1)) else { return false };
     match (version, kind) {
         // Hello, error, echo, features, get and set configuration.
