@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use ofproto::controller::ToControllers;
+use ofproto::controller::QueuedPacketIn;
 use openflow::action::PacketInReason;
 use openflow::msg::{PacketIn, PacketInFormat};
 use openflow::{Field, Match, OfPort};
@@ -11,14 +11,14 @@ use wire::arp::learning_packet;
 
 /// A RARP from an address of its own, as if it had come in on the bridge's own port and no flow
 /// had matched.
-pub(crate) fn packet(bridge: &str) -> ToControllers {
+pub(crate) fn packet(bridge: &str) -> QueuedPacketIn {
     let random = std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
     // Nicira's block, as Open vSwitch has it; the upper half of it is for made-up addresses.
     let mac = EthAddr([0, 0x23, 0x20, random[0] | 0x80, random[1], random[2]]);
     let packet = learning_packet(mac);
     let mut metadata = Match::default();
     metadata.set(Field::InPort, u128::from(OfPort::LOCAL.0));
-    ToControllers {
+    QueuedPacketIn {
         bridge: bridge.into(),
         controller_id: 0,
         max_len: u16::MAX,

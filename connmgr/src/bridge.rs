@@ -251,7 +251,7 @@ impl Connections {
 
     pub(crate) fn packet_in(
         &mut self,
-        packet: ofproto::controller::ToControllers,
+        packet: ofproto::controller::QueuedPacketIn,
         env: &mut Env<'_>,
     ) {
         self.agent.packet_in(env.now, packet);
@@ -292,7 +292,7 @@ impl Connections {
         if self.in_band.due.is_none_or(|t| env.now < t) {
             return;
         }
-        self.in_band.update(env.now, &self.name, env.local, env.host.switch());
+        self.in_band.update(env.now, &self.name, env.local, env.host.ofproto());
     }
 
     pub(crate) fn run_agent(&mut self, env: &mut Env<'_>) {

@@ -10,7 +10,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use ofproto::Switch;
+use ofproto::Ofproto;
 use ofproto::tables::InternalFlow;
 use openflow::{Action, Field, Match, OfPort};
 use wire::{EthAddr, Time};
@@ -104,7 +104,7 @@ impl InBandRules {
         now: Time,
         bridge: &str,
         local: Option<EthAddr>,
-        switch: &Switch,
+        switch: &Ofproto,
     ) {
         self.wanted.local = local;
         let remotes = &self.wanted.remotes;

@@ -53,7 +53,9 @@ use std::time::Duration;
 
 use mio::Registry;
 use ofproto::FailMode;
-use ofproto::controller::{ControllerConfig, Host, Level as AgentLevel, LogLine, Port, Settings};
+use ofproto::controller::{
+    ControllerConfig, LogLevel as AgentLevel, LogLine, Port, Settings, SwitchOps,
+};
 use ofproto::tables::TableSettings;
 use openflow::VersionSet;
 use runtime::log::{Level, Module, RateLimit};
@@ -93,7 +95,7 @@ struct Env<'a> {
     tls: &'a mut tls::Context,
     /// Wakes main's poll.
     main: Arc<mio::Waker>,
-    host: &'a dyn Host,
+    host: &'a dyn SwitchOps,
     local: Option<EthAddr>,
 }
 
@@ -156,7 +158,7 @@ pub struct Config<'a> {
 /// The switch that the connections control.
 pub trait Bridges {
     /// The operations on one bridge.
-    fn host<'a>(&'a self, bridge: &'a str) -> Box<dyn Host + 'a>;
+    fn host<'a>(&'a self, bridge: &'a str) -> Box<dyn SwitchOps + 'a>;
     /// The address of a bridge's own port; `None` if there is no such bridge.
     fn local_mac(&self, bridge: &str) -> Option<EthAddr>;
 }

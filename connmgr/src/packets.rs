@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crossbeam_queue::ArrayQueue;
-use ofproto::controller::{PACKET_IN_DEPTH, PacketInSink, ToControllers};
+use ofproto::controller::{PACKET_IN_DEPTH, PacketInSink, QueuedPacketIn};
 
 /// Packets taken in one turn of main: the rest waits for the next.
 const AT_ONCE: usize = 256;
 
 /// A queue that drops when it is full: a flood of packets for controllers must not cost memory.
 pub struct PacketQueue {
-    queue: ArrayQueue<ToControllers>,
+    queue: ArrayQueue<QueuedPacketIn>,
     dropped: AtomicU64,
     main: Arc<mio::Waker>,
 }
@@ -29,7 +29,7 @@ impl PacketQueue {
     }
 
     /// What has come, in order; at most so many that others get their turn.
-    pub(crate) fn take(&self) -> Vec<ToControllers> {
+    pub(crate) fn take(&self) -> Vec<QueuedPacketIn> {
         let packets: Vec<_> = std::iter::from_fn(|| self.queue.pop()).take(AT_ONCE).collect();
         if !self.queue.is_empty() {
             let _ = self.main.wake();
@@ -44,7 +44,7 @@ impl PacketQueue {
 }
 
 impl PacketInSink for PacketQueue {
-    fn packet_in(&self, packet: ToControllers) -> bool {
+    fn packet_in(&self, packet: QueuedPacketIn) -> bool {
         let taken = self.queue.push(packet).is_ok();
         if !taken {
             self.dropped.fetch_add(1, Relaxed);

@@ -58,7 +58,7 @@ impl Connections {
                     // The bridge is there: its flows were just flushed.
                     let _ = env
                         .host
-                        .switch()
+                        .ofproto()
                         .with_flow_table(&self.name, |t| t.add_internal(now, flow));
                     self.settle(env);
                 }
@@ -80,11 +80,11 @@ impl Connections {
         runtime::warn!(FAIL_OPEN, "No longer in fail-open mode");
         self.fail_open.recover();
         let priority = i32::from(fail_open::PRIORITY);
-        let remove = |t: &mut ofproto::tables::FlowTable| {
+        let remove = |t: &mut ofproto::tables::FlowTables| {
             t.remove_internal(0, &Match::default(), priority);
         };
         // A bridge that has gone has no flows.
-        let _ = env.host.switch().with_flow_table(&self.name, remove);
+        let _ = env.host.ofproto().with_flow_table(&self.name, remove);
     }
 
     /// When the bridge helps itself if no controller comes.

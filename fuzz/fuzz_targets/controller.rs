@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use ofproto::config::{BridgeConfig, SwitchConfig};
-use ofproto::controller::{Agent, ConnId, ConnKind, ConnSettings, Host, Out, Port, Settings};
-use ofproto::{OfPort, Switch};
+use ofproto::config::{BridgeConfig, OfprotoConfig};
+use ofproto::controller::{Agent, ConnId, ConnKind, ConnSettings, SwitchOps, Out, Port, Settings};
+use ofproto::{OfPort, Ofproto};
 use openflow::codec::{Header, decode};
 use openflow::msg::PortStats;
 use openflow::{Protocol, Version};
 use wire::{EthAddr, Time};
 
-struct World(Arc<Switch>);
+struct World(Arc<Ofproto>);
 
-impl Host for World {
-    fn switch(&self) -> &Switch {
+impl SwitchOps for World {
+    fn ofproto(&self) -> &Ofproto {
         &self.0
     }
 
@@ -41,9 +41,9 @@ fuzz_target!(|octets: &[u8]| {
     let Some(version) = Version::from_wire(choice % 6 + 1) else { return };
     let mut now = Time::from_millis(1_000_000);
     let mac = EthAddr([2, 0, 0, 0, 0, 1]);
-    let world = World(Switch::new());
+    let world = World(Ofproto::new());
     let bridges = vec![BridgeConfig::new("br0", mac)];
-    world.0.configure(now, SwitchConfig { vlan_limit: 1, bridges });
+    world.0.configure(now, OfprotoConfig { vlan_limit: 1, bridges });
     let mut agent = Agent::new("br0", Settings::new(1, "0"));
     let ports = (1..4).map(|n| Port::new(OfPort(n), &format!("p{n}"), mac, now));
     agent.set_ports(now, ports.collect(), &world);

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use datapath::{Packet, PortNo, Upcall};
-use ofproto::tables::{FlowTable, Requester};
-use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Switch, SwitchConfig};
+use ofproto::tables::{FlowTables, Requester};
+use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto, OfprotoConfig};
 use openflow::Version;
 use openflow::msg::FlowModCommand;
 use openflow::text::{FlowText, NoNames, parse_flow};
@@ -15,16 +15,16 @@ use wire::{EthAddr, Time};
 /// Each measurement takes this long.
 const LONG: Duration = Duration::from_millis(300);
 
-fn switch(ports: u16, rules: &[&str]) -> std::sync::Arc<Switch> {
-    let switch = Switch::new();
+fn ofproto(ports: u16, rules: &[&str]) -> std::sync::Arc<Ofproto> {
+    let ofproto = Ofproto::new();
     let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
     for n in 1..=ports {
         let name = format!("p{n}");
         let kind = IfaceKind::Datapath(PortNo(n.into()));
         bridge.bundles.push(BundleConfig::new(&name, IfaceConfig::new(&name, OfPort(n), kind)));
     }
-    switch.configure(Time::ZERO, SwitchConfig { vlan_limit: 1, bridges: vec![bridge] });
-    let change = |t: &mut FlowTable| {
+    ofproto.configure(Time::ZERO, OfprotoConfig { vlan_limit: 1, bridges: vec![bridge] });
+    let change = |t: &mut FlowTables| {
         for rule in rules {
             let fm = parse_flow(rule, FlowText::Command(FlowModCommand::Add), &NoNames)
                 .unwrap_or_else(|e| panic!("{rule}: {e}"));
@@ -32,8 +32,8 @@ fn switch(ports: u16, rules: &[&str]) -> std::sync::Arc<Switch> {
                 .unwrap_or_else(|e| panic!("{rule}: {e:?}"));
         }
     };
-    switch.with_flow_table("br0", change).expect("the bridge is there");
-    switch
+    ofproto.with_flow_table("br0", change).expect("the bridge is there");
+    ofproto
 }
 
 fn frame() -> Vec<u8> {
@@ -60,20 +60,20 @@ fn main() {
             ],
         ),
     ] {
-        let switch = switch(ports, rules);
+        let ofproto = ofproto(ports, rules);
         let now = Time::from_millis(1000);
         if what.contains("known") {
             let mut back = frame.clone();
             back[..12].rotate_left(6);
             let key = wire::extract(&back, 2);
-            switch.miss(now, &Packet::new(&back), &key);
+            ofproto.miss(now, &Packet::new(&back), &key);
         }
         let key = wire::extract(&frame, 1);
         let started = Instant::now();
         let mut n = 0u32;
         while started.elapsed() < LONG {
             for _ in 0..100 {
-                std::hint::black_box(switch.miss(now, &packet, std::hint::black_box(&key)));
+                std::hint::black_box(ofproto.miss(now, &packet, std::hint::black_box(&key)));
             }
             n += 100;
         }

@@ -1,4 +1,4 @@
-//! What `vswitchd` tells ofproto of bridges and ports: a whole new picture each time.
+//! What `vswitchd` tells ofproto of bridges and ports: a whole new snapshot each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ use wire::EthAddr;
 
 /// Every bridge; what is not in it any more goes away.
 #[derive(Clone, Debug, Default)]
-pub struct SwitchConfig {
+pub struct OfprotoConfig {
     /// `other_config:vlan-limit`: how many VLAN tags are looked at, 1 or 2; 0 = as many as can be.
     /// Open vSwitch's default is 1.
     pub vlan_limit: u8,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 use crate::mac_table::{BundleId, Sweep};
+use crate::ofproto::Ofproto;
 use crate::snapshot::BridgeState;
-use crate::switch::Switch;
 
 /// Places of a MAC table that are looked at between two batches of packets: about ten microseconds
 /// when none is in use, some tens when all are.
@@ -13,7 +13,7 @@ pub(crate) const SLICE: usize = 512;
 
 /// One sweep over the table of one bridge, slice by slice.
 pub(crate) struct Forget {
-    pub(crate) switch: Weak<Switch>,
+    pub(crate) ofproto: Weak<Ofproto>,
     pub(crate) home: Arc<BridgeState>,
     pub(crate) sweep: Sweep,
     /// Ports that are gone. A station behind one is likely to have been seen by other bridges,
@@ -25,9 +25,9 @@ pub(crate) struct Forget {
 
 impl Forget {
     /// A sweep that concerns one bridge alone.
-    pub(crate) fn here(switch: &Weak<Switch>, home: &Arc<BridgeState>, sweep: Sweep) -> Forget {
-        let (switch, home) = (switch.clone(), home.clone());
-        Forget { switch, home, sweep, removed: BTreeSet::new(), others: Vec::new() }
+    pub(crate) fn here(ofproto: &Weak<Ofproto>, home: &Arc<BridgeState>, sweep: Sweep) -> Forget {
+        let (ofproto, home) = (ofproto.clone(), home.clone());
+        Forget { ofproto, home, sweep, removed: BTreeSet::new(), others: Vec::new() }
     }
 
     /// On a datapath thread: one slice, and the rest by further jobs.
@@ -43,8 +43,8 @@ impl Forget {
                 }
             }
         }
-        if more && let Some(switch) = self.switch.upgrade() {
-            switch.run(Box::new(move || self.go_on()));
+        if more && let Some(ofproto) = self.ofproto.upgrade() {
+            ofproto.run(Box::new(move || self.go_on()));
         }
     }
 }

@@ -13,8 +13,8 @@ use wire::hash::hash_mac;
 
 use crate::config::BondHandle;
 use crate::mac_table::{BundleId, MacRow};
+use crate::ofproto::{Ofproto, QueryError};
 use crate::snapshot::{BridgeState, Snapshot};
-use crate::switch::{QueryError, Switch};
 use crate::vlan::{PortVlan, Tags};
 
 /// Addresses handled between two batches of packets: some tens of microseconds.
@@ -29,7 +29,7 @@ struct Round {
     vlan: PortVlan,
 }
 
-impl Switch {
+impl Ofproto {
     /// Sends one learning packet out of the bond `bundle` for each address that its bridge has
     /// learned on another port, in each VLAN that the bond carries. Returns at once; the datapath
     /// sends a few at a time, between packets, each by the member that carries its address then.

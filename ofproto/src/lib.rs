@@ -1,7 +1,7 @@
 //! Bridges: MAC learning, VLANs, the NORMAL pipeline, and translation of a packet into datapath
 //! actions. Knows the datapath only by its trait.
 //!
-//! [`Switch`] is the whole: it is given configurations, answers the datapath's misses
+//! [`Ofproto`] is the whole: it is given configurations, answers the datapath's misses
 //! ([`datapath::Upcall`]) and the operator's questions. Nothing here reads a clock or starts a
 //! thread.
 
@@ -9,33 +9,33 @@ pub mod config;
 pub mod controller;
 pub mod mac_table;
 pub mod mirror;
+pub mod ofproto;
 pub mod revalidate;
 pub mod show;
 pub mod slow_path;
-pub mod switch;
 pub mod tables;
 pub mod trace;
 
 mod forget;
-mod fullest;
 mod learning_packets;
 mod mask;
-mod notes;
+mod ports_by_entry_count;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod translate;
 mod upcall;
 mod vlan;
+mod xlate_cache;
 
+pub use self::ofproto::{ConfigChange, FlowEvent, Ofproto, OfprotoStats, QueryError};
 pub use config::{
     BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
-    PriorityTags, SwitchConfig, VlanMode,
+    OfprotoConfig, PriorityTags, VlanMode,
 };
 pub use revalidate::{
     DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorOptions, RevalidatorStatus,
 };
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
 pub use snapshot::Count;
-pub use switch::{Change, FlowEvent, QueryError, Switch, SwitchStats};
-pub use translate::{Level, PacketInNotes, Report};
+pub use translate::{PacketInContext, ReportLevel, XlateReport};

@@ -25,7 +25,7 @@ use hashbrown::HashTable;
 use serde::Serialize;
 use wire::{EthAddr, Time};
 
-use crate::fullest::Fullest;
+use crate::ports_by_entry_count::PortsByEntryCount;
 use crate::vlan::VlanSet;
 
 /// How long an address that a gratuitous ARP moved stays where it is when the same ARP comes back
@@ -187,7 +187,7 @@ pub struct MacTable {
     hasher: RandomState,
     rings: BTreeMap<BundleId, Ring>,
     /// The same ports, by how many addresses each has.
-    fullest: Fullest,
+    fullest: PortsByEntryCount,
     fixed: usize,
     /// Addresses that have come so far.
     born: u64,
@@ -209,7 +209,7 @@ impl MacTable {
             index: HashTable::new(),
             hasher: RandomState::default(),
             rings: BTreeMap::new(),
-            fullest: Fullest::default(),
+            fullest: PortsByEntryCount::default(),
             fixed: 0,
             born: 0,
             aging: Duration::from_secs(300),

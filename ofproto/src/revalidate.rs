@@ -13,9 +13,9 @@ use serde::Serialize;
 use wire::Time;
 
 use crate::mac_table::ExpireCursor;
-use crate::notes::Notes;
-use crate::switch::{FlowEvent, Switch};
+use crate::ofproto::{FlowEvent, Ofproto};
 use crate::translate::{Learning, Source};
+use crate::xlate_cache::XlateCache;
 
 /// A flow unused for so long goes while there are more flows than the limit.
 const MAX_IDLE_FULL: Duration = Duration::from_millis(100);
@@ -82,21 +82,21 @@ pub struct RevalidatorStatus {
 }
 
 /// Driven by one thread: waits until [`Next::at`], or until it is called
-/// ([`Switch::set_waker`], [`Effect::Revalidate`](bond::Effect::Revalidate)) and
+/// ([`Ofproto::set_waker`], [`Effect::Revalidate`](bond::Effect::Revalidate)) and
 /// [`Next::not_before`] has come; runs; waits again.
 pub struct Revalidator {
-    switch: Arc<Switch>,
+    ofproto: Arc<Ofproto>,
     datapath: Arc<dyn Datapath>,
     options: RevalidatorOptions,
     status: RevalidatorStatus,
 }
 
 impl Revalidator {
-    pub fn new(switch: Arc<Switch>, datapath: Arc<dyn Datapath>) -> Revalidator {
+    pub fn new(ofproto: Arc<Ofproto>, datapath: Arc<dyn Datapath>) -> Revalidator {
         datapath.set_flow_limit(DEFAULT_FLOW_LIMIT);
         let status =
             RevalidatorStatus { flow_limit: DEFAULT_FLOW_LIMIT, ..RevalidatorStatus::default() };
-        Revalidator { switch, datapath, options: RevalidatorOptions::default(), status }
+        Revalidator { ofproto, datapath, options: RevalidatorOptions::default(), status }
     }
 
     pub fn status(&self) -> RevalidatorStatus {
@@ -120,8 +120,8 @@ impl Revalidator {
     /// Removes every flow, once its statistics are put down (`revalidator/purge`).
     pub fn purge(&mut self) {
         for flow in self.datapath.flows() {
-            if let Some(notes) = notes_of(&flow) {
-                notes.push(flow.stats());
+            if let Some(cache) = xlate_cache_of(&flow) {
+                cache.push(flow.stats());
             }
             self.datapath.flow_remove(&flow);
         }
@@ -129,8 +129,8 @@ impl Revalidator {
 
     /// One round over all flows and MAC tables. `now` is the datapath's clock.
     pub fn run(&mut self, now: Time, reasons: &[RevalidateReason]) -> Next {
-        let round = self.switch.revalidator_starts();
-        let macs = self.switch.mac_changes.load(Ordering::Acquire);
+        let round = self.ofproto.revalidator_starts();
+        let macs = self.ofproto.mac_changes.load(Ordering::Acquire);
         if !reasons.is_empty() {
             self.status.bond_reasons += 1;
         }
@@ -152,7 +152,7 @@ impl Revalidator {
                 left -= 1;
             }
         }
-        self.switch.revalidator_ends(round);
+        self.ofproto.revalidator_ends(round);
         self.expire(now);
 
         let end = self.datapath.now().max(now);
@@ -160,7 +160,7 @@ impl Revalidator {
         self.adapt(took, flows.len());
         let not_before = now + MIN_INTERVAL.max(took * DUTY);
         // What changed on the way is for the next round, soon.
-        let calm = self.switch.mac_changes.load(Ordering::Acquire) == macs;
+        let calm = self.ofproto.mac_changes.load(Ordering::Acquire) == macs;
         let interval = self.options.max_revalidator.min(self.options.max_idle);
         let at = if calm { (now + interval).max(not_before) } else { not_before };
         Next { not_before, at }
@@ -168,16 +168,16 @@ impl Revalidator {
 
     /// One flow; false when it must go.
     fn flow(&mut self, now: Time, flow: &Arc<FlowHandle>, max_idle: Duration) -> bool {
-        let Some(notes) = notes_of(flow) else { return false };
+        let Some(cache) = xlate_cache_of(flow) else { return false };
         self.show(FlowEvent::Dumped, flow);
         let stats = flow.stats();
         let used = stats.used.unwrap_or(flow.created);
-        let before = notes.used();
-        let packets = notes.push(stats);
-        let basis = &notes.basis;
-        let bonds_changed = notes.bonds_changed();
+        let before = cache.used();
+        let packets = cache.push(stats);
+        let deps = &cache.deps;
+        let bonds_changed = cache.bonds_changed();
         if packets > 0 && !bonds_changed {
-            for entry in &basis.learned {
+            for entry in &deps.learned {
                 entry.touch(used);
             }
         }
@@ -185,13 +185,13 @@ impl Revalidator {
             return false;
         }
         let stale = bonds_changed
-            || basis.snapshot != self.switch.snapshot.load().generation
-            || basis.tables != self.switch.table_changes.load(Ordering::Acquire)
-            || basis.macs != self.switch.mac_changes.load(Ordering::Acquire)
-            || (basis.unlearned && packets > 0);
+            || deps.snapshot != self.ofproto.snapshot.load().generation
+            || deps.tables != self.ofproto.table_changes.load(Ordering::Acquire)
+            || deps.macs != self.ofproto.mac_changes.load(Ordering::Acquire)
+            || (deps.unlearned && packets > 0);
         !stale
             || (self.is_worth_it(now, before, packets)
-                && self.again(now, flow, &notes, stats, packets))
+                && self.again(now, flow, &cache, stats, packets))
     }
 
     /// Whether a flow is to be translated again: it is, unless the last round took long and the
@@ -211,7 +211,7 @@ impl Revalidator {
         &mut self,
         now: Time,
         flow: &Arc<FlowHandle>,
-        notes: &Notes,
+        cache: &XlateCache,
         stats: FlowStats,
         packets: u64,
     ) -> bool {
@@ -220,7 +220,7 @@ impl Revalidator {
             Some(used) if packets > 0 => Learning::Flow(used),
             _ => Learning::No,
         };
-        let mut answer = self.switch.translate(now, Source::Key(&flow.seen), learning);
+        let mut answer = self.ofproto.translate(now, Source::Key(&flow.seen), learning);
         let looked = answer.needed.words().iter().zip(flow.mask.words());
         if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
             return false;
@@ -231,26 +231,26 @@ impl Revalidator {
             flow.actions.store(Arc::new(actions));
             self.show(FlowEvent::Modified, flow);
         }
-        flow.notes.store(Arc::new(Some(Arc::new(notes.again(answer.basis)))));
+        flow.notes.store(Arc::new(Some(Arc::new(cache.again(answer.deps)))));
         true
     }
 
     fn show(&self, event: FlowEvent, flow: &FlowHandle) {
-        if let Some(watcher) = self.switch.watcher.get() {
+        if let Some(watcher) = self.ofproto.watcher.get() {
             watcher(event, flow);
         }
     }
 
     /// Lets old addresses and frozen states go, a few at a time.
     fn expire(&self, now: Time) {
-        for bridge in &self.switch.snapshot.load().bridges {
+        for bridge in &self.ofproto.snapshot.load().bridges {
             let macs = &bridge.state.macs;
             let mut cursor = ExpireCursor::default();
             while macs.lock().expire(now, EXPIRE_SLICE, &mut cursor) {}
             let unused = macs.lock().take_unused();
             drop(unused);
         }
-        self.switch.frozen.forget(now, FROZEN_SLICE);
+        self.ofproto.frozen.forget(now, FROZEN_SLICE);
     }
 
     /// Fewer flows when a round takes long, more when it is quick.
@@ -274,7 +274,7 @@ impl Revalidator {
 }
 
 /// Translation's notes on a flow; nothing when somebody else made it.
-fn notes_of(flow: &FlowHandle) -> Option<Arc<Notes>> {
-    let notes = (**flow.notes.load()).clone()?;
-    notes.downcast::<Notes>().ok()
+fn xlate_cache_of(flow: &FlowHandle) -> Option<Arc<XlateCache>> {
+    let cache = (**flow.notes.load()).clone()?;
+    cache.downcast::<XlateCache>().ok()
 }

@@ -11,9 +11,9 @@ use wire::{EthAddr, Time};
 use crate::config::{IfaceKind, OfPort};
 use crate::forget::SLICE;
 use crate::mac_table::{BundleId, MacRow, MacStats};
+use crate::ofproto::{Ofproto, QueryError};
 use crate::revalidate::RevalidatorStatus;
 use crate::snapshot::{Bridge, Count, Snapshot};
-use crate::switch::{QueryError, Switch};
 
 /// `fdb/show`: one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -298,7 +298,7 @@ impl Display for RuleDump {
 /// The table of rules that no controller sees.
 const INTERNAL_TABLE: u8 = 254;
 
-impl Switch {
+impl Ofproto {
     /// `ofproto/list`: the bridges' names in order.
     pub fn list(&self) -> Vec<String> {
         self.snapshot.load().bridges.iter().map(|b| b.name.clone()).collect()
@@ -505,7 +505,7 @@ impl Switch {
     }
 }
 
-/// The rules of the table behind all others, as [`Switch::dump_rules`] has them.
+/// The rules of the table behind all others, as [`Ofproto::dump_rules`] has them.
 const INTERNAL_RULES: [(i32, &str, &str); 4] = [
     (2, "recirc_id=0", "drop"),
     (0, "reg0=0x1", "controller(reason=)"),

@@ -1,4 +1,4 @@
-//! The picture that translation works on: immutable, made anew for each configuration.
+//! The snapshot that translation works on: immutable, made anew for each configuration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use wire::Time;
 use crate::config::{BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort};
 use crate::mac_table::{BundleId, MacTable};
 use crate::mirror::Mirrors;
-use crate::tables::{FlowTable, Tables};
+use crate::tables::{FlowTables, TablesSnapshot};
 use crate::vlan::PortVlan;
 
 /// Packets and bytes, added up by whoever handles them.
@@ -47,9 +47,9 @@ pub(crate) struct BridgeState {
     /// Invariant: locked only by datapath threads and the revalidator.
     pub(crate) macs: Mutex<MacTable>,
     /// What packets are looked up in.
-    pub(crate) tables: ArcSwap<Tables>,
+    pub(crate) tables: ArcSwap<TablesSnapshot>,
     /// Invariant: locked by the control side only.
-    pub(crate) flow_table: Mutex<FlowTable>,
+    pub(crate) flow_table: Mutex<FlowTables>,
     /// `OFPPC_*` bits of the ports that have some.
     pub(crate) port_config: ArcSwap<BTreeMap<OfPort, u32>>,
     /// Some controller of OpenFlow 1.2 or older wants the packets that no rule matches.
@@ -60,11 +60,11 @@ pub(crate) struct BridgeState {
 
 impl BridgeState {
     pub(crate) fn new(created: Time, macs: MacTable) -> BridgeState {
-        let flow_table = FlowTable::new();
+        let flow_table = FlowTables::new();
         BridgeState {
             created,
             macs: Mutex::new(macs),
-            tables: ArcSwap::from_pointee(flow_table.picture()),
+            tables: ArcSwap::from_pointee(flow_table.snapshot()),
             flow_table: Mutex::new(flow_table),
             port_config: ArcSwap::default(),
             packet_in_on_miss: AtomicBool::new(false),

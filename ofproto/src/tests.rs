@@ -10,37 +10,37 @@ use openflow::msg::PacketOut;
 use openflow::{Match, Version};
 use wire::{EthAddr, Time};
 
-use crate::config::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, SwitchConfig};
-use crate::switch::Switch;
+use crate::config::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, OfprotoConfig};
+use crate::ofproto::Ofproto;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn config() -> SwitchConfig {
+fn config() -> OfprotoConfig {
     let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
     for n in 1..=2u16 {
         let kind = IfaceKind::Datapath(PortNo(n.into()));
         let iface = IfaceConfig::new(&format!("p{n}"), OfPort(n), kind);
         bridge.bundles.push(BundleConfig::new(&format!("p{n}"), iface));
     }
-    SwitchConfig { vlan_limit: 1, bridges: vec![bridge] }
+    OfprotoConfig { vlan_limit: 1, bridges: vec![bridge] }
 }
 
 /// A bridge of two ports with its packet thread.
-fn rig() -> (Arc<Switch>, Arc<dyn Datapath>, Vec<MemoryPort>) {
-    let switch = Switch::new();
+fn rig() -> (Arc<Ofproto>, Arc<dyn Datapath>, Vec<MemoryPort>) {
+    let ofproto = Ofproto::new();
     let clock = || Time::from_millis(1000);
-    let (userspace, worker) = Userspace::new(switch.clone(), Arc::new(clock), 7).unwrap();
+    let (userspace, worker) = Userspace::new(ofproto.clone(), Arc::new(clock), 7).unwrap();
     std::thread::spawn(move || worker.run());
     let dp: Arc<dyn Datapath> = Arc::new(userspace);
-    switch.attach(dp.clone());
+    ofproto.attach(dp.clone());
     let mut ports = Vec::new();
     for n in 1..=2 {
         let (io, port) = memory().unwrap();
         dp.port_add(&format!("p{n}"), Box::new(io), Some(PortNo(n))).unwrap();
         ports.push(port);
     }
-    switch.configure(dp.now(), config());
-    (switch, dp, ports)
+    ofproto.configure(dp.now(), config());
+    (ofproto, dp, ports)
 }
 
 /// A frame to everybody from station `n`: a miss, and an address to learn.
@@ -50,10 +50,10 @@ fn frame(n: u8) -> [u8; 16] {
 
 #[test]
 fn packets_miss_while_every_lock_of_the_control_side_is_held() {
-    let (switch, dp, ports) = rig();
-    assert_eq!(switch.fdb_stats("br0").unwrap().current, 0, "the configuration has arrived");
-    let control = switch.hold_control();
-    let state = switch.bridge_state("br0").unwrap();
+    let (ofproto, dp, ports) = rig();
+    assert_eq!(ofproto.fdb_stats("br0").unwrap().current, 0, "the configuration has arrived");
+    let control = ofproto.hold_control();
+    let state = ofproto.bridge_state("br0").unwrap();
     let flow_table = state.flow_table.lock();
     for n in 0..200 {
         ports[0].push(&frame(n));
@@ -68,49 +68,49 @@ fn packets_miss_while_every_lock_of_the_control_side_is_held() {
         }
     }
     assert_eq!(ports[1].sent_len(), 200);
-    assert_eq!(switch.fdb_stats("br0").unwrap().current, 200);
+    assert_eq!(ofproto.fdb_stats("br0").unwrap().current, 200);
     drop((control, flow_table));
 }
 
 #[test]
 fn the_control_side_takes_no_lock_of_the_packet_path() {
-    let (switch, dp, _ports) = rig();
-    assert_eq!(switch.fdb_stats("br0").unwrap().current, 0, "the configuration has arrived");
-    let state = switch.bridge_state("br0").unwrap();
+    let (ofproto, dp, _ports) = rig();
+    assert_eq!(ofproto.fdb_stats("br0").unwrap().current, 0, "the configuration has arrived");
+    let state = ofproto.bridge_state("br0").unwrap();
     let macs = state.macs.lock();
-    let frozen = switch.frozen.hold();
+    let frozen = ofproto.frozen.hold();
     let (done, waited) = mpsc::channel();
     let caller = {
-        let (switch, dp) = (switch.clone(), dp.clone());
+        let (ofproto, dp) = (ofproto.clone(), dp.clone());
         std::thread::spawn(move || {
             let now = dp.now();
             let mut other = config();
             other.bridges[0].bundles[1].vlan = 7;
             other.bridges[0].flood_vlans = BTreeSet::from([9]);
-            switch.configure(now, other);
-            assert_ne!(switch.new_recirc_id(), switch.new_recirc_id());
-            assert_eq!(switch.list(), ["br0"]);
-            assert_eq!(switch.dpif_show().len(), 1);
-            switch
-                .with_flow_table("br0", |t| t.add_internal(now, crate::switch::normal_flow()))
+            ofproto.configure(now, other);
+            assert_ne!(ofproto.new_recirc_id(), ofproto.new_recirc_id());
+            assert_eq!(ofproto.list(), ["br0"]);
+            assert_eq!(ofproto.dpif_show().len(), 1);
+            ofproto
+                .with_flow_table("br0", |t| t.add_internal(now, crate::ofproto::normal_flow()))
                 .unwrap();
-            switch.set_port_config("br0", BTreeMap::from([(OfPort(1), 1)])).unwrap();
-            switch.set_packet_in_on_miss("br0", true).unwrap();
-            switch.set_frag("br0", 1).unwrap();
-            assert!(switch.rule_count() > 0);
-            assert!(switch.dump_rules(now, "br0").is_ok());
-            assert!(switch.patch_counts("p1").is_none() && switch.mirror_count(1).is_none());
-            assert!(switch.send_learning_packets("br0", "p1").is_err(), "no bond");
+            ofproto.set_port_config("br0", BTreeMap::from([(OfPort(1), 1)])).unwrap();
+            ofproto.set_packet_in_on_miss("br0", true).unwrap();
+            ofproto.set_frag("br0", 1).unwrap();
+            assert!(ofproto.rule_count() > 0);
+            assert!(ofproto.dump_rules(now, "br0").is_ok());
+            assert!(ofproto.patch_counts("p1").is_none() && ofproto.mirror_count(1).is_none());
+            assert!(ofproto.send_learning_packets("br0", "p1").is_err(), "no bond");
             let out = PacketOut {
                 buffer_id: None,
                 metadata: Match::default(),
                 actions: Vec::new(),
                 packet: frame(1).to_vec(),
             };
-            switch.packet_out(now, "br0", &out, Version::V10).unwrap();
-            switch.enable_megaflows(true);
-            switch.call_revalidator();
-            switch.stats();
+            ofproto.packet_out(now, "br0", &out, Version::V10).unwrap();
+            ofproto.enable_megaflows(true);
+            ofproto.call_revalidator();
+            ofproto.stats();
             done.send(()).unwrap();
         })
     };

@@ -12,15 +12,17 @@ use openflow::msg::{PacketIn, PacketInFormat, PacketOut};
 use openflow::{Field, Fields, Match, OfError, Version};
 use wire::{EtherType, FlowKey, Time};
 
-use crate::controller::ToControllers;
-use crate::notes::Notes;
-use crate::switch::{FlowEvent, Switch};
-use crate::translate::{Answer, Failure, Learning, Level, PacketInNotes, Report, Source};
+use crate::controller::QueuedPacketIn;
+use crate::ofproto::{FlowEvent, Ofproto};
+use crate::translate::{
+    Failure, Learning, PacketInContext, ReportLevel, Source, XlateOut, XlateReport,
+};
+use crate::xlate_cache::XlateCache;
 
 /// At least so long, in milliseconds, between two failed translations that are told at length.
 const FAILURES_APART_MS: u64 = 60_000;
 
-impl Upcall for Switch {
+impl Upcall for Ofproto {
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
         if self.held.load(Ordering::Acquire) {
             return self.held_back(now, key);
@@ -34,19 +36,19 @@ impl Upcall for Switch {
         }
         self.report(&answer);
         self.report_failure(now, key, &answer);
-        if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
+        if self.mac_changes.load(Ordering::Acquire) != answer.deps.macs {
             self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
             self.call_revalidator();
         }
         // The datapath does not count the packet that missed in the flow that it installs.
-        answer.basis.put_down(1, packet.len() as u64, now, key.tcp_flags);
+        answer.deps.attribute(1, packet.len() as u64, now, key.tcp_flags);
         let mask = answer.mask;
         let install = answer.install;
         Translation {
             actions: answer.take_flow_actions().into(),
             mask,
             install,
-            notes: Some(Arc::new(Notes::new(answer.basis))),
+            notes: Some(Arc::new(XlateCache::new(answer.deps))),
         }
     }
 
@@ -75,12 +77,13 @@ impl Upcall for Switch {
         if what.dont_send {
             return;
         }
-        let (Some(sink), Some(notes)) = (self.packet_ins.get(), what.notes.get::<PacketInNotes>())
+        let (Some(sink), Some(notes)) =
+            (self.packet_ins.get(), what.notes.get::<PacketInContext>())
         else {
             return;
         };
         let octets = packet.data().to_vec();
-        let to = ToControllers {
+        let to = QueuedPacketIn {
             bridge: notes.bridge.clone(),
             controller_id: what.controller_id,
             max_len: what.max_len,
@@ -103,7 +106,7 @@ impl Upcall for Switch {
     }
 }
 
-impl Switch {
+impl Ofproto {
     /// A packet that comes while flows are restored: it is not forwarded and nothing is learned.
     fn held_back(&self, now: Time, key: &FlowKey) -> Translation {
         let mut answer = self.translate(now, Source::Key(key), Learning::No);
@@ -119,7 +122,7 @@ impl Switch {
     }
 
     /// Says what is odd about a translation.
-    fn report(&self, answer: &Answer) {
+    fn report(&self, answer: &XlateOut) {
         if let Some(reporter) = self.reporter.get() {
             for r in &answer.reports {
                 reporter(r);
@@ -128,7 +131,7 @@ impl Switch {
     }
 
     /// Tells the whole way of a packet that ran in circles, which is long: seldom.
-    fn report_failure(&self, now: Time, key: &FlowKey, answer: &Answer) {
+    fn report_failure(&self, now: Time, key: &FlowKey, answer: &XlateOut) {
         if !matches!(answer.failure, Some(Failure::TooDeep | Failure::TooManyResubmits)) {
             return;
         }
@@ -140,11 +143,15 @@ impl Switch {
             && last.compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
             && let Some(text) = self.failed_way(now, key)
         {
-            reporter(&Report { level: Level::Warn, module: "ofproto_dpif_upcall", text });
+            reporter(&XlateReport {
+                level: ReportLevel::Warn,
+                module: "ofproto_dpif_upcall",
+                text,
+            });
         }
     }
 
-    fn execute(&self, packet: Packet, in_port: PortNo, answer: Answer) {
+    fn execute(&self, packet: Packet, in_port: PortNo, answer: XlateOut) {
         if !answer.actions.is_empty()
             && let Some(datapath) = self.datapath()
         {
@@ -165,17 +172,17 @@ impl Switch {
         _version: Version,
     ) -> Result<(), OfError> {
         self.bridge_state(bridge).map_err(|_| OfError::BrcEperm)?;
-        let switch = self.me.clone();
+        let ofproto = self.me.clone();
         let (bridge, what) = (bridge.to_owned(), what.clone());
         self.run(Box::new(move || {
-            if let Some(switch) = switch.upgrade() {
-                switch.packet_out_here(now, &bridge, &what);
+            if let Some(ofproto) = ofproto.upgrade() {
+                ofproto.packet_out_here(now, &bridge, &what);
             }
         }));
         Ok(())
     }
 
-    /// As [`Switch::packet_out`], where MAC tables may be locked.
+    /// As [`Ofproto::packet_out`], where MAC tables may be locked.
     fn packet_out_here(&self, now: Time, bridge: &str, what: &PacketOut) {
         let snap = self.snapshot.load_full();
         let Some(b) = snap.bridges.iter().position(|b| b.name == bridge) else { return };
@@ -195,7 +202,7 @@ impl Switch {
         };
         let answer = self.translate(now, source, Learning::Packet);
         self.report(&answer);
-        answer.basis.put_down(1, what.packet.len() as u64, now, key.tcp_flags);
+        answer.deps.attribute(1, what.packet.len() as u64, now, key.tcp_flags);
         let packet = Packet::new(&what.packet);
         let link = answer.slow.iter().find(|r| **r != UserspaceReason::Action).copied();
         if let Some(reason) = link {

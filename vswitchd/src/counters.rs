@@ -17,7 +17,7 @@ pub fn start() {
 }
 
 /// Takes over what has been counted until now.
-pub fn update(switch: &ofproto::Switch) {
+pub fn update(switch: &ofproto::Ofproto) {
     for (counter, (_, total)) in MAC_LEARNING.iter().zip(switch.mac_coverage().counters()) {
         counter.set(total);
     }

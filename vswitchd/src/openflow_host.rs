@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use datapath::Datapath;
 use netdev::IoCounters;
 use netdev::link::{self, LinkModes, LinkSettings};
-use ofproto::controller::{Host, Port};
+use ofproto::controller::{Port, SwitchOps};
 use openflow::OfPort;
 use openflow::msg::{PortStats, features};
 use wire::EthAddr;
@@ -19,14 +19,14 @@ use crate::status::Status;
 /// The switch, as agents of all bridges see it.
 pub struct Hosts<'a> {
     pub switch: &'a Switch,
-    pub ofproto: &'a ofproto::Switch,
+    pub ofproto: &'a ofproto::Ofproto,
     pub datapath: &'a dyn Datapath,
     /// Devices that were brought up or down, by name.
     pub admin: RefCell<Vec<(String, bool)>>,
 }
 
 impl connmgr::Bridges for Hosts<'_> {
-    fn host<'a>(&'a self, bridge: &'a str) -> Box<dyn Host + 'a> {
+    fn host<'a>(&'a self, bridge: &'a str) -> Box<dyn SwitchOps + 'a> {
         Box::new(SwitchHost { all: self, bridge })
     }
 
@@ -48,8 +48,8 @@ impl SwitchHost<'_> {
     }
 }
 
-impl Host for SwitchHost<'_> {
-    fn switch(&self) -> &ofproto::Switch {
+impl SwitchOps for SwitchHost<'_> {
+    fn ofproto(&self) -> &ofproto::Ofproto {
         self.all.ofproto
     }
 

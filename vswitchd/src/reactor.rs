@@ -148,7 +148,7 @@ impl Daemon {
         crate::coverage::register(&[&BATCH_GROWN, &RECONFIGURED]);
         crate::counters::start();
         let clock = setup.clock.clone();
-        let ofproto = ofproto::Switch::new();
+        let ofproto = ofproto::Ofproto::new();
         // Until the database has said that nobody restores flows.
         ofproto.hold(true);
         let time =

@@ -116,7 +116,7 @@ impl Queue {
 /// The system has no thread to give.
 pub fn spawn(
     queue: Queue,
-    switch: Arc<ofproto::Switch>,
+    switch: Arc<ofproto::Ofproto>,
     datapath: Arc<dyn Datapath>,
     clock: Clock,
 ) -> std::io::Result<JoinHandle<()>> {

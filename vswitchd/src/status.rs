@@ -74,7 +74,7 @@ impl Status {
         desired: &Desired,
         switch: &Switch,
         datapath: &dyn Datapath,
-        ofproto: &ofproto::Switch,
+        ofproto: &ofproto::Ofproto,
     ) {
         self.forget(desired, switch);
         for bridge in &desired.bridges {
@@ -252,7 +252,7 @@ pub fn write_statistics(
     desired: &Desired,
     switch: &Switch,
     datapath: &dyn Datapath,
-    ofproto: &ofproto::Switch,
+    ofproto: &ofproto::Ofproto,
 ) {
     for mirror in desired.bridges.iter().flat_map(|b| &b.mirrors) {
         let Some(old) = tables.mirrors.get(&mirror.uuid) else { continue };
@@ -274,7 +274,7 @@ fn interface_statistics(
     name: &str,
     a: &Attached,
     datapath: &dyn Datapath,
-    ofproto: &ofproto::Switch,
+    ofproto: &ofproto::Ofproto,
 ) -> BTreeMap<String, i64> {
     match a.kind {
         DeviceKind::System => kernel_counters(name, false),

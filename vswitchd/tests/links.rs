@@ -60,7 +60,7 @@ fn side(
     lacp: bool,
     detect: Detect,
 ) -> Side {
-    let ofproto = ofproto::Switch::new();
+    let ofproto = ofproto::Ofproto::new();
     let datapath = Arc::new(Fake::new());
     let side = Side::new(clock, ofproto, datapath, Box::new(links::KernelQueries));
     side.configure(vec![side.bond(bond, members, mode, lacp, detect)]);
@@ -70,7 +70,7 @@ fn side(
 impl Side {
     fn new(
         clock: &Clock,
-        ofproto: Arc<ofproto::Switch>,
+        ofproto: Arc<ofproto::Ofproto>,
         datapath: Arc<dyn Datapath>,
         queries: Box<dyn DeviceQueries>,
     ) -> Side {
@@ -303,7 +303,7 @@ fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
     }
     pairs(0..2);
     let clock = Clock::new();
-    let ofproto = ofproto::Switch::new();
+    let ofproto = ofproto::Ofproto::new();
     let now = clock.clone();
     let (userspace, worker) =
         Userspace::new(ofproto.clone(), Arc::new(move || now.now()), 1).unwrap();
@@ -446,10 +446,10 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
     pairs(0..4);
     let clock = Clock::new();
     let slow = Box::new(Slow(links::KernelQueries));
-    let a = Side::new(&clock, ofproto::Switch::new(), Arc::new(Fake::new()), slow);
+    let a = Side::new(&clock, ofproto::Ofproto::new(), Arc::new(Fake::new()), slow);
     let b = side(&clock, "b", &["b0", "b1"], Mode::BalanceTcp, true, Detect::Carrier);
     let miimon = Detect::Miimon(Duration::from_millis(100));
-    let picture = || {
+    let snapshot = || {
         let bond = a.bond("a", &["a0", "a1"], Mode::BalanceTcp, true, Detect::Carrier);
         let mut polled = a.bond("p", &["a2", "a3"], Mode::ActiveBackup, false, miimon);
         // A table of its own.
@@ -459,7 +459,7 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
         }
         vec![bond, polled]
     };
-    let ports = picture();
+    let ports = snapshot();
     a.configure(ports.clone());
     until("LACP", || a.links.lacps().first().is_some_and(|_| a.lacp().0 == 2) && b.lacp().0 == 2);
     until("a slow answer", || a.links.links().iter().any(|l| l.polls > 0));
@@ -531,7 +531,7 @@ fn a_link_whose_news_were_lost_is_found_by_comparing() {
     let clock = Clock::new();
     let lost = Arc::new(AtomicUsize::new(0));
     let queries = Box::new(Lost(links::KernelQueries, lost.clone()));
-    let a = Side::new(&clock, ofproto::Switch::new(), Arc::new(Fake::new()), queries);
+    let a = Side::new(&clock, ofproto::Ofproto::new(), Arc::new(Fake::new()), queries);
     a.configure(vec![a.bond("a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier)]);
     let up = |name: &str| a.links.links().iter().any(|l| l.name == name && l.up);
     let enabled = |name: &str| {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use datapath::fake::memory;
 use datapath::{Datapath, PortNo, Userspace};
 use ofproto::{
-    BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, RevalidatorOptions, Switch,
-    SwitchConfig,
+    BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto, OfprotoConfig,
+    RevalidatorOptions,
 };
 use vswitchd::clock::Clock;
 use vswitchd::revalidator::{self, Queue};
@@ -31,7 +31,7 @@ fn await_flows(dp: &dyn Datapath, wanted: impl Fn(u64) -> bool) {
 
 #[test]
 fn memory_of_flows_that_have_gone_is_given_back() {
-    let switch = Switch::new();
+    let switch = Ofproto::new();
     let clock = Clock::new();
     let at = clock.clone();
     let (userspace, worker) =
@@ -44,7 +44,7 @@ fn memory_of_flows_that_have_gone_is_given_back() {
     };
     let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
     bridge.bundles = [1, 2].map(|n| BundleConfig::new(&format!("p{n}"), iface(n))).to_vec();
-    switch.configure(clock.now(), SwitchConfig { vlan_limit: 1, bridges: vec![bridge] });
+    switch.configure(clock.now(), OfprotoConfig { vlan_limit: 1, bridges: vec![bridge] });
     let (io, one) = memory().unwrap();
     dp.port_add("p1", Box::new(io), Some(PortNo(1))).unwrap();
 

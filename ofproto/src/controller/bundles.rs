@@ -11,9 +11,9 @@ use wire::Time;
 
 use super::packets::{check_existing, check_packet_out};
 use super::shaping::group_mod;
-use super::types::{Class, ConnId, Level};
+use super::types::{Class, ConnId, LogLevel};
 use super::{Agent, Request};
-use crate::tables::{Changes, FlowTable, INTERNAL_TABLE};
+use crate::tables::{FlowTables, INTERNAL_TABLE, RuleChanges};
 
 /// How long a bundle that nobody touches is kept; also how often that is looked at.
 const IDLE: Duration = Duration::from_secs(10);
@@ -101,7 +101,7 @@ impl Agent {
         // One that is open already is lost by this.
         if bundles.remove(&b.id).is_some() {
             let text = format!("Bundle {:x} already exists.", b.id);
-            self.log(Level::Info, "bundles", text, None);
+            self.log(LogLevel::Info, "bundles", text, None);
             return Err(OfError::BfcBadId);
         }
         if bundles.len() == MAX_BUNDLES {
@@ -183,7 +183,7 @@ impl Agent {
 
     fn not_for_bundles(&mut self, why: String) -> OfError {
         let text = format!("a bundle was given a message that it cannot hold: {why}");
-        self.log(Level::Warn, "ofp_bundle", text, Some((1, 5)));
+        self.log(LogLevel::Warn, "ofp_bundle", text, Some((1, 5)));
         OfError::BfcMsgUnsup
     }
 
@@ -223,14 +223,14 @@ impl Agent {
                 Entry::Packet(_) | Entry::Nothing => {}
             }
         }
-        self.flush_monitors(r.host);
+        self.flush_monitors(r.ops);
         Ok(())
     }
 
     /// Looks for the first message at fault, and changes nothing.
     fn rehearse(&self, r: &Request<'_>, bundle: &Bundle) -> Result<(), (usize, OfError)> {
         let atomic = bundle.flags & bundle_flags::ATOMIC != 0;
-        let check = |t: &mut FlowTable, item: &Item| match &item.entry {
+        let check = |t: &mut FlowTables, item: &Item| match &item.entry {
             Entry::Flow(m) => t.flow_mod(r.now, m, &r.requester()).map(|_| ()),
             // Devices do not change at once.
             Entry::Port(_) if atomic => Err(OfError::BfcMsgFailed),
@@ -238,7 +238,7 @@ impl Agent {
             Entry::Packet(p) => check_existing(&p.actions),
             Entry::Nothing => Ok(()),
         };
-        let rehearsal = self.with_tables(r.host, |t| {
+        let rehearsal = self.with_tables(r.ops, |t| {
             let before = t.clone();
             let mut items = bundle.items.iter().enumerate();
             let result = items.try_for_each(|(n, i)| check(t, i).map_err(|e| (n, e)));
@@ -253,9 +253,9 @@ impl Agent {
         &mut self,
         r: &Request<'_>,
         bundle: &Bundle,
-    ) -> Result<Vec<Changes>, (usize, OfError)> {
+    ) -> Result<Vec<RuleChanges>, (usize, OfError)> {
         let requester = r.requester();
-        let before = self.with_tables(r.host, |t| t.clone()).map_err(|e| (0, e))?;
+        let before = self.with_tables(r.ops, |t| t.clone()).map_err(|e| (0, e))?;
         let mut done = Vec::new();
         let mut at = 0;
         let fault = loop {
@@ -263,7 +263,7 @@ impl Agent {
             let rest = &bundle.items[at..];
             let packet = rest.iter().position(|i| matches!(i.entry, Entry::Packet(_)));
             let batch = &rest[..packet.unwrap_or(rest.len())];
-            let work = self.with_tables(r.host, |t| {
+            let work = self.with_tables(r.ops, |t| {
                 for (n, item) in batch.iter().enumerate() {
                     if let Entry::Flow(m) = &item.entry {
                         let change = t.flow_mod(r.now, m, &requester);
@@ -284,11 +284,11 @@ impl Agent {
             if let Err(e) = self.send_packet(r, p) {
                 break (at, e);
             }
-            self.settle_packets(r.host);
+            self.settle_packets(r.ops);
             at += 1;
         };
         // The bridge was there a moment ago; if it is not, neither are its tables.
-        let _ = self.with_tables(r.host, |t| t.restore(before));
+        let _ = self.with_tables(r.ops, |t| t.restore(before));
         Err(fault)
     }
 

@@ -7,10 +7,10 @@ use openflow::{Protocol, Version};
 use wire::Time;
 
 use super::assemble::Assembler;
+use super::async_config::AsyncConfig;
 use super::bundles::Bundle;
 use super::flow_log::FlowLog;
 use super::limit::Limiter;
-use super::masks::Masks;
 use super::monitors::Monitors;
 use super::types::{Class, ConnKind, ConnSettings};
 
@@ -22,7 +22,7 @@ const MAX_REPLIES: usize = 100;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ConnState {
     /// Our hello is on its way, the peer's is not here.
     Hello,
     /// Both agreed.
@@ -48,8 +48,8 @@ pub(super) struct Barrier {
 
 pub(super) struct Conn {
     pub(super) settings: ConnSettings,
-    pub(super) state: State,
-    /// Only meaningful once it is [`State::Up`].
+    pub(super) state: ConnState,
+    /// Only meaningful once it is [`ConnState::Up`].
     pub(super) protocol: Protocol,
     pub(super) role: Role,
     pub(super) format: PacketInFormat,
@@ -57,7 +57,7 @@ pub(super) struct Conn {
     pub(super) controller_id: u16,
     pub(super) miss_send_len: u16,
     /// What it wants to hear, once it has said so.
-    pub(super) masks: Option<Masks>,
+    pub(super) masks: Option<AsyncConfig>,
     backlog: BTreeMap<Class, Backlog>,
     pub(super) assembler: Assembler,
     pub(super) bundles: BTreeMap<u32, Bundle>,
@@ -76,7 +76,7 @@ impl Conn {
         let limiter = || Limiter::new(now, settings.rate_limit, settings.burst_limit);
         let limiters = [limiter(), limiter()];
         Conn {
-            state: State::Hello,
+            state: ConnState::Hello,
             protocol: Protocol::new(Version::V10),
             role: Role::Equal,
             format: PacketInFormat::Standard,
@@ -99,27 +99,27 @@ impl Conn {
     }
 
     pub(super) fn version(&self) -> Option<Version> {
-        (self.state == State::Up).then_some(self.protocol.version)
+        (self.state == ConnState::Up).then_some(self.protocol.version)
     }
 
     /// A peer that messages of the switch's own accord may go to.
     pub(super) fn is_up(&self) -> bool {
-        self.state == State::Up && self.settings.kind != ConnKind::Snoop
+        self.state == ConnState::Up && self.settings.kind != ConnKind::Snoop
     }
 
     /// What it wants to hear: what it said, or the default of its version.
-    pub(super) fn masks(&self) -> Masks {
+    pub(super) fn masks(&self) -> AsyncConfig {
         match self.masks {
             Some(m) => m,
-            None if self.settings.async_messages && self.state == State::Up => {
-                Masks::default_for(self.protocol.version)
+            None if self.settings.async_messages && self.state == ConnState::Up => {
+                AsyncConfig::default_for(self.protocol.version)
             }
-            None => Masks::NOTHING,
+            None => AsyncConfig::NOTHING,
         }
     }
 
     /// Whether it shall be told of something of this kind with this reason.
-    pub(super) fn wants(&self, kind: super::masks::Kind, reason: u8) -> bool {
+    pub(super) fn wants(&self, kind: super::async_config::AsyncKind, reason: u8) -> bool {
         // A tool hears of nothing before it sets a length for missed packets.
         let silent = self.settings.kind == ConnKind::Service && self.miss_send_len == 0;
         self.is_up() && !silent && self.masks().has(kind, self.role == Role::Secondary, reason)
@@ -128,7 +128,7 @@ impl Conn {
     /// Whether a miss in the first table shall be sent to controllers because of this one: those
     /// of 1.3 and later drop it unless a flow says otherwise (1.3 clause 5.4).
     pub(super) fn wants_misses(&self) -> bool {
-        let old = self.state == State::Hello || self.protocol.version < Version::V13;
+        let old = self.state == ConnState::Hello || self.protocol.version < Version::V13;
         self.settings.kind != ConnKind::Snoop && self.controller_id == 0 && old
     }
 

@@ -5,7 +5,7 @@ use openflow::msg::{Body, Message};
 use openflow::{OfError, Version};
 use wire::Time;
 
-use super::types::{Class, ConnId, Host, Level};
+use super::types::{Class, ConnId, LogLevel, SwitchOps};
 use super::{Agent, Request};
 
 /// Errors that are logged in a minute, and at once.
@@ -13,7 +13,13 @@ const ERRORS: Option<(u32, u32)> = Some((10, 10));
 
 impl Agent {
     /// A message of a connection that is up.
-    pub(super) fn receive_message(&mut self, now: Time, id: ConnId, frame: &[u8], host: &dyn Host) {
+    pub(super) fn receive_message(
+        &mut self,
+        now: Time,
+        id: ConnId,
+        frame: &[u8],
+        ops: &dyn SwitchOps,
+    ) {
         let (Some(c), Some(header)) = (self.conns.get(&id), Header::peek(frame)) else { return };
         let version = c.protocol.version;
         if header.version != version.wire() && !self.is_versionless(&header, frame) {
@@ -27,7 +33,7 @@ impl Agent {
             Ok(None) => {}
             Ok(Some(frames)) => {
                 let first = frames.first().map_or(frame, Vec::as_slice);
-                let r = Request { now, conn: id, version, xid: header.xid, frame: first, host };
+                let r = Request { now, conn: id, version, xid: header.xid, frame: first, ops };
                 if let Err(e) = self.handle_all(&r, &frames) {
                     self.refuse_message(id, e, first);
                 }
@@ -50,7 +56,7 @@ impl Agent {
             header.version,
             c.protocol.version.wire()
         );
-        self.log(Level::Err, "vconn", text, Some((1, 5)));
+        self.log(LogLevel::Err, "vconn", text, Some((1, 5)));
         self.send_error(id, OfError::BrcBadVersion, frame, Class::Other);
     }
 
@@ -62,7 +68,7 @@ impl Agent {
             let what = what.map_or("invalid".to_owned(), |p| format!("{:?}", p.kind));
             let text =
                 format!("{}: sending {error} error reply to {what} message", c.settings.name);
-            self.log(Level::Info, "connmgr", text, ERRORS);
+            self.log(LogLevel::Info, "connmgr", text, ERRORS);
         }
         self.send_error(id, error, frame, Class::Reply);
     }
@@ -95,10 +101,10 @@ impl Agent {
     fn handle(&mut self, r: &Request<'_>, message: Message) -> Result<(), OfError> {
         // Many commands of a kind make one change; what comes after them finds it done.
         if !matches!(message.body, Body::FlowMod(_)) {
-            self.publish_tables(r.host);
+            self.publish_tables(r.ops);
         }
         if !matches!(message.body, Body::PacketOut(_)) {
-            self.settle_packets(r.host);
+            self.settle_packets(r.ops);
         }
         match message.body {
             Body::EchoRequest(data) => {

@@ -3,12 +3,12 @@
 use openflow::msg::{Body, TableDesc, TableMod, TableStats, TableStatus};
 use openflow::{Field, OfError, Version};
 
-use super::masks::Kind;
+use super::async_config::AsyncKind;
 use super::session::VISIBLE_TABLES;
-use super::table_features::{self as features, Fields};
+use super::table_features::{self as features, FieldSet};
 use super::types::{Class, ConnId};
 use super::{Agent, Request};
-use crate::tables::{FlowTable, TableMiss};
+use crate::tables::{FlowTables, TableMiss};
 
 /// Bits of 1.0's wildcards: those of the two addresses count how many bits are ignored.
 const WILDCARDS_10: u32 = (1 << 22) - 1;
@@ -16,11 +16,11 @@ const WILDCARDS_10: u32 = (1 << 22) - 1;
 impl Agent {
     pub(super) fn table_mod(&mut self, r: &Request<'_>, m: &TableMod) -> Result<(), OfError> {
         self.not_secondary(r)?;
-        self.with_tables(r.host, |t| t.table_mod(m, r.version))?
+        self.with_tables(r.ops, |t| t.table_mod(m, r.version))?
     }
 
     pub(super) fn table_stats(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        let all = self.with_tables(r.host, |t| {
+        let all = self.with_tables(r.ops, |t| {
             let mut all = t.table_stats();
             for s in &mut all {
                 describe(t, s, r.version);
@@ -32,10 +32,10 @@ impl Agent {
     }
 
     pub(super) fn table_desc(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        let all = |t: &mut FlowTable| -> Vec<TableDesc> {
+        let all = |t: &mut FlowTables| -> Vec<TableDesc> {
             (0..VISIBLE_TABLES).filter_map(|n| t.table_desc(n)).map(told).collect()
         };
-        let all = self.with_tables(r.host, all)?;
+        let all = self.with_tables(r.ops, all)?;
         self.reply(r, Body::TableDescReply(all));
         Ok(())
     }
@@ -47,7 +47,7 @@ impl Agent {
             .conns
             .iter()
             .filter(|(_, c)| {
-                c.wants(Kind::TableStatus, status.reason) && c.protocol.version >= Version::V14
+                c.wants(AsyncKind::TableStatus, status.reason) && c.protocol.version >= Version::V14
             })
             .map(|(id, _)| *id)
             .collect();
@@ -64,7 +64,7 @@ fn told(d: TableDesc) -> TableDesc {
 }
 
 /// Adds what a table can to its counters, as the version says it.
-fn describe(t: &FlowTable, s: &mut TableStats, version: Version) {
+fn describe(t: &FlowTables, s: &mut TableStats, version: Version) {
     s.name = t.table_name(s.table_id).to_owned();
     s.max_entries = t.max_entries(s.table_id);
     let miss = match t.miss(s.table_id) {
@@ -84,8 +84,8 @@ fn describe(t: &FlowTable, s: &mut TableStats, version: Version) {
             s.supported = words.iter().flat_map(|w| w.to_be_bytes()).collect();
         }
         Version::V12 => {
-            let matching = oxm_bits(Fields::Matchable, version);
-            let setting = oxm_bits(Fields::Writable, version);
+            let matching = oxm_bits(FieldSet::Matchable, version);
+            let setting = oxm_bits(FieldSet::Writable, version);
             let mut out = Vec::new();
             for word in [matching, matching] {
                 out.extend(word.to_be_bytes());
@@ -106,7 +106,7 @@ fn describe(t: &FlowTable, s: &mut TableStats, version: Version) {
 }
 
 /// Fields of the standard's own class as bits.
-fn oxm_bits(which: Fields, version: Version) -> u64 {
+fn oxm_bits(which: FieldSet, version: Version) -> u64 {
     const OPENFLOW_BASIC: u16 = 0x8000;
     let number = |f: Field| {
         let header = openflow::codec::field_header(f, version, false)?;

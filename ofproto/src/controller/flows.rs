@@ -4,10 +4,10 @@ use openflow::msg::{Aggregate, Body, FlowMod, FlowStats, FlowStatsRequest};
 use openflow::{OfError, OfPort, Version};
 use wire::Time;
 
-use super::masks::Kind;
-use super::types::{Class, ConnId, Host, Level};
+use super::async_config::AsyncKind;
+use super::types::{Class, ConnId, LogLevel, SwitchOps};
 use super::{Agent, Conn, Request};
-use crate::tables::{Changes, FlowTable, InternalFlow, Requester};
+use crate::tables::{FlowTables, InternalFlow, Requester, RuleChanges};
 
 impl Request<'_> {
     pub(super) fn requester(&self) -> Requester {
@@ -19,46 +19,46 @@ impl Agent {
     /// Works on the bridge's flow tables; packets see all of it at once.
     pub(super) fn with_tables<R>(
         &self,
-        host: &dyn Host,
-        work: impl FnOnce(&mut FlowTable) -> R,
+        ops: &dyn SwitchOps,
+        work: impl FnOnce(&mut FlowTables) -> R,
     ) -> Result<R, OfError> {
         // The bridge goes with its connections; a message may still be in between.
-        host.switch().with_flow_table(&self.bridge, work).map_err(|_| OfError::BrcEperm)
+        ops.ofproto().with_flow_table(&self.bridge, work).map_err(|_| OfError::BrcEperm)
     }
 
-    /// The same, but packets see it only with the next [`Agent::publish_tables`]: one new picture
+    /// The same, but packets see it only with the next [`Agent::publish_tables`]: one new snapshot
     /// for many commands.
     fn with_tables_unseen<R>(
         &mut self,
-        host: &dyn Host,
-        work: impl FnOnce(&mut FlowTable) -> R,
+        ops: &dyn SwitchOps,
+        work: impl FnOnce(&mut FlowTables) -> R,
     ) -> Result<R, OfError> {
-        let state = host.switch().bridge_state(&self.bridge).map_err(|_| OfError::BrcEperm)?;
+        let state = ops.ofproto().bridge_state(&self.bridge).map_err(|_| OfError::BrcEperm)?;
         self.unseen = true;
         let mut tables = state.flow_table.lock();
         Ok(work(&mut tables))
     }
 
     /// Lets packets see all changes of flows so far.
-    pub(super) fn publish_tables(&mut self, host: &dyn Host) {
+    pub(super) fn publish_tables(&mut self, ops: &dyn SwitchOps) {
         if std::mem::take(&mut self.unseen) {
             // The bridge is gone when this fails, and so are its packets.
-            let _ = self.with_tables(host, |_| ());
+            let _ = self.with_tables(ops, |_| ());
         }
     }
 
     pub(super) fn flow_mod(&mut self, r: &Request<'_>, m: &FlowMod) -> Result<(), OfError> {
         self.not_secondary(r)?;
         let who = r.requester();
-        let changes = self.with_tables_unseen(r.host, |t| t.flow_mod(r.now, m, &who))??;
+        let changes = self.with_tables_unseen(r.ops, |t| t.flow_mod(r.now, m, &who))??;
         self.conn(r)?.flow_log.count(r.now, m.command);
         self.report(r.now, &changes);
-        self.flush_monitors(r.host);
+        self.flush_monitors(r.ops);
         Ok(())
     }
 
     /// Tells controllers and monitors what happened to flows.
-    pub(super) fn report(&mut self, now: Time, changes: &Changes) {
+    pub(super) fn report(&mut self, now: Time, changes: &RuleChanges) {
         self.report_to_monitors(changes);
         for status in &changes.status {
             self.send_table_status(*status);
@@ -68,7 +68,7 @@ impl Agent {
             let ids: Vec<ConnId> = self
                 .conns
                 .iter()
-                .filter(|(_, c)| c.wants(Kind::FlowRemoved, reason))
+                .filter(|(_, c)| c.wants(AsyncKind::FlowRemoved, reason))
                 .map(|(id, _)| *id)
                 .collect();
             for id in ids {
@@ -85,18 +85,18 @@ impl Agent {
     }
 
     /// Takes out what is over; when to look again.
-    pub(super) fn expire_flows(&mut self, now: Time, host: &dyn Host) -> Option<Time> {
-        let (changes, next) = self.with_tables(host, |t| t.expire(now)).ok()?;
+    pub(super) fn expire_flows(&mut self, now: Time, ops: &dyn SwitchOps) -> Option<Time> {
+        let (changes, next) = self.with_tables(ops, |t| t.expire(now)).ok()?;
         if !changes.is_empty() {
             self.report(now, &changes);
-            self.flush_monitors(host);
+            self.flush_monitors(ops);
         }
         next
     }
 
     /// Removes all flows, as a change of the set of controllers does. With `normal` the flow that
     /// makes a learning switch is put in their place.
-    pub fn flush(&mut self, now: Time, normal: bool, host: &dyn Host) {
+    pub fn flush(&mut self, now: Time, normal: bool, ops: &dyn SwitchOps) {
         let flow = InternalFlow {
             table: 0,
             matching: openflow::Match::default(),
@@ -104,16 +104,16 @@ impl Agent {
             actions: vec![openflow::Action::output(OfPort::NORMAL)],
             hidden: false,
         };
-        let work = |t: &mut FlowTable| {
+        let work = |t: &mut FlowTables| {
             let cleared = t.clear();
             (cleared, normal.then(|| t.add_internal(now, flow)))
         };
-        let Ok((cleared, added)) = self.with_tables(host, work) else { return };
+        let Ok((cleared, added)) = self.with_tables(ops, work) else { return };
         self.report(now, &cleared);
         if let Some(added) = added {
             self.report(now, &added);
         }
-        self.flush_monitors(host);
+        self.flush_monitors(ops);
     }
 
     pub(super) fn flow_stats(
@@ -121,7 +121,7 @@ impl Agent {
         r: &Request<'_>,
         q: &FlowStatsRequest,
     ) -> Result<(), OfError> {
-        let flows: Vec<FlowStats> = self.with_tables(r.host, |t| t.flow_stats(r.now, q))??;
+        let flows: Vec<FlowStats> = self.with_tables(r.ops, |t| t.flow_stats(r.now, q))??;
         self.reply(r, Body::FlowStatsReply { nxm: q.nxm, flows });
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Agent {
         r: &Request<'_>,
         q: &FlowStatsRequest,
     ) -> Result<(), OfError> {
-        let stats: Aggregate = self.with_tables(r.host, |t| t.aggregate(q))??;
+        let stats: Aggregate = self.with_tables(r.ops, |t| t.aggregate(q))??;
         self.reply(r, Body::AggregateReply { nxm: q.nxm, stats });
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Agent {
     pub(super) fn report_flow_mods(&mut self, now: Time, c: &mut Conn) {
         if let Some(text) = c.flow_log.report(now) {
             let text = format!("{}: {text}", c.settings.name);
-            self.log(Level::Info, "connmgr", text, None);
+            self.log(LogLevel::Info, "connmgr", text, None);
         }
     }
 }

@@ -4,8 +4,8 @@ use openflow::codec::{self, Header};
 use openflow::msg::{Body, ErrorMsg, Message};
 use openflow::{OfError, Protocol, Version, VersionSet};
 
-use super::conn::State;
-use super::types::{Class, CloseReason, ConnId, ConnKind, Host, Level, Out};
+use super::conn::ConnState;
+use super::types::{Class, CloseReason, ConnId, ConnKind, LogLevel, Out, SwitchOps};
 use super::{Agent, ConnSettings};
 
 /// Of every kind of complaint about a peer's messages, in a minute and at once.
@@ -22,7 +22,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn receive_hello(&mut self, id: ConnId, frame: &[u8], host: &dyn Host) {
+    pub(super) fn receive_hello(&mut self, id: ConnId, frame: &[u8], ops: &dyn SwitchOps) {
         let Some(ConnSettings { name, versions, .. }) =
             self.conns.get(&id).map(|c| c.settings.clone())
         else {
@@ -36,18 +36,18 @@ impl Agent {
                 "{name}: received message while expecting hello: type {typ}, {} octets",
                 frame.len()
             );
-            self.log(Level::Warn, "vconn", text, BAD_MESSAGES);
+            self.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
             return self.fail(id);
         };
         if !clean {
             let text = format!("{name}: unknown data in hello:\n{}", hex_dump(frame));
-            self.log(Level::Warn, "vconn", text, BAD_MESSAGES);
+            self.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
         }
         let Some(version) = versions.agree(peer) else {
             let text = format!(
                 "{name}: version negotiation failed (we support {versions}, peer supports {peer})"
             );
-            self.log(Level::Warn, "vconn", text, BAD_MESSAGES);
+            self.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
             self.refuse(id, versions, peer);
             return self.fail(id);
         };
@@ -56,14 +56,14 @@ impl Agent {
              {peer})",
             version.wire()
         );
-        self.log(Level::Dbg, "vconn", text, None);
+        self.log(LogLevel::Dbg, "vconn", text, None);
         if let Some(c) = self.conns.get_mut(&id) {
-            c.state = State::Up;
+            c.state = ConnState::Up;
             c.protocol = Protocol::new(version);
             let snoop = c.settings.kind == ConnKind::Snoop;
             if !snoop {
                 self.out.push_back(Out::Status(id));
-                self.update_misses(host);
+                self.update_misses(ops);
             }
         }
     }

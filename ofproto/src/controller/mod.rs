@@ -5,7 +5,7 @@
 //! comes out of [`Agent::outbox`], which is to be emptied after every call:
 //!
 //! ```text
-//!   socket ── message ──▶ receive ──▶ bridge's flow table, ports, packets (Host, Switch)
+//!   socket ── message ──▶ receive ──▶ bridge's flow table, ports, packets (SwitchOps, Ofproto)
 //!     ▲                      │
 //!     └──── Out::Send ◀── outbox ◀── set_ports, packet_in, run
 //! ```
@@ -16,6 +16,7 @@
 //! - A handler answers with `Err` and the error goes to the peer with the request that caused it.
 
 mod assemble;
+mod async_config;
 mod bundles;
 mod config;
 mod conn;
@@ -25,7 +26,6 @@ mod flow_tables;
 mod flows;
 mod handshake;
 mod limit;
-mod masks;
 mod monitors;
 mod packets;
 mod ports;
@@ -49,8 +49,8 @@ pub use config::{ControllerConfig, Timing};
 use conn::Conn;
 use ports::PortEntry;
 pub use types::{
-    Class, CloseReason, ConnId, ConnKind, ConnSettings, ConnStatus, Host, Level, LogLine, Out,
-    PACKET_IN_DEPTH, PacketInSink, Port, Settings, ToControllers,
+    Class, CloseReason, ConnId, ConnKind, ConnSettings, ConnStatus, LogLevel, LogLine, Out,
+    PACKET_IN_DEPTH, PacketInSink, Port, QueuedPacketIn, Settings, SwitchOps,
 };
 
 /// The OpenFlow switch that controllers of one bridge talk to.
@@ -86,7 +86,7 @@ struct Request<'a> {
     xid: u32,
     /// As it came.
     frame: &'a [u8],
-    host: &'a dyn Host,
+    ops: &'a dyn SwitchOps,
 }
 
 impl Agent {
@@ -120,14 +120,14 @@ impl Agent {
     }
 
     /// A socket is connected: the agent says hello.
-    pub fn connect(&mut self, now: Time, id: ConnId, settings: ConnSettings, host: &dyn Host) {
+    pub fn connect(&mut self, now: Time, id: ConnId, settings: ConnSettings, ops: &dyn SwitchOps) {
         let (kind, versions) = (settings.kind, settings.versions);
         self.conns.insert(id, Conn::new(now, settings));
         if kind == ConnKind::Snoop && !self.attach_snoop(id) {
             return;
         }
         self.say_hello(id, versions);
-        self.update_misses(host);
+        self.update_misses(ops);
     }
 
     /// The connection's row changed; versions only matter to new connections.
@@ -139,11 +139,11 @@ impl Agent {
     }
 
     /// The socket is gone. Nothing more comes out for it.
-    pub fn disconnect(&mut self, now: Time, id: ConnId, host: &dyn Host) {
+    pub fn disconnect(&mut self, now: Time, id: ConnId, ops: &dyn SwitchOps) {
         if let Some(mut c) = self.conns.remove(&id) {
-            self.publish_tables(host);
+            self.publish_tables(ops);
             self.report_flow_mods(now, &mut c);
-            self.update_misses(host);
+            self.update_misses(ops);
         }
     }
 
@@ -151,15 +151,15 @@ impl Agent {
     /// only while [`Agent::may_receive`]; one from a connection that is gone is dropped. After
     /// those that have come [`Agent::run`] is to be called: packets see changes of flows then, at
     /// the latest.
-    pub fn receive(&mut self, now: Time, id: ConnId, frame: &[u8], host: &dyn Host) {
+    pub fn receive(&mut self, now: Time, id: ConnId, frame: &[u8], ops: &dyn SwitchOps) {
         let Some(c) = self.conns.get(&id) else { return };
         match (c.state, c.settings.kind) {
-            (conn::State::Hello, _) => self.receive_hello(id, frame, host),
+            (conn::ConnState::Hello, _) => self.receive_hello(id, frame, ops),
             // What a snoop says is of no interest.
-            (conn::State::Up, ConnKind::Snoop) => {}
-            (conn::State::Up, ConnKind::Primary | ConnKind::Service) => {
+            (conn::ConnState::Up, ConnKind::Snoop) => {}
+            (conn::ConnState::Up, ConnKind::Primary | ConnKind::Service) => {
                 self.copy_to_snoops(id, frame);
-                self.receive_message(now, id, frame, host);
+                self.receive_message(now, id, frame, ops);
             }
         }
     }
@@ -179,10 +179,10 @@ impl Agent {
     /// Does what is due: flows that expire, monitors that may go on, bundles that nobody
     /// finishes, packets held back by a rate limit. To be called at the time it gives, after
     /// [`Agent::sent`], and after any change of the flow table that others make.
-    pub fn run(&mut self, now: Time, host: &dyn Host) -> Option<Time> {
-        self.publish_tables(host);
-        let expiry = self.expire_flows(now, host);
-        self.resume_monitors(host);
+    pub fn run(&mut self, now: Time, ops: &dyn SwitchOps) -> Option<Time> {
+        self.publish_tables(ops);
+        let expiry = self.expire_flows(now, ops);
+        self.resume_monitors(ops);
         let ids: Vec<ConnId> = self.conns.keys().copied().collect();
         for id in ids {
             self.run_conn(now, id);
@@ -201,7 +201,7 @@ impl Agent {
         let report = report.and_then(|_| c.flow_log.report(now));
         if let Some(text) = report {
             let text = format!("{}: {text}", c.settings.name);
-            self.log(Level::Info, "connmgr", text, None);
+            self.log(LogLevel::Info, "connmgr", text, None);
         }
         for frame in late {
             self.send_error(id, OfError::BrcMultipartRequestTimeout, &frame, Class::Other);
@@ -225,7 +225,13 @@ impl Agent {
         self.out.drain(..)
     }
 
-    fn log(&mut self, level: Level, module: &'static str, text: String, limit: Option<(u32, u32)>) {
+    fn log(
+        &mut self,
+        level: LogLevel,
+        module: &'static str,
+        text: String,
+        limit: Option<(u32, u32)>,
+    ) {
         self.out.push_back(Out::Log(LogLine { level, module, text, limit }));
     }
 
@@ -250,7 +256,7 @@ impl Agent {
             }
             Err(e) => {
                 let text = format!("{}: {e}", c.settings.name);
-                self.log(Level::Warn, "connmgr", text, Some((60, 5)));
+                self.log(LogLevel::Warn, "connmgr", text, Some((60, 5)));
             }
         }
     }
@@ -267,7 +273,7 @@ impl Agent {
             }
             Err(e) => {
                 let text = format!("{}: {e}", c.settings.name);
-                self.log(Level::Warn, "connmgr", text, Some((60, 5)));
+                self.log(LogLevel::Warn, "connmgr", text, Some((60, 5)));
             }
         }
     }
@@ -292,7 +298,7 @@ impl Agent {
             return;
         }
         let name = &c.settings.name;
-        let watches = |s: &Conn| s.state == conn::State::Up && s.watches.as_ref() == Some(name);
+        let watches = |s: &Conn| s.state == conn::ConnState::Up && s.watches.as_ref() == Some(name);
         let snoops: Vec<ConnId> =
             self.conns.iter().filter(|(_, s)| watches(s)).map(|(id, _)| *id).collect();
         for snoop in snoops {
@@ -321,19 +327,19 @@ impl Agent {
         } else {
             self.conns.remove(&id);
             let text = "no controller connection to snoop".to_owned();
-            self.log(Level::Info, "connmgr", text, Some((60, 5)));
+            self.log(LogLevel::Info, "connmgr", text, Some((60, 5)));
             self.out.push_back(Out::Close { conn: id, reason: CloseReason::NothingToSnoop });
         }
         found
     }
 
     /// Tells the bridge whether anyone wants packets that no flow matches.
-    fn update_misses(&mut self, host: &dyn Host) {
+    fn update_misses(&mut self, ops: &dyn SwitchOps) {
         let misses = self.conns.values().any(Conn::wants_misses);
         if misses != self.misses {
             self.misses = misses;
             // The bridge is gone when this fails, and so are its packets.
-            let _ = host.switch().set_packet_in_on_miss(&self.bridge, misses);
+            let _ = ops.ofproto().set_packet_in_on_miss(&self.bridge, misses);
         }
     }
 }

@@ -6,9 +6,9 @@ use openflow::msg::{Body, FlowMonitorRequest, FlowUpdate, MonitorCommand, monito
 use openflow::{OfError, Version};
 
 use super::conn::Conn;
-use super::types::{Class, ConnId, Host};
+use super::types::{Class, ConnId, SwitchOps};
 use super::{Agent, Request};
-use crate::tables::{Changes, Event};
+use crate::tables::{RuleChanges, RuleEvent};
 
 /// News that may wait for the socket: beyond that a connection is told nothing but of removals,
 /// until all of it has been taken.
@@ -29,11 +29,11 @@ pub(super) struct Monitors {
 impl Monitors {
     /// Puts down a change, if it concerns the connection. `own`: the number of its message that
     /// asked for it.
-    fn note(&mut self, event: &Event, own: Option<u32>) {
+    fn note(&mut self, event: &RuleEvent, own: Option<u32>) {
         if let Some(paused) = self.paused {
             // What came after the pause is told when it ends, if it is still there.
             let known = event.rule().added_at <= paused;
-            if !(matches!(event, Event::Removed { .. }) && known) {
+            if !(matches!(event, RuleEvent::Removed { .. }) && known) {
                 return;
             }
         }
@@ -59,7 +59,7 @@ impl Monitors {
 
 impl Agent {
     /// Puts down for each connection what it watches of some changes.
-    pub(super) fn report_to_monitors(&mut self, changes: &Changes) {
+    pub(super) fn report_to_monitors(&mut self, changes: &RuleChanges) {
         for (id, c) in &mut self.conns {
             if c.monitors.requests.is_empty() {
                 continue;
@@ -72,7 +72,7 @@ impl Agent {
     }
 
     /// Sends what was put down, and pauses who does not keep up.
-    pub(super) fn flush_monitors(&mut self, host: &dyn Host) {
+    pub(super) fn flush_monitors(&mut self, ops: &dyn SwitchOps) {
         let ids: Vec<ConnId> = self
             .conns
             .iter()
@@ -87,7 +87,7 @@ impl Agent {
                 c.monitors.paused.is_none() && c.backlog(Class::Monitor).octets > MAX_WAITING
             };
             if self.conns.get(&id).is_some_and(full) {
-                let Ok(now) = self.with_tables(host, |t| t.sequence()) else { continue };
+                let Ok(now) = self.with_tables(ops, |t| t.sequence()) else { continue };
                 if let Some(c) = self.conns.get_mut(&id) {
                     c.monitors.paused = Some(now);
                 }
@@ -109,7 +109,7 @@ impl Agent {
 
     /// Goes on with connections that have taken all they were sent: they are told what came or
     /// changed meanwhile.
-    pub(super) fn resume_monitors(&mut self, host: &dyn Host) {
+    pub(super) fn resume_monitors(&mut self, ops: &dyn SwitchOps) {
         let ready = |c: &Conn| c.backlog(Class::Monitor).frames == 0;
         let paused: Vec<(ConnId, u64)> = self
             .conns
@@ -120,7 +120,7 @@ impl Agent {
         for (id, since) in paused {
             let Some(c) = self.conns.get(&id) else { continue };
             let requests: Vec<FlowMonitorRequest> = c.monitors.requests.values().cloned().collect();
-            let missed = self.with_tables(host, |t| t.monitored(&requests, Some(since)));
+            let missed = self.with_tables(ops, |t| t.monitored(&requests, Some(since)));
             let Ok(missed) = missed else { continue };
             if !missed.is_empty() {
                 self.send(id, Class::Reply, 0, Body::FlowMonitorReply(missed));
@@ -147,7 +147,7 @@ impl Agent {
                 return Err(e);
             }
         }
-        let there = self.with_tables(r.host, |t| t.monitored(&new, None))?;
+        let there = self.with_tables(r.ops, |t| t.monitored(&new, None))?;
         self.reply(r, Body::FlowMonitorReply(there));
         Ok(())
     }

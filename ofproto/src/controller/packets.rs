@@ -6,9 +6,9 @@ use openflow::msg::{Body, Message, PacketIn, PacketOut};
 use openflow::{Action, Match, OfError};
 use wire::Time;
 
+use super::async_config::AsyncKind;
 use super::conn::Barrier;
-use super::masks::Kind;
-use super::types::{Class, ConnId, Host, Level, ToControllers};
+use super::types::{Class, ConnId, LogLevel, QueuedPacketIn, SwitchOps};
 use super::{Agent, Request};
 
 /// Calls of [`Agent::run`] until what a packet makes the switch say has been handed over: that of
@@ -21,7 +21,7 @@ const MISSES: [u8; 3] = [0, 6, 7];
 impl Agent {
     /// A packet for the controllers. Each is sent it in the form that it chose, whole: nothing is
     /// kept here, so there is nothing to fetch later.
-    pub fn packet_in(&mut self, now: Time, packet: ToControllers) {
+    pub fn packet_in(&mut self, now: Time, packet: QueuedPacketIn) {
         let reason = packet.packet.reason.0;
         let port = packet.packet.metadata.value.in_port;
         let is_miss = usize::from(MISSES.contains(&reason));
@@ -29,7 +29,7 @@ impl Agent {
             .conns
             .iter()
             .filter(|(_, c)| {
-                c.controller_id == packet.controller_id && c.wants(Kind::PacketIn, reason)
+                c.controller_id == packet.controller_id && c.wants(AsyncKind::PacketIn, reason)
             })
             .map(|(id, _)| *id)
             .collect();
@@ -41,7 +41,7 @@ impl Agent {
                 Ok(frames) => frames,
                 Err(e) => {
                     let text = format!("{}: {e}", c.settings.name);
-                    self.log(Level::Warn, "connmgr", text, Some((1, 5)));
+                    self.log(LogLevel::Warn, "connmgr", text, Some((1, 5)));
                     continue;
                 }
             };
@@ -77,7 +77,7 @@ impl Agent {
         let Some(c) = self.conns.get(&id) else { return };
         if c.backlog(Class::PacketIn).frames >= c.settings.queue_size {
             let text = format!("{}: dropping packet-in due to queue overflow", c.settings.name);
-            self.log(Level::Info, "connmgr", text, Some((5, 5)));
+            self.log(LogLevel::Info, "connmgr", text, Some((5, 5)));
         } else {
             self.push(id, Class::PacketIn, frame);
         }
@@ -91,7 +91,7 @@ impl Agent {
 
     pub(super) fn send_packet(&mut self, r: &Request<'_>, p: &PacketOut) -> Result<(), OfError> {
         check_existing(&p.actions)?;
-        r.host.switch().packet_out(r.now, &self.bridge, p, r.version)?;
+        r.ops.ofproto().packet_out(r.now, &self.bridge, p, r.version)?;
         self.packets_out = true;
         self.packets_fresh = RUNS;
         Ok(())
@@ -99,10 +99,10 @@ impl Agent {
 
     /// Waits until the packets are on their way that controllers sent: what is changed after them
     /// must not change what becomes of them.
-    pub(super) fn settle_packets(&mut self, host: &dyn Host) {
+    pub(super) fn settle_packets(&mut self, ops: &dyn SwitchOps) {
         if std::mem::take(&mut self.packets_out) {
             // The datapath's jobs run in order. When it does not answer there is nothing to do.
-            let _ = host.switch().with_macs(&self.bridge, |_| ());
+            let _ = ops.ofproto().with_macs(&self.bridge, |_| ());
         }
     }
 

@@ -8,8 +8,8 @@ use openflow::msg::{config, state};
 use openflow::{OfError, OfPort, Version};
 use wire::Time;
 
-use super::masks::Kind;
-use super::types::{Class, ConnId, Host, Port};
+use super::async_config::AsyncKind;
+use super::types::{Class, ConnId, Port, SwitchOps};
 use super::{Agent, Request};
 
 /// A port as OpenFlow shows it.
@@ -50,7 +50,7 @@ impl PortEntry {
 impl Agent {
     /// All ports of the bridge as they are now; differences are told to controllers. A port whose
     /// name or address is another is taken for changed, one whose number is another for gone.
-    pub fn set_ports(&mut self, _now: Time, ports: Vec<Port>, host: &dyn Host) {
+    pub fn set_ports(&mut self, _now: Time, ports: Vec<Port>, ops: &dyn SwitchOps) {
         // A device that is down has no carrier.
         let new = ports.into_iter().map(|p| Port { link_up: p.link_up && p.admin_up, ..p });
         let new: BTreeMap<OfPort, Port> = new.map(|p| (p.of_port, p)).collect();
@@ -77,7 +77,7 @@ impl Agent {
                 }
             }
         }
-        self.publish_port_config(host);
+        self.publish_port_config(ops);
     }
 
     /// A new port is announced before anything is known of its health.
@@ -91,11 +91,11 @@ impl Agent {
         self.send_port_status(None, PortReason::Modify, Some(&before), &after);
     }
 
-    fn publish_port_config(&mut self, host: &dyn Host) {
+    fn publish_port_config(&mut self, ops: &dyn SwitchOps) {
         let bits = |e: &PortEntry| e.desc().config;
         let all = self.ports.iter().map(|(n, e)| (*n, bits(e))).filter(|(_, c)| *c != 0);
         // The bridge is gone when this fails, and so are its packets.
-        let _ = host.switch().set_port_config(&self.bridge, all.collect());
+        let _ = ops.ofproto().set_port_config(&self.bridge, all.collect());
     }
 
     /// Tells controllers of a port. `source` asked for it: before 1.5 it is not told what it
@@ -111,7 +111,7 @@ impl Agent {
             .conns
             .iter()
             .filter(|(id, c)| {
-                c.wants(Kind::PortStatus, reason.wire())
+                c.wants(AsyncKind::PortStatus, reason.wire())
                     && (source != Some(**id) || c.protocol.version >= Version::V15)
             })
             .map(|(id, _)| *id)
@@ -157,18 +157,18 @@ impl Agent {
         if toggle & config::PORT_DOWN != 0 {
             let up = m.config & config::PORT_DOWN == 0;
             // A device that does not obey keeps its bit.
-            if r.host.set_admin(m.port, up) {
+            if r.ops.set_admin(m.port, up) {
                 entry.port.admin_up = up;
             }
         }
         entry.config ^= toggle & !config::PORT_DOWN;
         let after = entry.desc();
         if before != after {
-            self.publish_port_config(r.host);
+            self.publish_port_config(r.ops);
             self.send_port_status(Some(r.conn), PortReason::Modify, Some(&before), &after);
         }
         if m.advertise != 0 {
-            r.host.advertise(m.port, m.advertise);
+            r.ops.advertise(m.port, m.advertise);
         }
     }
 
@@ -180,7 +180,7 @@ impl Agent {
     pub(super) fn port_stats(&mut self, r: &Request<'_>, port: OfPort) -> Result<(), OfError> {
         let stats = |e: &PortEntry| {
             let number = e.port.of_port;
-            let counters = r.host.port_counters(number);
+            let counters = r.ops.port_counters(number);
             let counters = counters.unwrap_or_else(|| PortStats::unknown(number));
             let age = r.now.since(e.port.created);
             let sec = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);

@@ -89,11 +89,11 @@ impl Agent {
             if fragments == REASSEMBLE {
                 let text =
                     format!("{}: unsupported fragment handling mode reassemble", self.bridge);
-                self.log(super::Level::Warn, "ofproto", text, Some((1, 5)));
+                self.log(super::LogLevel::Warn, "ofproto", text, Some((1, 5)));
             } else {
                 self.fragments = fragments;
                 // The bridge is gone when this fails, and so are its packets.
-                let _ = r.host.switch().set_frag(&self.bridge, fragments as u8);
+                let _ = r.ops.ofproto().set_frag(&self.bridge, fragments as u8);
             }
         }
         Ok(())
@@ -216,7 +216,7 @@ impl Agent {
 
     pub(super) fn set_controller_id(&mut self, r: &Request<'_>, id: u16) -> Result<(), OfError> {
         self.conn(r)?.controller_id = id;
-        self.update_misses(r.host);
+        self.update_misses(r.ops);
         Ok(())
     }
 }

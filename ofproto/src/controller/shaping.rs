@@ -16,7 +16,7 @@ impl Agent {
             port if self.has_port(port) => vec![port],
             _ => return Err(OfError::QofcBadPort),
         };
-        let of = |port: OfPort| r.host.queues(port).into_iter().map(move |queue| (port, queue));
+        let of = |port: OfPort| r.ops.queues(port).into_iter().map(move |queue| (port, queue));
         let mut found = ports.iter().flat_map(|p| of(*p)).collect::<Vec<_>>();
         found.retain(|(_, queue)| q.queue == ALL || q.queue == *queue);
         if ports.is_empty() || (q.queue != ALL && found.is_empty()) {

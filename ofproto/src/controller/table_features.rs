@@ -8,8 +8,8 @@ use openflow::msg::{Body, TableFeatures};
 use openflow::{Field, OfError, Version, codec};
 
 use super::session::VISIBLE_TABLES;
-use super::{Agent, Level, Request};
-use crate::tables::FlowTable;
+use super::{Agent, LogLevel, Request};
+use crate::tables::FlowTables;
 
 /// Types of properties; the odd number after each is for the flow that a miss meets.
 mod property {
@@ -50,17 +50,17 @@ pub(super) fn actions(version: Version) -> u32 {
 
 /// Which fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fields {
+pub(super) enum FieldSet {
     Matchable,
     Writable,
 }
 
-impl Fields {
+impl FieldSet {
     /// Those that messages can name.
     pub(super) fn all(self) -> impl Iterator<Item = Field> {
         Field::all().filter(move |f| match self {
-            Fields::Matchable => true,
-            Fields::Writable => f.info().writable,
+            FieldSet::Matchable => true,
+            FieldSet::Writable => f.info().writable,
         })
     }
 
@@ -86,12 +86,12 @@ fn properties(version: Version, table: u8) -> Vec<(u16, Vec<u8>)> {
         out.push((INSTRUCTIONS + miss, list(instructions(version, last))));
         out.push((NEXT_TABLES + miss, (table + 1..VISIBLE_TABLES).collect()));
         out.push((WRITE_ACTIONS + miss, list(actions(version))));
-        out.push((WRITE_SETFIELD + miss, Fields::Writable.headers(version, false)));
+        out.push((WRITE_SETFIELD + miss, FieldSet::Writable.headers(version, false)));
         out.push((APPLY_ACTIONS + miss, list(actions(version))));
-        out.push((APPLY_SETFIELD + miss, Fields::Writable.headers(version, false)));
+        out.push((APPLY_SETFIELD + miss, FieldSet::Writable.headers(version, false)));
     }
-    out.push((MATCH, Fields::Matchable.headers(version, true)));
-    out.push((WILDCARDS, Fields::Matchable.headers(version, false)));
+    out.push((MATCH, FieldSet::Matchable.headers(version, true)));
+    out.push((WILDCARDS, FieldSet::Matchable.headers(version, false)));
     out
 }
 
@@ -125,7 +125,7 @@ fn items(typ: u16, body: &[u8]) -> BTreeSet<Vec<u8>> {
     out
 }
 
-fn features(t: &FlowTable, version: Version, table: u8) -> TableFeatures {
+fn features(t: &FlowTables, version: Version, table: u8) -> TableFeatures {
     TableFeatures {
         table_id: table,
         command: 0,
@@ -146,13 +146,13 @@ impl Agent {
         wanted: Vec<TableFeatures>,
     ) -> Result<(), OfError> {
         if !wanted.is_empty() {
-            let change = self.with_tables(r.host, |t| change(t, r.version, &wanted))?;
+            let change = self.with_tables(r.ops, |t| change(t, r.version, &wanted))?;
             if let Err((error, text)) = change {
-                self.log(Level::Info, "ofproto", text, Some((1, 5)));
+                self.log(LogLevel::Info, "ofproto", text, Some((1, 5)));
                 return Err(error);
             }
         }
-        let all = self.with_tables(r.host, |t| {
+        let all = self.with_tables(r.ops, |t| {
             (0..VISIBLE_TABLES).map(|n| features(t, r.version, n)).collect()
         })?;
         self.reply(r, Body::TableFeaturesReply(all));
@@ -162,7 +162,7 @@ impl Agent {
 
 /// Changes what a request wants different: the names. The error comes with a text for the log.
 fn change(
-    t: &mut FlowTable,
+    t: &mut FlowTables,
     version: Version,
     wanted: &[TableFeatures],
 ) -> Result<(), (OfError, String)> {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use wire::Time;
 
 use super::Agent;
-use super::types::Host;
-use crate::tables::{Changes, INTERNAL_TABLE, TableSettings};
+use super::types::SwitchOps;
+use crate::tables::{INTERNAL_TABLE, RuleChanges, TableSettings};
 
 impl Agent {
     /// Takes over the settings of flow tables, by table; a table without any has the default.
@@ -15,11 +15,11 @@ impl Agent {
         &mut self,
         now: Time,
         settings: &BTreeMap<u8, TableSettings>,
-        host: &dyn Host,
+        ops: &dyn SwitchOps,
     ) {
         let default = TableSettings::default();
-        let evicted = self.with_tables(host, |t| {
-            let mut changes = Changes::default();
+        let evicted = self.with_tables(ops, |t| {
+            let mut changes = RuleChanges::default();
             for table in 0..=INTERNAL_TABLE {
                 changes.extend(t.configure_table(table, settings.get(&table).unwrap_or(&default)));
             }
@@ -27,7 +27,7 @@ impl Agent {
         });
         if let Ok(evicted) = evicted {
             self.report(now, &evicted);
-            self.flush_monitors(host);
+            self.flush_monitors(ops);
         }
     }
 }

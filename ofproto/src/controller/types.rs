@@ -6,7 +6,7 @@ use openflow::msg::{PacketIn, PortStats};
 use openflow::{OfPort, VersionSet};
 use wire::{EthAddr, Time};
 
-use crate::Switch;
+use crate::Ofproto;
 
 /// A connection, by a number that whoever owns the sockets chooses. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +88,7 @@ pub enum CloseReason {
 
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum LogLevel {
     Err,
     Warn,
     Info,
@@ -98,7 +98,7 @@ pub enum Level {
 /// A line for the log; lines of the same `limit` share a budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    pub level: Level,
+    pub level: LogLevel,
     /// Open vSwitch's name of the module that would say it.
     pub module: &'static str,
     pub text: String,
@@ -213,9 +213,9 @@ impl Port {
 }
 
 /// What the agent asks of the daemon while it handles a message.
-pub trait Host {
+pub trait SwitchOps {
     /// The switch whose bridge it is.
-    fn switch(&self) -> &Switch;
+    fn ofproto(&self) -> &Ofproto;
 
     /// A port's counters now; `None`: no such port. The agent fills in port and duration.
     fn port_counters(&self, port: OfPort) -> Option<PortStats>;
@@ -237,7 +237,7 @@ pub trait Host {
 
 /// A packet on its way to the controllers of a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToControllers {
+pub struct QueuedPacketIn {
     pub bridge: Arc<str>,
     /// Only to connections with this identity (`NXT_SET_CONTROLLER_ID`), by default 0.
     pub controller_id: u16,
@@ -253,7 +253,7 @@ pub struct ToControllers {
 /// drops and counts when it is full is enough.
 pub trait PacketInSink: Send + Sync {
     /// False: dropped, the queue is full.
-    fn packet_in(&self, packet: ToControllers) -> bool;
+    fn packet_in(&self, packet: QueuedPacketIn) -> bool;
 }
 
 /// Packets for controllers that wait between a datapath thread and the agents: Open vSwitch reads

@@ -9,10 +9,10 @@ use openflow::{Action, Field, Match, OfError, Version};
 use wire::Time;
 
 use super::classifier::Classifier;
-use super::flat::{Flat, FlatMask};
+use super::packed::{PackedFlow, PackedMask};
 use super::rule::{Rule, RuleStats};
-use super::settings::State;
-use super::{INTERNAL_TABLE, N_TABLES, Table, TableCounters, TableMiss, Tables};
+use super::settings::TableState;
+use super::{FlowTable, INTERNAL_TABLE, N_TABLES, TableCounters, TableMiss, TablesSnapshot};
 use crate::controller::ConnId;
 
 /// Who asks for a change.
@@ -31,7 +31,7 @@ impl Requester {
 
 /// What happened to a rule.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum RuleEvent {
     /// It is new, or replaced one of the same match whose actions are `old_actions` if they
     /// differ.
     Added {
@@ -49,33 +49,33 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl RuleEvent {
     pub fn rule(&self) -> &Arc<Rule> {
         match self {
-            Event::Added { rule, .. }
-            | Event::Modified { rule, .. }
-            | Event::Removed { rule, .. } => rule,
+            RuleEvent::Added { rule, .. }
+            | RuleEvent::Modified { rule, .. }
+            | RuleEvent::Removed { rule, .. } => rule,
         }
     }
 }
 
 /// What one command or time-out changed, in order.
 #[derive(Clone, Debug, Default)]
-pub struct Changes {
+pub struct RuleChanges {
     /// Who asked for it, and in which message.
     pub by: Option<(ConnId, u32)>,
-    pub events: Vec<Event>,
+    pub events: Vec<RuleEvent>,
     /// Tables that filled up or emptied beyond what controllers set.
     pub status: Vec<TableStatus>,
 }
 
-impl Changes {
-    pub(super) fn one(event: Event) -> Changes {
-        Changes { events: vec![event], ..Changes::default() }
+impl RuleChanges {
+    pub(super) fn one(event: RuleEvent) -> RuleChanges {
+        RuleChanges { events: vec![event], ..RuleChanges::default() }
     }
 
     /// Adds what happened after it.
-    pub fn extend(&mut self, later: Changes) {
+    pub fn extend(&mut self, later: RuleChanges) {
         self.events.extend(later.events);
         self.status.extend(later.status);
     }
@@ -87,7 +87,7 @@ impl Changes {
     /// The notices for controllers that want to know of rules that are gone.
     pub fn flow_removed(&self, now: Time) -> impl Iterator<Item = FlowRemoved> {
         self.events.iter().filter_map(move |e| match e {
-            Event::Removed { rule, reason }
+            RuleEvent::Removed { rule, reason }
                 if rule.flags.has(FlowFlags::SEND_FLOW_REM) && !rule.hidden =>
             {
                 let (duration_sec, duration_nsec) = duration(now.since(rule.created));
@@ -131,9 +131,9 @@ pub struct InternalFlow {
 
 /// The flow tables of one bridge, to change. A copy shares the rules.
 #[derive(Clone, Debug)]
-pub struct FlowTable {
-    pub(super) tables: Vec<Table>,
-    pub(super) states: Vec<State>,
+pub struct FlowTables {
+    pub(super) tables: Vec<FlowTable>,
+    pub(super) states: Vec<TableState>,
     /// Counts rules that came into the tables.
     pub(super) order: u64,
     generation: u64,
@@ -142,23 +142,23 @@ pub struct FlowTable {
     pub(super) expirable: BTreeMap<u64, Arc<Rule>>,
 }
 
-impl Default for FlowTable {
-    fn default() -> FlowTable {
-        FlowTable::new()
+impl Default for FlowTables {
+    fn default() -> FlowTables {
+        FlowTables::new()
     }
 }
 
-impl FlowTable {
+impl FlowTables {
     /// Tables without rules.
-    pub fn new() -> FlowTable {
-        let table = || Table {
+    pub fn new() -> FlowTables {
+        let table = || FlowTable {
             rules: Arc::new(Classifier::default()),
             counters: Arc::new(TableCounters::default()),
             miss: TableMiss::Default,
         };
-        FlowTable {
+        FlowTables {
             tables: (0..N_TABLES).map(|_| table()).collect(),
-            states: vec![State::default(); N_TABLES.into()],
+            states: vec![TableState::default(); N_TABLES.into()],
             order: 0,
             generation: 0,
             changed: false,
@@ -168,9 +168,9 @@ impl FlowTable {
 
     /// Puts back what the tables were, as a copy kept it. What was published meanwhile counts as
     /// changed.
-    pub fn restore(&mut self, before: FlowTable) {
+    pub fn restore(&mut self, before: FlowTables) {
         let (generation, order) = (self.generation, self.order);
-        *self = FlowTable { generation, order, changed: true, ..before };
+        *self = FlowTables { generation, order, changed: true, ..before };
     }
 
     /// The number of rules in `table`.
@@ -178,8 +178,8 @@ impl FlowTable {
         self.tables.get(usize::from(table)).map_or(0, |t| t.rules.len())
     }
 
-    /// The picture to look packets up in, if anything changed since the last one.
-    pub fn publish(&mut self) -> Option<Arc<Tables>> {
+    /// The snapshot to look packets up in, if anything changed since the last one.
+    pub fn publish(&mut self) -> Option<Arc<TablesSnapshot>> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
@@ -187,15 +187,15 @@ impl FlowTable {
         for table in self.tables.iter_mut().filter(|t| t.rules.is_unsettled()) {
             Arc::make_mut(&mut table.rules).settle();
         }
-        Some(Arc::new(self.picture()))
+        Some(Arc::new(self.snapshot()))
     }
 
-    pub(crate) fn picture(&self) -> Tables {
-        Tables { generation: self.generation, tables: self.tables.clone().into() }
+    pub(crate) fn snapshot(&self) -> TablesSnapshot {
+        TablesSnapshot { generation: self.generation, tables: self.tables.clone().into() }
     }
 
     /// Adds a rule of the switch's own; one with the same match and priority gives way to it.
-    pub fn add_internal(&mut self, now: Time, flow: InternalFlow) -> Changes {
+    pub fn add_internal(&mut self, now: Time, flow: InternalFlow) -> RuleChanges {
         let i = usize::from(flow.table.min(INTERNAL_TABLE));
         let (mask, values) = self.place(flow.table, &flow.matching);
         self.order += 1;
@@ -221,11 +221,11 @@ impl FlowTable {
         });
         self.put(rule.clone());
         let old_actions = old.filter(|o| o.actions != rule.actions).map(|o| o.actions.clone());
-        Changes::one(Event::Added { rule, old_actions })
+        RuleChanges::one(RuleEvent::Added { rule, old_actions })
     }
 
     /// Takes out a rule of the switch's own.
-    pub fn remove_internal(&mut self, table: u8, matching: &Match, priority: i32) -> Changes {
+    pub fn remove_internal(&mut self, table: u8, matching: &Match, priority: i32) -> RuleChanges {
         let (mask, values) = self.place(table, matching);
         let table = &self.tables[usize::from(table.min(INTERNAL_TABLE))];
         let found = table.rules.find(&mask, &values, priority).cloned();
@@ -233,17 +233,17 @@ impl FlowTable {
     }
 
     /// Takes out every rule but those of the switch's own table.
-    pub fn clear(&mut self) -> Changes {
-        let of = |t: &Table| t.rules.rules().into_iter().cloned().collect::<Vec<_>>();
+    pub fn clear(&mut self) -> RuleChanges {
+        let of = |t: &FlowTable| t.rules.rules().into_iter().cloned().collect::<Vec<_>>();
         let all = self.tables[..usize::from(INTERNAL_TABLE)].iter().flat_map(of).collect();
         self.delete(all, FlowRemovedReason::Delete)
     }
 
     /// Where a rule with this match stands in `table`.
-    pub(super) fn place(&self, table: u8, m: &Match) -> (Arc<FlatMask>, Box<[u64]>) {
-        let mask = FlatMask::of(&m.mask);
+    pub(super) fn place(&self, table: u8, m: &Match) -> (Arc<PackedMask>, Box<[u64]>) {
+        let mask = PackedMask::of(&m.mask);
         let mask = self.tables[usize::from(table.min(INTERNAL_TABLE))].rules.shared_mask(mask);
-        let values = mask.values(&Flat::of(&m.value));
+        let values = mask.values(&PackedFlow::of(&m.value));
         (mask, values)
     }
 
@@ -272,11 +272,15 @@ impl FlowTable {
     }
 
     /// Takes rules out.
-    pub(super) fn delete(&mut self, rules: Vec<Arc<Rule>>, reason: FlowRemovedReason) -> Changes {
+    pub(super) fn delete(
+        &mut self,
+        rules: Vec<Arc<Rule>>,
+        reason: FlowRemovedReason,
+    ) -> RuleChanges {
         let mut gone = [0; N_TABLES as usize];
         rules.iter().for_each(|rule| gone[usize::from(rule.table)] += 1);
         // A table that loses all its rules is emptied at once, which takes less time.
-        let emptied = |i: usize, t: &Table| gone[i] > 0 && gone[i] == t.rules.len();
+        let emptied = |i: usize, t: &FlowTable| gone[i] > 0 && gone[i] == t.rules.len();
         let emptied: Vec<bool> =
             self.tables.iter().enumerate().map(|(i, t)| emptied(i, t)).collect();
         for i in (0..emptied.len()).filter(|i| emptied[*i]) {
@@ -291,10 +295,10 @@ impl FlowTable {
                 self.take(rule);
             }
         }
-        let mut changes = Changes::default();
+        let mut changes = RuleChanges::default();
         for rule in rules {
             changes.status.extend(self.vacancy_status(rule.table));
-            changes.events.push(Event::Removed { rule, reason });
+            changes.events.push(RuleEvent::Removed { rule, reason });
         }
         changes
     }
@@ -303,7 +307,7 @@ impl FlowTable {
     pub(super) fn rules_within(
         &self,
         table: u8,
-        mask: &FlatMask,
+        mask: &PackedMask,
         values: &[u64],
     ) -> Vec<&Arc<Rule>> {
         let table = self.tables.get(usize::from(table));
@@ -324,7 +328,7 @@ impl FlowTable {
 
     /// Takes out the rules whose time is over. Also when to look again; nothing if no rule has a
     /// time-out.
-    pub fn expire(&mut self, now: Time) -> (Changes, Option<Time>) {
+    pub fn expire(&mut self, now: Time) -> (RuleChanges, Option<Time>) {
         let mut next: Option<Time> = None;
         let (mut hard, mut idle) = (Vec::new(), Vec::new());
         for rule in self.expirable.values() {

@@ -7,8 +7,8 @@ use openflow::{Action, Match, OfError, OfPort};
 use wire::Time;
 
 use super::INTERNAL_TABLE;
-use super::control::{Changes, Event, FlowTable, Requester};
-use super::flat::{Flat, FlatMask};
+use super::control::{FlowTables, Requester, RuleChanges, RuleEvent};
+use super::packed::{PackedFlow, PackedMask};
 use super::rule::{Rule, RuleStats};
 
 /// Which rules a request means.
@@ -64,16 +64,16 @@ fn check_exists(actions: &[Action]) -> Result<(), OfError> {
     })
 }
 
-impl FlowTable {
+impl FlowTables {
     /// Carries out a command. On an error nothing has changed.
     pub fn flow_mod(
         &mut self,
         now: Time,
         fm: &FlowMod,
         who: &Requester,
-    ) -> Result<Changes, OfError> {
+    ) -> Result<RuleChanges, OfError> {
         let command = fm.command;
-        FlowTable::check_table(fm.table_id)?;
+        FlowTables::check_table(fm.table_id)?;
         if !command.is_delete() {
             if fm.table_id == INTERNAL_TABLE {
                 return Err(OfError::BrcEperm);
@@ -116,13 +116,13 @@ impl FlowTable {
 
     /// The rules that a request means, in the order in which they are shown.
     pub(super) fn collect(&self, c: &Criteria<'_>) -> Result<Vec<&Arc<Rule>>, OfError> {
-        FlowTable::check_table(c.table)?;
+        FlowTables::check_table(c.table)?;
         let tables = match c.table {
             255 => 0..usize::from(INTERNAL_TABLE),
             t => usize::from(t)..usize::from(t) + 1,
         };
-        let mask = FlatMask::of(&c.matching.mask);
-        let value = Flat::of(&c.matching.value);
+        let mask = PackedMask::of(&c.matching.mask);
+        let value = PackedFlow::of(&c.matching.value);
         let values = mask.values(&value);
         let mut found = Vec::new();
         for (i, table) in self.tables.iter().enumerate().take(tables.end).skip(tables.start) {
@@ -160,7 +160,7 @@ impl FlowTable {
         }
     }
 
-    fn add(&mut self, now: Time, fm: &FlowMod) -> Result<Changes, OfError> {
+    fn add(&mut self, now: Time, fm: &FlowMod) -> Result<RuleChanges, OfError> {
         check_exists(&fm.actions)?;
         let table = if fm.table_id == 255 { 0 } else { fm.table_id };
         let new = self.make(now, fm, table);
@@ -169,36 +169,36 @@ impl FlowTable {
         match old {
             Some(old) => {
                 let event = self.replace(fm, new, &old, true);
-                Ok(Changes { events: event.into_iter().collect(), ..Changes::default() })
+                Ok(RuleChanges { events: event.into_iter().collect(), ..RuleChanges::default() })
             }
             None => {
                 if fm.flags.has(FlowFlags::CHECK_OVERLAP) && rules.overlaps(&new) {
                     return Err(OfError::FmfcOverlap);
                 }
-                let mut changes = Changes::default();
+                let mut changes = RuleChanges::default();
                 if self.is_full(table) {
                     let rule = self.choose_to_evict(table, &[]).ok_or(OfError::FmfcTableFull)?;
                     self.take(&rule);
                     let reason = FlowRemovedReason::Eviction;
-                    changes.events.push(Event::Removed { rule, reason });
+                    changes.events.push(RuleEvent::Removed { rule, reason });
                 }
                 let rule = Arc::new(new);
                 self.put(rule.clone());
-                changes.events.push(Event::Added { rule, old_actions: None });
+                changes.events.push(RuleEvent::Added { rule, old_actions: None });
                 changes.status.extend(self.vacancy_status(table));
                 Ok(changes)
             }
         }
     }
 
-    fn modify(&mut self, now: Time, fm: &FlowMod) -> Result<Changes, OfError> {
+    fn modify(&mut self, now: Time, fm: &FlowMod) -> Result<RuleChanges, OfError> {
         let old = self.chosen(fm)?;
         if old.is_empty() {
             let may_add = fm.new_cookie != u64::MAX && fm.cookie_mask == 0;
-            return if may_add { self.add(now, fm) } else { Ok(Changes::default()) };
+            return if may_add { self.add(now, fm) } else { Ok(RuleChanges::default()) };
         }
         check_exists(&fm.actions)?;
-        let mut changes = Changes::default();
+        let mut changes = RuleChanges::default();
         for old in old {
             let mut new = self.make(now, fm, old.table);
             new.mask = old.mask.clone();
@@ -216,7 +216,7 @@ impl FlowTable {
         mut new: Rule,
         old: &Arc<Rule>,
         new_cookie: bool,
-    ) -> Option<Event> {
+    ) -> Option<RuleEvent> {
         let add = fm.command == FlowModCommand::Add;
         if !add {
             new.idle = old.idle_timeout();
@@ -246,16 +246,16 @@ impl FlowTable {
         let rule = Arc::new(new);
         self.put(rule.clone());
         told.then_some(if add {
-            Event::Added { rule, old_actions }
+            RuleEvent::Added { rule, old_actions }
         } else {
-            Event::Modified { rule, old_actions }
+            RuleEvent::Modified { rule, old_actions }
         })
     }
 }
 
 impl Rule {
     /// Whether it matches no packet that `mask` and `values` do not match.
-    pub(super) fn is_within(&self, mask: &FlatMask, values: &[u64]) -> bool {
+    pub(super) fn is_within(&self, mask: &PackedMask, values: &[u64]) -> bool {
         let mut own = self.mask.iter().zip(self.values.iter()).peekable();
         mask.iter().zip(values).all(|((at, bits), value)| {
             while own.next_if(|((a, _), _)| *a < at).is_some() {}

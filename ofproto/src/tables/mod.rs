@@ -1,14 +1,14 @@
 //! Flow tables: what controllers write and translation reads.
 //!
-//! [`FlowTable`] belongs to the control side, which changes it. [`FlowTable::publish`] makes a
-//! [`Tables`], a picture that never changes and that shares with the one before all that stayed
+//! [`FlowTables`] belongs to the control side, which changes it. [`FlowTables::publish`] makes a
+//! [`TablesSnapshot`], a snapshot that never changes and that shares with the one before all that stayed
 //! the same; packets are looked up in that.
 
 mod classifier;
 mod control;
-mod flat;
 mod flow_mod;
 mod monitor;
+mod packed;
 mod rule;
 mod settings;
 mod stats;
@@ -20,12 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use openflow::{Field, Fields};
 
-pub use control::{Changes, Event, FlowTable, InternalFlow, Requester};
+pub use control::{FlowTables, InternalFlow, Requester, RuleChanges, RuleEvent};
 pub use rule::{Rule, RuleStats};
 pub use settings::{MAX_FLOWS, TableSettings};
 
 use classifier::Classifier;
-use flat::{Flat, PrefixField};
+use packed::{PackedFlow, PrefixField};
 
 /// How many tables a bridge has, the switch's own included.
 pub const N_TABLES: u8 = 255;
@@ -75,22 +75,22 @@ impl TableCounters {
 
 /// All tables of a bridge at one moment.
 #[derive(Clone, Debug)]
-pub struct Tables {
+pub struct TablesSnapshot {
     generation: u64,
-    tables: Box<[Table]>,
+    tables: Box<[FlowTable]>,
 }
 
 #[derive(Clone, Debug)]
-struct Table {
+struct FlowTable {
     rules: Arc<Classifier>,
     counters: Arc<TableCounters>,
     miss: TableMiss,
 }
 
-impl Tables {
+impl TablesSnapshot {
     /// Tables without rules.
-    pub fn empty() -> Tables {
-        FlowTable::new().picture()
+    pub fn empty() -> TablesSnapshot {
+        FlowTables::new().snapshot()
     }
 
     /// Differs after any change that can matter to a packet.
@@ -104,7 +104,7 @@ impl Tables {
         self.lookup_parts(table, flow, wc).0
     }
 
-    /// As [`Tables::lookup`], with the rules of the conjunction that led to what was found.
+    /// As [`TablesSnapshot::lookup`], with the rules of the conjunction that led to what was found.
     pub fn lookup_parts(
         &self,
         table: u8,
@@ -114,7 +114,7 @@ impl Tables {
         let mut parts = Vec::new();
         let table = self.tables.get(usize::from(table)).filter(|t| !t.rules.is_empty());
         let found = table.and_then(|t| {
-            let mut mask = Flat::of(wc);
+            let mut mask = PackedFlow::of(wc);
             let found = t.rules.lookup(flow, &mut mask, &mut parts);
             *wc = mask.fields();
             found

@@ -8,23 +8,25 @@ use openflow::OfPort;
 use openflow::msg::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, GROUP_ANY, monitor_flags};
 
 use super::INTERNAL_TABLE;
-use super::control::{Event, FlowTable};
-use super::flat::{Flat, FlatMask};
+use super::control::{FlowTables, RuleEvent};
 use super::flow_mod::{outputs_to, uses_group};
+use super::packed::{PackedFlow, PackedMask};
 use super::rule::Rule;
 
-impl Event {
+impl RuleEvent {
     /// Whether a monitor wants to know.
     pub fn wanted(&self, by: &FlowMonitorRequest) -> bool {
         let (flag, rule, old_actions) = match self {
-            Event::Added { rule, old_actions } => (monitor_flags::ADD, rule, old_actions.as_ref()),
-            Event::Modified { rule, old_actions } => {
+            RuleEvent::Added { rule, old_actions } => {
+                (monitor_flags::ADD, rule, old_actions.as_ref())
+            }
+            RuleEvent::Modified { rule, old_actions } => {
                 (monitor_flags::MODIFY, rule, old_actions.as_ref())
             }
-            Event::Removed { rule, .. } => (monitor_flags::DELETE, rule, None),
+            RuleEvent::Removed { rule, .. } => (monitor_flags::DELETE, rule, None),
         };
-        let mask = FlatMask::of(&by.matching.mask);
-        let values = mask.values(&Flat::of(&by.matching.value));
+        let mask = PackedMask::of(&by.matching.mask);
+        let values = mask.values(&PackedFlow::of(&by.matching.value));
         !rule.hidden
             && by.flags & flag != 0
             && (by.table_id == 255 || by.table_id == rule.table)
@@ -36,9 +38,9 @@ impl Event {
     /// The change as it is told, with or without the rule's actions.
     pub fn update(&self, with_actions: bool) -> FlowUpdate {
         let event = match self {
-            Event::Added { .. } => FlowUpdateEvent::Added,
-            Event::Modified { .. } => FlowUpdateEvent::Modified,
-            Event::Removed { reason, .. } => FlowUpdateEvent::Deleted(*reason),
+            RuleEvent::Added { .. } => FlowUpdateEvent::Added,
+            RuleEvent::Modified { .. } => FlowUpdateEvent::Modified,
+            RuleEvent::Removed { reason, .. } => FlowUpdateEvent::Deleted(*reason),
         };
         self.rule().update(event, with_actions)
     }
@@ -79,14 +81,14 @@ impl Rule {
     }
 }
 
-impl FlowTable {
-    /// Where the tables stand: greater after every change. For [`FlowTable::monitored`].
+impl FlowTables {
+    /// Where the tables stand: greater after every change. For [`FlowTables::monitored`].
     pub fn sequence(&self) -> u64 {
         self.order
     }
 
     /// The rules that monitors look at, each once: for monitors that start those that there are,
-    /// for monitors that heard nothing after [`FlowTable::sequence`] was `since` those that came
+    /// for monitors that heard nothing after [`FlowTables::sequence`] was `since` those that came
     /// or changed.
     pub fn monitored(&self, by: &[FlowMonitorRequest], since: Option<u64>) -> Vec<FlowUpdate> {
         let mut found: Vec<(&Arc<Rule>, FlowUpdateEvent, bool)> = Vec::new();
@@ -95,8 +97,8 @@ impl FlowTable {
             if since.is_none() && m.flags & monitor_flags::INITIAL == 0 {
                 continue;
             }
-            let mask = FlatMask::of(&m.matching.mask);
-            let values = mask.values(&Flat::of(&m.matching.value));
+            let mask = PackedMask::of(&m.matching.mask);
+            let values = mask.values(&PackedFlow::of(&m.matching.value));
             let tables = match m.table_id {
                 255 => 0..INTERNAL_TABLE,
                 t => t..t + 1,

@@ -8,13 +8,13 @@ use openflow::msg::FlowFlags;
 use openflow::{Action, Match};
 use wire::Time;
 
-use super::flat::FlatMask;
+use super::packed::PackedMask;
 
 /// One flow of a flow table. It never changes: a modification makes another rule, which keeps
 /// the statistics.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    pub(crate) mask: Arc<FlatMask>,
+    pub(crate) mask: Arc<PackedMask>,
     pub(crate) values: Box<[u64]>,
     /// 0 to 65535 for a controller's; beyond that, or below 0, for the switch's own.
     pub priority: i32,

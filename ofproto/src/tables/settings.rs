@@ -7,7 +7,7 @@ use openflow::msg::{FlowRemovedReason, TableDesc, TableMod, TableStatus, Vacancy
 use openflow::{Field, OfError, Subfield, Version};
 
 use super::classifier::DEFAULT_TRIES;
-use super::control::{Changes, FlowTable};
+use super::control::{FlowTables, RuleChanges};
 use super::rule::Rule;
 use super::{INTERNAL_TABLE, TableMiss};
 
@@ -57,7 +57,7 @@ enum NamedBy {
 
 /// What the control side keeps of each table.
 #[derive(Clone, Debug)]
-pub(super) struct State {
+pub(super) struct TableState {
     name: String,
     named_by: NamedBy,
     pub(super) flow_limit: Option<u32>,
@@ -96,9 +96,9 @@ impl VacancyEvent {
     }
 }
 
-impl Default for State {
-    fn default() -> State {
-        State {
+impl Default for TableState {
+    fn default() -> TableState {
+        TableState {
             name: String::new(),
             named_by: NamedBy::Nobody,
             flow_limit: None,
@@ -113,7 +113,7 @@ impl Default for State {
     }
 }
 
-impl State {
+impl TableState {
     /// What percentage of the table is free; all of it where there is no limit.
     fn vacant(&self, flows: usize) -> u8 {
         match self.flow_limit {
@@ -126,8 +126,8 @@ impl State {
     }
 }
 
-impl FlowTable {
-    fn state(&self, table: u8) -> Option<&State> {
+impl FlowTables {
+    fn state(&self, table: u8) -> Option<&TableState> {
         self.states.get(usize::from(table))
     }
 
@@ -163,9 +163,9 @@ impl FlowTable {
 
     /// Takes over what a row says of a table; the default where there is no row. Flows beyond
     /// a new limit are evicted if they may be.
-    pub fn configure_table(&mut self, table: u8, c: &TableSettings) -> Changes {
+    pub fn configure_table(&mut self, table: u8, c: &TableSettings) -> RuleChanges {
         let i = usize::from(table);
-        let Some(s) = self.states.get_mut(i) else { return Changes::default() };
+        let Some(s) = self.states.get_mut(i) else { return RuleChanges::default() };
         match &c.name {
             Some(name) => {
                 s.name = cut(name).to_owned();
@@ -178,7 +178,7 @@ impl FlowTable {
             None => {}
         }
         if table == INTERNAL_TABLE {
-            return Changes::default();
+            return RuleChanges::default();
         }
         s.flow_limit = c.flow_limit;
         s.evict_by_row = c.evict;

@@ -4,10 +4,10 @@ use openflow::OfError;
 use openflow::msg::{Aggregate, FlowStats, FlowStatsRequest, TableStats};
 use wire::Time;
 
-use super::control::{FlowTable, duration};
+use super::control::{FlowTables, duration};
 use super::flow_mod::Criteria;
 use super::rule::Rule;
-use super::{INTERNAL_TABLE, Tables};
+use super::{INTERNAL_TABLE, TablesSnapshot};
 
 /// Whole seconds, as far as 16 bits go.
 fn age(now: Time, since: Time) -> u32 {
@@ -38,7 +38,7 @@ impl Rule {
     }
 }
 
-impl FlowTable {
+impl FlowTables {
     fn asked(&self, r: &FlowStatsRequest) -> Result<Vec<&std::sync::Arc<Rule>>, OfError> {
         self.collect(&Criteria {
             table: r.table_id,
@@ -85,7 +85,7 @@ impl FlowTable {
     }
 }
 
-impl Tables {
+impl TablesSnapshot {
     /// Every rule of every table, hidden ones too.
     pub fn all_rules(&self) -> impl Iterator<Item = &std::sync::Arc<Rule>> {
         (0..=INTERNAL_TABLE).flat_map(|t| self.rules(t))

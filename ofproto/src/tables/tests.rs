@@ -40,7 +40,7 @@ fn who() -> Requester {
     Requester { conn: Some((ConnId(1), 7)), version: Version::V13 }
 }
 
-fn ask(t: &mut FlowTable, fm: &FlowMod) -> Result<Changes, OfError> {
+fn ask(t: &mut FlowTables, fm: &FlowMod) -> Result<RuleChanges, OfError> {
     t.flow_mod(at(0), fm, &who())
 }
 
@@ -57,7 +57,7 @@ fn all() -> FlowStatsRequest {
 }
 
 /// In-port and output port of each flow.
-fn shown(t: &FlowTable) -> Vec<(u16, u16)> {
+fn shown(t: &FlowTables) -> Vec<(u16, u16)> {
     let flows = t.flow_stats(at(0), &all()).unwrap();
     let out = |actions: &[Action]| match actions {
         [Action::Output { port, .. }] => port.0,
@@ -67,12 +67,12 @@ fn shown(t: &FlowTable) -> Vec<(u16, u16)> {
 }
 
 /// What happened: `+` added, `*` modified, `-` removed, with the in-port.
-fn told(c: &Changes) -> Vec<(char, u16)> {
-    let event = |e: &Event| {
+fn told(c: &RuleChanges) -> Vec<(char, u16)> {
+    let event = |e: &RuleEvent| {
         let kind = match e {
-            Event::Added { .. } => '+',
-            Event::Modified { .. } => '*',
-            Event::Removed { .. } => '-',
+            RuleEvent::Added { .. } => '+',
+            RuleEvent::Modified { .. } => '*',
+            RuleEvent::Removed { .. } => '-',
         };
         (kind, e.rule().matching().value.in_port.0)
     };
@@ -81,7 +81,7 @@ fn told(c: &Changes) -> Vec<(char, u16)> {
 
 #[test]
 fn adding_and_replacing() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     assert!(t.publish().is_none());
     let c = ask(&mut t, &add(1, 2)).unwrap();
     assert_eq!((told(&c), c.by), (vec![('+', 1)], Some((ConnId(1), 7))));
@@ -90,7 +90,7 @@ fn adding_and_replacing() {
     // The same match and priority: the new one takes the place and comes last.
     let c = ask(&mut t, &FlowMod { new_cookie: 5, ..add(1, 3) }).unwrap();
     assert!(
-        matches!(&c.events[..], [Event::Added { old_actions: Some(old), .. }] if **old == to(2))
+        matches!(&c.events[..], [RuleEvent::Added { old_actions: Some(old), .. }] if **old == to(2))
     );
     assert_eq!(shown(&t), [(2, 2), (1, 3)]);
     // Another priority is another flow.
@@ -113,11 +113,11 @@ fn adding_and_replacing() {
 /// starts anew.
 #[test]
 fn counters_and_cookies() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let old = FlowMod { new_cookie: 5, idle_timeout: 9, ..add(1, 2) };
     let c = ask(&mut t, &old).unwrap();
     c.events[0].rule().stats.add(3, 300, at(10));
-    let one = |t: &FlowTable, ms| t.flow_stats(at(ms), &all()).unwrap().remove(0);
+    let one = |t: &FlowTables, ms| t.flow_stats(at(ms), &all()).unwrap().remove(0);
     let f = one(&t, 2500);
     assert_eq!((f.packets, f.bytes, f.cookie), (3, 300, 5));
     assert_eq!((f.duration_sec, f.duration_nsec), (2, 500_000_000));
@@ -145,7 +145,7 @@ fn counters_and_cookies() {
 
 #[test]
 fn modify_adds_what_is_not_there() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let m = flow(FlowModCommand::Modify, 1, 2);
     assert_eq!(told(&ask(&mut t, &m).unwrap()), [('+', 1)]);
     let strict = FlowMod { priority: 3, ..flow(FlowModCommand::ModifyStrict, 1, 5) };
@@ -164,7 +164,7 @@ fn modify_adds_what_is_not_there() {
 #[test]
 fn deleting() {
     let fill = || {
-        let mut t = FlowTable::new();
+        let mut t = FlowTables::new();
         for (port, out, cookie, table_id) in [(1, 5, 0x10, 0), (2, 5, 0x11, 0), (3, 6, 0x20, 3)] {
             let fm = FlowMod { new_cookie: cookie, table_id, ..add(port, out) };
             ask(&mut t, &fm).unwrap();
@@ -198,7 +198,7 @@ fn deleting() {
 
 #[test]
 fn what_is_refused() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     ask(&mut t, &add(1, 2)).unwrap();
     t.publish();
     let group = FlowMod { actions: vec![Action::Group(1)], ..add(3, 3) };
@@ -227,7 +227,7 @@ fn what_is_refused() {
 
 #[test]
 fn internal_flows() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let own = |table, priority, hidden| InternalFlow {
         table,
         matching: Match::default(),
@@ -257,7 +257,7 @@ fn internal_flows() {
 
 #[test]
 fn time_outs() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let removed = FlowFlags::SEND_FLOW_REM;
     let idle = FlowMod { idle_timeout: 2, flags: removed, ..add(1, 2) };
     let c = ask(&mut t, &idle).unwrap();
@@ -287,13 +287,13 @@ fn time_outs() {
 /// A connection that ends shortens the time of its flow.
 #[test]
 fn shortened() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let mut fm = add(1, 2);
     fm.actions.insert(0, Action::FinTimeout { idle: 5, hard: 7 });
     let c = ask(&mut t, &fm).unwrap();
     let stats = &c.events[0].rule().stats;
     assert_eq!(t.expire(at(0)).1, Some(at(1000)));
-    let timeouts = |t: &FlowTable| {
+    let timeouts = |t: &FlowTables| {
         let f = t.flow_stats(at(0), &all()).unwrap().remove(0);
         (f.idle_timeout, f.hard_timeout)
     };
@@ -315,7 +315,7 @@ fn shortened() {
 
 #[test]
 fn full_tables() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let limit = |evict, groups: &[Subfield]| TableSettings {
         flow_limit: Some(3),
         evict,
@@ -361,7 +361,7 @@ fn full_tables() {
 
 #[test]
 fn names_and_commands() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     t.set_name(1, "by controller");
     assert_eq!(t.table_name(1), "by controller");
     let named = TableSettings { name: Some("x".repeat(40)), ..TableSettings::default() };
@@ -392,7 +392,7 @@ fn names_and_commands() {
 
 #[test]
 fn vacancy() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     let limit = TableSettings { flow_limit: Some(4), ..TableSettings::default() };
     t.configure_table(0, &limit);
     let m = TableMod {
@@ -402,7 +402,7 @@ fn vacancy() {
         vacancy: Some(Vacancy { down: 30, up: 60, now: 0 }),
     };
     t.table_mod(&m, Version::V14).unwrap();
-    let reasons = |c: Changes| c.status.iter().map(|s| s.reason).collect::<Vec<_>>();
+    let reasons = |c: RuleChanges| c.status.iter().map(|s| s.reason).collect::<Vec<_>>();
     for port in 1..=2 {
         assert_eq!(reasons(ask(&mut t, &add(port, 1)).unwrap()), []);
     }
@@ -414,7 +414,7 @@ fn vacancy() {
 
 #[test]
 fn monitors() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     ask(&mut t, &add(1, 5)).unwrap();
     ask(&mut t, &add(2, 6)).unwrap();
     let monitor = |flags, out_port| FlowMonitorRequest {
@@ -469,7 +469,7 @@ fn monitors() {
 
 #[test]
 fn going_back() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     ask(&mut t, &add(1, 2)).unwrap();
     let first = t.publish().unwrap();
     let before = t.clone();
@@ -485,7 +485,7 @@ fn going_back() {
 /// A table that loses all its rules has none with a time-out either, and takes new ones.
 #[test]
 fn emptying() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     for (port, table_id) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
         ask(&mut t, &FlowMod { idle_timeout: 5, table_id, ..add(port, 2) }).unwrap();
     }
@@ -504,7 +504,7 @@ fn emptying() {
 
 #[test]
 fn age_is_bounded() {
-    let mut t = FlowTable::new();
+    let mut t = FlowTables::new();
     ask(&mut t, &add(1, 2)).unwrap();
     let f = t.flow_stats(at(0) + Duration::from_secs(100_000), &all()).unwrap().remove(0);
     assert_eq!((f.idle_age, f.duration_sec), (Some(65_535), 100_000));

@@ -15,4 +15,4 @@ mod target;
 pub mod tree;
 
 pub use target::PortNames;
-pub use tree::{Kind, Node, Tree};
+pub use tree::{NodeKind, TraceNode, TraceTree};

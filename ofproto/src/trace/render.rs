@@ -1,6 +1,6 @@
 //! The tree as text.
 
-use super::tree::{Kind, Tree};
+use super::tree::{NodeKind, TraceTree};
 
 /// Columns for each level.
 const INDENT: usize = 4;
@@ -12,7 +12,7 @@ const MAX_LEVEL: usize = 64;
 ///
 /// A chain of single children of bridges and tables does not move to the right: only what has
 /// something after it, or cannot have children of its own, is set in.
-pub(super) fn nodes(tree: &Tree, out: &mut String) {
+pub(super) fn nodes(tree: &TraceTree, out: &mut String) {
     // Of each depth, the level at which its nodes begin.
     let mut levels = vec![0];
     for (node, followed) in tree.nodes.iter().zip(tree.followed()) {
@@ -23,53 +23,57 @@ pub(super) fn nodes(tree: &Tree, out: &mut String) {
         let margin = " ".repeat((level + more).min(MAX_LEVEL) * INDENT);
         let text = &node.text;
         match node.kind {
-            Kind::Bridge => {
+            NodeKind::Bridge => {
                 let rule = "-".repeat(text.len());
                 *out += &format!("\n{margin}{text}\n{margin}{rule}\n");
             }
-            Kind::Table | Kind::Thaw | Kind::Action | Kind::Bucket => {
+            NodeKind::Table | NodeKind::Thaw | NodeKind::Action | NodeKind::Bucket => {
                 *out += &format!("{margin}{text}\n");
             }
-            Kind::Detail => *out += &format!("{margin} -> {text}\n"),
-            Kind::Warning => *out += &format!("{margin} >> {text}\n"),
-            Kind::Error => *out += &format!("{margin} >>>> {text} <<<<\n"),
+            NodeKind::Detail => *out += &format!("{margin} -> {text}\n"),
+            NodeKind::Warning => *out += &format!("{margin} >> {text}\n"),
+            NodeKind::Error => *out += &format!("{margin} >>>> {text} <<<<\n"),
         }
     }
 }
 
-fn is_leaf(kind: Kind) -> bool {
+fn is_leaf(kind: NodeKind) -> bool {
     match kind {
-        Kind::Action | Kind::Detail | Kind::Warning | Kind::Error | Kind::Bucket => true,
-        Kind::Bridge | Kind::Table | Kind::Thaw => false,
+        NodeKind::Action
+        | NodeKind::Detail
+        | NodeKind::Warning
+        | NodeKind::Error
+        | NodeKind::Bucket => true,
+        NodeKind::Bridge | NodeKind::Table | NodeKind::Thaw => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Tree;
+    use super::super::TraceTree;
     use super::*;
 
     /// A table and a patch port with more to come after them, then what comes last: that needs no
     /// margin of its own.
     #[test]
     fn shape() {
-        let mut t = Tree::default();
-        t.enter(Kind::Bridge, "bridge(\"br0\")");
-        t.enter(Kind::Table, " 0. in_port=1, priority 32768");
-        t.note(Kind::Action, "resubmit(,1)");
-        t.enter(Kind::Table, " 1. No match.");
-        t.note(Kind::Action, "drop");
+        let mut t = TraceTree::default();
+        t.enter(NodeKind::Bridge, "bridge(\"br0\")");
+        t.enter(NodeKind::Table, " 0. in_port=1, priority 32768");
+        t.note(NodeKind::Action, "resubmit(,1)");
+        t.enter(NodeKind::Table, " 1. No match.");
+        t.note(NodeKind::Action, "drop");
         t.leave();
-        t.note(Kind::Action, "output:2");
-        t.enter(Kind::Bridge, "bridge(\"br1\")");
-        t.enter(Kind::Table, " 0. priority 0");
-        t.note(Kind::Action, "NORMAL");
-        t.note(Kind::Detail, "no learned MAC for destination, flooding");
+        t.note(NodeKind::Action, "output:2");
+        t.enter(NodeKind::Bridge, "bridge(\"br1\")");
+        t.enter(NodeKind::Table, " 0. priority 0");
+        t.note(NodeKind::Action, "NORMAL");
+        t.note(NodeKind::Detail, "no learned MAC for destination, flooding");
         t.leave_to(2);
-        t.note(Kind::Action, "resubmit(,2)");
-        t.enter(Kind::Table, " 2. priority 0");
-        t.note(Kind::Warning, "odd");
-        t.note(Kind::Error, "dropping");
+        t.note(NodeKind::Action, "resubmit(,2)");
+        t.enter(NodeKind::Table, " 2. priority 0");
+        t.note(NodeKind::Warning, "odd");
+        t.note(NodeKind::Error, "dropping");
         let mut out = String::new();
         nodes(&t, &mut out);
         let want = [

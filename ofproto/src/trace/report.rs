@@ -12,12 +12,12 @@ use wire::{FlowKey, Time};
 
 use super::args::{self, Args};
 use super::target::{self, BridgeNames, PortNames, Target};
-use super::{Tree, render};
+use super::{TraceTree, render};
+use crate::ofproto::Ofproto;
 use crate::snapshot::Bridge;
-use crate::switch::Switch;
-use crate::translate::{Answer, Learning, Source};
+use crate::translate::{Learning, Source, XlateOut};
 
-impl Switch {
+impl Ofproto {
     /// `ofproto/trace`: the arguments as given on the command line, the text as Open vSwitch
     /// prints it. With a packet everything that the packet would cause happens, except that it is
     /// not sent anywhere. For the revalidator's thread, which may lock MAC tables; the packet
@@ -65,7 +65,7 @@ impl Switch {
                 .map_err(|e| format!("Bad actions: {e}"))?;
         }
         let (answer, tree) = self.translate_for_trace(now, &target, actions, args.names);
-        let report = Report { switch: self, ports, names: args.names, target: &target };
+        let report = TraceOutput { ofproto: self, ports, names: args.names, target: &target };
         let bridge = &snap.bridges[target.bridge];
         Ok(report.text(bridge, &answer, &tree))
     }
@@ -76,7 +76,7 @@ impl Switch {
         target: &Target,
         actions: Option<Vec<openflow::Action>>,
         names: bool,
-    ) -> (Answer, Tree) {
+    ) -> (XlateOut, TraceTree) {
         // A packet leaves what any packet leaves: what is learned from it.
         let learning = if target.packet.is_some() { Learning::Packet } else { Learning::No };
         let actions = actions.as_deref();
@@ -86,27 +86,28 @@ impl Switch {
             actions,
             packet_out: false,
         };
-        let mut tree = Tree::default();
+        let mut tree = TraceTree::default();
         let answer = self.translate_told(now, source, learning, Some(&mut tree), names);
-        if self.mac_changes.load(Ordering::Acquire) != answer.basis.macs {
+        if self.mac_changes.load(Ordering::Acquire) != answer.deps.macs {
             self.call_revalidator();
         }
         (answer, tree)
     }
 }
 
-impl Switch {
+impl Ofproto {
     /// The way of a packet whose translation failed, once more and as text, for the log. For
     /// threads that may lock MAC tables.
     pub(crate) fn failed_way(&self, now: Time, key: &FlowKey) -> Option<String> {
         let snap = self.snapshot.load_full();
         let place = snap.port(PortNo(key.in_port))?;
         let flow = Fields { key: *key, in_port: snap.iface(place).of_port, ..Fields::default() };
-        let mut tree = Tree::default();
+        let mut tree = TraceTree::default();
         let answer =
             self.translate_told(now, Source::Key(key), Learning::No, Some(&mut tree), false);
         let target = Target { bridge: place.bridge, flow, packet: None };
-        let report = Report { switch: self, ports: &NoPortNames, names: false, target: &target };
+        let report =
+            TraceOutput { ofproto: self, ports: &NoPortNames, names: false, target: &target };
         Some(report.text(&snap.bridges[place.bridge], &answer, &tree))
     }
 }
@@ -131,15 +132,15 @@ fn check(actions: &[openflow::Action], flow: &Fields, consistent: bool) -> Resul
     action_check::check(actions, &matching, version, Limits { table: 0, ..Limits::NONE })
 }
 
-struct Report<'a> {
-    switch: &'a Switch,
+struct TraceOutput<'a> {
+    ofproto: &'a Ofproto,
     ports: &'a dyn PortNames,
     names: bool,
     target: &'a Target,
 }
 
-impl Report<'_> {
-    fn text(&self, bridge: &Bridge, answer: &Answer, tree: &Tree) -> String {
+impl TraceOutput<'_> {
+    fn text(&self, bridge: &Bridge, answer: &XlateOut, tree: &TraceTree) -> String {
         let mut out = String::new();
         let bridge_names = BridgeNames(bridge);
         let names: &dyn Names = if self.names { &bridge_names } else { &NoNames };
@@ -169,7 +170,7 @@ impl Report<'_> {
     }
 
     fn shown(&self, actions: &[Action], key: &FlowKey) -> String {
-        let datapath = self.switch.datapath();
+        let datapath = self.ofproto.datapath();
         let table = |id| datapath.as_ref().and_then(|d| d.table(id));
         let name = |port: PortNo| self.ports.name(port);
         let names = self.names.then_some(&name as _);
@@ -179,7 +180,7 @@ impl Report<'_> {
     /// Does what the packet causes, but sends it nowhere.
     fn carry_out(&self, packet: &Packet, flow: &Fields, actions: &[Action]) {
         let actions = without_outputs(actions);
-        if let (Some(datapath), false) = (self.switch.datapath(), actions.is_empty()) {
+        if let (Some(datapath), false) = (self.ofproto.datapath(), actions.is_empty()) {
             let in_port = PortNo(flow.key.in_port);
             datapath.execute(Execute { packet: packet.to_owned_packet(), in_port, actions });
         }

@@ -9,7 +9,7 @@ use wire::{EtherType, FlowKey, extract};
 use super::args::{PacketArg, Payload};
 use crate::config::{IfaceConfig, IfaceKind};
 use crate::snapshot::{Bridge, Snapshot};
-use crate::translate::FrozenTable;
+use crate::translate::RecircTable;
 use crate::vlan;
 
 /// The datapath's ports by name, known to whoever made them.
@@ -33,7 +33,7 @@ pub(super) struct Target {
 /// The text that `ovs-appctl` prints.
 pub(super) fn find(
     snap: &Snapshot,
-    frozen: &FrozenTable,
+    frozen: &RecircTable,
     place: Option<&str>,
     flow: &str,
     packet: PacketArg,
@@ -71,7 +71,7 @@ pub(super) fn find(
 
 fn of_datapath(
     snap: &Snapshot,
-    frozen: &FrozenTable,
+    frozen: &RecircTable,
     place: Option<&str>,
     odp: OdpFlow,
 ) -> Result<(usize, Fields), String> {

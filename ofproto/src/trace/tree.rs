@@ -2,7 +2,7 @@
 
 /// What a node tells of; the rendering differs by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum NodeKind {
     /// A bridge that the packet enters: `bridge("br0")`.
     Bridge,
     /// A table in which a rule was found, or why none was.
@@ -23,10 +23,10 @@ pub enum Kind {
 
 /// One text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct TraceNode {
     /// How many nodes it is inside of.
     pub depth: usize,
-    pub kind: Kind,
+    pub kind: NodeKind,
     pub text: String,
 }
 
@@ -35,15 +35,15 @@ pub struct Node {
 /// Kept as a list, a node before what is in it: rules may nest thousands deep, and nothing here
 /// may need stack for that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tree {
-    pub nodes: Vec<Node>,
+pub struct TraceTree {
+    pub nodes: Vec<TraceNode>,
     /// How many levels are entered, each the last node of its level.
     depth: usize,
 }
 
-impl Tree {
-    /// Adds a node; what follows comes under it until [`Tree::leave`].
-    pub fn enter(&mut self, kind: Kind, text: impl Into<String>) {
+impl TraceTree {
+    /// Adds a node; what follows comes under it until [`TraceTree::leave`].
+    pub fn enter(&mut self, kind: NodeKind, text: impl Into<String>) {
         self.note(kind, text);
         self.depth += 1;
     }
@@ -53,7 +53,7 @@ impl Tree {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Levels that are open, to [`Tree::leave_to`] later.
+    /// Levels that are open, to [`TraceTree::leave_to`] later.
     pub fn depth(&self) -> usize {
         self.depth
     }
@@ -64,8 +64,8 @@ impl Tree {
     }
 
     /// Adds a node without anything under it.
-    pub fn note(&mut self, kind: Kind, text: impl Into<String>) {
-        self.nodes.push(Node { depth: self.depth, kind, text: text.into() });
+    pub fn note(&mut self, kind: NodeKind, text: impl Into<String>) {
+        self.nodes.push(TraceNode { depth: self.depth, kind, text: text.into() });
     }
 
     /// For each node whether another one follows inside the same node.
@@ -86,15 +86,15 @@ mod tests {
 
     #[test]
     fn nesting() {
-        let mut t = Tree::default();
-        t.enter(Kind::Bridge, "br0");
-        t.enter(Kind::Table, " 0. rule");
-        t.note(Kind::Action, "drop");
+        let mut t = TraceTree::default();
+        t.enter(NodeKind::Bridge, "br0");
+        t.enter(NodeKind::Table, " 0. rule");
+        t.note(NodeKind::Action, "drop");
         t.leave();
-        t.note(Kind::Detail, "after");
+        t.note(NodeKind::Detail, "after");
         t.leave();
         t.leave();
-        t.note(Kind::Bridge, "br1");
+        t.note(NodeKind::Bridge, "br1");
         let depths: Vec<usize> = t.nodes.iter().map(|n| n.depth).collect();
         assert_eq!(depths, [0, 1, 2, 1, 0]);
         assert_eq!(t.followed(), [true, true, false, false, false]);
@@ -102,13 +102,13 @@ mod tests {
 
     #[test]
     fn leaving_many() {
-        let mut t = Tree::default();
-        t.enter(Kind::Bridge, "a");
+        let mut t = TraceTree::default();
+        t.enter(NodeKind::Bridge, "a");
         let at = t.depth();
-        t.enter(Kind::Table, "b");
-        t.enter(Kind::Action, "c");
+        t.enter(NodeKind::Table, "b");
+        t.enter(NodeKind::Action, "c");
         t.leave_to(at);
-        t.note(Kind::Detail, "d");
+        t.note(NodeKind::Detail, "d");
         assert_eq!((t.nodes[3].depth, t.nodes[3].text.as_str()), (1, "d"));
         assert_eq!(t.followed(), [false, true, false, false]);
     }

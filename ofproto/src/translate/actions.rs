@@ -4,13 +4,13 @@ use openflow::action::{Controller, PacketInReason};
 use openflow::{Action, Field, Fields, OfPort, action};
 use wire::VlanTag;
 
-use crate::trace::Kind;
+use crate::trace::NodeKind;
 use crate::vlan::Tag;
 
 use super::context::{Translator, VID_AND_PRESENT};
 use super::fields::{DSCP, ECN};
-use super::output::To;
-use super::table::{As, deeper};
+use super::output::OutputOpts;
+use super::table::{RunOn, deeper};
 use super::{Failure, fields};
 use datapath::UserspaceReason;
 
@@ -18,7 +18,7 @@ impl Translator<'_> {
     /// Carries out a list. `last`: nothing comes after it.
     pub(super) fn run(&mut self, actions: &[Action], last: bool) {
         if actions.is_empty() {
-            self.note(Kind::Action, "drop");
+            self.note(NodeKind::Action, "drop");
             return;
         }
         for (i, a) in actions.iter().enumerate() {
@@ -35,7 +35,7 @@ impl Translator<'_> {
             if self.is_traced() {
                 let one = std::slice::from_ref(a);
                 let text = self.with_names(|n| openflow::text::print_actions(one, n));
-                self.note(Kind::Action, text);
+                self.note(NodeKind::Action, text);
             }
             if !self.act(a, last) {
                 return;
@@ -53,21 +53,21 @@ impl Translator<'_> {
     fn act(&mut self, a: &Action, last: bool) -> bool {
         match a {
             Action::Output { port, max_len } => {
-                let to = To { may_packet_in: true, last, truncate: false };
+                let to = OutputOpts { may_packet_in: true, last, truncate: false };
                 self.output_action(*port, *max_len, to);
             }
             Action::OutputReg { src, max_len, .. } => {
                 let port = src.get(&self.flow);
                 match u16::try_from(port) {
                     Ok(port) => {
-                        self.note(Kind::Detail, format!("output port is {port}"));
+                        self.note(NodeKind::Detail, format!("output port is {port}"));
                         self.look_at(*src);
-                        let to = To { may_packet_in: false, last, truncate: false };
+                        let to = OutputOpts { may_packet_in: false, last, truncate: false };
                         self.output_action(OfPort(port), *max_len, to);
                     }
                     Err(_) => {
                         let text = format!("output port {port} is out of range");
-                        self.note(Kind::Warning, text);
+                        self.note(NodeKind::Warning, text);
                     }
                 }
             }
@@ -128,7 +128,7 @@ impl Translator<'_> {
             // whose time to live cannot be read ends its list, as upstream has it.
             Action::SetMplsLabel(_) | Action::SetMplsTc(_) | Action::SetMplsTtl(_) => {}
             Action::DecMplsTtl => {
-                self.note(Kind::Warning, "MPLS decrement TTL exception");
+                self.note(NodeKind::Warning, "MPLS decrement TTL exception");
                 return false;
             }
             Action::PushMpls(_) | Action::PopMpls(_) => {
@@ -146,7 +146,7 @@ impl Translator<'_> {
                 if self.flow.key.skb_priority != self.key.skb_priority {
                     self.flow.key.skb_priority = self.key.skb_priority;
                     let text = format!("queue = {}", hex(self.key.skb_priority.into()));
-                    self.note(Kind::Detail, text);
+                    self.note(NodeKind::Detail, text);
                 }
             }
             Action::FinTimeout { idle, hard } => {
@@ -158,7 +158,7 @@ impl Translator<'_> {
             }
             Action::GotoTable(table) => {
                 let port = self.flow.in_port;
-                self.table_action(port, *table, true, true, last, As::Itself);
+                self.table_action(port, *table, true, true, last, RunOn::Packet);
             }
             Action::Conjunction { .. } => self.error("executing no-op conjunction action"),
             Action::Note(_) | Action::Meter(_) | Action::CtClear => {}
@@ -213,7 +213,7 @@ impl Translator<'_> {
             self.output_controller(u16::MAX, PacketInReason::INVALID_TTL, *id, &[]);
         }
         let version = if self.flow.key.eth_type == wire::EtherType::IPV4 { 4 } else { 6 };
-        self.note(Kind::Warning, format!("IPv{version} decrement TTL exception"));
+        self.note(NodeKind::Warning, format!("IPv{version} decrement TTL exception"));
         false
     }
 
@@ -291,7 +291,7 @@ impl Translator<'_> {
             let text = self.with_names(|n| openflow::text::print_actions(&list, n));
             format!("action set {verb}: {text}")
         };
-        self.note(Kind::Detail, text);
+        self.note(NodeKind::Detail, text);
     }
 
     /// Carries out the action set, which is empty then.
@@ -305,7 +305,7 @@ impl Translator<'_> {
         }
         self.in_action_set = true;
         let traced = self.trace_depth();
-        self.enter(Kind::Table, || "--. Executing action set:".to_owned());
+        self.enter(NodeKind::Table, || "--. Executing action set:".to_owned());
         self.run(&list, true);
         self.leave_to(traced);
         self.in_action_set = false;
@@ -358,7 +358,7 @@ impl Translator<'_> {
             // Zero has a prefix here, as upstream's `ds_put_hex` writes it.
             format!("{:#x}", s.get(&self.flow))
         };
-        self.note(Kind::Detail, format!("{name} is now {value}"));
+        self.note(NodeKind::Detail, format!("{name} is now {value}"));
     }
 }
 

@@ -11,9 +11,9 @@ use openflow::msg::config;
 use wire::hash::{flow_hash_5tuple, hash_mac};
 
 use crate::config::{BondHandle, IfaceKind};
-use crate::notes::Credit;
 use crate::snapshot::{Bundle, Place};
-use crate::trace::Kind;
+use crate::trace::NodeKind;
+use crate::xlate_cache::StatsTarget;
 
 use super::context::Translator;
 
@@ -42,15 +42,15 @@ impl Translator<'_> {
 
     fn output_bond(&mut self, bond: &Arc<BondHandle>, n: usize) {
         let forwarding = bond.forwarding.load();
-        self.basis.bonds.push((bond.clone(), forwarding.generation));
+        self.deps.bonds.push((bond.clone(), forwarding.generation));
         let bundle = &self.here().bundles[n];
         let out = bundle.ifaces.iter().any(|i| self.port_config(i.of_port) & config::NO_FWD == 0);
         if !out {
-            self.note(Kind::Detail, "OFPPC_NO_FWD set, skipping output");
+            self.note(NodeKind::Detail, "OFPPC_NO_FWD set, skipping output");
             return;
         }
         if self.between_protected(n) {
-            self.note(Kind::Warning, "Flow is between protected ports, skipping output.");
+            self.note(NodeKind::Warning, "Flow is between protected ports, skipping output.");
             return;
         }
         let table = bond.table;
@@ -89,7 +89,7 @@ impl Translator<'_> {
     /// A bond whose members are patch ports.
     fn output_patch_bond(&mut self, bond: &Arc<BondHandle>, n: usize, last: bool) {
         let forwarding = bond.forwarding.load();
-        self.basis.bonds.push((bond.clone(), forwarding.generation));
+        self.deps.bonds.push((bond.clone(), forwarding.generation));
         let bucket = match forwarding.output {
             OutputRule::Drop => return,
             OutputRule::Active => 0,
@@ -114,7 +114,7 @@ impl Translator<'_> {
         let Some(bond) = &bundle.bond else { return };
         let bucket = self.key.dp_hash as u8;
         self.wc.key.dp_hash |= 0xff;
-        self.basis.credits.push(Credit::Bucket(bundle.state.clone(), bucket));
+        self.deps.stats_targets.push(StatsTarget::Bucket(bundle.state.clone(), bucket));
         if self.is_traced() {
             self.tell_bucket(bond, bundle, bridge, n, bucket);
         }
@@ -132,23 +132,23 @@ impl Translator<'_> {
         bucket: u8,
     ) {
         let at = self.trace_depth();
-        self.enter(Kind::Thaw, || "thaw".to_owned());
-        self.note(Kind::Thaw, "Resuming from table 254");
+        self.enter(NodeKind::Thaw, || "thaw".to_owned());
+        self.note(NodeKind::Thaw, "Resuming from table 254");
         self.leave_to(at);
         let member = bond.forwarding.load().buckets[usize::from(bucket)];
         let found = bundle.ifaces.iter().position(|i| i.member.is_some() && i.member == member);
         let Some(iface) = found else {
-            self.enter(Kind::Table, || "254. recirc_id=0, priority 2".to_owned());
-            self.note(Kind::Action, "drop");
+            self.enter(NodeKind::Table, || "254. recirc_id=0, priority 2".to_owned());
+            self.note(NodeKind::Action, "drop");
             return;
         };
         let id = bond.recirc_id;
-        self.enter(Kind::Table, || {
+        self.enter(NodeKind::Table, || {
             format!("254. recirc_id={id:#x},dp_hash={bucket:#x}/0xff, priority 20")
         });
         let place = Place { bridge, bundle: n, iface };
         let port = openflow::Action::output(self.snap.iface(place).of_port);
         let text = self.with_names(|names| openflow::text::print_actions(&[port], names));
-        self.note(Kind::Action, text);
+        self.note(NodeKind::Action, text);
     }
 }

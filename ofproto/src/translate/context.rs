@@ -9,14 +9,14 @@ use openflow::{Action as OfAction, Fields, OfPort};
 use wire::{EtherType, FlowKey, Time, VlanTag};
 
 use crate::config::BondHandle;
-use crate::notes::Basis;
 use crate::snapshot::{Bridge, Place, Snapshot};
-use crate::tables::{Rule, Tables};
-use crate::trace::{Kind, Tree};
+use crate::tables::{Rule, TablesSnapshot};
+use crate::trace::{NodeKind, TraceTree};
 use crate::vlan::{Tag, Tags};
+use crate::xlate_cache::Dependencies;
 
-use super::recirculation::{Freeze, FrozenTable};
-use super::{Failure, Learning, Level, Report};
+use super::recirculation::{PendingFreeze, RecircTable};
+use super::{Failure, Learning, ReportLevel, XlateReport};
 
 /// Resubmissions and bridges that a packet may be inside of, one in the other.
 pub(super) const MAX_DEPTH: u32 = 64;
@@ -39,11 +39,11 @@ pub(crate) struct Translator<'a> {
 
     /// The bridge that the packet is in now.
     pub(crate) bridge: usize,
-    pub(super) tables: Arc<Tables>,
+    pub(super) tables: Arc<TablesSnapshot>,
     /// The packet as changed so far, and what it carries along in the pipeline.
     pub(crate) flow: Fields,
     /// The tag under the two of `flow`, if there is one.
-    pub(crate) deep: Tag,
+    pub(crate) third_tag: Tag,
     /// The packet as the datapath has it after `actions`.
     pub(super) base: Fields,
     /// Its tags.
@@ -62,7 +62,7 @@ pub(crate) struct Translator<'a> {
     pub(super) in_packet_out: bool,
 
     /// The rule whose actions run.
-    pub(super) rule: Option<RuleNow>,
+    pub(super) rule: Option<CurrentRule>,
     /// The rules of the conjunction that led to the rule found last, for the trace.
     pub(super) conjunction: Vec<Arc<Rule>>,
     pub(super) table: u8,
@@ -71,44 +71,44 @@ pub(crate) struct Translator<'a> {
     pub(super) resubmits: u32,
     /// Nothing more is done.
     pub(super) exit: bool,
-    pub(super) freeze: Option<Freeze>,
+    pub(super) freeze: Option<PendingFreeze>,
     pub(super) failure: Option<Failure>,
     pub(super) slow: Vec<UserspaceReason>,
 
     /// The bond that the packet came in by, whose gate may decide in the datapath itself.
-    pub(super) gate: Option<Arc<BondHandle>>,
+    pub(super) admission_gate: Option<Arc<BondHandle>>,
     /// Copies and bridges that the packet is inside of.
     pub(super) nested: u32,
     /// A bond does not let this packet in now: nobody learns from it, in no bridge.
-    pub(crate) shut_out: bool,
+    pub(crate) not_admitted: bool,
 
     /// Mirrors that have got the packet as it is, a bit for each.
     pub(crate) mirrors: u32,
     /// Octets that a mirror wants; 0 = this is no mirror's copy.
     pub(crate) snaplen: u16,
 
-    pub(crate) basis: Basis,
-    pub(super) trace: Option<&'a mut Tree>,
+    pub(crate) deps: Dependencies,
+    pub(super) trace: Option<&'a mut TraceTree>,
     pub(super) names: bool,
-    pub(super) reports: Vec<Report>,
+    pub(super) reports: Vec<XlateReport>,
     pub(super) looped: bool,
-    pub(super) frozen: &'a FrozenTable,
+    pub(super) frozen: &'a RecircTable,
     /// `key.in_port` of what was asked.
     pub(super) asked_port: u32,
 }
 
 /// What is known of the rule whose actions run.
 #[derive(Clone)]
-pub(super) enum RuleNow {
+pub(super) enum CurrentRule {
     Rule(Arc<Rule>),
     /// One of the switch's own, for packets that no rule matches.
     Internal,
 }
 
 /// What a copy of the packet must not change for the packet itself.
-pub(super) struct Kept {
+pub(super) struct SavedState {
     flow: Fields,
-    deep: Tag,
+    third_tag: Tag,
     stack: Vec<(u128, u16)>,
     stack_size: usize,
     action_set: Vec<OfAction>,
@@ -138,40 +138,40 @@ impl<'a> Translator<'a> {
     /// Whether the datapath itself shall keep out what a bond does not admit, packet by packet:
     /// the packet is the datapath's, as it came, and nothing else happens to it.
     pub(crate) fn is_gated(&self) -> bool {
-        self.gate.is_some()
+        self.admission_gate.is_some()
             && self.trace.is_none()
             && self.nested == 0
             && self.flow.key.eth_dst == self.key.eth_dst
     }
 
-    pub(super) fn keep(&mut self) -> Kept {
-        Kept {
+    pub(super) fn save(&mut self) -> SavedState {
+        SavedState {
             flow: self.flow,
-            deep: self.deep,
+            third_tag: self.third_tag,
             stack: std::mem::take(&mut self.stack),
             stack_size: std::mem::take(&mut self.stack_size),
             action_set: std::mem::take(&mut self.action_set),
         }
     }
 
-    pub(super) fn restore(&mut self, kept: Kept) {
-        self.flow = kept.flow;
-        self.deep = kept.deep;
-        self.stack = kept.stack;
-        self.stack_size = kept.stack_size;
-        self.action_set = kept.action_set;
+    pub(super) fn restore(&mut self, saved: SavedState) {
+        self.flow = saved.flow;
+        self.third_tag = saved.third_tag;
+        self.stack = saved.stack;
+        self.stack_size = saved.stack_size;
+        self.action_set = saved.action_set;
     }
 
     /// The tags of `flow`.
     pub(crate) fn tags(&self) -> Tags {
         let mut tags = Tags::of_key(&self.flow.key, 2);
-        tags.set_third(self.deep);
+        tags.set_third(self.third_tag);
         tags
     }
 
     /// Makes `flow` carry these tags.
     pub(crate) fn set_tags(&mut self, tags: &Tags) {
-        (self.flow.key.vlan, self.deep) = tags.split();
+        (self.flow.key.vlan, self.third_tag) = tags.split();
     }
 
     /// A tag is there exactly if it has a type.
@@ -199,14 +199,14 @@ impl<'a> Translator<'a> {
     }
 
     /// Tells what happens, to whoever traces.
-    pub(crate) fn note(&mut self, kind: Kind, text: impl Into<String>) {
+    pub(crate) fn note(&mut self, kind: NodeKind, text: impl Into<String>) {
         if let Some(t) = &mut self.trace {
             t.note(kind, text);
         }
     }
 
     /// As [`Translator::note`]; what follows is part of it, until [`Translator::leave_to`].
-    pub(super) fn enter(&mut self, kind: Kind, text: impl FnOnce() -> String) {
+    pub(super) fn enter(&mut self, kind: NodeKind, text: impl FnOnce() -> String) {
         if let Some(t) = &mut self.trace {
             t.enter(kind, text());
         }
@@ -224,22 +224,22 @@ impl<'a> Translator<'a> {
 
     /// Something is wrong: told to whoever traces, else to the log if a packet is there.
     pub(crate) fn error(&mut self, text: impl Into<String>) {
-        self.report(Kind::Error, Level::Warn, text.into());
+        self.report(NodeKind::Error, ReportLevel::Warn, text.into());
     }
 
     /// Something is odd.
     pub(crate) fn info(&mut self, text: impl Into<String>) {
-        self.report(Kind::Warning, Level::Info, text.into());
+        self.report(NodeKind::Warning, ReportLevel::Info, text.into());
     }
 
-    fn report(&mut self, kind: Kind, level: Level, text: String) {
+    fn report(&mut self, kind: NodeKind, level: ReportLevel, text: String) {
         if let Some(t) = &mut self.trace {
             t.note(kind, text);
         } else if self.learning == Learning::Packet && self.reports.len() < 8 {
             let flow = openflow::text::print_fields(&self.base, &NoNames);
             let bridge = &self.snap.bridges[self.bridge].name;
             let text = format!("{text} on bridge {bridge} while processing {flow}");
-            self.reports.push(Report { level, module: "ofproto_dpif_xlate", text });
+            self.reports.push(XlateReport { level, module: "ofproto_dpif_xlate", text });
         }
     }
 

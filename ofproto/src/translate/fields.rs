@@ -5,7 +5,7 @@ use openflow::{Field, Subfield};
 use wire::key::FRAG_LATER;
 use wire::{EthAddr, EtherType, FlowKey, VlanTag, ip};
 
-use crate::trace::Kind;
+use crate::trace::NodeKind;
 
 use super::context::Translator;
 
@@ -157,7 +157,7 @@ impl Translator<'_> {
         if !self.has(field) {
             let name = field.info().name;
             let text = format!("unmet prerequisites for {name}, set_field ignored");
-            self.note(Kind::Warning, text);
+            self.note(NodeKind::Warning, text);
             return;
         }
         self.look_at_l3(field);

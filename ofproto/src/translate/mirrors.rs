@@ -4,9 +4,9 @@ use openflow::OfPort;
 
 use crate::mask;
 use crate::mirror::{Mask, Output};
-use crate::notes::Credit;
 use crate::snapshot::Place;
 use crate::vlan::Tags;
+use crate::xlate_cache::StatsTarget;
 
 use super::context::{Translator, VID_AND_PRESENT};
 
@@ -70,7 +70,7 @@ impl Translator<'_> {
                     continue;
                 }
             }
-            self.basis.credits.push(Credit::Mirror(mirror.counter.clone()));
+            self.deps.stats_targets.push(StatsTarget::Mirror(mirror.counter.clone()));
             // Now, not afterwards: what is sent below may be mirrored itself.
             self.mirrors |= mirror.same_output;
             self.snaplen = mirror.snaplen.unwrap_or(0);

@@ -34,14 +34,14 @@ use wire::key::{FRAG_ANY, FRAG_LATER};
 use wire::{EtherType, FlowKey, FlowMask, Time, VlanTag, ip};
 
 use crate::mask;
-use crate::notes::Basis;
 use crate::snapshot::{Place, Snapshot};
-use crate::trace::{Kind, Tree};
+use crate::trace::{NodeKind, TraceTree};
 use crate::vlan::{self, Tag, Tags};
+use crate::xlate_cache::Dependencies;
 
 pub(crate) use context::Translator;
-pub use output::PacketInNotes;
-pub(crate) use recirculation::{Frozen, FrozenTable};
+pub use output::PacketInContext;
+pub(crate) use recirculation::{RecircNode, RecircTable};
 
 /// What is learned from a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(crate) enum Source<'a> {
 }
 
 /// What is asked.
-pub(crate) struct Request<'a> {
+pub(crate) struct XlateIn<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) source: Source<'a>,
     pub(crate) now: Time,
@@ -74,9 +74,9 @@ pub(crate) struct Request<'a> {
     pub(crate) macs: u64,
     /// The flow tables' count of changes, read before this.
     pub(crate) tables: u64,
-    pub(crate) frozen: &'a FrozenTable,
+    pub(crate) frozen: &'a RecircTable,
     /// Where to tell what happens.
-    pub(crate) trace: Option<&'a mut Tree>,
+    pub(crate) trace: Option<&'a mut TraceTree>,
     /// Tell ports by name.
     pub(crate) names: bool,
 }
@@ -106,22 +106,22 @@ impl fmt::Display for Failure {
 
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
+pub enum ReportLevel {
     Warn,
     Info,
 }
 
 /// Something for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    pub level: Level,
+pub struct XlateReport {
+    pub level: ReportLevel,
     /// Open vSwitch's name of the part that would say it.
     pub module: &'static str,
     pub text: String,
 }
 
 /// The answer.
-pub(crate) struct Answer {
+pub(crate) struct XlateOut {
     /// What is done with this packet.
     pub(crate) actions: Vec<Action>,
     pub(crate) mask: FlowMask,
@@ -131,7 +131,7 @@ pub(crate) struct Answer {
     pub(crate) install: bool,
     /// The packet ran in circles over patch ports and is dropped.
     pub(crate) looped: bool,
-    pub(crate) basis: Basis,
+    pub(crate) deps: Dependencies,
     /// The packet at the end of it all.
     pub(crate) flow: Fields,
     /// What was looked at, as it is shown.
@@ -139,10 +139,10 @@ pub(crate) struct Answer {
     /// Why the datapath cannot do it alone.
     pub(crate) slow: Vec<UserspaceReason>,
     pub(crate) failure: Option<Failure>,
-    pub(crate) reports: Vec<Report>,
+    pub(crate) reports: Vec<XlateReport>,
 }
 
-impl Answer {
+impl XlateOut {
     /// The actions of the flow that does the same for the next packets, taken out.
     pub(crate) fn take_flow_actions(&mut self) -> Vec<Action> {
         let actions = std::mem::take(&mut self.actions);
@@ -159,7 +159,7 @@ impl Answer {
 }
 
 /// Translates one packet.
-pub(crate) fn translate(r: Request<'_>) -> Answer {
+pub(crate) fn translate(r: XlateIn<'_>) -> XlateOut {
     let snap = r.snapshot;
     let (key, mut flow, place, bridge) = match r.source {
         Source::Key(key) => {
@@ -199,13 +199,13 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
         vlan_limit: snap.vlan_limit,
         bridge: bridge.unwrap_or(0),
         tables: snap.bridges.get(bridge.unwrap_or(0)).map_or_else(
-            || std::sync::Arc::new(crate::tables::Tables::empty()),
+            || std::sync::Arc::new(crate::tables::TablesSnapshot::empty()),
             |b| b.state.tables.load_full(),
         ),
         base: flow,
         have: Tags::of_key(&flow.key, snap.vlan_limit),
         flow,
-        deep: Tag::default(),
+        third_tag: Tag::default(),
         wc: base_mask(&key),
         actions: Vec::new(),
         size: 0,
@@ -225,16 +225,16 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
         freeze: None,
         failure: None,
         slow: Vec::new(),
-        gate: None,
+        admission_gate: None,
         nested: 0,
-        shut_out: false,
+        not_admitted: false,
         mirrors: 0,
         snaplen: 0,
-        basis: Basis {
+        deps: Dependencies {
             snapshot: snap.generation,
             macs: r.macs,
             tables: r.tables,
-            ..Basis::default()
+            ..Dependencies::default()
         },
         trace: r.trace,
         names: r.names,
@@ -251,13 +251,13 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
         return t.finish(false, false);
     }
     let name = &snap.bridges[t.bridge].name;
-    t.enter(Kind::Bridge, || format!("bridge(\"{name}\")"));
+    t.enter(NodeKind::Bridge, || format!("bridge(\"{name}\")"));
     if let Some((b, n)) = bond {
         t.recirculated(b, n);
         return t.finish(true, true);
     }
     if let Some(frozen) = frozen {
-        t.thaw(&frozen);
+        t.resume(&frozen);
         return t.finish(true, false);
     }
     if key.recirc_id != 0 {
@@ -270,7 +270,7 @@ pub(crate) fn translate(r: Request<'_>) -> Answer {
         Source::Bridge { actions, .. } => actions,
     };
     if let (Source::Key(_), Some(p)) = (r.source, place) {
-        t.gate = snap.bridges[p.bridge].bundles[p.bundle].bond.clone();
+        t.admission_gate = snap.bridges[p.bridge].bundles[p.bundle].bond.clone();
     }
     t.fresh(place, actions);
     t.finish(true, false)
@@ -291,7 +291,7 @@ impl Translator<'_> {
         if let Some(place) = place
             && self.special(place)
         {
-            self.gate = None;
+            self.admission_gate = None;
             self.mirror_ingress();
             return;
         }
@@ -363,7 +363,7 @@ impl Translator<'_> {
         bits & bit == 0
     }
 
-    fn finish(mut self, known: bool, from_bond: bool) -> Answer {
+    fn finish(mut self, known: bool, from_bond: bool) -> XlateOut {
         if self.failure.is_some() || self.looped {
             self.actions.clear();
             self.slow.clear();
@@ -389,13 +389,13 @@ impl Translator<'_> {
             self.flow.actset_output = OfPort(0);
         }
         self.flow.key.in_port = self.asked_port;
-        Answer {
+        XlateOut {
             actions: self.actions,
             mask,
             needed,
             install: known,
             looped: self.looped,
-            basis: self.basis,
+            deps: self.deps,
             flow: self.flow,
             wc,
             slow: self.slow,

@@ -9,7 +9,7 @@ use crate::config::VlanMode;
 use crate::mac_table::Learn;
 use crate::mask;
 use crate::snapshot::{Bundle, Place};
-use crate::trace::Kind;
+use crate::trace::NodeKind;
 use crate::vlan::Tags;
 
 use super::Learning;
@@ -44,7 +44,7 @@ impl Translator<'_> {
         let input = place.map(|p| &bridge.bundles[p.bundle]);
         if input.is_none() && !none {
             self.error(format!("received packet on unknown port {}", self.flow.in_port.0));
-            self.note(Kind::Warning, "no input bundle, dropping");
+            self.note(NodeKind::Warning, "no input bundle, dropping");
             return;
         }
         let name = || input.map_or("OFPP_NONE", |b| b.name.as_str());
@@ -57,7 +57,7 @@ impl Translator<'_> {
                     "dropping packet with partial VLAN tag received on port {name}"
                 ));
             }
-            self.note(Kind::Warning, "partial VLAN tag, dropping");
+            self.note(NodeKind::Warning, "partial VLAN tag, dropping");
             return;
         }
         if place.is_some_and(|p| self.is_mirror_output(p)) {
@@ -68,21 +68,21 @@ impl Translator<'_> {
                      mirroring"
                 ));
             }
-            self.note(Kind::Warning, "input port is mirror output port, dropping");
+            self.note(NodeKind::Warning, "input port is mirror output port, dropping");
             return;
         }
         let received = self.tags();
         if let Some(input) = input
             && !self.vid_is_valid(input, received.outer().vid)
         {
-            self.note(Kind::Warning, "disallowed VLAN VID for this input port, dropping");
+            self.note(NodeKind::Warning, "disallowed VLAN VID for this input port, dropping");
             return;
         }
         let inside = input.map_or(received, |b| b.vlan.ingress(&received));
         let vlan = inside.outer().vid;
 
         if place.is_some() && !bridge.forward_bpdu && mask::is_reserved(key.eth_dst) {
-            self.note(Kind::Detail, "packet has reserved destination MAC, dropping");
+            self.note(NodeKind::Detail, "packet has reserved destination MAC, dropping");
             return;
         }
         let gratuitous = mask::is_gratuitous_arp(&key, &mut self.wc.key);
@@ -98,24 +98,24 @@ impl Translator<'_> {
         let pcp = received.outer().pcp;
         match target.map(|t| bridge.bundle_by_id(t)) {
             Some(Some(n)) if self.is_mirror_bundle(self.bridge, n) => {
-                self.note(Kind::Warning, "learned port is a mirror port, dropping");
+                self.note(NodeKind::Warning, "learned port is a mirror port, dropping");
                 return;
             }
             Some(Some(n)) if place.is_some_and(|p| p.bundle == n) => {
-                self.note(Kind::Detail, "learned port is input port, dropping");
+                self.note(NodeKind::Detail, "learned port is input port, dropping");
             }
             Some(Some(n)) => {
-                self.note(Kind::Detail, "forwarding to learned port");
+                self.note(NodeKind::Detail, "forwarding to learned port");
                 self.output_normal(n, &inside, pcp, last);
             }
-            Some(None) => self.note(Kind::Warning, "learned port is unknown, dropping"),
+            Some(None) => self.note(NodeKind::Warning, "learned port is unknown, dropping"),
             None => {
-                self.note(Kind::Detail, "no learned MAC for destination, flooding");
+                self.note(NodeKind::Detail, "no learned MAC for destination, flooding");
                 self.flood_vlan(place, &inside, pcp, last);
             }
         }
         if gated
-            && let Some(bond) = &self.gate
+            && let Some(bond) = &self.admission_gate
             && self.actions.len() > gate_at
         {
             let table = bond.table;
@@ -163,10 +163,10 @@ impl Translator<'_> {
         let admitted = self.admission(input, place);
         if !admitted.open {
             if !(last && self.is_gated()) {
-                self.note(Kind::Detail, "bonding refused admissibility, dropping");
+                self.note(NodeKind::Detail, "bonding refused admissibility, dropping");
                 return false;
             }
-            self.shut_out = true;
+            self.not_admitted = true;
         }
         let id = input.state.id;
         let mut macs = bridge.state.macs.lock();
@@ -176,12 +176,12 @@ impl Translator<'_> {
             && (!gratuitous || macs.is_locked(self.now, mac, vlan))
         {
             drop(macs);
-            self.note(Kind::Detail, "SLB bond thinks this packet looped back, dropping");
+            self.note(NodeKind::Detail, "SLB bond thinks this packet looped back, dropping");
             return false;
         }
         // Behind a closed gate nothing is learned, but the actions are those of a packet that
         // was let in: should the bond open the gate, this flow is already right.
-        if self.shut_out {
+        if self.not_admitted {
             return true;
         }
         let heard = match self.learning {
@@ -197,13 +197,13 @@ impl Translator<'_> {
             None => macs.entry(mac, vlan, id),
         };
         let learned = heard.is_some() && before != Some(id) && entry.is_some();
-        self.basis.unlearned |= entry.is_none() && macs.wants(mac, vlan);
+        self.deps.unlearned |= entry.is_none() && macs.wants(mac, vlan);
         drop(macs);
-        self.basis.learned.extend(entry);
+        self.deps.learned.extend(entry);
         if learned && self.is_traced() {
             let name = &input.name;
             let text = format!("learned that {mac} is on port {name} in VLAN {vlan}");
-            self.note(Kind::Detail, text);
+            self.note(NodeKind::Detail, text);
         }
         true
     }
@@ -211,7 +211,7 @@ impl Translator<'_> {
     fn admission(&mut self, input: &Bundle, place: Place) -> Admitted {
         let Some(bond) = &input.bond else { return Admitted { open: true, unless_moved: false } };
         let forwarding = bond.forwarding.load();
-        self.basis.bonds.push((bond.clone(), forwarding.generation));
+        self.deps.bonds.push((bond.clone(), forwarding.generation));
         let multicast = self.flow.key.eth_dst.is_multicast();
         let member = input.ifaces[place.iface].member;
         match member.map_or(Admission::Closed, |m| forwarding.admission(m)) {
@@ -291,9 +291,9 @@ impl Translator<'_> {
             // The tag that is sent has the priority of the one that came.
             self.wc.key.vlan[0].tci |= PCP;
         }
-        let before = (self.flow.key.vlan, self.deep);
+        let before = (self.flow.key.vlan, self.third_tag);
         self.set_tags(&out);
         self.output_bundle(n, last);
-        (self.flow.key.vlan, self.deep) = before;
+        (self.flow.key.vlan, self.third_tag) = before;
     }
 }

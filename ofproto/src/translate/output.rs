@@ -9,14 +9,14 @@ use openflow::{Fields, OfPort};
 
 use crate::config::IfaceKind;
 use crate::snapshot::Place;
-use crate::trace::Kind;
+use crate::trace::NodeKind;
 
-use super::context::{RuleNow, Translator};
-use super::table::As;
+use super::context::{CurrentRule, Translator};
+use super::table::RunOn;
 
 /// How a packet goes out.
 #[derive(Clone, Copy)]
-pub(super) struct To {
+pub(super) struct OutputOpts {
     /// To a table it may end at the controllers.
     pub(super) may_packet_in: bool,
     /// Nothing is done with the packet afterwards.
@@ -27,7 +27,7 @@ pub(super) struct To {
 
 /// What a packet-in says of the pipeline, beside the packet itself.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PacketInNotes {
+pub struct PacketInContext {
     /// The bridge whose controllers it is for.
     pub bridge: Arc<str>,
     /// Port, registers, metadata and tunnel; the packet's own fields are not of interest.
@@ -36,12 +36,12 @@ pub struct PacketInNotes {
 
 impl Translator<'_> {
     /// The `output` action.
-    pub(super) fn output_action(&mut self, port: OfPort, max_len: u16, to: To) {
+    pub(super) fn output_action(&mut self, port: OfPort, max_len: u16, to: OutputOpts) {
         match port {
             OfPort::IN_PORT => self.output_port(self.flow.in_port, to.last, to.truncate),
             OfPort::TABLE => {
                 let in_port = self.flow.in_port;
-                self.table_action(in_port, 0, to.may_packet_in, true, false, As::Itself);
+                self.table_action(in_port, 0, to.may_packet_in, true, false, RunOn::Packet);
             }
             OfPort::NORMAL => self.normal(to.last),
             OfPort::FLOOD => self.flood(config::NO_FLOOD, to.last),
@@ -78,11 +78,11 @@ impl Translator<'_> {
     /// To one port of this bridge.
     pub(super) fn output_port(&mut self, port: OfPort, last: bool, truncate: bool) {
         let Some(place) = self.place(port) else {
-            self.note(Kind::Warning, "Nonexistent output port");
+            self.note(NodeKind::Warning, "Nonexistent output port");
             return;
         };
         if self.port_config(port) & config::NO_FWD != 0 {
-            self.note(Kind::Detail, "OFPPC_NO_FWD set, skipping output");
+            self.note(NodeKind::Detail, "OFPPC_NO_FWD set, skipping output");
             return;
         }
         self.output_place(place, last, truncate);
@@ -97,11 +97,11 @@ impl Translator<'_> {
             IfaceKind::Patch { .. } => None,
         };
         if self.snaplen != 0 && to.is_none() {
-            self.note(Kind::Warning, "Mirror truncate to ODPP_NONE, skipping output");
+            self.note(NodeKind::Warning, "Mirror truncate to ODPP_NONE, skipping output");
             return;
         }
         if self.between_protected(place.bundle) {
-            self.note(Kind::Warning, "Flow is between protected ports, skipping output.");
+            self.note(NodeKind::Warning, "Flow is between protected ports, skipping output.");
             return;
         }
         match to {
@@ -142,7 +142,7 @@ impl Translator<'_> {
             | OfPort::CONTROLLER
             | OfPort::NONE => {
                 let text = format!("output_trunc does not support port: {port}");
-                self.note(Kind::Warning, text);
+                self.note(NodeKind::Warning, text);
             }
             port if port == self.flow.in_port => self.info("skipping output to input port"),
             port => {
@@ -153,7 +153,11 @@ impl Translator<'_> {
                     return;
                 }
                 self.push_action(Action::Trunc(max_len));
-                self.output_action(port, 0, To { may_packet_in: false, last, truncate: true });
+                self.output_action(
+                    port,
+                    0,
+                    OutputOpts { may_packet_in: false, last, truncate: true },
+                );
             }
         }
     }
@@ -181,7 +185,7 @@ impl Translator<'_> {
         self.commit();
         // A rule that matches everything, of the lowest priority, is a table's miss entry.
         let reason = match &self.rule {
-            Some(RuleNow::Rule(r))
+            Some(CurrentRule::Rule(r))
                 if reason == PacketInReason::ACTION && r.priority == 0 && r.matches_all() =>
             {
                 PacketInReason::EXPLICIT_MISS
@@ -201,7 +205,7 @@ impl Translator<'_> {
         recirc_id: u32,
         continuation: bool,
     ) {
-        let notes = PacketInNotes {
+        let notes = PacketInContext {
             bridge: Arc::from(self.here().name.as_str()),
             pipeline: pipeline(&self.flow),
         };
@@ -222,8 +226,8 @@ impl Translator<'_> {
 
     /// Shorter time-outs for the rule, now that its connection ends.
     pub(super) fn fin_timeout(&mut self, idle: u16, hard: u16) {
-        if let Some(RuleNow::Rule(rule)) = &self.rule {
-            self.basis.fin.push((rule.stats.clone(), idle, hard));
+        if let Some(CurrentRule::Rule(rule)) = &self.rule {
+            self.deps.fin.push((rule.stats.clone(), idle, hard));
         }
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use datapath::Action;
 use openflow::Action as OfAction;
 
-use crate::notes::Credit;
 use crate::snapshot::Place;
-use crate::trace::Kind;
+use crate::trace::NodeKind;
+use crate::xlate_cache::StatsTarget;
 
 use super::actions::{forget_pipeline, stays};
 use super::context::Translator;
-use super::table::As;
+use super::table::RunOn;
 
 impl Translator<'_> {
     /// Out of a patch port, into the bridge at its other end.
@@ -22,18 +22,18 @@ impl Translator<'_> {
             return;
         };
         let Some(peer) = patch.peer else { return };
-        self.basis.credits.push(Credit::PatchTx(patch.counters.clone()));
+        self.deps.stats_targets.push(StatsTarget::PatchTx(patch.counters.clone()));
         let into = &snap.bridges[peer.bridge].bundles[peer.bundle];
         if let Some(p) = into.patch_of(peer.iface) {
-            self.basis.credits.push(Credit::PatchRx(p.counters.clone()));
+            self.deps.stats_targets.push(StatsTarget::PatchRx(p.counters.clone()));
         }
 
-        let kept = self.keep();
+        let saved = self.save();
         forget_pipeline(&mut self.flow);
         self.flow.in_port = into.ifaces[peer.iface].of_port;
         let traced = self.trace_depth();
         let other = &snap.bridges[peer.bridge];
-        self.enter(Kind::Bridge, || format!("bridge(\"{}\")", other.name));
+        self.enter(NodeKind::Bridge, || format!("bridge(\"{}\")", other.name));
         // Each bridge has mirrors of its own.
         let mirrors = self.mirrors;
         if peer.bridge != from.bridge {
@@ -44,7 +44,7 @@ impl Translator<'_> {
         self.nested += 1;
         if !self.special(peer) && self.may_receive() {
             let in_port = self.flow.in_port;
-            self.table_action(in_port, 0, true, true, last, As::Copy);
+            self.table_action(in_port, 0, true, true, last, RunOn::Copy);
             self.end_of_pipeline();
         }
         self.nested -= 1;
@@ -54,7 +54,7 @@ impl Translator<'_> {
             self.mirrors = mirrors;
         }
         self.leave_to(traced);
-        self.restore(kept);
+        self.restore(saved);
         // What ends in the other bridge goes on in this one. A packet that runs in circles does
         // not: it would come out of every port a thousand times.
         self.exit = false;
@@ -69,7 +69,7 @@ impl Translator<'_> {
         if !last {
             self.commit();
         }
-        let kept = self.keep();
+        let saved = self.save();
         let (base, have) = (self.base, self.have);
         let at = self.actions.len();
         if !last {
@@ -86,7 +86,7 @@ impl Translator<'_> {
                 (self.base, self.have) = (base, have);
             }
         }
-        self.restore(kept);
+        self.restore(saved);
     }
 }
 

@@ -15,7 +15,7 @@ use openflow::{Action as OfAction, Field, Fields, OfPort};
 use parking_lot::Mutex;
 use wire::Time;
 
-use crate::trace::Kind;
+use crate::trace::NodeKind;
 
 use super::Learning;
 use super::actions::hex;
@@ -24,7 +24,7 @@ use super::output::pipeline;
 
 /// A step that is still to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Step {
+enum FrozenStep {
     /// What follows is part of a rule of this table, with this cookie.
     From {
         table: u8,
@@ -35,35 +35,35 @@ enum Step {
 
 /// A translation that is about to stop.
 #[derive(Debug)]
-pub(super) struct Freeze {
+pub(super) struct PendingFreeze {
     /// The controller that is to say when to go on.
     pause: Option<Controller>,
-    steps: Vec<Step>,
+    steps: Vec<FrozenStep>,
     from: Option<(u8, u64)>,
 }
 
 /// What a packet brings along when it comes back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct State {
+struct FrozenState {
     bridge: String,
     table: u8,
     pipeline: Fields,
     stack: Vec<(u128, u16)>,
     action_set: Vec<OfAction>,
-    steps: Vec<Step>,
+    steps: Vec<FrozenStep>,
     userdata: Vec<u8>,
     mirrors: u32,
 }
 
 /// A translation that stopped.
 #[derive(Debug)]
-pub(crate) struct Frozen {
+pub(crate) struct RecircNode {
     pub(crate) id: u32,
     pub(crate) bridge: String,
-    state: Arc<State>,
+    state: Arc<FrozenState>,
 }
 
-impl Frozen {
+impl RecircNode {
     /// Where the packet first came in.
     pub(crate) fn in_port(&self) -> OfPort {
         self.state.pipeline.in_port
@@ -80,7 +80,7 @@ const PER_PUT: usize = 4;
 
 /// All translations that stopped, by identity.
 #[derive(Default)]
-pub(crate) struct FrozenTable {
+pub(crate) struct RecircTable {
     /// The identity given last.
     last: AtomicU32,
     /// Locked by the threads that translate, which are the datapath's and the revalidator's, for
@@ -90,15 +90,15 @@ pub(crate) struct FrozenTable {
 
 #[derive(Default)]
 struct Inner {
-    by_id: HashMap<u32, Weak<Frozen>>,
-    by_state: HashMap<Arc<State>, Weak<Frozen>>,
-    /// Kept for [`GRACE`], whether or not a flow names them.
-    recent: VecDeque<(Time, Arc<Frozen>)>,
+    by_id: HashMap<u32, Weak<RecircNode>>,
+    by_state: HashMap<Arc<FrozenState>, Weak<RecircNode>>,
+    /// SavedState for [`GRACE`], whether or not a flow names them.
+    recent: VecDeque<(Time, Arc<RecircNode>)>,
     /// What is in the maps, in the order in which it is looked at.
-    known: VecDeque<(u32, Arc<State>)>,
+    known: VecDeque<(u32, Arc<FrozenState>)>,
 }
 
-impl FrozenTable {
+impl RecircTable {
     /// An identity that has not been given before (in the last 2^32 times). Takes no lock.
     pub(crate) fn new_id(&self) -> u32 {
         loop {
@@ -114,11 +114,11 @@ impl FrozenTable {
         self.inner.lock()
     }
 
-    pub(crate) fn get(&self, id: u32) -> Option<Arc<Frozen>> {
+    pub(crate) fn get(&self, id: u32) -> Option<Arc<RecircNode>> {
         self.inner.lock().by_id.get(&id)?.upgrade()
     }
 
-    fn put(&self, now: Time, state: State) -> Arc<Frozen> {
+    fn put(&self, now: Time, state: FrozenState) -> Arc<RecircNode> {
         let mut inner = self.inner.lock();
         inner.forget(now, PER_PUT);
         let state = Arc::new(state);
@@ -129,7 +129,8 @@ impl FrozenTable {
         while inner.by_id.contains_key(&id) {
             id = self.new_id();
         }
-        let frozen = Arc::new(Frozen { id, bridge: state.bridge.clone(), state: state.clone() });
+        let frozen =
+            Arc::new(RecircNode { id, bridge: state.bridge.clone(), state: state.clone() });
         inner.by_id.insert(id, Arc::downgrade(&frozen));
         inner.by_state.insert(state.clone(), Arc::downgrade(&frozen));
         inner.recent.push_back((now, frozen.clone()));
@@ -177,7 +178,7 @@ impl Translator<'_> {
     /// Stops here; with `pause` until a controller says to go on.
     pub(super) fn start_freezing(&mut self, pause: Option<Controller>) {
         self.exit = true;
-        self.freeze = Some(Freeze { pause, steps: Vec::new(), from: None });
+        self.freeze = Some(PendingFreeze { pause, steps: Vec::new(), from: None });
     }
 
     /// Whether the translation stops, and what is still to be done has not been kept yet.
@@ -203,7 +204,7 @@ impl Translator<'_> {
             };
             if needs_place && freeze.from != Some((table, cookie)) {
                 freeze.from = Some((table, cookie));
-                freeze.steps.push(Step::From { table, cookie });
+                freeze.steps.push(FrozenStep::From { table, cookie });
             }
             let kept = match a {
                 OfAction::Note(_) | OfAction::Conjunction { .. } => continue,
@@ -222,12 +223,12 @@ impl Translator<'_> {
                 },
                 other => other.clone(),
             };
-            freeze.steps.push(Step::Do(kept));
+            freeze.steps.push(FrozenStep::Do(kept));
         }
     }
 
-    fn state(&self, table: u8, steps: Vec<Step>, userdata: Vec<u8>) -> State {
-        State {
+    fn state(&self, table: u8, steps: Vec<FrozenStep>, userdata: Vec<u8>) -> FrozenState {
+        FrozenState {
             bridge: self.here().name.clone(),
             table,
             pipeline: Fields { actset_output: OfPort::UNSET, ..pipeline(&self.flow) },
@@ -239,10 +240,10 @@ impl Translator<'_> {
         }
     }
 
-    fn keep_frozen(&mut self, state: State) -> u32 {
+    fn keep_frozen(&mut self, state: FrozenState) -> u32 {
         let frozen = self.frozen.put(self.now, state);
         let id = frozen.id;
-        self.basis.frozen.push(frozen);
+        self.deps.frozen.push(frozen);
         id
     }
 
@@ -269,11 +270,11 @@ impl Translator<'_> {
     }
 
     /// Goes on with a packet that came back.
-    pub(super) fn thaw(&mut self, frozen: &Frozen) {
+    pub(super) fn resume(&mut self, frozen: &RecircNode) {
         let state = frozen.state.clone();
         let at = self.trace_depth();
-        self.enter(Kind::Thaw, || "thaw".to_owned());
-        self.note(Kind::Thaw, format!("Resuming from table {}", state.table));
+        self.enter(NodeKind::Thaw, || "thaw".to_owned());
+        self.note(NodeKind::Thaw, format!("Resuming from table {}", state.table));
         self.table = state.table;
         let key = self.flow.key;
         self.flow = state.pipeline;
@@ -285,7 +286,7 @@ impl Translator<'_> {
         if !state.action_set.is_empty() {
             let text =
                 self.with_names(|names| openflow::text::print_actions(&state.action_set, names));
-            self.note(Kind::Thaw, format!("Restoring action set: {text}"));
+            self.note(NodeKind::Thaw, format!("Restoring action set: {text}"));
             for a in &state.action_set {
                 match a {
                     OfAction::Output { port, .. } if !self.set_has_group => {
@@ -299,7 +300,7 @@ impl Translator<'_> {
         }
         if !state.steps.is_empty() && self.is_traced() {
             let text: Vec<String> = state.steps.iter().map(|s| self.step_text(s)).collect();
-            self.note(Kind::Thaw, format!("Restoring actions: {}", text.join(",")));
+            self.note(NodeKind::Thaw, format!("Restoring actions: {}", text.join(",")));
         }
         self.leave_to(at);
         let found = if state.steps.is_empty() {
@@ -321,32 +322,32 @@ impl Translator<'_> {
         self.end_of_pipeline();
     }
 
-    fn step_text(&self, step: &Step) -> String {
+    fn step_text(&self, step: &FrozenStep) -> String {
         match step {
-            Step::From { table, cookie } => {
+            FrozenStep::From { table, cookie } => {
                 format!("unroll_xlate(table={table}, cookie={})", hex(*cookie))
             }
-            Step::Do(a) => {
+            FrozenStep::Do(a) => {
                 let one = std::slice::from_ref(a);
                 self.with_names(|names| openflow::text::print_actions(one, names))
             }
         }
     }
 
-    fn run_steps(&mut self, steps: &[Step]) {
+    fn run_steps(&mut self, steps: &[FrozenStep]) {
         let mut rest = steps;
         while !rest.is_empty() {
-            let from = |s: &Step| matches!(s, Step::From { .. });
-            if let [Step::From { table, cookie }, after @ ..] = rest {
+            let from = |s: &FrozenStep| matches!(s, FrozenStep::From { .. });
+            if let [FrozenStep::From { table, cookie }, after @ ..] = rest {
                 if self.exit {
                     return;
                 }
                 (self.table, self.cookie) = (*table, *cookie);
                 if self.is_traced() {
                     let text = self.step_text(&rest[0]);
-                    self.note(Kind::Action, text);
+                    self.note(NodeKind::Action, text);
                     let text = format!("restored state: table={table}, cookie={}", hex(*cookie));
-                    self.note(Kind::Thaw, text);
+                    self.note(NodeKind::Thaw, text);
                 }
                 rest = after;
                 continue;
@@ -356,8 +357,8 @@ impl Translator<'_> {
             let list: Vec<OfAction> = now
                 .iter()
                 .filter_map(|s| match s {
-                    Step::Do(a) => Some(a.clone()),
-                    Step::From { .. } => None,
+                    FrozenStep::Do(a) => Some(a.clone()),
+                    FrozenStep::From { .. } => None,
                 })
                 .collect();
             self.run(&list, after.is_empty());
@@ -370,8 +371,8 @@ impl Translator<'_> {
 mod tests {
     use super::*;
 
-    fn state(table: u8, mirrors: u32) -> State {
-        State {
+    fn state(table: u8, mirrors: u32) -> FrozenState {
+        FrozenState {
             bridge: "br0".to_owned(),
             table,
             pipeline: Fields::default(),
@@ -385,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_packet_sweeps_over_a_few_states_only() {
-        let table = FrozenTable::default();
+        let table = RecircTable::default();
         let start = Time::from_millis(1);
         let named = table.put(start, state(1, 0));
         for n in 0..1000 {

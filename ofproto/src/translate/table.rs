@@ -8,18 +8,18 @@ use openflow::msg::config;
 use openflow::{Action as OfAction, OfPort};
 use wire::key::FRAG_ANY;
 
-use crate::notes::Credit;
 use crate::tables::{INTERNAL_TABLE, N_TABLES, TableMiss};
-use crate::trace::Kind;
+use crate::trace::NodeKind;
+use crate::xlate_cache::StatsTarget;
 
 use super::Failure;
-use super::context::{MAX_DEPTH, MAX_RESUBMITS, MAX_SIZE, RuleNow, Translator};
+use super::context::{CurrentRule, MAX_DEPTH, MAX_RESUBMITS, MAX_SIZE, Translator};
 use std::sync::Arc;
 
 use crate::tables::Rule;
 
 /// What a lookup ends in.
-pub(super) enum Found {
+pub(super) enum TableLookup {
     Rule(Arc<Rule>),
     /// No rule, and a controller wants to know.
     PacketIn,
@@ -53,9 +53,9 @@ const FRAG_NX_MATCH: u8 = 3;
 
 /// How a table's rules are to be carried out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum As {
+pub(super) enum RunOn {
     /// On the packet itself.
-    Itself,
+    Packet,
     /// On a copy: the packet entered another bridge.
     Copy,
 }
@@ -63,7 +63,12 @@ pub(super) enum As {
 impl Translator<'_> {
     /// Looks for the packet's rule in `self.table`, and in the tables after it where a table says
     /// so, as if it had come in by `in_port`. `self.table` is then where the search ended.
-    pub(super) fn find(&mut self, in_port: OfPort, may_packet_in: bool, honor_miss: bool) -> Found {
+    pub(super) fn find(
+        &mut self,
+        in_port: OfPort,
+        may_packet_in: bool,
+        honor_miss: bool,
+    ) -> TableLookup {
         let fragment = self.flow.key.nw_frag & FRAG_ANY != 0;
         let mut flow = self.flow;
         if fragment {
@@ -73,7 +78,7 @@ impl Translator<'_> {
                 FRAG_NORMAL => (flow.key.tp_src, flow.key.tp_dst) = (0, 0),
                 _ => {
                     self.count(self.table, true);
-                    return Found::Fragment;
+                    return TableLookup::Fragment;
                 }
             }
         }
@@ -88,7 +93,7 @@ impl Translator<'_> {
             self.conjunction = conjunction.into_iter().cloned().collect();
             self.count(next, rule.is_some());
             if let Some(rule) = rule {
-                return Found::Rule(rule);
+                return TableLookup::Rule(rule);
             }
             if !honor_miss {
                 break;
@@ -111,35 +116,35 @@ impl Translator<'_> {
                 TableMiss::Default => self.here().state.packet_in_on_miss.load(Ordering::Relaxed),
                 TableMiss::Drop => false,
             };
-        if wanted { Found::PacketIn } else { Found::Nothing }
+        if wanted { TableLookup::PacketIn } else { TableLookup::Nothing }
     }
 
     /// Puts the look into a table down to its counters.
     fn count(&mut self, table: u8, found: bool) {
         if let Some(c) = self.tables.counters(table) {
-            self.basis.credits.push(Credit::Table(c.clone(), found));
+            self.deps.stats_targets.push(StatsTarget::Table(c.clone(), found));
         }
     }
 
     /// Puts the packet down to its rule.
-    pub(super) fn credit(&mut self, found: &Found) {
-        if let Found::Rule(rule) = found {
-            self.basis.credits.push(Credit::Rule(rule.stats.clone()));
+    pub(super) fn credit(&mut self, found: &TableLookup) {
+        if let TableLookup::Rule(rule) = found {
+            self.deps.stats_targets.push(StatsTarget::Rule(rule.stats.clone()));
         }
     }
 
     /// Tells of the rule; what follows happens in its table.
-    pub(super) fn enter_table(&mut self, found: &Found, table: u8) {
+    pub(super) fn enter_table(&mut self, found: &TableLookup, table: u8) {
         if !self.is_traced() {
             return;
         }
         let text = match found {
-            Found::PacketIn => "No match, and a \"packet-in\" is called for.".to_owned(),
-            Found::Nothing => "No match.".to_owned(),
-            Found::Fragment => {
+            TableLookup::PacketIn => "No match, and a \"packet-in\" is called for.".to_owned(),
+            TableLookup::Nothing => "No match.".to_owned(),
+            TableLookup::Fragment => {
                 "Packets are IP fragments and the fragment handling mode is \"drop\".".to_owned()
             }
-            Found::Rule(rule) => {
+            TableLookup::Rule(rule) => {
                 let m = rule.matching();
                 let mut text =
                     self.with_names(|n| openflow::text::print_match(&m, DEFAULT_PRIORITY, n));
@@ -153,29 +158,29 @@ impl Translator<'_> {
                 text
             }
         };
-        self.enter(Kind::Table, || format!("{table:2}. {text}"));
+        self.enter(NodeKind::Table, || format!("{table:2}. {text}"));
         for part in std::mem::take(&mut self.conjunction) {
             let (m, priority) = (part.matching(), part.priority as u16);
             let text = self.with_names(|n| openflow::text::print_match(&m, priority, n));
-            self.note(Kind::Detail, format!("conj. {text}"));
+            self.note(NodeKind::Detail, format!("conj. {text}"));
         }
     }
 
     /// Carries out the first rule of a translation.
-    pub(super) fn run_first(&mut self, found: &Found) {
+    pub(super) fn run_first(&mut self, found: &TableLookup) {
         match found {
-            Found::Rule(rule) => {
-                self.rule = Some(RuleNow::Rule(rule.clone()));
+            TableLookup::Rule(rule) => {
+                self.rule = Some(CurrentRule::Rule(rule.clone()));
                 self.cookie = rule.cookie;
                 self.run(&rule.actions, true);
             }
-            Found::PacketIn => self.internal(|t| t.run(&*PACKET_IN, true)),
-            Found::Nothing | Found::Fragment => self.internal(|t| t.run(&[], true)),
+            TableLookup::PacketIn => self.internal(|t| t.run(&*PACKET_IN, true)),
+            TableLookup::Nothing | TableLookup::Fragment => self.internal(|t| t.run(&[], true)),
         }
     }
 
     fn internal(&mut self, run: impl FnOnce(&mut Self)) {
-        self.rule = Some(RuleNow::Internal);
+        self.rule = Some(CurrentRule::Internal);
         self.cookie = 0;
         run(self);
     }
@@ -188,7 +193,7 @@ impl Translator<'_> {
         may_packet_in: bool,
         honor_miss: bool,
         last: bool,
-        how: As,
+        how: RunOn,
     ) {
         if !self.may_go_on() {
             return;
@@ -203,18 +208,20 @@ impl Translator<'_> {
         self.depth += counts;
         let (old_rule, old_cookie) = (self.rule.take(), self.cookie);
         let (rule, cookie) = match &found {
-            Found::Rule(r) => (RuleNow::Rule(r.clone()), r.cookie),
-            Found::PacketIn | Found::Nothing | Found::Fragment => (RuleNow::Internal, 0),
+            TableLookup::Rule(r) => (CurrentRule::Rule(r.clone()), r.cookie),
+            TableLookup::PacketIn | TableLookup::Nothing | TableLookup::Fragment => {
+                (CurrentRule::Internal, 0)
+            }
         };
         (self.rule, self.cookie) = (Some(rule), cookie);
         let actions: &[OfAction] = match &found {
-            Found::Rule(r) => &r.actions,
-            Found::PacketIn => &*PACKET_IN,
-            Found::Nothing | Found::Fragment => &[],
+            TableLookup::Rule(r) => &r.actions,
+            TableLookup::PacketIn => &*PACKET_IN,
+            TableLookup::Nothing | TableLookup::Fragment => &[],
         };
         deeper(|| match how {
-            As::Itself => self.run(actions, last),
-            As::Copy => self.run_copy(actions, last),
+            RunOn::Packet => self.run(actions, last),
+            RunOn::Copy => self.run_copy(actions, last),
         });
         (self.rule, self.cookie) = (old_rule, old_cookie);
         self.depth -= counts;
@@ -250,10 +257,10 @@ impl Translator<'_> {
             self.error("resubmit(ct) with non-tracked or non-IP packet!");
             return;
         }
-        let internal = matches!(self.rule, Some(RuleNow::Internal));
+        let internal = matches!(self.rule, Some(CurrentRule::Internal));
         let in_port = if in_port == OfPort::IN_PORT { self.flow.in_port } else { in_port };
         let table = if table == 255 { self.table } else { table };
-        self.table_action(in_port, table, internal, internal, last, As::Itself);
+        self.table_action(in_port, table, internal, internal, last, RunOn::Packet);
     }
 }
 

@@ -78,7 +78,7 @@ fn outputs() {
 fn port_bits() {
     use openflow::msg::config::{NO_FLOOD, NO_FWD, NO_RECV};
     let lab = with(&["in_port=1,actions=flood", "in_port=2,actions=all"]);
-    let bits = |p: u16, b| lab.switch.set_port_config("br0", [(ofproto::OfPort(p), b)].into());
+    let bits = |p: u16, b| lab.ofproto.set_port_config("br0", [(ofproto::OfPort(p), b)].into());
     bits(3, NO_FLOOD).unwrap();
     assert_eq!(flow(&lab, &udp(1, 2)), "eth_type(0x0800),ipv4(frag=no) => 2,9");
     bits(3, NO_FWD).unwrap();
@@ -96,7 +96,7 @@ fn flows_follow_the_rules() {
     assert_eq!(lab.send(1, &udp(1, 2)), "3:-");
     assert_eq!(lab.send(1, &other(1, 2, 0xabcd)), "2:-");
     lab.revalidate();
-    let counted = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
+    let counted = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap();
     let of = |actions: &str| {
         let row = counted.0.iter().find(|r| r.actions == actions).expect("the rule");
         row.count.packets
@@ -346,9 +346,9 @@ fn bonds_of_patch_ports_choose_a_member_here() {
     for mac in 0x10..0x30 {
         lab.dp.flow_flush();
         assert_eq!(lab.send(1, &udp(mac, BROADCAST)), "2:-");
-        let (rx, _) = lab.switch.patch_counts("x1").unwrap();
+        let (rx, _) = lab.ofproto.patch_counts("x1").unwrap();
         by[0] = rx.packets;
-        let (rx, _) = lab.switch.patch_counts("x2").unwrap();
+        let (rx, _) = lab.ofproto.patch_counts("x2").unwrap();
         by[1] = rx.packets;
     }
     assert_eq!(by[0] + by[1], 32);
@@ -370,20 +370,20 @@ fn packets_of_controllers() {
     };
     what.metadata.set(openflow::Field::InPort, 2);
     let now = lab.dp.now();
-    lab.switch.packet_out(now, "br0", &what, openflow::Version::V13).unwrap();
+    lab.ofproto.packet_out(now, "br0", &what, openflow::Version::V13).unwrap();
     let outs = lab.dp.sent();
     assert_eq!(crate::lab::show(&outs), "1:- 3:-");
     assert!(outs.iter().all(|(_, b)| b[5] == 0x55));
     assert_eq!(lab.flows().len(), 0, "nothing is kept");
-    assert!(lab.switch.packet_out(now, "br9", &what, openflow::Version::V13).is_err());
+    assert!(lab.ofproto.packet_out(now, "br9", &what, openflow::Version::V13).is_err());
 }
 
 /// Keeps what goes to controllers.
 #[derive(Default)]
-struct Controllers(parking_lot::Mutex<Vec<ofproto::controller::ToControllers>>);
+struct Controllers(parking_lot::Mutex<Vec<ofproto::controller::QueuedPacketIn>>);
 
 impl ofproto::controller::PacketInSink for Controllers {
-    fn packet_in(&self, packet: ofproto::controller::ToControllers) -> bool {
+    fn packet_in(&self, packet: ofproto::controller::QueuedPacketIn) -> bool {
         self.0.lock().push(packet);
         true
     }
@@ -400,7 +400,7 @@ fn packets_for_controllers() {
         "tcp,actions=dec_ttl,2",
     ]);
     let sink = Arc::new(Controllers::default());
-    lab.switch.set_packet_in_sink(sink.clone());
+    lab.ofproto.set_packet_in_sink(sink.clone());
     lab.send(1, &udp(1, 2));
     lab.send(1, &udp(1, 2));
     lab.send(1, &arp(1, 1, 1, 2));
@@ -422,10 +422,10 @@ fn packets_for_controllers() {
 fn misses_go_to_old_controllers() {
     let lab = Lab::new(PORTS);
     let sink = Arc::new(Controllers::default());
-    lab.switch.set_packet_in_sink(sink.clone());
+    lab.ofproto.set_packet_in_sink(sink.clone());
     lab.send(1, &udp(1, 2));
     assert_eq!(sink.0.lock().len(), 0);
-    lab.switch.set_packet_in_on_miss("br0", true).unwrap();
+    lab.ofproto.set_packet_in_on_miss("br0", true).unwrap();
     lab.dp.flow_flush();
     lab.send(1, &udp(1, 2));
     let got = sink.0.lock();
@@ -439,10 +439,10 @@ fn fragments() {
     first.payload[6] = 0x20;
     let lab = with(&["priority=2,udp,tp_dst=2000,actions=2", "priority=1,actions=3"]);
     assert_eq!(lab.send(1, &first), "3:-", "ports of fragments count as not being there");
-    lab.switch.set_frag("br0", 3).unwrap();
+    lab.ofproto.set_frag("br0", 3).unwrap();
     lab.dp.flow_flush();
     assert_eq!(lab.send(1, &first), "2:-");
-    lab.switch.set_frag("br0", 1).unwrap();
+    lab.ofproto.set_frag("br0", 1).unwrap();
     lab.dp.flow_flush();
     assert_eq!(lab.send(1, &first), "");
 }
@@ -465,8 +465,8 @@ fn ends_of_connections_shorten_time_outs() {
             out_group: openflow::msg::GROUP_ANY,
             table_id: 255,
         };
-        let get = |t: &mut ofproto::tables::FlowTable| t.flow_stats(lab.dp.now(), &all);
-        let rules = lab.switch.with_flow_table("br0", get).unwrap().unwrap();
+        let get = |t: &mut ofproto::tables::FlowTables| t.flow_stats(lab.dp.now(), &all);
+        let rules = lab.ofproto.with_flow_table("br0", get).unwrap().unwrap();
         rules.first().map(|r| r.idle_timeout)
     };
     lab.send(1, &tcp);

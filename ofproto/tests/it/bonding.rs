@@ -227,7 +227,7 @@ fn unknown_recirculation_drops() {
     let mut key = wire::extract::extract(&udp(1, 2).bytes(), 1);
     key.recirc_id = 99;
     let t = datapath::Upcall::miss(
-        &*lab.switch,
+        &*lab.ofproto,
         wire::Time::ZERO,
         &datapath::Packet::new(&udp(1, 2).bytes()),
         &key,
@@ -305,7 +305,7 @@ fn learning_packets_follow_the_table() {
     lab.send(1, &udp(0xb, BROADCAST).tag(30));
     lab.send(2, &udp(0xc, BROADCAST));
     lab.send(3, &udp(0xd, BROADCAST));
-    lab.switch.send_learning_packets("br0", "b").unwrap();
+    lab.ofproto.send_learning_packets("br0", "b").unwrap();
     let sent = lab.dp.sent();
     let rows: Vec<String> = sent
         .iter()
@@ -322,11 +322,11 @@ fn learning_packets_follow_the_table() {
         [format!("a@{a}:-"), format!("c@{c}:20")],
         "not VLAN 30, which the bond does not carry, nor its own station"
     );
-    lab.switch.send_learning_packets("br0", "c").unwrap();
+    lab.ofproto.send_learning_packets("br0", "c").unwrap();
     let sent = lab.dp.sent();
     assert_eq!(show(&sent), "5:10 5:30 5:20 5:10");
-    assert!(lab.switch.send_learning_packets("br0", "p1").is_err());
-    assert!(lab.switch.send_learning_packets("br9", "b").is_err());
+    assert!(lab.ofproto.send_learning_packets("br0", "p1").is_err());
+    assert!(lab.ofproto.send_learning_packets("br9", "b").is_err());
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn learning_packets_of_a_large_table_go_in_slices() {
         lab.dp.flow_flush();
     }
     lab.jobs();
-    lab.switch.send_learning_packets("br0", "b").unwrap();
+    lab.ofproto.send_learning_packets("br0", "b").unwrap();
     assert_eq!(lab.dp.sent().len(), 1000);
     let jobs = lab.jobs();
     assert!(jobs >= 10, "{jobs} jobs");

@@ -22,10 +22,10 @@ use datapath::{
     BucketTable, Datapath, FlowHandle, Ingress, Packet, PortNo, SlowPath, TableId, UserspaceReason,
 };
 use netdev::{IoCounters, PacketIo};
-use ofproto::tables::{FlowTable, Requester};
+use ofproto::tables::{FlowTables, Requester};
 use ofproto::{
     BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, Next,
-    OfPort, PriorityTags, Revalidator, Switch, SwitchConfig, VlanMode,
+    OfPort, Ofproto, OfprotoConfig, PriorityTags, Revalidator, VlanMode,
 };
 use openflow::Version;
 use openflow::msg::FlowModCommand;
@@ -74,28 +74,29 @@ impl ofproto::SlowPathSink for Sink {
 const PORTS: u32 = 16;
 
 pub(crate) struct Lab {
-    pub(crate) switch: Arc<Switch>,
+    pub(crate) ofproto: Arc<Ofproto>,
     pub(crate) dp: Arc<Fake>,
     pub(crate) sink: Arc<Sink>,
     pub(crate) revalidator: Revalidator,
-    pub(crate) config: SwitchConfig,
+    pub(crate) config: OfprotoConfig,
     bonds: BTreeMap<String, Arc<BondHandle>>,
 }
 
 impl Lab {
     pub(crate) fn new(topology: &str) -> Lab {
-        let (switch, dp, sink) = (Switch::new(), Arc::new(Fake::new()), Arc::new(Sink::default()));
+        let (ofproto, dp, sink) =
+            (Ofproto::new(), Arc::new(Fake::new()), Arc::new(Sink::default()));
         dp.set_now(Time::from_millis(1_000_000));
         for n in 1..=PORTS {
             dp.port_add(&n.to_string(), Box::new(NoDevice), Some(PortNo(n))).unwrap();
         }
         let datapath: Arc<dyn Datapath> = dp.clone();
-        switch.attach(datapath.clone());
-        dp.set_upcall(switch.clone());
-        switch.set_slow_path(sink.clone());
-        let revalidator = Revalidator::new(switch.clone(), datapath);
-        let config = SwitchConfig::default();
-        let mut lab = Lab { switch, dp, sink, revalidator, config, bonds: BTreeMap::new() };
+        ofproto.attach(datapath.clone());
+        dp.set_upcall(ofproto.clone());
+        ofproto.set_slow_path(sink.clone());
+        let revalidator = Revalidator::new(ofproto.clone(), datapath);
+        let config = OfprotoConfig::default();
+        let mut lab = Lab { ofproto, dp, sink, revalidator, config, bonds: BTreeMap::new() };
         lab.configure(topology);
         lab
     }
@@ -103,12 +104,12 @@ impl Lab {
     /// Takes over another topology. Bonds keep what they were told.
     pub(crate) fn configure(&mut self, topology: &str) {
         let bridges = parse(topology, &mut self.bonds);
-        self.config = SwitchConfig { vlan_limit: self.config.vlan_limit, bridges };
+        self.config = OfprotoConfig { vlan_limit: self.config.vlan_limit, bridges };
         self.apply();
     }
 
-    pub(crate) fn apply(&mut self) -> ofproto::Change {
-        self.switch.configure(self.dp.now(), self.config.clone())
+    pub(crate) fn apply(&mut self) -> ofproto::ConfigChange {
+        self.ofproto.configure(self.dp.now(), self.config.clone())
     }
 
     /// Adds a rule, if it is one.
@@ -117,13 +118,13 @@ impl Lab {
         let Ok(fm) = parse_flow(rule, how, &NoNames) else { return false };
         let who = Requester { conn: None, version: Version::V10 };
         let now = self.dp.now();
-        self.switch.with_flow_table(bridge, |t| t.flow_mod(now, &fm, &who).is_ok()).unwrap()
+        self.ofproto.with_flow_table(bridge, |t| t.flow_mod(now, &fm, &who).is_ok()).unwrap()
     }
 
     /// Adds rules, written as for `ovs-ofctl add-flow`.
     pub(crate) fn rules(&self, bridge: &str, rules: &[&str]) {
         let now = self.dp.now();
-        let change = |t: &mut FlowTable| {
+        let change = |t: &mut FlowTables| {
             for rule in rules {
                 let how = FlowText::Command(FlowModCommand::Add);
                 let fm = parse_flow(rule, how, &NoNames).unwrap_or_else(|e| panic!("{rule}: {e}"));
@@ -131,7 +132,7 @@ impl Lab {
                     .unwrap_or_else(|e| panic!("{rule}: {e:?}"));
             }
         };
-        self.switch.with_flow_table(bridge, change).unwrap();
+        self.ofproto.with_flow_table(bridge, change).unwrap();
     }
 
     /// Sends a frame in; where it went: `2:10 3:-`, in order, and last why it was sent up.
@@ -173,7 +174,7 @@ impl Lab {
 
     /// The addresses that a bridge knows, without ages: `1@2/10` is station 1 at port 2, VLAN 10.
     pub(crate) fn fdb(&self, bridge: &str) -> String {
-        let shown = self.switch.fdb_show(self.dp.now(), &[bridge]).unwrap();
+        let shown = self.ofproto.fdb_show(self.dp.now(), &[bridge]).unwrap();
         let mut rows: Vec<String> = shown.0[0]
             .rows
             .iter()

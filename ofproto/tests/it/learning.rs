@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ofproto::show::FdbError;
-use ofproto::{QueryError, SwitchConfig};
+use ofproto::{OfprotoConfig, QueryError};
 use wire::EthAddr;
 
 use crate::frame::{BROADCAST, gratuitous, other, udp};
@@ -25,7 +25,7 @@ fn learns_and_forwards() {
     assert_eq!(lab.send(2, &udp(0xc, 0xb)), "", "both on one port");
     assert_eq!(lab.send(3, &udp(0xa, 0xb)), "2:-", "moves to port 3");
     assert_eq!(lab.fdb("br0"), "a@3/0 b@2/0 c@2/0");
-    let stats = lab.switch.fdb_stats("br0").unwrap();
+    let stats = lab.ofproto.fdb_stats("br0").unwrap();
     assert_eq!((stats.totals.learned, stats.totals.moved), (3, 1));
 }
 
@@ -71,7 +71,7 @@ fn idle_addresses_expire() {
     lab.advance(Duration::from_secs(8));
     lab.revalidate();
     assert_eq!(lab.fdb("br0"), "");
-    assert_eq!(lab.switch.fdb_stats("br0").unwrap().totals.expired, 2);
+    assert_eq!(lab.ofproto.fdb_stats("br0").unwrap().totals.expired, 2);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn forgotten_address_is_learned_again_from_a_cached_flow() {
     let mut lab = Lab::new(THREE);
     lab.send(1, &udp(0xa, 0xb));
     lab.revalidate();
-    lab.switch.fdb_flush(Some("br0")).unwrap();
+    lab.ofproto.fdb_flush(Some("br0")).unwrap();
     lab.revalidate();
     assert_eq!(lab.fdb("br0"), "", "no packet since");
     lab.send(1, &udp(0xa, 0xb));
@@ -115,7 +115,7 @@ fn fullest_port_loses_its_oldest() {
         fdb, "10@1/0 11@1/0 12@1/0 13@1/0 205e@2/0 205f@2/0 2060@2/0 2061@2/0 2062@2/0 2063@2/0",
         "a flood of addresses pushes out only its own"
     );
-    let stats = lab.switch.fdb_stats("br0").unwrap();
+    let stats = lab.ofproto.fdb_stats("br0").unwrap();
     assert_eq!((stats.current, stats.max), (10, 10));
     assert_eq!((stats.totals.learned, stats.totals.evicted), (104, 94));
     // A third port takes its fair share: from whoever has most.
@@ -134,7 +134,7 @@ fn smaller_table_takes_effect() {
     }
     lab.configure("br0: macs=10\n p1 = 1\n p2 = 2\n p3 = 3");
     lab.revalidate();
-    assert_eq!(lab.switch.fdb_stats("br0").unwrap().current, 10);
+    assert_eq!(lab.ofproto.fdb_stats("br0").unwrap().current, 10);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn same_configuration_keeps_everything() {
     let mut lab = Lab::new(THREE);
     lab.send(1, &udp(0xa, 0xb));
     let change = lab.apply();
-    assert_eq!(change, ofproto::Change::default());
+    assert_eq!(change, ofproto::ConfigChange::default());
     assert_eq!(lab.fdb("br0"), "a@1/0");
 }
 
@@ -175,8 +175,8 @@ fn bridge_that_goes_and_comes_back_is_new() {
     let config = std::mem::take(&mut lab.config);
     assert_eq!(lab.apply().bridges_removed, ["br0"]);
     assert_eq!(lab.send(1, &udp(0xa, 0xc)), "");
-    assert_eq!(lab.switch.fdb_show(ofproto_now(&lab), &["br0"]), Err(QueryError::NoSuchBridge));
-    lab.config = SwitchConfig { ..config };
+    assert_eq!(lab.ofproto.fdb_show(ofproto_now(&lab), &["br0"]), Err(QueryError::NoSuchBridge));
+    lab.config = OfprotoConfig { ..config };
     assert_eq!(lab.apply().bridges_added, ["br0"]);
     assert_eq!(lab.fdb("br0"), "");
 }
@@ -191,24 +191,24 @@ fn static_addresses() {
     let mut lab = Lab::new(THREE);
     let now = ofproto_now(&lab);
     lab.send(1, &udp(0xa, 0xb));
-    let add = |port: &str, m: u64| lab.switch.fdb_add(now, "br0", port, 0, mac(m));
+    let add = |port: &str, m: u64| lab.ofproto.fdb_add(now, "br0", port, 0, mac(m));
     assert_eq!(add("p2", 0xa).unwrap(), "Overriding already existing dynamic entry on 1\n");
     assert_eq!(add("p2", 0xa).unwrap(), "");
     assert_eq!(add("p3", 0xa).unwrap(), "Overriding already existing static entry on 2\n");
     assert_eq!(add("p9", 0xa), Err(FdbError::NoSuchPort));
     assert_eq!(
-        lab.switch.fdb_add(now, "br9", "p1", 0, mac(1)),
+        lab.ofproto.fdb_add(now, "br9", "p1", 0, mac(1)),
         Err(FdbError::Query(QueryError::NoSuchBridge))
     );
     lab.send(1, &udp(0xa, 0xc));
     assert_eq!(lab.fdb("br0"), "a@3/0", "a static address does not move");
     assert_eq!(lab.send(2, &udp(0xb, 0xa)), "3:-");
-    lab.switch.fdb_flush(None).unwrap();
+    lab.ofproto.fdb_flush(None).unwrap();
     lab.advance(Duration::from_secs(4000));
     lab.revalidate();
     assert_eq!(lab.fdb("br0"), "a@3/0", "nor is it flushed, nor does it age");
-    assert_eq!(lab.switch.fdb_del("br0", 0, mac(0xb)), Err(FdbError::NoSuchEntry));
-    lab.switch.fdb_del("br0", 0, mac(0xa)).unwrap();
+    assert_eq!(lab.ofproto.fdb_del("br0", 0, mac(0xb)), Err(FdbError::NoSuchEntry));
+    lab.ofproto.fdb_del("br0", 0, mac(0xa)).unwrap();
     assert_eq!(lab.fdb("br0"), "");
 }
 

@@ -75,7 +75,7 @@ fn one_flow_for_all_connections() {
 fn exact_without_megaflows() {
     let lab = Lab::new("br0:\n p1 = 1\n p2 = 2");
     lab.send(1, &udp(1, 2));
-    assert_eq!(lab.switch.enable_megaflows(false), "megaflows disabled");
+    assert_eq!(lab.ofproto.enable_megaflows(false), "megaflows disabled");
     assert_eq!(lab.flows().len(), 0, "existing flows go");
     for port in 0..100 {
         lab.send(1, &udp_ports(1, 2, port, 80));
@@ -86,7 +86,7 @@ fn exact_without_megaflows() {
     lab.apply();
     lab.revalidate();
     assert_eq!(lab.flows().len(), 101, "revalidation agrees with itself");
-    assert_eq!(lab.switch.enable_megaflows(true), "megaflows enabled");
+    assert_eq!(lab.ofproto.enable_megaflows(true), "megaflows enabled");
     lab.send(1, &other(5, BROADCAST, 0xabcd));
     assert_eq!(only_mask(&lab), normal());
 }

@@ -73,8 +73,8 @@ fn once_for_each_output() {
     // Arrival, two departures, and another mirror of the same kind: still one.
     let lab = lab(vec![spy(1), spy(2)]);
     assert_eq!(lab.send(1, &flood()), "4:10 2:- 3:10 5:10");
-    assert_eq!(lab.switch.mirror_count(1).unwrap().packets, 1);
-    assert_eq!(lab.switch.mirror_count(2).unwrap().packets, 0, "the first has had it");
+    assert_eq!(lab.ofproto.mirror_count(1).unwrap().packets, 1);
+    assert_eq!(lab.ofproto.mirror_count(2).unwrap().packets, 0, "the first has had it");
     // Two places, two copies.
     let mut lab = lab;
     set(&mut lab, vec![spy(1), mirror(2, "", "p2", "spy2")]);
@@ -123,7 +123,7 @@ fn by_vlan_by_filter_and_cut() {
 
 #[test]
 fn counters_stay_with_their_mirror() {
-    let count = |lab: &Lab, id| lab.switch.mirror_count(id).map(|c| (c.packets, c.bytes));
+    let count = |lab: &Lab, id| lab.ofproto.mirror_count(id).map(|c| (c.packets, c.bytes));
     let mut lab = lab(vec![mirror(1, "p1", "", "spy")]);
     let octets = flood().bytes().len() as u64;
     for _ in 0..3 {
@@ -168,6 +168,6 @@ fn what_cannot_work_does_nothing() {
     set(&mut lab, many);
     lab.revalidate();
     assert_eq!(lab.send(1, &flood()), "4:10 2:- 3:10 5:10");
-    assert!(lab.switch.mirror_count(MAX_MIRRORS as u128 - 1).is_some());
-    assert!(lab.switch.mirror_count(MAX_MIRRORS as u128).is_none());
+    assert!(lab.ofproto.mirror_count(MAX_MIRRORS as u128 - 1).is_some());
+    assert!(lab.ofproto.mirror_count(MAX_MIRRORS as u128).is_none());
 }

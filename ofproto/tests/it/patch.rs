@@ -44,10 +44,10 @@ fn counts() {
         lab.send(1, &f);
     }
     lab.revalidate();
-    let (rx, tx) = lab.switch.patch_counts("pa").unwrap();
+    let (rx, tx) = lab.ofproto.patch_counts("pa").unwrap();
     assert_eq!((rx.packets, tx.packets, tx.bytes), (0, 5, 5 * f.bytes().len() as u64));
-    assert_eq!(lab.switch.patch_counts("pb").unwrap().0.packets, 5);
-    assert_eq!(lab.switch.patch_counts("p1"), None);
+    assert_eq!(lab.ofproto.patch_counts("pb").unwrap().0.packets, 5);
+    assert_eq!(lab.ofproto.patch_counts("p1"), None);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn circles_end() {
          br1:\n p3 = 3\n pb = patch:pa\n pd = patch:pc\n",
     );
     assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "");
-    assert_eq!(lab.switch.stats().looped, 1);
+    assert_eq!(lab.ofproto.stats().looped, 1);
 }
 
 #[test]

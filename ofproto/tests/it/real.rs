@@ -9,15 +9,15 @@ use bond::{Admission, BUCKETS, Forwarding, MemberId, OutputRule};
 use datapath::fake::{MemoryPort, memory};
 use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId, Userspace};
 use ofproto::{
-    BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Revalidator, Switch,
-    SwitchConfig,
+    BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto, OfprotoConfig,
+    Revalidator,
 };
 use wire::{EthAddr, Time};
 
 use crate::frame::{Frame, udp, udp_ports};
 
 struct Real {
-    switch: Arc<Switch>,
+    ofproto: Arc<Ofproto>,
     dp: Arc<dyn Datapath>,
     bond: Arc<BondHandle>,
     ports: Vec<MemoryPort>,
@@ -26,13 +26,13 @@ struct Real {
 
 /// Ports 1 and 2, and a bond of 3 and 4, which recirculates or not.
 fn real() -> Real {
-    let switch = Switch::new();
+    let ofproto = Ofproto::new();
     let start = Instant::now();
     let clock = move || Time::from_millis(1000) + start.elapsed();
-    let (userspace, worker) = Userspace::new(switch.clone(), Arc::new(clock), 7).unwrap();
+    let (userspace, worker) = Userspace::new(ofproto.clone(), Arc::new(clock), 7).unwrap();
     std::thread::spawn(move || worker.run());
     let dp: Arc<dyn Datapath> = Arc::new(userspace);
-    switch.attach(dp.clone());
+    ofproto.attach(dp.clone());
     let mut ports = Vec::new();
     for n in 1..=4 {
         let (io, port) = memory().unwrap();
@@ -59,8 +59,8 @@ fn real() -> Real {
     let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
     bridge.bundles =
         vec![BundleConfig::new("p1", iface(1)), BundleConfig::new("p2", iface(2)), bundle];
-    switch.configure(dp.now(), SwitchConfig { vlan_limit: 1, bridges: vec![bridge] });
-    Real { switch, dp, bond, ports, generation: AtomicU64::new(0) }
+    ofproto.configure(dp.now(), OfprotoConfig { vlan_limit: 1, bridges: vec![bridge] });
+    Real { ofproto, dp, bond, ports, generation: AtomicU64::new(0) }
 }
 
 impl Real {
@@ -103,7 +103,7 @@ impl Real {
 #[test]
 fn recirculates_and_fails_over() {
     let r = real();
-    let mut revalidator = Revalidator::new(r.switch.clone(), r.dp.clone());
+    let mut revalidator = Revalidator::new(r.ofproto.clone(), r.dp.clone());
     let output = OutputRule::Recirc { basis: 0, recirc_id: 5 };
     r.publish(output, |b| [3, 4][b % 2], &[3, 4]);
     r.push(3, &udp(0xb, 0xa));
@@ -132,9 +132,9 @@ fn recirculates_and_fails_over() {
     r.wait(&[1], 2);
     // One new input port, and buckets that had not been hit.
     assert!(r.dp.stats().missed <= missed + 256, "flows were translated anew");
-    let shown = r.switch.fdb_show(r.dp.now(), &["br0"]).unwrap().to_string();
+    let shown = r.ofproto.fdb_show(r.dp.now(), &["br0"]).unwrap().to_string();
     assert_eq!(shown.matches("00:00:00:00:00:0").count(), 2, "{shown}");
-    let rules = r.switch.dump_rules(r.dp.now(), "br0").unwrap();
+    let rules = r.ofproto.dump_rules(r.dp.now(), "br0").unwrap();
     let packets: u64 = rules.0.iter().filter(|r| r.priority == 20).map(|r| r.count.packets).sum();
     assert!(packets > 0);
 }
@@ -148,16 +148,16 @@ fn learning_packets_and_flushes_pass_the_packet_thread() {
     }
     r.wait(&[2, 4], 600);
     r.ports[3].sent();
-    r.switch.send_learning_packets("br0", "bond0").unwrap();
+    r.ofproto.send_learning_packets("br0", "bond0").unwrap();
     r.wait(&[4], 300);
     let frames = r.ports[3].sent();
     assert!(frames.iter().all(|p| p.data()[12..14] == [0x80, 0x35]));
-    assert_eq!(r.switch.fdb_stats("br0").unwrap().current, 300);
-    r.switch.fdb_flush(None).unwrap();
-    assert_eq!(r.switch.fdb_stats("br0").unwrap().current, 0);
-    let Real { switch, dp, .. } = r;
+    assert_eq!(r.ofproto.fdb_stats("br0").unwrap().current, 300);
+    r.ofproto.fdb_flush(None).unwrap();
+    assert_eq!(r.ofproto.fdb_stats("br0").unwrap().current, 0);
+    let Real { ofproto, dp, .. } = r;
     drop(dp);
-    assert!(switch.fdb_stats("br0").is_err(), "no datapath, no answer, and no waiting for one");
+    assert!(ofproto.fdb_stats("br0").is_err(), "no datapath, no answer, and no waiting for one");
 }
 
 /// Counts the packet thread's rounds. What a question costs the thread between two of them is
@@ -182,12 +182,12 @@ fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
     /// More than a slice, which is what a round looks at.
     const PER_ROUND: u64 = 1_000;
     let rounds = Arc::new(AtomicU64::new(0));
-    let switch = Switch::new();
+    let ofproto = Ofproto::new();
     let clock = Arc::new(Rounds(Instant::now(), rounds.clone()));
-    let (userspace, worker) = Userspace::new(switch.clone(), clock, 7).unwrap();
+    let (userspace, worker) = Userspace::new(ofproto.clone(), clock, 7).unwrap();
     std::thread::spawn(move || worker.run());
     let dp: Arc<dyn Datapath> = Arc::new(userspace);
-    switch.attach(dp.clone());
+    ofproto.attach(dp.clone());
     let iface = |n: u32| {
         IfaceConfig::new(&format!("p{n}"), OfPort(n as u16), IfaceKind::Datapath(PortNo(n)))
     };
@@ -196,8 +196,8 @@ fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
     bridge.bundles = [1, 2].map(|n| BundleConfig::new(&format!("p{n}"), iface(n))).to_vec();
     let other = BridgeConfig::new("br1", EthAddr::from_u64(0xb1));
     let config =
-        |b: &BridgeConfig| SwitchConfig { vlan_limit: 1, bridges: vec![b.clone(), other.clone()] };
-    switch.configure(dp.now(), config(&bridge));
+        |b: &BridgeConfig| OfprotoConfig { vlan_limit: 1, bridges: vec![b.clone(), other.clone()] };
+    ofproto.configure(dp.now(), config(&bridge));
     let mut ports = Vec::new();
     for n in 1..=2 {
         let (io, port) = memory().unwrap();
@@ -208,11 +208,11 @@ fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
     let fill = |port: &str| {
         for n in 0..STATIONS {
             let mac = EthAddr::from_u64(0x0200_0000_0000 + n);
-            switch.fdb_add(dp.now(), "br0", port, 0, mac).unwrap();
+            ofproto.fdb_add(dp.now(), "br0", port, 0, mac).unwrap();
         }
     };
     fill("p2");
-    let settled = || switch.fdb_stats("br0").unwrap().current as u64;
+    let settled = || ofproto.fdb_stats("br0").unwrap().current as u64;
     let costs = |what: &str, f: &mut dyn FnMut()| {
         // No packet comes, so that a thread without work sleeps and makes no round.
         let before = rounds.load(Relaxed);
@@ -223,29 +223,29 @@ fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
     };
     assert_eq!(settled(), STATIONS);
     costs("fdb/show", &mut || {
-        let shown = switch.fdb_show(dp.now(), &["br0"]).unwrap().to_string();
+        let shown = ofproto.fdb_show(dp.now(), &["br0"]).unwrap().to_string();
         assert_eq!(shown.lines().count() as u64, STATIONS + 1);
     });
     costs("fdb/flush", &mut || {
-        switch.fdb_flush(Some("br0")).unwrap();
+        ofproto.fdb_flush(Some("br0")).unwrap();
     });
     assert_eq!(settled(), STATIONS, "static ones stay");
     costs("a port with other VLANs", &mut || {
         bridge.bundles[1].vlan = 5;
-        let change = switch.configure(dp.now(), config(&bridge));
+        let change = ofproto.configure(dp.now(), config(&bridge));
         assert_eq!(change.flushed.len(), 1);
     });
     assert_eq!(settled(), 0);
     fill("p2");
     costs("a port removed", &mut || {
         bridge.bundles.pop();
-        switch.configure(dp.now(), config(&bridge));
+        ofproto.configure(dp.now(), config(&bridge));
     });
     assert_eq!(settled(), 0);
     fill("p1");
     costs("other VLANs that flood", &mut || {
         bridge.flood_vlans.insert(9);
-        switch.configure(dp.now(), config(&bridge));
+        ofproto.configure(dp.now(), config(&bridge));
     });
     drop(ports);
 }

@@ -109,13 +109,13 @@ fn rounds_are_counted_when_they_begin_and_when_they_end() {
     let mut lab = Lab::new(THREE);
     lab.send(1, &udp(0xa, BROADCAST));
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let (switch, log) = (Arc::downgrade(&lab.switch), seen.clone());
-    lab.switch.set_flow_watcher(Box::new(move |event, _| {
-        if let (FlowEvent::Dumped, Some(s)) = (event, switch.upgrade()) {
+    let (ofproto, log) = (Arc::downgrade(&lab.ofproto), seen.clone());
+    lab.ofproto.set_flow_watcher(Box::new(move |event, _| {
+        if let (FlowEvent::Dumped, Some(s)) = (event, ofproto.upgrade()) {
             log.lock().push((s.rounds_begun(), s.rounds_ended()));
         }
     }));
-    let counts = |lab: &Lab| (lab.switch.rounds_begun(), lab.switch.rounds_ended());
+    let counts = |lab: &Lab| (lab.ofproto.rounds_begun(), lab.ofproto.rounds_ended());
     let (begun, ended) = counts(&lab);
     assert_eq!(begun, ended);
     lab.revalidate();
@@ -128,12 +128,12 @@ fn rounds_are_counted_when_they_begin_and_when_they_end() {
 fn traffic_is_held_back_but_for_lacp() {
     let lab = Lab::new("br0:\n p1 = 1\n b = 3+4 lacp\n p2 = 2");
     lab.active("b", 3, &[3, 4]);
-    lab.switch.hold(true);
+    lab.ofproto.hold(true);
     assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "");
     assert_eq!(lab.send(3, &other(0xb, 0x0180_c200_0002, 0x8809)), "Lacp");
     assert_eq!(lab.flows().len(), 0);
     assert_eq!(lab.fdb("br0"), "");
-    lab.switch.hold(false);
+    lab.ofproto.hold(false);
     assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "3:- 2:-");
     assert_eq!(lab.flows().len(), 1);
     assert_eq!(lab.fdb("br0"), "a@1/0");
@@ -181,7 +181,7 @@ fn learning_calls_for_a_round() {
     let lab = Lab::new(THREE);
     let calls = Arc::new(AtomicUsize::new(0));
     let c = calls.clone();
-    lab.switch.set_waker(Box::new(move || {
+    lab.ofproto.set_waker(Box::new(move || {
         c.fetch_add(1, Relaxed);
     }));
     let mut lab = lab;
@@ -215,7 +215,7 @@ fn what_expires_during_a_round_is_for_the_next() {
 #[test]
 fn too_many_flows() {
     let mut lab = Lab::new("br0:\n p1 = 1\n p2 = 2");
-    lab.switch.enable_megaflows(false);
+    lab.ofproto.enable_megaflows(false);
     assert_eq!(lab.revalidator.set_flow_limit(40), "set flow_limit to 40\n");
     assert!(lab.dp.calls().contains(&Call::SetFlowLimit(40)));
     lab.dp.set_flow_limit(10_000);
@@ -263,12 +263,12 @@ fn statistics_are_put_down_once() {
     lab.apply();
     lab.revalidate();
     lab.revalidate();
-    let rules = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
+    let rules = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap();
     assert_eq!((rules.0[0].count.packets, rules.0[0].count.bytes), (10, 10 * octets));
     lab.send(1, &f);
     lab.revalidator.purge();
     assert_eq!(lab.flows().len(), 0);
-    let rules = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
+    let rules = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap();
     assert_eq!(rules.0[0].count.packets, 11);
 }
 

@@ -31,8 +31,8 @@ fn fdb() {
     lab.send(9, &udp(0x5054_0000_0006, BROADCAST));
     lab.advance(Duration::from_secs(150));
     let now = lab.dp.now();
-    lab.switch.fdb_add(now, "br0", "p2", 4095, EthAddr::from_u64(1)).unwrap();
-    let shown = lab.switch.fdb_show(now, &["br0"]).unwrap();
+    lab.ofproto.fdb_add(now, "br0", "p2", 4095, EthAddr::from_u64(1)).unwrap();
+    let shown = lab.ofproto.fdb_show(now, &["br0"]).unwrap();
     assert_eq!(
         shown.to_string(),
         " Port  VLAN  MAC                Age\n    \
@@ -44,7 +44,7 @@ fn fdb() {
         serde_json::to_string(&shown).unwrap(),
         r#"{"br0":[{"port":1,"vlan":10,"mac":"50:54:00:00:00:05","age":157},{"port":65534,"vlan":0,"mac":"50:54:00:00:00:06","age":150},{"port":2,"vlan":4095,"mac":"00:00:00:00:00:01","static":true}]}"#
     );
-    let all = lab.switch.fdb_show(now, &[]).unwrap();
+    let all = lab.ofproto.fdb_show(now, &[]).unwrap();
     assert_eq!(
         all.to_string(),
         [
@@ -58,7 +58,7 @@ fn fdb() {
         ]
         .concat()
     );
-    assert_eq!(lab.switch.fdb_show(now, &["br0", "nope"]), Err(QueryError::NoSuchBridge));
+    assert_eq!(lab.ofproto.fdb_show(now, &["br0", "nope"]), Err(QueryError::NoSuchBridge));
     assert_eq!(QueryError::NoSuchBridge.to_string(), "no such bridge");
 }
 
@@ -67,7 +67,7 @@ fn fdb_stats() {
     let lab = Lab::new(TWO);
     lab.send(1, &udp(1, BROADCAST));
     lab.send(2, &udp(1, BROADCAST));
-    let shown = lab.switch.fdb_stats("br0").unwrap();
+    let shown = lab.ofproto.fdb_stats("br0").unwrap();
     assert_eq!(
         shown.to_string(),
         "Statistics for bridge \"br0\":
@@ -79,10 +79,10 @@ fn fdb_stats() {
   Total number of port moved MAC entries  : 1
 "
     );
-    assert_eq!(lab.switch.fdb_stats_clear(None), Ok("statistics successfully cleared"));
-    assert_eq!(lab.switch.fdb_stats("br0").unwrap().totals.moved, 0);
-    assert_eq!(lab.switch.fdb_flush(Some("br0")), Ok("table successfully flushed"));
-    assert_eq!(lab.switch.fdb_flush(Some("nope")), Err(QueryError::NoSuchBridge));
+    assert_eq!(lab.ofproto.fdb_stats_clear(None), Ok("statistics successfully cleared"));
+    assert_eq!(lab.ofproto.fdb_stats("br0").unwrap().totals.moved, 0);
+    assert_eq!(lab.ofproto.fdb_flush(Some("br0")), Ok("table successfully flushed"));
+    assert_eq!(lab.ofproto.fdb_flush(Some("nope")), Err(QueryError::NoSuchBridge));
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn dpif() {
     lab.apply();
     lab.send(1, &udp(1, BROADCAST));
     lab.send(1, &udp(1, BROADCAST));
-    assert_eq!(lab.switch.list(), ["br0", "br1", "br2"]);
-    let shown = lab.switch.dpif_show();
+    assert_eq!(lab.ofproto.list(), ["br0", "br1", "br2"]);
+    let shown = lab.ofproto.dpif_show();
     let text: String = shown.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,
@@ -126,7 +126,7 @@ fn rules() {
         lab.send(1, &udp_ports(1, 2, 3, 4));
     }
     lab.revalidate();
-    let rules = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
+    let rules = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap();
     let text = rules.to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 256 + 4);
@@ -146,7 +146,7 @@ fn rules() {
         "table_id=254, duration=7s, n_packets=0, n_bytes=0, priority=2,recirc_id=0,actions=drop"
     );
     let lab = Lab::new("br0: secure\n p1 = 1");
-    let rules = lab.switch.dump_rules(lab.dp.now(), "br0").unwrap();
+    let rules = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap();
     assert_eq!(rules.0[0].table, 254);
 }
 

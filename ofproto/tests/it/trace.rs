@@ -31,7 +31,7 @@ br1:
 ";
 
 fn trace(lab: &Lab, argv: &[&str]) -> Result<String, String> {
-    lab.switch.trace(lab.dp.now(), argv, &NoPortNames)
+    lab.ofproto.trace(lab.dp.now(), argv, &NoPortNames)
 }
 
 fn actions(said: &str) -> &str {
@@ -120,7 +120,7 @@ proptest! {
         let argv: Vec<&str> = words.iter().map(String::as_str).collect();
         for said in [
             trace(&lab, &argv),
-            lab.switch.trace_packet_out(lab.dp.now(), &argv, &NoPortNames),
+            lab.ofproto.trace_packet_out(lab.dp.now(), &argv, &NoPortNames),
         ] {
             match said {
                 Ok(text) => prop_assert!(text.starts_with("Flow: ") && text.contains("Datapath actions: ")),

@@ -201,5 +201,5 @@ fn bridges_are_apart() {
     assert_eq!(lab.send(3, &frame("-")), "4:-");
     assert_eq!(lab.send(12, &frame("-")), "", "a port of nobody");
     assert_eq!(lab.flows().len(), 2, "nothing is remembered of a port of nobody");
-    assert_eq!(lab.switch.stats().unknown, 1);
+    assert_eq!(lab.ofproto.stats().unknown, 1);
 }

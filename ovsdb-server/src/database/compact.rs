@@ -49,11 +49,11 @@ impl Database {
             return self.compact(now);
         }
         // Rows are never changed in place, so that they need no copies.
-        let picture: Vec<(usize, RowId, Row)> =
+        let snapshot: Vec<(usize, RowId, Row)> =
             all_rows(&self.tables).map(|(table, id, row)| (table, id, Arc::clone(row))).collect();
         let schema = Arc::clone(&self.schema);
         self.compaction = Some(log.begin_replacement(move || {
-            let rows = picture.iter().map(|(table, id, row)| (*table, *id, row));
+            let rows = snapshot.iter().map(|(table, id, row)| (*table, *id, row));
             let rows = log::snapshot(&schema, rows, now.wall_ms, COMMENT);
             vec![schema_record(&schema), rows]
         })?);

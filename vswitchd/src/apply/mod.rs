@@ -15,13 +15,13 @@
 //! | `news` | devices that came, went or changed |
 //! | `number` | OpenFlow and datapath port numbers |
 //! | `want` | interfaces in their order |
-//! | `picture` | what ofproto and the links thread are told |
+//! | `snapshot` | what ofproto and the links thread are told |
 //! | `taps` | internal devices from one run to the next |
 
 mod device;
 mod news;
 mod number;
-mod picture;
+mod snapshot;
 mod taps;
 mod want;
 
@@ -46,7 +46,7 @@ use crate::modules::BRIDGE;
 pub struct Parts<'a> {
     pub datapath: &'a Arc<dyn Datapath>,
     pub links: &'a Links,
-    pub ofproto: &'a Arc<ofproto::Switch>,
+    pub ofproto: &'a Arc<ofproto::Ofproto>,
     pub now: Time,
 }
 
@@ -87,7 +87,7 @@ pub struct Switch {
 impl Switch {
     /// True if [`Switch::apply`] has something to do: an interface got no port number, and since
     /// then a round of the revalidator has ended, after which numbers may be free.
-    pub fn numbers_freed(&mut self, ofproto: &ofproto::Switch) -> bool {
+    pub fn numbers_freed(&mut self, ofproto: &ofproto::Ofproto) -> bool {
         let freed = self.out_of_numbers.is_some_and(|ended| ofproto.rounds_ended() > ended);
         self.stale |= freed;
         freed
@@ -516,7 +516,7 @@ impl Switch {
 
     /// A handle for every bond that has none yet. Its table admits and sends nothing until the
     /// links thread has looked at the links.
-    fn make_bonds(&mut self, desired: &Desired, ofproto: &ofproto::Switch) {
+    fn make_bonds(&mut self, desired: &Desired, ofproto: &ofproto::Ofproto) {
         for port in desired.bridges.iter().flat_map(|b| &b.ports).filter(|p| p.bond.is_some()) {
             if self.bonds.contains_key(&port.name) {
                 continue;

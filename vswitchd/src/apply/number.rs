@@ -34,12 +34,12 @@ impl Quarantine {
 
     /// The port of this number is gone, and so is its number from the configuration: no flow that
     /// names it is made any more.
-    pub(super) fn closed(&self, port: PortNo, ofproto: &ofproto::Switch) {
+    pub(super) fn closed(&self, port: PortNo, ofproto: &ofproto::Ofproto) {
         self.0.lock().insert(port, Held::Rounds(ofproto.rounds_begun()));
     }
 
     /// The numbers that are still held back.
-    fn held(&self, ofproto: &ofproto::Switch) -> BTreeSet<PortNo> {
+    fn held(&self, ofproto: &ofproto::Ofproto) -> BTreeSet<PortNo> {
         let ended = ofproto.rounds_ended();
         let mut all = self.0.lock();
         all.retain(|_, held| match held {
@@ -168,7 +168,7 @@ mod tests {
         use datapath::Datapath;
         use datapath::fake::Fake;
 
-        let (ofproto, dp) = (ofproto::Switch::new(), Arc::new(Fake::new()));
+        let (ofproto, dp) = (ofproto::Ofproto::new(), Arc::new(Fake::new()));
         let datapath: Arc<dyn Datapath> = dp.clone();
         ofproto.attach(datapath.clone());
         let mut revalidator = ofproto::Revalidator::new(ofproto.clone(), datapath);

@@ -46,7 +46,7 @@ use crate::unixctl::{Commands, Format, Reply, Request};
 pub struct Context {
     pub clock: Clock,
     pub links: Links,
-    pub ofproto: Arc<ofproto::Switch>,
+    pub ofproto: Arc<ofproto::Ofproto>,
     pub datapath: Arc<dyn Datapath>,
     pub revalidator: Queue,
     pub view: Arc<Mutex<View>>,

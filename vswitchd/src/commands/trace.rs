@@ -1,7 +1,7 @@
 //! `ofproto/trace` and `ofproto/trace-packet-out`.
 
 use datapath::PortNo;
-use ofproto::Switch;
+use ofproto::Ofproto;
 use ofproto::trace::PortNames;
 use wire::Time;
 
@@ -19,14 +19,14 @@ impl PortNames for View {
 }
 
 pub fn trace(c: &Context, req: &Request<'_>) -> Reply {
-    on_revalidator(c, req, Switch::trace)
+    on_revalidator(c, req, Ofproto::trace)
 }
 
 pub fn packet_out(c: &Context, req: &Request<'_>) -> Reply {
-    on_revalidator(c, req, Switch::trace_packet_out)
+    on_revalidator(c, req, Ofproto::trace_packet_out)
 }
 
-type Trace = fn(&Switch, Time, &[&str], &dyn PortNames) -> Result<String, String>;
+type Trace = fn(&Ofproto, Time, &[&str], &dyn PortNames) -> Result<String, String>;
 
 /// A trace may lock MAC tables, which main does not do, and takes as long as the longest way
 /// through the tables, which packets shall not wait for.

@@ -112,7 +112,7 @@ impl std::fmt::Debug for LinkDevice {
 
 /// What main asks. Each carries where the answer goes; a full or closed answer is dropped.
 pub(crate) enum Request {
-    /// The whole picture; ports that are not in it go away.
+    /// The whole snapshot; ports that are not in it go away.
     Configure {
         ports: Vec<LinkPort>,
         done: SyncSender<()>,
@@ -196,7 +196,7 @@ impl Links {
         answer.recv_timeout(PATIENCE).ok()
     }
 
-    /// Replaces the picture; returns when tables for it are published.
+    /// Replaces the snapshot; returns when tables for it are published.
     pub fn configure(&self, ports: Vec<LinkPort>) -> bool {
         self.ask(|done| Request::Configure { ports, done }).is_some()
     }

@@ -112,7 +112,7 @@ impl Monitors {
         }
     }
 
-    /// Takes over the whole picture; sessions that stay keep what they know.
+    /// Takes over the whole snapshot; sessions that stay keep what they know.
     pub(super) fn configure(&mut self, now: Time, wanted: Vec<WatchedLink>) {
         let mut old = std::mem::take(&mut self.links);
         for want in wanted {

@@ -52,7 +52,7 @@ const SLOW_FRAMES_A_TURN: usize = 256;
 pub struct Setup {
     pub clock: Clock,
     pub datapath: Arc<dyn Datapath>,
-    pub ofproto: Arc<ofproto::Switch>,
+    pub ofproto: Arc<ofproto::Ofproto>,
     pub revalidator: Queue,
     /// Wakes main when there are letters for it.
     pub main: Arc<Waker>,
@@ -126,7 +126,7 @@ pub(super) fn go_first() {
 struct Thread {
     clock: Clock,
     datapath: Arc<dyn Datapath>,
-    ofproto: Arc<ofproto::Switch>,
+    ofproto: Arc<ofproto::Ofproto>,
     revalidator: Queue,
     poll: Poll,
     waker: Arc<Waker>,

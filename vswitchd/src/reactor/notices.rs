@@ -13,14 +13,16 @@ use crate::log::{Level, RateLimit};
 use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, VSWITCHD, XLATE};
 
 /// What translation finds odd about packets, which whoever sends them can repeat at will.
-pub(super) fn log_report(r: &ofproto::Report) {
+pub(super) fn log_report(r: &ofproto::XlateReport) {
     static WARNINGS: RateLimit = RateLimit::new(1, 5);
     static NEWS: RateLimit = RateLimit::new(1, 5);
     match r.level {
         // Long, and seldom as it is.
-        ofproto::Level::Warn if r.module == UPCALL.name() => crate::warn!(UPCALL, "{}", r.text),
-        ofproto::Level::Warn => crate::warn_rl!(XLATE, WARNINGS, "{}", r.text),
-        ofproto::Level::Info => crate::info_rl!(XLATE, NEWS, "{}", r.text),
+        ofproto::ReportLevel::Warn if r.module == UPCALL.name() => {
+            crate::warn!(UPCALL, "{}", r.text)
+        }
+        ofproto::ReportLevel::Warn => crate::warn_rl!(XLATE, WARNINGS, "{}", r.text),
+        ofproto::ReportLevel::Info => crate::info_rl!(XLATE, NEWS, "{}", r.text),
     }
 }
 

@@ -68,7 +68,7 @@ fn port_mod() {
         // Before 1.5 who asked is not told.
         assert_eq!(told(&sent, ME).is_empty(), v < Version::V15);
         assert_eq!(*s.lab.admin.borrow(), [(OfPort(1), false)]);
-        let bits = s.lab.switch.bridge_state("br0").unwrap().port_config.load_full();
+        let bits = s.lab.ofproto.bridge_state("br0").unwrap().port_config.load_full();
         assert_eq!(bits.get(&OfPort(1)), Some(&(config::PORT_DOWN | config::NO_FWD)));
         // The device itself comes up again; what a controller set stays.
         let sent = s.set_ports(vec![port]);
@@ -80,10 +80,10 @@ fn port_mod() {
     }
 }
 
-fn packet(reason: PacketInReason, id: u16) -> ToControllers {
+fn packet(reason: PacketInReason, id: u16) -> QueuedPacketIn {
     let mut metadata = Match::default();
     metadata.set(Field::InPort, 3);
-    ToControllers {
+    QueuedPacketIn {
         bridge: "br0".into(),
         controller_id: id,
         max_len: 64,

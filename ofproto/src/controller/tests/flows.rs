@@ -214,8 +214,8 @@ fn monitors_pause() {
 /// Packets see the flows of many commands at once: before anything else is answered, and when the
 /// agent is run.
 #[test]
-fn one_picture_for_many_commands() {
-    let seen = |s: &Script| s.lab.switch.bridge_state("br0").unwrap().tables.load().count(0);
+fn one_snapshot_for_many_commands() {
+    let seen = |s: &Script| s.lab.ofproto.bridge_state("br0").unwrap().tables.load().count(0);
     let mut s = Script::up(Version::V13, ConnKind::Service);
     for n in 0..3 {
         s.silent(Body::FlowMod(add(n, 1)));

@@ -54,7 +54,7 @@ fn no_common_version() {
     let [Out::Log(log), Out::Send { frame, .. }, Out::Close { reason, .. }] = out.as_slice() else {
         panic!("{out:?}")
     };
-    assert_eq!(log.level, Level::Warn);
+    assert_eq!(log.level, LogLevel::Warn);
     assert_eq!(
         log.text,
         "br0<->c: version negotiation failed (we support versions 0x01, 0x04, peer supports \
@@ -113,7 +113,7 @@ fn other_versions() {
     s.agent.receive(s.now, ME, &frame, &s.lab);
     let out: Vec<Out> = s.agent.outbox().collect();
     let [Out::Log(log), Out::Send { frame: reply, .. }] = out.as_slice() else { panic!("{out:?}") };
-    assert_eq!(log.level, Level::Err);
+    assert_eq!(log.level, LogLevel::Err);
     assert_eq!(log.text, "br0<->1: received OpenFlow version 0x02 != expected 01");
     // Bad request, bad version; then the request.
     assert_eq!(reply[..12], [2, 1, 0, 20, 1, 0x23, 0x45, 0x67, 0, 1, 0, 0]);

@@ -18,8 +18,8 @@ use openflow::{OfError, OfPort, Protocol, Version, VersionSet};
 use wire::{EthAddr, Time};
 
 use super::*;
-use crate::config::{BridgeConfig, SwitchConfig};
-use crate::{FailMode, Switch};
+use crate::config::{BridgeConfig, OfprotoConfig};
+use crate::{FailMode, Ofproto};
 
 const ME: ConnId = ConnId(1);
 const OTHER: ConnId = ConnId(2);
@@ -34,7 +34,7 @@ fn at(ms: u64) -> Time {
 
 /// A switch with a bridge of no ports, and devices that obey.
 struct Lab {
-    switch: Arc<Switch>,
+    ofproto: Arc<Ofproto>,
     admin: RefCell<Vec<(OfPort, bool)>>,
     /// A device that does not obey.
     stuck: Option<OfPort>,
@@ -42,9 +42,9 @@ struct Lab {
     queues: Vec<u32>,
 }
 
-impl Host for Lab {
-    fn switch(&self) -> &Switch {
-        &self.switch
+impl SwitchOps for Lab {
+    fn ofproto(&self) -> &Ofproto {
+        &self.ofproto
     }
 
     fn port_counters(&self, port: OfPort) -> Option<PortStats> {
@@ -62,12 +62,12 @@ impl Host for Lab {
 }
 
 fn lab() -> Lab {
-    let switch = Switch::new();
+    let ofproto = Ofproto::new();
     let mut bridge = BridgeConfig::new("br0", mac(0));
     bridge.fail_mode = FailMode::Secure;
-    switch.configure(at(0), SwitchConfig { vlan_limit: 1, bridges: vec![bridge] });
+    ofproto.configure(at(0), OfprotoConfig { vlan_limit: 1, bridges: vec![bridge] });
     Lab {
-        switch,
+        ofproto,
         admin: RefCell::default(),
         stuck: None,
         counters: BTreeMap::new(),

@@ -88,7 +88,7 @@ fn asynchronous_messages() {
 fn misses() {
     use std::sync::atomic::Ordering;
     let wanted = |s: &Script| {
-        s.lab.switch.bridge_state("br0").unwrap().packet_in_on_miss.load(Ordering::Acquire)
+        s.lab.ofproto.bridge_state("br0").unwrap().packet_in_on_miss.load(Ordering::Acquire)
     };
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     assert!(!wanted(&s));

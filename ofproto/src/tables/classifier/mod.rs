@@ -24,9 +24,9 @@ use openflow::{Field, Fields};
 use smallvec::SmallVec;
 
 use self::conjunction::Met;
-use self::subtable::{Entry, Subtable};
-use self::trie::{Answer, Trie};
-use super::flat::{Flat, FlatMask, PrefixField};
+use self::subtable::{RuleEntry, Subtable};
+use self::trie::{PrefixLookup, Trie};
+use super::packed::{PackedFlow, PackedMask, PrefixField};
 use super::rule::Rule;
 
 /// How many fields of a table can have tries.
@@ -47,7 +47,7 @@ impl Tries {
     }
 
     /// The length of the prefix that `mask` has in the field of each.
-    fn lengths(&self, mask: &FlatMask) -> SmallVec<[u32; 4]> {
+    fn lengths(&self, mask: &PackedMask) -> SmallVec<[u32; 4]> {
         self.0.iter().map(|(f, _)| f.length(mask)).collect()
     }
 
@@ -64,14 +64,14 @@ impl Tries {
 pub(super) struct TriesAsked<'a> {
     tries: &'a Tries,
     fields: &'a Fields,
-    flow: &'a Flat,
-    answers: [Option<Answer>; MAX_TRIES],
+    flow: &'a PackedFlow,
+    answers: [Option<PrefixLookup>; MAX_TRIES],
 }
 
 impl TriesAsked<'_> {
     /// Whether a trie shows that no rule of `subtable` agrees with the packet in the given words
     /// of its mask. Then `wc` has the bits that show it.
-    fn rule_out(&mut self, subtable: &Subtable, words: Range<usize>, wc: &mut Flat) -> bool {
+    fn rule_out(&mut self, subtable: &Subtable, words: Range<usize>, wc: &mut PackedFlow) -> bool {
         let words = &subtable.mask.at[words];
         let tries = self.tries.0.iter().zip(&mut self.answers).zip(subtable.prefixes());
         for (((field, trie), answer), len) in tries {
@@ -83,7 +83,7 @@ impl TriesAsked<'_> {
                 if field.field.prereq_ok(self.fields) {
                     trie.lookup(field.value(self.flow), field.bits)
                 } else {
-                    Answer::ANY
+                    PrefixLookup::ANY
                 }
             });
             if answer.may_have(*len) {
@@ -126,12 +126,12 @@ impl Classifier {
         self.len
     }
 
-    fn subtable(&self, mask: &FlatMask) -> Option<usize> {
+    fn subtable(&self, mask: &PackedMask) -> Option<usize> {
         self.subtables.iter().position(|s| *s.mask == *mask)
     }
 
     /// The mask to give to a new rule: the one of its subtable if there is one.
-    pub(crate) fn shared_mask(&self, mask: FlatMask) -> Arc<FlatMask> {
+    pub(crate) fn shared_mask(&self, mask: PackedMask) -> Arc<PackedMask> {
         match self.subtable(&mask) {
             Some(i) => self.subtables[i].mask.clone(),
             None => Arc::new(mask),
@@ -158,7 +158,7 @@ impl Classifier {
     /// The rule with just this match and priority.
     pub(crate) fn find(
         &self,
-        mask: &FlatMask,
+        mask: &PackedMask,
         values: &[u64],
         priority: i32,
     ) -> Option<&Arc<Rule>> {
@@ -236,7 +236,7 @@ impl Classifier {
     pub(crate) fn lookup<'a>(
         &'a self,
         fields: &Fields,
-        wc: &mut Flat,
+        wc: &mut PackedFlow,
         parts: &mut Vec<&'a Arc<Rule>>,
     ) -> Option<&'a Arc<Rule>> {
         self.search(fields, wc, Some(parts))
@@ -246,15 +246,15 @@ impl Classifier {
     fn search<'a>(
         &'a self,
         fields: &Fields,
-        wc: &mut Flat,
+        wc: &mut PackedFlow,
         parts: Option<&mut Vec<&'a Arc<Rule>>>,
     ) -> Option<&'a Arc<Rule>> {
-        let flow = Flat::of(fields);
+        let flow = PackedFlow::of(fields);
         let answers = [None; MAX_TRIES];
         let mut tries = TriesAsked { tries: &self.tries, fields, flow: &flow, answers };
         // The best rule that stands for itself, and parts of conjunctions.
-        let mut hard: Option<&Entry> = None;
-        let mut soft: Vec<(&Subtable, &Entry)> = Vec::new();
+        let mut hard: Option<&RuleEntry> = None;
+        let mut soft: Vec<(&Subtable, &RuleEntry)> = Vec::new();
         for s in &self.subtables {
             if hard.is_some_and(|h| h.rule.priority >= s.max_priority) {
                 break;
@@ -279,9 +279,9 @@ impl Classifier {
     fn conjunction<'a>(
         &'a self,
         fields: &Fields,
-        mut soft: Vec<(&'a Subtable, &'a Entry)>,
-        mut hard: Option<&'a Entry>,
-        wc: &mut Flat,
+        mut soft: Vec<(&'a Subtable, &'a RuleEntry)>,
+        mut hard: Option<&'a RuleEntry>,
+        wc: &mut PackedFlow,
         parts: &mut Vec<&'a Arc<Rule>>,
     ) -> Option<&'a Arc<Rule>> {
         loop {
@@ -297,7 +297,7 @@ impl Classifier {
                 if let Some(conj_id) = met.add(clauses, first.len())
                     && let Some(rule) = self.search(&Fields { conj_id, ..*fields }, wc, None)
                 {
-                    let clause = |e: &Entry| e.clauses.as_ref()?.clause_of(conj_id);
+                    let clause = |e: &RuleEntry| e.clauses.as_ref()?.clause_of(conj_id);
                     let mut of: Vec<_> =
                         first.iter().filter_map(|(_, e)| Some((clause(e)?, &e.rule))).collect();
                     of.sort_by_key(|(clause, _)| *clause);
@@ -324,7 +324,7 @@ impl Classifier {
     }
 
     /// The rules that match no packet that `mask` and `values` do not match, in the same order.
-    pub(crate) fn rules_within(&self, mask: &FlatMask, values: &[u64]) -> Vec<&Arc<Rule>> {
+    pub(crate) fn rules_within(&self, mask: &PackedMask, values: &[u64]) -> Vec<&Arc<Rule>> {
         let able = self.subtables.iter().filter(|s| s.mask.covers(mask));
         able.flat_map(|s| s.rules()).filter(|r| r.is_within(mask, values)).collect()
     }

@@ -11,26 +11,26 @@ const BITS: u32 = 5;
 /// Values by hash. An array mapped trie (Bagwell, "Ideal Hash Trees").
 #[derive(Clone, Debug)]
 pub(super) struct Map<V> {
-    root: Arc<Node<V>>,
+    root: Arc<MapNode<V>>,
 }
 
 #[derive(Clone, Debug)]
-struct Node<V> {
+struct MapNode<V> {
     /// Which slots there are.
     present: u32,
     /// Those, in order.
-    slots: Vec<Slot<V>>,
+    slots: Vec<MapSlot<V>>,
 }
 
 #[derive(Clone, Debug)]
-enum Slot<V> {
+enum MapSlot<V> {
     Value(u64, V),
-    Node(Arc<Node<V>>),
+    MapNode(Arc<MapNode<V>>),
 }
 
 impl<V> Default for Map<V> {
     fn default() -> Map<V> {
-        Map { root: Arc::new(Node::EMPTY) }
+        Map { root: Arc::new(MapNode::EMPTY) }
     }
 }
 
@@ -39,8 +39,8 @@ fn bit(hash: u64, depth: u32) -> u32 {
     1 << (hash >> (depth * BITS) & ((1 << BITS) - 1))
 }
 
-impl<V> Node<V> {
-    const EMPTY: Node<V> = Node { present: 0, slots: Vec::new() };
+impl<V> MapNode<V> {
+    const EMPTY: MapNode<V> = MapNode { present: 0, slots: Vec::new() };
 
     /// Where the slot `bit` stands or would stand.
     fn at(&self, bit: u32) -> usize {
@@ -61,8 +61,8 @@ impl<V: Clone> Map<V> {
                 return None;
             }
             match &node.slots[node.at(bit)] {
-                Slot::Value(h, v) => return (*h == hash).then_some(v),
-                Slot::Node(next) => node = next,
+                MapSlot::Value(h, v) => return (*h == hash).then_some(v),
+                MapSlot::MapNode(next) => node = next,
             }
         }
         None
@@ -77,21 +77,21 @@ impl<V: Clone> Map<V> {
             let at = node.at(bit);
             if !node.has(bit) {
                 node.present |= bit;
-                node.slots.insert(at, Slot::Value(hash, new()));
+                node.slots.insert(at, MapSlot::Value(hash, new()));
                 return match &mut node.slots[at] {
-                    Slot::Value(_, v) => v,
-                    Slot::Node(_) => unreachable!("a value was put there"),
+                    MapSlot::Value(_, v) => v,
+                    MapSlot::MapNode(_) => unreachable!("a value was put there"),
                 };
             }
-            if let Slot::Value(h, _) = node.slots[at]
+            if let MapSlot::Value(h, _) = node.slots[at]
                 && h != hash
             {
                 node.push_down(at, h, depth + 1);
             }
             depth += 1;
             match &mut node.slots[at] {
-                Slot::Value(_, v) => return v,
-                Slot::Node(next) => node = Arc::make_mut(next),
+                MapSlot::Value(_, v) => return v,
+                MapSlot::MapNode(next) => node = Arc::make_mut(next),
             }
         }
     }
@@ -107,12 +107,12 @@ impl<V: Clone> Map<V> {
     }
 }
 
-impl<V: Clone> Node<V> {
+impl<V: Clone> MapNode<V> {
     /// Puts the value in slot `at`, whose hash is `h`, into a node of its own.
     fn push_down(&mut self, at: usize, h: u64, depth: u32) {
-        let node = Slot::Node(Arc::new(Node::EMPTY));
+        let node = MapSlot::MapNode(Arc::new(MapNode::EMPTY));
         let value = std::mem::replace(&mut self.slots[at], node);
-        if let Slot::Node(node) = &mut self.slots[at] {
+        if let MapSlot::MapNode(node) = &mut self.slots[at] {
             let node = Arc::make_mut(node);
             node.present = bit(h, depth);
             node.slots.push(value);
@@ -126,12 +126,12 @@ impl<V: Clone> Node<V> {
         }
         let at = self.at(bit);
         match &mut self.slots[at] {
-            Slot::Value(h, _) if *h != hash => {}
-            Slot::Value(..) => {
+            MapSlot::Value(h, _) if *h != hash => {}
+            MapSlot::Value(..) => {
                 self.present &= !bit;
                 self.slots.remove(at);
             }
-            Slot::Node(next) => {
+            MapSlot::MapNode(next) => {
                 let node = Arc::make_mut(next);
                 node.remove(hash, depth + 1);
                 match node.slots.as_slice() {
@@ -140,7 +140,7 @@ impl<V: Clone> Node<V> {
                         self.slots.remove(at);
                     }
                     // One value alone needs no node.
-                    [Slot::Value(..)] => {
+                    [MapSlot::Value(..)] => {
                         if let Some(value) = node.slots.pop() {
                             self.slots[at] = value;
                         }
@@ -154,8 +154,8 @@ impl<V: Clone> Node<V> {
     fn values<'a>(&'a self, out: &mut Vec<&'a V>) {
         for slot in &self.slots {
             match slot {
-                Slot::Value(_, v) => out.push(v),
-                Slot::Node(next) => next.values(out),
+                MapSlot::Value(_, v) => out.push(v),
+                MapSlot::MapNode(next) => next.values(out),
             }
         }
     }

@@ -8,7 +8,7 @@ use super::conjunction::Clauses;
 use super::persistent::Map;
 use super::trie::{self, Trie};
 use super::{Tries, TriesAsked};
-use crate::tables::flat::{Flat, FlatMask, PORTS, SEGMENTS, WORDS};
+use crate::tables::packed::{PORTS, PackedFlow, PackedMask, SEGMENTS, WORDS};
 use crate::tables::rule::Rule;
 
 /// The two transport ports within their word.
@@ -16,7 +16,7 @@ const PORT_BITS: u64 = 0xffff_ffff;
 
 /// A rule in its place.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct RuleEntry {
     pub(super) rule: Arc<Rule>,
     /// The conjunctions that it is a part of; nothing for a rule that stands for itself.
     pub(super) clauses: Option<Arc<Clauses>>,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
 /// All rules with one mask. Those with the same match stand together.
 #[derive(Clone, Debug)]
 pub(super) struct Subtable {
-    pub(super) mask: Arc<FlatMask>,
+    pub(super) mask: Arc<PackedMask>,
     /// Highest of any rule's.
     pub(super) max_priority: i32,
     /// How many rules have it.
@@ -46,7 +46,7 @@ pub(super) struct Subtable {
 }
 
 /// Rules whose values have the same hash: of one match, but for collisions.
-type Row = SmallVec<[Entry; 1]>;
+type Row = SmallVec<[RuleEntry; 1]>;
 
 /// Goes on with the hash `h` over the next word (foldhash's mixing).
 fn mix(h: u64, word: u64) -> u64 {
@@ -58,7 +58,7 @@ fn mix(h: u64, word: u64) -> u64 {
 const START: u64 = 0x243f_6a88_85a3_08d3;
 
 /// What follows from a rule having been put in or taken out.
-pub(super) struct Done {
+pub(super) struct RowChange {
     /// The one that was in its place, or was taken out.
     pub(super) old: Option<Arc<Rule>>,
     /// Its row came or went.
@@ -66,7 +66,7 @@ pub(super) struct Done {
 }
 
 impl Subtable {
-    pub(super) fn new(mask: Arc<FlatMask>, tries: &Tries) -> Subtable {
+    pub(super) fn new(mask: Arc<PackedMask>, tries: &Tries) -> Subtable {
         let mut stages: SmallVec<[usize; 4]> = SmallVec::new();
         let mut from = 0;
         for end in SEGMENTS.into_iter().chain([WORDS]) {
@@ -132,7 +132,7 @@ impl Subtable {
     }
 
     /// Puts a rule in, in the place of the one with its match and priority.
-    pub(super) fn insert(&mut self, rule: Arc<Rule>) -> Done {
+    pub(super) fn insert(&mut self, rule: Arc<Rule>) -> RowChange {
         let hashes = self.hashes(&rule.values);
         let row = self.rows.entry(Subtable::row_hash(&hashes), Row::new);
         let row_changed = !row.iter().any(|e| e.rule.values == rule.values);
@@ -142,11 +142,11 @@ impl Subtable {
         let same =
             row.iter_mut().find(|e| e.rule.priority == priority && e.rule.values == rule.values);
         if let Some(entry) = same {
-            let old = std::mem::replace(entry, Entry { rule, clauses });
-            return Done { old: Some(old.rule), row_changed: false };
+            let old = std::mem::replace(entry, RuleEntry { rule, clauses });
+            return RowChange { old: Some(old.rule), row_changed: false };
         }
         let at = row.partition_point(|e| e.rule.priority >= priority);
-        row.insert(at, Entry { rule, clauses });
+        row.insert(at, RuleEntry { rule, clauses });
         if row_changed {
             for (index, hash) in self.indices.iter_mut().zip(&hashes) {
                 *index.entry(*hash, || 0) += 1;
@@ -161,19 +161,20 @@ impl Subtable {
         } else if priority == self.max_priority {
             self.at_max += 1;
         }
-        Done { old: None, row_changed }
+        RowChange { old: None, row_changed }
     }
 
     /// Takes out the rule with this one's match and priority.
-    pub(super) fn remove(&mut self, rule: &Rule) -> Done {
-        let nothing = Done { old: None, row_changed: false };
+    pub(super) fn remove(&mut self, rule: &Rule) -> RowChange {
+        let nothing = RowChange { old: None, row_changed: false };
         let hashes = self.hashes(&rule.values);
         let hash = Subtable::row_hash(&hashes);
         if self.find(&rule.values, rule.priority).is_none() {
             return nothing;
         }
         let row = self.rows.entry(hash, Row::new);
-        let is_it = |e: &Entry| e.rule.priority == rule.priority && e.rule.values == rule.values;
+        let is_it =
+            |e: &RuleEntry| e.rule.priority == rule.priority && e.rule.values == rule.values;
         let Some(at) = row.iter().position(is_it) else { return nothing };
         let old = row.remove(at).rule;
         let row_changed = !row.iter().any(|e| e.rule.values == rule.values);
@@ -196,7 +197,7 @@ impl Subtable {
         if rule.priority == self.max_priority {
             self.at_max -= 1;
         }
-        Done { old: Some(old), row_changed }
+        RowChange { old: Some(old), row_changed }
     }
 
     /// Finds the highest priority anew if the last rule that had it is gone. True if it changed.
@@ -237,10 +238,10 @@ impl Subtable {
     /// stage by stage, no further than the stage whose values no rule has.
     pub(super) fn lookup(
         &self,
-        flow: &Flat,
+        flow: &PackedFlow,
         tries: &mut TriesAsked<'_>,
-        wc: &mut Flat,
-    ) -> Option<&Entry> {
+        wc: &mut PackedFlow,
+    ) -> Option<&RuleEntry> {
         let mut h = START;
         let mut from = 0;
         for (i, to) in self.stages.iter().enumerate() {
@@ -272,8 +273,8 @@ impl Subtable {
     }
 
     /// The entry of highest priority that `flow` meets, all of whose values hash so.
-    fn row(&self, hash: u64, flow: &Flat) -> Option<&Entry> {
-        let agrees = |e: &&Entry| {
+    fn row(&self, hash: u64, flow: &PackedFlow) -> Option<&RuleEntry> {
+        let agrees = |e: &&RuleEntry| {
             let values = e.rule.values.iter();
             self.mask.iter().zip(values).all(|((at, bits), v)| flow.0[at] & bits == *v)
         };
@@ -281,14 +282,14 @@ impl Subtable {
     }
 
     /// The entry with the next lower priority and the same match.
-    pub(super) fn below(&self, entry: &Entry) -> Option<&Entry> {
+    pub(super) fn below(&self, entry: &RuleEntry) -> Option<&RuleEntry> {
         let rule = &entry.rule;
         let row = self.rows.get(Subtable::row_hash(&self.hashes(&rule.values)))?;
         row.iter().find(|e| e.rule.priority < rule.priority && e.rule.values == rule.values)
     }
 
     /// Adds the bits of some of the mask's words to `wc`.
-    fn look_at(&self, words: std::ops::Range<usize>, wc: &mut Flat) {
+    fn look_at(&self, words: std::ops::Range<usize>, wc: &mut PackedFlow) {
         for n in words {
             wc.0[usize::from(self.mask.at[n])] |= self.mask.bits[n];
         }

@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use wire::Time;
 
 use super::Classifier;
-use crate::tables::flat::{Flat, FlatMask};
+use crate::tables::packed::{PackedFlow, PackedMask};
 use crate::tables::rule::{Rule, RuleStats};
 
 fn rule(m: &Match, priority: i32, order: u64, actions: Vec<Action>) -> Arc<Rule> {
-    let mask = FlatMask::of(&m.mask);
+    let mask = PackedMask::of(&m.mask);
     Arc::new(Rule {
-        values: mask.values(&Flat::of(&m.value)),
+        values: mask.values(&PackedFlow::of(&m.value)),
         mask: Arc::new(mask),
         priority,
         table: 0,
@@ -100,8 +100,8 @@ fn best<'a>(rules: &'a [(Arc<Rule>, Match)], f: &Fields) -> Option<&'a Arc<Rule>
 }
 
 /// `f` with its bits outside `wc` from `other`.
-fn elsewhere(f: &Fields, wc: &Flat, other: &Flat) -> Fields {
-    let mut all = Flat::of(f);
+fn elsewhere(f: &Fields, wc: &PackedFlow, other: &PackedFlow) -> Fields {
+    let mut all = PackedFlow::of(f);
     for ((a, w), o) in all.0.iter_mut().zip(wc.0).zip(other.0) {
         *a = (*a & w) | (o & !w);
     }
@@ -147,12 +147,12 @@ proptest! {
             prop_assert_eq!(c.rules().len(), model.len());
             for picks in &packets {
                 let f = packet(picks);
-                let mut wc = Flat::ZERO;
+                let mut wc = PackedFlow::ZERO;
                 let found = find(c, &f, &mut wc);
                 let expected = best(model, &f);
                 prop_assert_eq!(found.map(|r| r.priority), expected.map(|r| r.priority));
                 for (i, other) in packets.iter().enumerate() {
-                    let mut other = Flat::of(&packet(other));
+                    let mut other = PackedFlow::of(&packet(other));
                     if i % 2 == 0 {
                         for (n, w) in other.0.iter_mut().enumerate() {
                             *w ^= noise[n % 8].rotate_left(n as u32);
@@ -161,7 +161,7 @@ proptest! {
                     // Whether a packet has an address at all is always known.
                     wc.0[32] |= 0xffff;
                     let f = elsewhere(&f, &wc, &other);
-                    let again = find(c, &f, &mut Flat::ZERO.clone());
+                    let again = find(c, &f, &mut PackedFlow::ZERO.clone());
                     prop_assert_eq!(again.map(|r| r.order), found.map(|r| r.order));
                 }
             }
@@ -178,7 +178,7 @@ proptest! {
         }
         for (a, m) in made.iter().zip(&rules) {
             prop_assert_eq!(a.matching(), *m);
-            let mask = FlatMask::of(&m.mask);
+            let mask = PackedMask::of(&m.mask);
             let mut within: Vec<u64> = c.rules_within(&mask, &a.values).iter().map(|r| r.order).collect();
             within.sort();
             let expected: Vec<u64> = made.iter().zip(&rules)
@@ -198,12 +198,12 @@ fn ip(src: u128, bits: u32) -> Match {
     m
 }
 
-fn find<'a>(c: &'a Classifier, f: &Fields, wc: &mut Flat) -> Option<&'a Arc<Rule>> {
+fn find<'a>(c: &'a Classifier, f: &Fields, wc: &mut PackedFlow) -> Option<&'a Arc<Rule>> {
     c.lookup(f, wc, &mut Vec::new())
 }
 
 fn looked_at(c: &Classifier, f: &Fields) -> Match {
-    let mut wc = Flat::ZERO;
+    let mut wc = PackedFlow::ZERO;
     find(c, f, &mut wc);
     let mask = wc.fields();
     Match { value: f.masked(&mask), mask }
@@ -300,7 +300,7 @@ fn conjunctions() {
         let mut f = to(port).value;
         f.set(Field::Ipv4Src, src);
         let mut parts = Vec::new();
-        let rule = c.lookup(&f, &mut Flat::ZERO.clone(), &mut parts);
+        let rule = c.lookup(&f, &mut PackedFlow::ZERO.clone(), &mut parts);
         (rule.map(|r| r.order), parts.iter().map(|r| r.order).collect::<Vec<_>>())
     };
     assert_eq!(found(1, 80), (Some(both), vec![1, 3]));

@@ -9,10 +9,10 @@ pub(super) struct Trie {
     root: Edge,
 }
 
-type Edge = Option<Arc<Node>>;
+type Edge = Option<Arc<TrieNode>>;
 
 #[derive(Clone, Debug)]
-struct Node {
+struct TrieNode {
     /// The bits that this node adds to those above it; zero beyond them.
     bits: u128,
     /// How many; 0 only at the root.
@@ -25,16 +25,16 @@ struct Node {
 
 /// What a trie says of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct PrefixLookup {
     /// The bits, from the uppermost, that a value must have in common to get the same answer.
     pub(super) looked_at: u32,
     /// Bit N: there is a prefix of length N + 1 that matches.
     lengths: u128,
 }
 
-impl Answer {
+impl PrefixLookup {
     /// For a value that the trie does not speak of: any length may match.
-    pub(super) const ANY: Answer = Answer { looked_at: 0, lengths: u128::MAX };
+    pub(super) const ANY: PrefixLookup = PrefixLookup { looked_at: 0, lengths: u128::MAX };
 
     /// Whether a prefix of this length, which is not 0, can match.
     pub(super) fn may_have(&self, len: u32) -> bool {
@@ -56,9 +56,9 @@ fn skip(v: u128, n: u32) -> u128 {
     v.checked_shl(n).unwrap_or(0)
 }
 
-impl Node {
-    fn leaf(bits: u128, len: u32) -> Arc<Node> {
-        Arc::new(Node { bits: bits & prefix(len), len, count: 1, edges: [None, None] })
+impl TrieNode {
+    fn leaf(bits: u128, len: u32) -> Arc<TrieNode> {
+        Arc::new(TrieNode { bits: bits & prefix(len), len, count: 1, edges: [None, None] })
     }
 
     /// How many of its bits `v` begins with.
@@ -83,38 +83,38 @@ impl Trie {
     }
 
     /// Looks up a value of `width` bits.
-    pub(super) fn lookup(&self, value: u128, width: u32) -> Answer {
+    pub(super) fn lookup(&self, value: u128, width: u32) -> PrefixLookup {
         let mut lengths = 0;
         let mut matched = 0;
         let mut edge = &self.root;
-        let mut last: Option<&Node> = None;
+        let mut last: Option<&TrieNode> = None;
         while let Some(node) = edge {
             let rest = skip(value, matched);
             let common = node.common(rest);
             matched += common;
             if common < node.len {
                 // The bit that differs is looked at too.
-                return Answer { looked_at: matched + 1, lengths };
+                return PrefixLookup { looked_at: matched + 1, lengths };
             }
             if node.count > 0 {
                 lengths |= 1 << (matched - 1);
             }
             if matched >= width {
-                return Answer { looked_at: width, lengths };
+                return PrefixLookup { looked_at: width, lengths };
             }
             last = Some(node);
             edge = &node.edges[top_bit(skip(value, matched))];
         }
         // Where the value leaves a node towards nothing, its next bit tells it from what the
         // other edge leads to.
-        let looked_at = if last.is_none_or(Node::is_leaf) { matched } else { matched + 1 };
-        Answer { looked_at, lengths }
+        let looked_at = if last.is_none_or(TrieNode::is_leaf) { matched } else { matched + 1 };
+        PrefixLookup { looked_at, lengths }
     }
 }
 
 fn insert(edge: &mut Edge, value: u128, len: u32) {
     let Some(node) = edge else {
-        *edge = Some(Node::leaf(value, len));
+        *edge = Some(TrieNode::leaf(value, len));
         return;
     };
     let common = node.common(value).min(len);
@@ -137,10 +137,10 @@ fn insert(edge: &mut Edge, value: u128, len: u32) {
     edges[way] = Some(Arc::new(lower));
     if common < len {
         let rest = skip(value, common);
-        edges[top_bit(rest)] = Some(Node::leaf(rest, len - common));
+        edges[top_bit(rest)] = Some(TrieNode::leaf(rest, len - common));
     }
     let count = u32::from(common == len);
-    *edge = Some(Arc::new(Node { bits: value & prefix(common), len: common, count, edges }));
+    *edge = Some(Arc::new(TrieNode { bits: value & prefix(common), len: common, count, edges }));
 }
 
 fn remove(edge: &mut Edge, value: u128, len: u32) {
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn lengths_and_bits() {
         let mut t = Trie::default();
-        assert_eq!(t.lookup(v4([10, 0, 0, 1]), 32), Answer { looked_at: 0, lengths: 0 });
+        assert_eq!(t.lookup(v4([10, 0, 0, 1]), 32), PrefixLookup { looked_at: 0, lengths: 0 });
         t.insert(v4([10, 0, 0, 0]), 8);
         t.insert(v4([10, 1, 0, 0]), 16);
         let a = t.lookup(v4([10, 1, 2, 3]), 32);
@@ -194,9 +194,9 @@ mod tests {
         let a = t.lookup(v4([10, 2, 2, 3]), 32);
         assert!(a.may_have(8) && !a.may_have(16));
         assert_eq!(a.looked_at, 15);
-        assert_eq!(t.lookup(v4([192, 0, 0, 1]), 32), Answer { looked_at: 1, lengths: 0 });
+        assert_eq!(t.lookup(v4([192, 0, 0, 1]), 32), PrefixLookup { looked_at: 1, lengths: 0 });
         t.remove(v4([10, 0, 0, 0]), 8);
-        assert_eq!(t.lookup(v4([10, 2, 2, 3]), 32), Answer { looked_at: 15, lengths: 0 });
+        assert_eq!(t.lookup(v4([10, 2, 2, 3]), 32), PrefixLookup { looked_at: 15, lengths: 0 });
         t.remove(v4([10, 1, 0, 0]), 16);
         assert!(t.root.is_none());
     }

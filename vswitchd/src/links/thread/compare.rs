@@ -174,7 +174,7 @@ impl Thread {
         all
     }
 
-    /// Makes engines, the list of devices and main's picture what the device says.
+    /// Makes engines, the list of devices and main's snapshot what the device says.
     fn correct(
         &mut self,
         ifindex: u32,

@@ -1,4 +1,4 @@
-//! A new picture of ports: engines, devices and sockets in line with it.
+//! A new snapshot of ports: engines, devices and sockets in line with it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ pub(crate) const SEGMENTS: [usize; 3] = [32, 37, 42];
 
 /// Every field, in words.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Flat(pub(crate) [u64; WORDS]);
+pub(crate) struct PackedFlow(pub(crate) [u64; WORDS]);
 
 const TUN_ID: usize = 0;
 const TUN_V4: usize = 1;
@@ -52,10 +52,10 @@ fn halves(v: u128) -> [u64; 2] {
     [(v >> 64) as u64, v as u64]
 }
 
-impl Flat {
-    pub(crate) const ZERO: Flat = Flat([0; WORDS]);
+impl PackedFlow {
+    pub(crate) const ZERO: PackedFlow = PackedFlow([0; WORDS]);
 
-    pub(crate) fn of(f: &Fields) -> Flat {
+    pub(crate) fn of(f: &Fields) -> PackedFlow {
         let k = &f.key;
         let mut w = [0; WORDS];
         let mut wide = |at: usize, v: u128| {
@@ -92,7 +92,7 @@ impl Flat {
         w[ARP_SHA] = k.arp_sha.to_u64();
         w[ARP_THA] = k.arp_tha.to_u64();
         w[PORTS] = u64::from(k.tcp_flags) << 32 | u64::from(k.tp_src) << 16 | u64::from(k.tp_dst);
-        Flat(w)
+        PackedFlow(w)
     }
 
     pub(crate) fn fields(&self) -> Fields {
@@ -150,25 +150,25 @@ impl Flat {
 /// Where to look: the words in which a mask has bits, and those bits. Shared by all rules of a
 /// subtable.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FlatMask {
+pub(crate) struct PackedMask {
     /// Which words, ascending.
     pub(crate) at: Box<[u8]>,
     /// Their bits; none is 0.
     pub(crate) bits: Box<[u64]>,
 }
 
-impl FlatMask {
-    pub(crate) fn of(mask: &Fields) -> FlatMask {
-        let words = Flat::of(mask).0;
+impl PackedMask {
+    pub(crate) fn of(mask: &Fields) -> PackedMask {
+        let words = PackedFlow::of(mask).0;
         let set = || words.iter().enumerate().filter(|(_, w)| **w != 0);
-        FlatMask {
+        PackedMask {
             at: set().map(|(i, _)| i as u8).collect(),
             bits: set().map(|(_, w)| *w).collect(),
         }
     }
 
     /// The words of `f`, masked.
-    pub(crate) fn values(&self, f: &Flat) -> Box<[u64]> {
+    pub(crate) fn values(&self, f: &PackedFlow) -> Box<[u64]> {
         self.iter().map(|(at, bits)| f.0[at] & bits).collect()
     }
 
@@ -183,8 +183,8 @@ impl FlatMask {
     }
 
     /// All words: `values` here, 0 elsewhere.
-    pub(crate) fn flat(&self, values: &[u64]) -> Flat {
-        let mut flat = Flat::ZERO;
+    pub(crate) fn flat(&self, values: &[u64]) -> PackedFlow {
+        let mut flat = PackedFlow::ZERO;
         for (at, v) in self.at.iter().zip(values) {
             flat.0[usize::from(*at)] = *v;
         }
@@ -197,7 +197,7 @@ impl FlatMask {
     }
 
     /// Whether it looks wherever `other` does.
-    pub(crate) fn covers(&self, other: &FlatMask) -> bool {
+    pub(crate) fn covers(&self, other: &PackedMask) -> bool {
         let own = self.flat(&self.bits);
         other.iter().all(|(at, bits)| own.0[at] & bits == bits)
     }
@@ -237,7 +237,7 @@ impl PrefixField {
     }
 
     /// Its value, in the uppermost bits.
-    pub(crate) fn value(&self, f: &Flat) -> u128 {
+    pub(crate) fn value(&self, f: &PackedFlow) -> u128 {
         let low = u128::from(f.0[self.at] >> self.shift);
         match self.bits {
             128 => u128::from(f.0[self.at - 1]) << 64 | low,
@@ -246,7 +246,7 @@ impl PrefixField {
     }
 
     /// The length of the prefix that `mask` looks at; 0 if it is no prefix.
-    pub(crate) fn length(&self, mask: &FlatMask) -> u32 {
+    pub(crate) fn length(&self, mask: &PackedMask) -> u32 {
         let flat = mask.flat(&mask.bits);
         let is_v4 = matches!(self.field, Field::Ipv4Src | Field::Ipv4Dst);
         if is_v4 && (flat.0[self.at - 1] != 0 || flat.0[self.at] >> 32 != 0) {
@@ -259,7 +259,7 @@ impl PrefixField {
     }
 
     /// Adds the first `n` of its bits to a mask.
-    pub(crate) fn look_at(&self, wc: &mut Flat, n: u32) {
+    pub(crate) fn look_at(&self, wc: &mut PackedFlow, n: u32) {
         let m = prefix_bits(n);
         if self.bits == 128 {
             wc.0[self.at - 1] |= (m >> 64) as u64;
@@ -270,7 +270,7 @@ impl PrefixField {
     }
 
     /// Whether a mask already has the first `n` of its bits.
-    pub(crate) fn is_looked_at(&self, wc: &Flat, n: u32) -> bool {
+    pub(crate) fn is_looked_at(&self, wc: &PackedFlow, n: u32) -> bool {
         let m = prefix_bits(n);
         self.value(wc) & m == m
     }

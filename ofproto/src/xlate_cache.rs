@@ -11,7 +11,7 @@ use crate::config::BondHandle;
 use crate::mac_table::MacEntry;
 use crate::snapshot::{BundleState, Counter, PatchCounters};
 use crate::tables::{RuleStats, TableCounters};
-use crate::translate::Frozen;
+use crate::translate::RecircNode;
 
 /// The bits of a TCP header that end a connection (RFC 9293).
 const TCP_FIN: u16 = 1;
@@ -19,7 +19,7 @@ const TCP_RST: u16 = 4;
 
 /// Whom the packets of a flow are put down to.
 #[derive(Clone)]
-pub(crate) enum Credit {
+pub(crate) enum StatsTarget {
     /// A rule of a flow table.
     Rule(Arc<RuleStats>),
     /// A look into a table, and whether it found a rule.
@@ -34,26 +34,26 @@ pub(crate) enum Credit {
     PatchRx(Arc<PatchCounters>),
 }
 
-impl Credit {
+impl StatsTarget {
     pub(crate) fn add(&self, packets: u64, bytes: u64, used: Time) {
         match self {
-            Credit::Rule(r) => r.add(packets, bytes, used),
-            Credit::Table(t, found) => t.add(*found, packets),
-            Credit::Mirror(c) => c.add(packets, bytes),
-            Credit::Bucket(b, n) => {
+            StatsTarget::Rule(r) => r.add(packets, bytes, used),
+            StatsTarget::Table(t, found) => t.add(*found, packets),
+            StatsTarget::Mirror(c) => c.add(packets, bytes),
+            StatsTarget::Bucket(b, n) => {
                 if let Some(c) = b.buckets.get(usize::from(*n)) {
                     c.add(packets, bytes);
                 }
             }
-            Credit::PatchTx(p) => p.tx.add(packets, bytes),
-            Credit::PatchRx(p) => p.rx.add(packets, bytes),
+            StatsTarget::PatchTx(p) => p.tx.add(packets, bytes),
+            StatsTarget::PatchRx(p) => p.rx.add(packets, bytes),
         }
     }
 }
 
 /// What a translation rested on, and what follows from the flow being used.
 #[derive(Clone, Default)]
-pub(crate) struct Basis {
+pub(crate) struct Dependencies {
     pub(crate) snapshot: u64,
     pub(crate) macs: u64,
     /// The count of changes of flow tables.
@@ -62,19 +62,19 @@ pub(crate) struct Basis {
     pub(crate) bonds: SmallVec<[(Arc<BondHandle>, u64); 2]>,
     /// Addresses that are heard of while the flow is used.
     pub(crate) learned: SmallVec<[Arc<MacEntry>; 1]>,
-    pub(crate) credits: SmallVec<[Credit; 2]>,
+    pub(crate) stats_targets: SmallVec<[StatsTarget; 2]>,
     /// Rules whose time-outs get shorter when a connection ends: seconds idle, and altogether.
     pub(crate) fin: SmallVec<[(Arc<RuleStats>, u16, u16); 0]>,
     /// Identities that the actions name: they live as long as the flow does.
-    pub(crate) frozen: SmallVec<[Arc<Frozen>; 0]>,
+    pub(crate) frozen: SmallVec<[Arc<RecircNode>; 0]>,
     /// An address that is not in its table would have been learned, had a packet passed.
     pub(crate) unlearned: bool,
 }
 
-impl Basis {
+impl Dependencies {
     /// Puts packets down to all whom they concern.
-    pub(crate) fn put_down(&self, packets: u64, bytes: u64, used: Time, tcp_flags: u16) {
-        for c in &self.credits {
+    pub(crate) fn attribute(&self, packets: u64, bytes: u64, used: Time, tcp_flags: u16) {
+        for c in &self.stats_targets {
             c.add(packets, bytes, used);
         }
         if tcp_flags & (TCP_FIN | TCP_RST) != 0 {
@@ -86,8 +86,8 @@ impl Basis {
 }
 
 /// The notes of one flow.
-pub(crate) struct Notes {
-    pub(crate) basis: Basis,
+pub(crate) struct XlateCache {
+    pub(crate) deps: Dependencies,
     /// What the revalidator has already put down, of the flow's own counters.
     packets: AtomicU64,
     bytes: AtomicU64,
@@ -95,16 +95,16 @@ pub(crate) struct Notes {
     used: AtomicU64,
 }
 
-impl Notes {
-    pub(crate) fn new(basis: Basis) -> Notes {
+impl XlateCache {
+    pub(crate) fn new(deps: Dependencies) -> XlateCache {
         let zero = || AtomicU64::new(0);
-        Notes { basis, packets: zero(), bytes: zero(), used: zero() }
+        XlateCache { deps, packets: zero(), bytes: zero(), used: zero() }
     }
 
     /// The notes of the same flow after it was translated again.
-    pub(crate) fn again(&self, basis: Basis) -> Notes {
-        Notes {
-            basis,
+    pub(crate) fn again(&self, deps: Dependencies) -> XlateCache {
+        XlateCache {
+            deps,
             packets: AtomicU64::new(self.packets.load(Relaxed)),
             bytes: AtomicU64::new(self.bytes.load(Relaxed)),
             used: AtomicU64::new(self.used.load(Relaxed)),
@@ -118,12 +118,12 @@ impl Notes {
         let packets = now.packets.saturating_sub(self.packets.swap(now.packets, Relaxed));
         let bytes = now.bytes.saturating_sub(self.bytes.swap(now.bytes, Relaxed));
         if packets != 0 || bytes != 0 {
-            self.basis.put_down(packets, bytes, used, now.tcp_flags);
+            self.deps.attribute(packets, bytes, used, now.tcp_flags);
         }
         packets
     }
 
-    /// When the flow had last been used as of the last [`Notes::push`]; nothing if it had not.
+    /// When the flow had last been used as of the last [`XlateCache::push`]; nothing if it had not.
     pub(crate) fn used(&self) -> Option<Time> {
         match self.used.load(Relaxed) {
             0 => None,
@@ -133,6 +133,6 @@ impl Notes {
 
     /// Whether a bond has said something new since.
     pub(crate) fn bonds_changed(&self) -> bool {
-        self.basis.bonds.iter().any(|(b, generation)| b.forwarding.load().generation != *generation)
+        self.deps.bonds.iter().any(|(b, generation)| b.forwarding.load().generation != *generation)
     }
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use wire::Time;
 
-use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, SwitchConfig};
+use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, OfprotoConfig};
 use crate::controller::PacketInSink;
 use crate::forget::Forget;
 use crate::mac_table::{BundleId, MacCoverage, MacTable};
@@ -28,9 +28,9 @@ use crate::slow_path::SlowPathSink;
 use crate::snapshot::{
     Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
 };
-use crate::tables::{FlowTable, InternalFlow};
-use crate::trace::Tree;
-use crate::translate::{Answer, FrozenTable, Learning, Report, Request, Source, translate};
+use crate::tables::{FlowTables, InternalFlow};
+use crate::trace::TraceTree;
+use crate::translate::{Learning, RecircTable, Source, XlateIn, XlateOut, XlateReport, translate};
 use crate::vlan::PortVlan;
 
 /// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a new configuration changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct ConfigChange {
     pub bridges_added: Vec<String>,
     pub bridges_removed: Vec<String>,
     /// Bridge and port whose addresses were forgotten, because the port is gone or has other
@@ -70,7 +70,7 @@ pub enum FlowEvent {
 pub type FlowWatcher = Box<dyn Fn(FlowEvent, &FlowHandle) + Send + Sync>;
 
 /// Is told what is odd about packets.
-pub type Reporter = Box<dyn Fn(&Report) + Send + Sync>;
+pub type Reporter = Box<dyn Fn(&XlateReport) + Send + Sync>;
 
 /// Totals that `coverage/show` can print.
 #[derive(Debug, Default)]
@@ -86,7 +86,7 @@ pub(crate) struct Totals {
 
 /// Translations so far, and the odd ones among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct SwitchStats {
+pub struct OfprotoStats {
     pub translated: u64,
     /// Dropped because they ran in circles over patch ports.
     pub looped: u64,
@@ -98,17 +98,17 @@ pub struct SwitchStats {
     pub packet_ins_lost: u64,
 }
 
-/// All bridges. Made first, then the datapath that calls it, then [`Switch::attach`].
-pub struct Switch {
+/// All bridges. Made first, then the datapath that calls it, then [`Ofproto::attach`].
+pub struct Ofproto {
     /// For jobs, which outlive the call that makes them.
-    pub(crate) me: Weak<Switch>,
+    pub(crate) me: Weak<Ofproto>,
     /// Weak, because the datapath holds the switch.
     datapath: OnceLock<Weak<dyn Datapath>>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Changes of all MAC tables.
     pub(crate) mac_changes: Arc<AtomicU64>,
     mac_coverage: Arc<MacCoverage>,
-    /// Pictures of flow tables published so far, of all bridges.
+    /// Snapshots of flow tables published so far, of all bridges.
     pub(crate) table_changes: AtomicU64,
     megaflows: AtomicBool,
     pub(crate) sink: OnceLock<Arc<dyn SlowPathSink>>,
@@ -117,10 +117,10 @@ pub struct Switch {
     pub(crate) packet_ins: OnceLock<Arc<dyn PacketInSink>>,
     pub(crate) reporter: OnceLock<Reporter>,
     /// Translations that stopped and go on with another look at the packet.
-    pub(crate) frozen: FrozenTable,
+    pub(crate) frozen: RecircTable,
     /// The revalidator has been called and has not started yet.
     called: AtomicBool,
-    /// Packets that no flow of the datapath knows are dropped ([`Switch::hold`]).
+    /// Packets that no flow of the datapath knows are dropped ([`Ofproto::hold`]).
     pub(crate) held: AtomicBool,
     /// Rounds of the revalidator that have begun, and the latest that has ended.
     rounds: (AtomicU64, AtomicU64),
@@ -150,10 +150,10 @@ struct KnownBundle {
     protected: bool,
 }
 
-impl Switch {
+impl Ofproto {
     /// A switch without bridges.
-    pub fn new() -> Arc<Switch> {
-        Arc::new_cyclic(|me| Switch {
+    pub fn new() -> Arc<Ofproto> {
+        Arc::new_cyclic(|me| Ofproto {
             me: me.clone(),
             datapath: OnceLock::new(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
@@ -166,7 +166,7 @@ impl Switch {
             watcher: OnceLock::new(),
             packet_ins: OnceLock::new(),
             reporter: OnceLock::new(),
-            frozen: FrozenTable::default(),
+            frozen: RecircTable::default(),
             called: AtomicBool::new(false),
             held: AtomicBool::new(false),
             rounds: (AtomicU64::new(0), AtomicU64::new(0)),
@@ -302,7 +302,7 @@ impl Switch {
     pub fn with_flow_table<R>(
         &self,
         bridge: &str,
-        change: impl FnOnce(&mut FlowTable) -> R,
+        change: impl FnOnce(&mut FlowTables) -> R,
     ) -> Result<R, QueryError> {
         let snap = self.snapshot.load_full();
         let state = &snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?.state;
@@ -360,8 +360,8 @@ impl Switch {
 
     /// Takes over a whole new configuration. Packets see it from one moment to the next; flows
     /// made before follow at the revalidator's leisure.
-    pub fn configure(&self, now: Time, config: SwitchConfig) -> Change {
-        let mut change = Change::default();
+    pub fn configure(&self, now: Time, config: OfprotoConfig) -> ConfigChange {
+        let mut change = ConfigChange::default();
         let mut jobs: Vec<Job> = Vec::new();
         let mut control = self.control.lock();
         let mut old = std::mem::take(&mut control.bridges);
@@ -386,7 +386,7 @@ impl Switch {
             let (bundles, known) = control.bundles(now, c, old_bundles, &old_patches, &mut gone);
             let removed = gone.iter().filter(|(name, _)| !known.contains_key(name));
             removed_bundles.extend(removed.map(|(_, id)| (state.clone(), *id)));
-            let pictured = Mirrors::new(&c.mirrors, &bundles, &mut mirrors);
+            let resolved_mirrors = Mirrors::new(&c.mirrors, &bundles, &mut mirrors);
             let known = KnownBridge { state: state.clone(), bundles: known, mirrors };
             control.bridges.insert(c.name.clone(), known);
             change.flushed.extend(gone.iter().map(|(name, _)| (c.name.clone(), name.clone())));
@@ -404,7 +404,7 @@ impl Switch {
                     Forget::here(&me, &s, sweep).go_on();
                 }
             }));
-            bridges.push(Bridge::new(c, state, bundles, pictured));
+            bridges.push(Bridge::new(c, state, bundles, resolved_mirrors));
         }
         for bridge in old.values() {
             let bundles = bridge.bundles.values();
@@ -483,10 +483,10 @@ impl Switch {
         &self.mac_coverage
     }
 
-    pub fn stats(&self) -> SwitchStats {
+    pub fn stats(&self) -> OfprotoStats {
         let t = &self.totals;
         let get = |a: &AtomicU64| a.load(Ordering::Relaxed);
-        SwitchStats {
+        OfprotoStats {
             translated: get(&t.translated),
             looped: get(&t.looped),
             unknown: get(&t.unknown),
@@ -496,23 +496,23 @@ impl Switch {
     }
 
     /// Translates for a flow or a packet.
-    pub(crate) fn translate(&self, now: Time, source: Source<'_>, learning: Learning) -> Answer {
+    pub(crate) fn translate(&self, now: Time, source: Source<'_>, learning: Learning) -> XlateOut {
         self.translate_told(now, source, learning, None, false)
     }
 
-    /// As [`Switch::translate`]; tells what happens, ports by name if wanted.
+    /// As [`Ofproto::translate`]; tells what happens, ports by name if wanted.
     pub(crate) fn translate_told(
         &self,
         now: Time,
         source: Source<'_>,
         learning: Learning,
-        trace: Option<&mut Tree>,
+        trace: Option<&mut TraceTree>,
         names: bool,
-    ) -> Answer {
+    ) -> XlateOut {
         let macs = self.mac_changes.load(Ordering::Acquire);
         let tables = self.table_changes.load(Ordering::Acquire);
         let snapshot = self.snapshot.load();
-        let mut answer = translate(Request {
+        let mut answer = translate(XlateIn {
             snapshot: &snapshot,
             source,
             now,

@@ -6,7 +6,7 @@ use openflow::{OfError, Version};
 /// Kinds, by their places among those that messages name: a role that was taken (3) is told
 /// whatever the masks say, and nothing is forwarded (5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AsyncKind {
     PacketIn = 0,
     PortStatus = 1,
     FlowRemoved = 2,
@@ -26,7 +26,7 @@ const IMPLICIT_MISS: u32 = 1 << 7;
 
 /// For each kind first primary and equal, then secondary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Masks([[u32; 2]; 6]);
+pub(super) struct AsyncConfig([[u32; 2]; 6]);
 
 /// The reasons that a message of `version` may name.
 fn allowed(kind: usize, version: Version) -> u32 {
@@ -42,12 +42,12 @@ fn allowed(kind: usize, version: Version) -> u32 {
     }
 }
 
-impl Masks {
-    pub(super) const NOTHING: Masks = Masks([[0; 2]; 6]);
+impl AsyncConfig {
+    pub(super) const NOTHING: AsyncConfig = AsyncConfig([[0; 2]; 6]);
 
     /// What a controller that said nothing is told (as Open vSwitch does; the standard leaves it
     /// open).
-    pub(super) fn default_for(version: Version) -> Masks {
+    pub(super) fn default_for(version: Version) -> AsyncConfig {
         let mut packets = PACKET_IN_14 & !INVALID_TTL | EXPLICIT_MISS;
         if version < Version::V13 {
             packets |= IMPLICIT_MISS;
@@ -57,10 +57,10 @@ impl Masks {
             Version::V13 => 0b1111,
             Version::V14 | Version::V15 => 0b11_1111,
         };
-        Masks([[packets, 0], [0b111, 0b111], [removed, 0], [0, 0], [0, 0], [0, 0]])
+        AsyncConfig([[packets, 0], [0b111, 0b111], [removed, 0], [0, 0], [0, 0], [0, 0]])
     }
 
-    pub(super) fn has(&self, kind: Kind, secondary: bool, reason: u8) -> bool {
+    pub(super) fn has(&self, kind: AsyncKind, secondary: bool, reason: u8) -> bool {
         reason < 32 && self.0[kind as usize][usize::from(secondary)] & 1 << reason != 0
     }
 
@@ -88,7 +88,7 @@ impl Masks {
             m.table_status,
             m.request_forward,
         ];
-        let mut to = if properties { *self } else { Masks::NOTHING };
+        let mut to = if properties { *self } else { AsyncConfig::NOTHING };
         for (kind, (to, new)) in to.0.iter_mut().zip(new).enumerate() {
             for (slot, (to, new)) in to.iter_mut().zip(new).enumerate() {
                 if m.named & 1 << (kind * 2 + slot) == 0 {
@@ -153,18 +153,18 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let m = Masks::default_for(Version::V10);
-        assert!(m.has(Kind::PacketIn, false, 0) && !m.has(Kind::PacketIn, true, 0));
-        assert!(m.has(Kind::PacketIn, false, 7) && !m.invalid_ttl());
-        assert!(m.has(Kind::PortStatus, true, 2));
-        assert!(!Masks::default_for(Version::V13).has(Kind::PacketIn, false, 7));
-        assert!(Masks::default_for(Version::V13).has(Kind::FlowRemoved, false, 3));
+        let m = AsyncConfig::default_for(Version::V10);
+        assert!(m.has(AsyncKind::PacketIn, false, 0) && !m.has(AsyncKind::PacketIn, true, 0));
+        assert!(m.has(AsyncKind::PacketIn, false, 7) && !m.invalid_ttl());
+        assert!(m.has(AsyncKind::PortStatus, true, 2));
+        assert!(!AsyncConfig::default_for(Version::V13).has(AsyncKind::PacketIn, false, 7));
+        assert!(AsyncConfig::default_for(Version::V13).has(AsyncKind::FlowRemoved, false, 3));
     }
 
     #[test]
     fn setting() {
         let old = AsyncMasks { packet_in: [0xff, 1], named: 0x3f, ..AsyncMasks::default() };
-        let mut m = Masks::default_for(Version::V10);
+        let mut m = AsyncConfig::default_for(Version::V10);
         assert_eq!(m.set(&old, Version::V10, false), Ok(()));
         assert_eq!(m.0[0], [0b1111_1111, 0b1100_0001]);
         assert_eq!(m.0[1], [0, 0]);

@@ -9,13 +9,13 @@ use crate::mac_table::BundleId;
 
 /// Ports by how many addresses each has.
 #[derive(Debug, Default)]
-pub(crate) struct Fullest {
+pub(crate) struct PortsByEntryCount {
     /// The fullest first; those at 2n + 1 and 2n + 2 are no fuller than that at n.
     heap: Vec<(usize, BundleId)>,
     at: BTreeMap<BundleId, usize>,
 }
 
-impl Fullest {
+impl PortsByEntryCount {
     /// One of the ports with most addresses.
     pub(crate) fn first(&self) -> Option<BundleId> {
         self.heap.first().map(|(_, port)| *port)
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_fullest_is_first() {
-        let mut f = Fullest::default();
+        let mut f = PortsByEntryCount::default();
         let mut model: BTreeMap<BundleId, usize> = BTreeMap::new();
         // Any numbers will do: a linear congruential generator (Knuth).
         let mut x = 1u64;
@@ -116,7 +116,7 @@ mod tests {
     /// Of five ports with two addresses and one with one, as the heap has them.
     #[test]
     fn equals_have_an_order() {
-        let mut f = Fullest::default();
+        let mut f = PortsByEntryCount::default();
         for port in 1..=5 {
             f.set(BundleId(port), 1);
             f.set(BundleId(port), 2);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberConfig};
-use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, SwitchConfig};
+use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfprotoConfig};
 
 use super::device::{self, Attached};
 use super::{RunningBridge, Switch};
@@ -19,7 +19,7 @@ impl Switch {
         port.ifaces.iter().filter_map(|i| Some((i, self.attached.get(&i.name)?)))
     }
 
-    pub(super) fn switch_config(&self, desired: &Desired) -> SwitchConfig {
+    pub(super) fn switch_config(&self, desired: &Desired) -> OfprotoConfig {
         let mut bridges = Vec::new();
         for bridge in &desired.bridges {
             let Some(running) = self.bridges.get(&bridge.name) else { continue };
@@ -43,7 +43,7 @@ impl Switch {
                 mirrors: bridge.mirrors.iter().filter_map(|m| m.config.clone()).collect(),
             });
         }
-        SwitchConfig { vlan_limit: desired.switch.vlan_limit, bridges }
+        OfprotoConfig { vlan_limit: desired.switch.vlan_limit, bridges }
     }
 
     fn bundle(&self, port: &WantPort) -> BundleConfig {
