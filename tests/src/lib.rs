@@ -8,7 +8,7 @@
 pub mod random;
 pub mod rig;
 
-use std::io::Write;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 pub use rig::Rig;
@@ -26,27 +26,23 @@ extern "C" fn early() {
     let _ = PRIVILEGES.set(privileges::enter().map(drop).map_err(|e| e.to_string()));
 }
 
-/// Whether the whole-system tests can run here. If they cannot, says so where the test harness
-/// does not swallow it, once, with the reason and the remedy.
-pub fn able() -> bool {
-    static ABLE: OnceLock<bool> = OnceLock::new();
-    *ABLE.get_or_init(|| {
+/// Skips the test where no whole-system test can run.
+pub fn able() {
+    static ABLE: OnceLock<Result<(), String>> = OnceLock::new();
+    let able = ABLE.get_or_init(|| {
         let enter = || privileges::enter().map(drop).map_err(|e| e.to_string());
-        let why = match PRIVILEGES.get_or_init(enter) {
-            Err(e) => Some(e.clone()),
-            Ok(()) => Ovsdb::find().and_then(Ovsdb::programs).err().map(|e| e.to_string()),
-        };
-        if let Some(why) = &why {
-            loudly(&format!("THE WHOLE-SYSTEM TESTS DO NOT RUN HERE: {why}"));
-        }
-        why.is_none()
-    })
+        PRIVILEGES.get_or_init(enter).clone()?;
+        Ovsdb::find().and_then(Ovsdb::programs).map(drop).map_err(|e| e.to_string())
+    });
+    if let Err(why) = able {
+        harness::skip(why);
+    }
 }
 
-/// Writes past the test harness, which keeps what a passing test prints to itself.
-pub fn loudly(text: &str) {
-    let line = format!("\n*** {text}\n\n");
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+/// A program's path; skips the test where it is not installed.
+pub fn tool(name: &str) -> PathBuf {
+    let found = switch::tool(name);
+    found.unwrap_or_else(|| harness::skip(format!("{name} is not installed")))
 }
 
 /// The daemon under test, built if need be.
@@ -61,33 +57,25 @@ pub fn tap_allowed() -> bool {
     std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_ok()
 }
 
-/// Whether what needs tap devices can run here; if not, says so loudly.
-pub fn tap(what: &str) -> bool {
-    let allowed = tap_allowed();
-    if !allowed {
-        loudly(&format!("skipped, because /dev/net/tun may not be opened here: {what}"));
+/// Skips a test of what needs tap devices where none can be made.
+pub fn tap(what: &str) {
+    if !tap_allowed() {
+        harness::skip(format!("/dev/net/tun may not be opened here: {what}"));
     }
-    allowed
 }
 
-/// Debian's daemon, to compare with and to be a partner; `None`, said loudly, if it is not here
-/// or cannot run: it makes no bridge without a tap device.
-pub fn debian() -> Option<Daemon> {
-    if !tap("what needs Open vSwitch beside ours") {
-        return None;
-    }
-    let found = switch::tool("ovs-vswitchd").map(Daemon::at);
-    if found.is_none() {
-        loudly("TESTS AGAINST OPEN VSWITCH DO NOT RUN HERE: ovs-vswitchd is not installed");
-    }
-    found
+/// Debian's daemon, to compare with and to be a partner; skips the test if it is not here or
+/// cannot run: it makes no bridge without a tap device.
+pub fn debian() -> Daemon {
+    tap("what needs Open vSwitch beside ours");
+    Daemon::at(tool("ovs-vswitchd"))
 }
 
-/// Skips, loudly, what another daemon than ours cannot do.
-pub fn ours_only(what: &str) -> bool {
-    let ours = daemon().is_ours();
-    if !ours {
-        loudly(&format!("skipped, because Open vSwitch has none: {what}"));
+/// Skips a test of what another daemon than ours cannot do.
+pub fn ours_only(what: &str) {
+    able();
+    if !daemon().is_ours() {
+        // Not a lack of this machine.
+        harness::not_applicable(format!("Open vSwitch has none: {what}"));
     }
-    ours
 }

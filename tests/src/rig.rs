@@ -41,24 +41,26 @@ fn ovsdb() -> Ovsdb {
 }
 
 impl Rig {
-    /// A rig with the daemon under test; `None` where system tests cannot run.
-    pub fn new(nics: usize) -> Option<Rig> {
+    /// A rig with the daemon under test.
+    pub fn new(nics: usize) -> Rig {
         Rig::of(Members::Veth, nics)
     }
 
     /// As [`Rig::new`], with NICs of a kind. Taps have no device `tor<n>` at their far end: only
-    /// [`Rig::traffic`] sees what they send. `None` also where taps cannot be made.
-    pub fn of(members: Members, nics: usize) -> Option<Rig> {
-        let able = match members {
-            Members::Veth => crate::able(),
-            Members::Tap => crate::able() && crate::tap("a bond of taps"),
-        };
-        able.then(|| Rig::build(members, nics, crate::daemon(), ovsdb(), &[]))
+    /// [`Rig::traffic`] sees what they send.
+    pub fn of(members: Members, nics: usize) -> Rig {
+        crate::able();
+        match members {
+            Members::Veth => {}
+            Members::Tap => crate::tap("a bond of taps"),
+        }
+        Rig::build(members, nics, crate::daemon(), ovsdb(), &[])
     }
 
     /// As [`Rig::new`], with a database server that can be stopped while the daemon runs.
-    pub fn with_server(nics: usize) -> Option<Rig> {
-        crate::able().then(|| Rig::on(nics, crate::daemon(), ovsdb().apart(), &[]))
+    pub fn with_server(nics: usize) -> Rig {
+        crate::able();
+        Rig::on(nics, crate::daemon(), ovsdb().apart(), &[])
     }
 
     /// A rig with a given daemon and further arguments for it.

@@ -2,18 +2,16 @@
 
 use crate::bench::{Bench, Bridge, ping};
 
-fn bench() -> Option<Bench> {
+fn bench() -> Bench {
     Bench::new(Bridge::Secure, 4)
 }
 
 /// A copy is undone by setting headers back, and is a copy in the datapath only where that does
 /// not help. As Open vSwitch's master; 3.1 copies more often.
-#[test]
+#[harness::test]
 fn copies_are_undone() {
-    if !tests::able() || !tests::ours_only("copies that are undone") {
-        return;
-    }
-    let Some(b) = bench() else { return };
+    tests::ours_only("copies that are undone");
+    let b = bench();
     b.flows("br0", &["ip,actions=clone(set_field:192.0.2.4->ip_dst,output:2),output:3"]);
     assert_eq!(b.actions(&ping(1)), "set(ipv4(dst=192.0.2.4)),2,set(ipv4(dst=192.168.0.2)),3");
     b.flows("br0", &["ip,actions=clone(output(port=2,max_len=100)),output:3"]);
@@ -23,9 +21,9 @@ fn copies_are_undone() {
 }
 
 /// The limits of what one packet may cause, each with its own words.
-#[test]
+#[harness::test]
 fn limits() {
-    let Some(b) = bench() else { return };
+    let b = bench();
     let failed = |what: &str| {
         let said = b.trace("br0 in_port=1");
         let last = said.lines().last().unwrap_or_default().to_owned();
@@ -51,9 +49,9 @@ fn limits() {
 }
 
 /// Nested as deep as the limits allow, which is thousands of rules, the daemon goes on.
-#[test]
+#[harness::test]
 fn deep_nesting() {
-    let Some(b) = bench() else { return };
+    let b = bench();
     for t in 0..254 {
         let next = (t + 1) % 254;
         b.flows("br0", &[&format!("table={t},actions=resubmit(,{next}),output:2")]);
@@ -66,9 +64,9 @@ fn deep_nesting() {
 }
 
 /// What goes round keeps its registers and goes on where it stopped.
-#[test]
+#[harness::test]
 fn a_second_look() {
-    let Some(b) = bench() else { return };
+    let b = bench();
     b.flows(
         "br0",
         &[
@@ -84,9 +82,9 @@ fn a_second_look() {
 }
 
 /// The end of the time to live goes to the controllers, and ends its own list only.
-#[test]
+#[harness::test]
 fn time_to_live() {
-    let Some(b) = bench() else { return };
+    let b = bench();
     b.flows("br0", &["ip,actions=resubmit(,1),output:3", "table=1,actions=dec_ttl,output:2"]);
     assert_eq!(b.actions(&ping(1)), "set(ipv4(ttl=127)),2,3");
     let said = b.trace(&ping(1).replace("ttl=128", "ttl=1"));
@@ -96,9 +94,9 @@ fn time_to_live() {
 }
 
 /// Ports that are set not to take part.
-#[test]
+#[harness::test]
 fn bits_of_ports() {
-    let Some(b) = bench() else { return };
+    let b = bench();
     b.flows("br0", &["in_port=1,actions=flood", "in_port=2,actions=all"]);
     b.ofctl(&["mod-port", "br0", "p3", "noflood"]);
     b.ofctl(&["mod-port", "br0", "p4", "noforward"]);

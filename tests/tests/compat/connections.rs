@@ -29,9 +29,9 @@ fn log_has(b: &Bench, what: &str) {
 }
 
 /// A port without carrier is not live, nor is one whose LACP has found nobody.
-#[test]
+#[harness::test]
 fn a_port_is_live_while_it_may_carry_traffic() {
-    let Some(b) = Bench::new(Bridge::Standalone, 2) else { return };
+    let b = Bench::new(Bridge::Standalone, 2);
     b.rig.wait("p1 to be live", || shown(&b, "OpenFlow13", "p1") == pair("0", "LIVE"));
     // 1.0 has no word for it.
     assert_eq!(shown(&b, "OpenFlow10", "p1"), pair("0", "0"));
@@ -46,9 +46,9 @@ fn a_port_is_live_while_it_may_carry_traffic() {
 }
 
 /// What a tool did is there for the next one.
-#[test]
+#[harness::test]
 fn a_port_that_is_taken_down_has_no_link() {
-    let Some(b) = Bench::new(Bridge::Standalone, 1) else { return };
+    let b = Bench::new(Bridge::Standalone, 1);
     for (command, is) in [
         ("down", pair("PORT_DOWN", "LINK_DOWN")),
         ("up", pair("0", "0")),
@@ -61,9 +61,9 @@ fn a_port_that_is_taken_down_has_no_link() {
 }
 
 /// Two ports can change places, and a number is not given to the next who comes.
-#[test]
+#[harness::test]
 fn port_numbers() {
-    let Some(b) = Bench::new(Bridge::Standalone, 3) else { return };
+    let b = Bench::new(Bridge::Standalone, 3);
     let number = |port: &str| b.rig.get("interface", port, "ofport");
     b.rig.vsctl("set interface p2 ofport_request=3 -- set interface p3 ofport_request=2");
     assert_eq!([number("p1"), number("p2"), number("p3")], ["1", "3", "2"]);
@@ -77,9 +77,9 @@ fn port_numbers() {
 }
 
 /// Bridges and controllers whose names would lead elsewhere make no sockets there.
-#[test]
+#[harness::test]
 fn sockets_stay_in_the_run_directory() {
-    let Some(b) = Bench::new(Bridge::Standalone, 0) else { return };
+    let b = Bench::new(Bridge::Standalone, 0);
     let at = |name: &str| b.rig.switch.path(name);
     assert!(at("br0.mgmt").exists() && at("br0.snoop").exists());
     std::fs::create_dir(at("x")).unwrap();
@@ -101,9 +101,9 @@ fn sockets_stay_in_the_run_directory() {
 }
 
 /// Versions that the bridge does not have are not agreed on.
-#[test]
+#[harness::test]
 fn versions_are_the_bridge_s() {
-    let Some(b) = Bench::new(Bridge::Standalone, 0) else { return };
+    let b = Bench::new(Bridge::Standalone, 0);
     b.rig.vsctl("set bridge br0 protocols=OpenFlow13,OpenFlow14");
     assert!(b.ofctl(&["-O", "OpenFlow14", "show", "br0"]).contains("(OF1.4)"));
     let mut c = b.rig.switch.command("ovs-ofctl");
@@ -123,9 +123,9 @@ fn answer(at: &UnixListener) -> UnixStream {
 }
 
 /// Virtual time asks a silent controller whether it is there, and gives it up.
-#[test]
+#[harness::test]
 fn a_silent_controller_is_asked_and_given_up() {
-    let Some(b) = Bench::new(Bridge::Secure, 0) else { return };
+    let b = Bench::new(Bridge::Secure, 0);
     let path = b.rig.switch.path("silent.sock");
     let listener = UnixListener::bind(&path).unwrap();
     b.rig.appctl("vlog/set rconn:file:dbg");
@@ -149,9 +149,9 @@ fn a_silent_controller_is_asked_and_given_up() {
 }
 
 /// What must pass to a controller is there, and nobody sees it in the flow table.
-#[test]
+#[harness::test]
 fn in_band_control_is_hidden() {
-    let Some(b) = Bench::new(Bridge::Standalone, 0) else { return };
+    let b = Bench::new(Bridge::Standalone, 0);
     b.rig.vsctl("set-controller br0 tcp:240.0.0.1:6653");
     let hidden = || b.rig.appctl("bridge/dump-flows br0").matches("240.0.0.1").count();
     b.rig.wait("the rules", || hidden() == 4);
@@ -164,9 +164,9 @@ fn in_band_control_is_hidden() {
 }
 
 /// There is nothing to show without a controller; with one, what goes over its connection.
-#[test]
+#[harness::test]
 fn snoops() {
-    let Some(b) = Bench::new(Bridge::Secure, 0) else { return };
+    let b = Bench::new(Bridge::Secure, 0);
     let snoop = || {
         let mut s = UnixStream::connect(b.rig.switch.path("br0.snoop")).unwrap();
         s.set_read_timeout(Some(SOON)).unwrap();

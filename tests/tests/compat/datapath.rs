@@ -17,9 +17,9 @@ fn flows(text: &str) -> Vec<String> {
     all
 }
 
-#[test]
+#[harness::test]
 fn dumps_by_bridge_and_by_datapath() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.bridge("br1", Bridge::Secure, [3]);
     b.rig.vsctl("set Open_vSwitch . other_config:max-idle=100000");
     for n in 1..=3 {
@@ -60,9 +60,9 @@ fn dumps_by_bridge_and_by_datapath() {
     assert!(b.fails("dpctl/dump-flows -x").contains("Unrecognized option -x"));
 }
 
-#[test]
+#[harness::test]
 fn flows_by_hand() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.rig.appctl("revalidator/pause");
     let key = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
     let shown = |actions: &str| {
@@ -106,9 +106,9 @@ fn flows_by_hand() {
     assert_eq!(dump(), [""; 0]);
 }
 
-#[test]
+#[harness::test]
 fn addresses_of_several_bridges() {
-    let Some(b) = Bench::new(Bridge::Secure, 1) else { return };
+    let b = Bench::new(Bridge::Secure, 1);
     b.bridge("br-long-name", Bridge::Secure, [7]);
     b.rig.appctl("fdb/add br0 p1 0 50:54:00:00:00:05");
     assert_eq!(
@@ -124,9 +124,9 @@ fn addresses_of_several_bridges() {
     assert!(b.fails("fdb/show br0 nowhere").contains("no such bridge nowhere"));
 }
 
-#[test]
+#[harness::test]
 fn a_port_gets_another_number() {
-    let Some(b) = Bench::new(Bridge::Standalone, 2) else { return };
+    let b = Bench::new(Bridge::Standalone, 2);
     assert_eq!(b.outputs("br0 in_port=LOCAL,dl_src=10:20:30:40:50:60"), ["1", "2"]);
     b.rig.appctl("dpif-dummy/change-port-number ovs-dummy p1 5");
     assert_eq!(b.outputs("br0 in_port=LOCAL,dl_src=10:20:30:40:50:60"), ["2", "5"]);
@@ -140,9 +140,9 @@ fn a_port_gets_another_number() {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_datapath_of_its_own() {
-    let Some(b) = Bench::new(Bridge::Secure, 1) else { return };
+    let b = Bench::new(Bridge::Secure, 1);
     b.rig.appctl("dpctl/add-dp dummy@spare");
     assert_eq!(b.rig.appctl("dpctl/dump-dps"), "dummy@ovs-dummy\ndummy@spare\n");
     assert!(b.fails("dpctl/add-dp dummy@spare").contains("add_dp (File exists)"));
@@ -197,9 +197,9 @@ fn captured(pcap: &[u8]) -> Vec<Vec<u8>> {
 
 /// What a flow does to headers is done to the packet, its checksums included, for the packet
 /// that makes the flow as for those that come after it.
-#[test]
+#[harness::test]
 fn headers_change_on_the_way() {
-    let Some(b) = Bench::new(Bridge::Secure, 1) else { return };
+    let b = Bench::new(Bridge::Secure, 1);
     let file = b.rig.switch.path("p2.pcap");
     b.rig.vsctl(&format!(
         "add-port br0 p2 -- set interface p2 type=dummy ofport_request=2 options:tx_pcap={}",

@@ -13,9 +13,9 @@ fn mac(n: u32) -> String {
     format!("50:54:00:00:{:02x}:{:02x}", n >> 8, n & 0xff)
 }
 
-#[test]
+#[harness::test]
 fn a_port_that_goes_takes_its_stations_out_of_every_bridge() {
-    let Some(b) = Bench::new(Bridge::Standalone, 3) else { return };
+    let b = Bench::new(Bridge::Standalone, 3);
     b.bridge("br1", Bridge::Standalone, [4, 5]);
     for (port, n) in [(1, 6), (2, 5), (4, 6), (5, 7)] {
         b.receive(port, &arp(port, &mac(n)));
@@ -34,9 +34,9 @@ fn a_port_that_goes_takes_its_stations_out_of_every_bridge() {
 
 /// Sixteen newcomers on one port push out at most as many as it has itself; among ports that are
 /// equally full the order is always the same.
-#[test]
+#[harness::test]
 fn a_full_table_is_shared_fairly() {
-    let Some(b) = Bench::new(Bridge::Standalone, 6) else { return };
+    let b = Bench::new(Bridge::Standalone, 6);
     b.rig.vsctl("set bridge br0 other_config:mac-table-size=10");
     b.rig.appctl("time/stop");
     for n in 0..10 {
@@ -66,9 +66,9 @@ fn a_full_table_is_shared_fairly() {
     assert_eq!(b.fdb("br0"), want);
 }
 
-#[test]
+#[harness::test]
 fn what_somebody_wrote_down_stays() {
-    let Some(b) = Bench::new(Bridge::Standalone, 2) else { return };
+    let b = Bench::new(Bridge::Standalone, 2);
     let station = mac(1);
     b.receive(1, &arp(1, &station));
     let said = b.rig.appctl(&format!("fdb/add br0 p1 0 {station}"));
@@ -87,9 +87,9 @@ fn what_somebody_wrote_down_stays() {
 }
 
 /// Values out of range become the nearest in range, without an alarm: Open vSwitch says nothing.
-#[test]
+#[harness::test]
 fn ageing_in_virtual_time() {
-    let Some(b) = Bench::new(Bridge::Standalone, 2) else { return };
+    let b = Bench::new(Bridge::Standalone, 2);
     b.rig.vsctl("set bridge br0 other_config:mac-aging-time=5");
     b.rig.appctl("time/stop");
     b.receive(1, &arp(1, &mac(1)));

@@ -4,6 +4,8 @@
 //! The project's tests run where there is no checkout of Open vSwitch. Each behaviour that its
 //! suite asks for and that was new to us has a test here.
 
+harness::main!();
+
 mod actions;
 mod bench;
 mod connections;

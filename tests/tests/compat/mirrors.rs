@@ -3,10 +3,10 @@
 use crate::bench::{Bench, Bridge, ping, tagged_ping, tcp};
 
 /// Three ports; what comes in by 1 goes to 2 and the other way round.
-fn crossed() -> Option<Bench> {
-    let b = Bench::new(Bridge::Secure, 3)?;
+fn crossed() -> Bench {
+    let b = Bench::new(Bridge::Secure, 3);
     b.flows("br0", &["in_port=1,actions=output:2", "in_port=2,actions=output:1"]);
-    Some(b)
+    b
 }
 
 /// Gives br0 a mirror with these columns; `@p1` and so on are its ports.
@@ -17,9 +17,9 @@ fn mirror(b: &Bench, columns: &str) {
     ));
 }
 
-#[test]
+#[harness::test]
 fn what_is_selected() {
-    let Some(b) = crossed() else { return };
+    let b = crossed();
     // Of arrivals before anything else is done, of departures after it; once for each place.
     for (columns, from_1, from_2) in [
         ("select_all=true output_port=@p3", "3,2", "3,1"),
@@ -43,12 +43,10 @@ fn what_is_selected() {
 
 /// A copy is wanted again once the packet has been changed, not when a register has. As Open
 /// vSwitch's master; 3.1 copies once.
-#[test]
+#[harness::test]
 fn a_changed_packet_is_another() {
-    if !tests::able() || !tests::ours_only("copies of changed packets") {
-        return;
-    }
-    let Some(b) = crossed() else { return };
+    tests::ours_only("copies of changed packets");
+    let b = crossed();
     mirror(&b, "select_all=true output_port=@p3");
     b.flows("br0", &["in_port=1,actions=mod_vlan_vid:17,output:2"]);
     assert_eq!(b.actions(&ping(1)), "3,push_vlan(vid=17,pcp=0),2,3");
@@ -61,9 +59,9 @@ fn a_changed_packet_is_another() {
     assert_eq!(b.actions("br0 icmp"), "1,3");
 }
 
-#[test]
+#[harness::test]
 fn to_a_vlan() {
-    let Some(b) = Bench::new(Bridge::Standalone, 3) else { return };
+    let b = Bench::new(Bridge::Standalone, 3);
     b.rig.vsctl(
         "set bridge br0 mirrors=@m1,@m2 \
          -- --id=@m1 create mirror name=m1 select_all=true output_vlan=500 snaplen=200 \
@@ -76,13 +74,13 @@ fn to_a_vlan() {
     assert!(said == a || said == b, "{said}");
 }
 
-#[test]
+#[harness::test]
 fn filters() {
-    let Some(b) = crossed() else { return };
+    let b = crossed();
     mirror(&b, "select_all=true output_port=@p3");
     // Schemas before Open vSwitch 3.4 have no such column.
     if b.rig.switch.vsctl("set mirror m filter=icmp").is_err() {
-        return;
+        harness::not_applicable("the database's schema has no Mirror.filter");
     }
     assert_eq!([b.actions(&ping(1)), b.actions(&tcp(1, 80))], ["3,2", "2"]);
     b.rig.vsctl("set mirror m filter=\"tcp,tcp_dst=80\"");
@@ -100,9 +98,9 @@ fn filters() {
     assert_eq!(b.actions(&tcp(1, 443)), "3,2");
 }
 
-#[test]
+#[harness::test]
 fn copies_are_counted() {
-    let Some(b) = crossed() else { return };
+    let b = crossed();
     mirror(&b, "select_all=true output_port=@p3");
     b.rig.appctl("time/stop");
     for _ in 0..3 {
@@ -123,12 +121,10 @@ fn copies_are_counted() {
 
 /// Flows that were made before follow when a mirror comes or goes. Open vSwitch's master looks at
 /// them again; 3.1 leaves them as they are.
-#[test]
+#[harness::test]
 fn flows_follow_the_mirror() {
-    if !tests::able() || !tests::ours_only("flows that follow a new mirror") {
-        return;
-    }
-    let Some(b) = crossed() else { return };
+    tests::ours_only("flows that follow a new mirror");
+    let b = crossed();
     let does = |want: &str| {
         b.rig.wait(want, || {
             b.receive(1, &ping(1));
@@ -145,9 +141,9 @@ fn flows_follow_the_mirror() {
     does("2");
 }
 
-#[test]
+#[harness::test]
 fn rows_that_ask_for_nothing_sensible() {
-    let Some(b) = crossed() else { return };
+    let b = crossed();
     mirror(&b, "select_all=true");
     let text = "bridge br0: mirror m does not specify output; ignoring";
     b.rig.wait(text, || b.rig.switch.log().contains(text));

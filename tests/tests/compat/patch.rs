@@ -3,21 +3,19 @@
 use crate::bench::{Bench, Bridge, ping, tagged_ping};
 
 /// Two bridges: p1 and p2 on br0, p3 on br1, patched by 10 and 20.
-fn two() -> Option<Bench> {
-    let b = Bench::new(Bridge::Secure, 2)?;
+fn two() -> Bench {
+    let b = Bench::new(Bridge::Secure, 2);
     b.bridge("br1", Bridge::Secure, [3]);
     b.patch(("br0", 10), ("br1", 20));
-    Some(b)
+    b
 }
 
 /// As Open vSwitch's master, which tells the datapath of changes before a copy is made; 3.1 does
 /// so when the copy leaves.
-#[test]
+#[harness::test]
 fn each_bridge_has_its_own_pipeline() {
-    if !tests::able() || !tests::ours_only("changes told before a copy") {
-        return;
-    }
-    let Some(b) = two() else { return };
+    tests::ours_only("changes told before a copy");
+    let b = two();
     // Registers and metadata stay behind; what was done to the packet goes with it, and what the
     // other bridge does to its copy does not come back.
     b.flows("br0", &["in_port=1,actions=load:7->NXM_NX_REG0[],mod_vlan_vid:5,output:10,output:2"]);
@@ -36,9 +34,9 @@ fn each_bridge_has_its_own_pipeline() {
 }
 
 /// The action set of the bridge behind is carried out there.
-#[test]
+#[harness::test]
 fn action_sets() {
-    let Some(b) = two() else { return };
+    let b = two();
     b.ofctl(&[
         "-O",
         "OpenFlow13",
@@ -54,9 +52,9 @@ fn action_sets() {
 
 /// Each bridge's mirrors copy for themselves. Crossing a patch port is neither an arrival nor a
 /// departure.
-#[test]
+#[harness::test]
 fn mirrors_of_both() {
-    let Some(b) = two() else { return };
+    let b = two();
     b.flows("br0", &["in_port=1,actions=output:10"]);
     b.flows("br1", &["in_port=20,actions=LOCAL"]);
     b.rig.vsctl(
@@ -69,9 +67,9 @@ fn mirrors_of_both() {
 }
 
 /// A packet that runs in circles comes to an end, and the daemon goes on.
-#[test]
+#[harness::test]
 fn circles_end() {
-    let Some(b) = two() else { return };
+    let b = two();
     b.patch(("br0", 11), ("br1", 21));
     b.flows("br0", &["actions=output:10,output:11"]);
     b.flows("br1", &["actions=output:20,output:21,output:3"]);

@@ -42,9 +42,9 @@ fn refused(b: &Bench, args: &[&str], error: &str) {
 }
 
 /// Only as many layers of a packet are looked at as it takes to say that a flow does not match.
-#[test]
+#[harness::test]
 fn a_megaflow_is_as_narrow_as_the_lookup() {
-    let Some(b) = Bench::new(Bridge::Secure, 3) else { return };
+    let b = Bench::new(Bridge::Secure, 3);
     b.flows(
         "br0",
         &[
@@ -93,9 +93,9 @@ fn a_megaflow_is_as_narrow_as_the_lookup() {
 }
 
 /// Without tries every bit of an address counts that some flow looks at.
-#[test]
+#[harness::test]
 fn prefixes_can_be_turned_off() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.flows(
         "br0",
         &["priority=2,ip,nw_dst=10.1.3.16,actions=2", "priority=1,ip,nw_dst=10.1.0.0/16,actions=1"],
@@ -109,9 +109,9 @@ fn prefixes_can_be_turned_off() {
     b.rig.wait("the tries to come back", || megaflow(&b, flow) != exact);
 }
 
-#[test]
+#[harness::test]
 fn parts_of_a_conjunction_come_together() {
-    let Some(b) = Bench::new(Bridge::Secure, 3) else { return };
+    let b = Bench::new(Bridge::Secure, 3);
     b.flows(
         "br0",
         &[
@@ -133,9 +133,9 @@ fn parts_of_a_conjunction_come_together() {
 
 /// Before OpenFlow 1.2 an addition starts the counters anew, from 1.2 on only one that says so;
 /// a modification keeps time and counters; the age of the last packet always stays.
-#[test]
+#[harness::test]
 fn counters_when_flows_change() {
-    let Some(b) = Bench::new(Bridge::Standalone, 1) else { return };
+    let b = Bench::new(Bridge::Standalone, 1);
     b.rig.appctl("time/stop");
     let flow = "tcp,actions=NORMAL";
     b.ofctl(&["add-flow", "br0", flow]);
@@ -170,9 +170,9 @@ fn counters_when_flows_change() {
 }
 
 /// What replaces a flow needs no room; one more does, and gets it by the policy.
-#[test]
+#[harness::test]
 fn a_full_table_refuses_or_evicts() {
-    let Some(b) = Bench::new(Bridge::Secure, 1) else { return };
+    let b = Bench::new(Bridge::Secure, 1);
     b.rig.vsctl("--id=@t create Flow_Table flow-limit=3 -- set bridge br0 flow_tables:0=@t");
     let limited = || b.ofctl(&["dump-tables", "br0"]).contains("max_entries=3\n");
     b.rig.wait("the limit", limited);
@@ -203,9 +203,9 @@ fn a_full_table_refuses_or_evicts() {
     assert_eq!(bare(&b), [one, "in_port=5 actions=drop", "in_port=6 actions=drop"]);
 }
 
-#[test]
+#[harness::test]
 fn overlaps_and_tables_that_cannot_be() {
-    let Some(b) = Bench::new(Bridge::Secure, 1) else { return };
+    let b = Bench::new(Bridge::Secure, 1);
     b.flows("br0", &["priority=5,in_port=1,actions=drop"]);
     let add = |flow: &str| ["-O", "OpenFlow13", "add-flow", "br0", flow].map(str::to_owned);
     let refused = |flow: &str, error: &str| {
@@ -222,9 +222,9 @@ fn overlaps_and_tables_that_cannot_be() {
 }
 
 /// Lookups of each table count the packets that came to it, matches those that met a flow.
-#[test]
+#[harness::test]
 fn tables_count_packets() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.flows(
         "br0",
         &["in_port=1,actions=resubmit(,1),output:2", "table=1,tcp,tp_dst=80,actions=output:2"],

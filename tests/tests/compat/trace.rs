@@ -2,9 +2,9 @@
 
 use crate::bench::{Bench, Bridge};
 
-#[test]
+#[harness::test]
 fn the_whole_text() {
-    let Some(b) = Bench::new(Bridge::Secure, 3) else { return };
+    let b = Bench::new(Bridge::Secure, 3);
     b.bridge("br1", Bridge::Standalone, [4]);
     b.patch(("br0", 10), ("br1", 11));
     b.flows(
@@ -47,9 +47,9 @@ Datapath actions: 101,4,push_vlan(vid=9,pcp=0),2
     assert_eq!(said.replace("actions: 4,101,", "actions: 101,4,"), want);
 }
 
-#[test]
+#[harness::test]
 fn what_is_accepted() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.flows("br0", &["in_port=1,actions=output:2", "in_port=2,actions=output:1"]);
     for words in [
         "in_port(1)",
@@ -69,9 +69,9 @@ fn what_is_accepted() {
     assert!(said.starts_with("Flow: in_port=p2,") && said.contains("output:p1"), "{said}");
 }
 
-#[test]
+#[harness::test]
 fn what_is_refused_and_how() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     for (words, text) in [
         ("wrong in_port(1)", "Cannot find the datapath"),
         ("br0 in_port(1)", "Cannot find the datapath"),
@@ -94,9 +94,9 @@ fn what_is_refused_and_how() {
 }
 
 /// A packet is learned from, what only looks like one is not.
-#[test]
+#[harness::test]
 fn a_packet_leaves_traces() {
-    let Some(b) = Bench::new(Bridge::Standalone, 3) else { return };
+    let b = Bench::new(Bridge::Standalone, 3);
     let flow = "br0 in_port=3,dl_src=50:54:00:00:00:05,dl_dst=ff:ff:ff:ff:ff:ff";
     assert_eq!(b.outputs(flow), ["1", "100", "2"]);
     assert_eq!(b.fdb("br0"), [""; 0]);
@@ -108,9 +108,9 @@ fn a_packet_leaves_traces() {
     assert_eq!(b.fdb("br0"), ["1 0 50:54:00:00:00:06", "3 0 50:54:00:00:00:05"]);
 }
 
-#[test]
+#[harness::test]
 fn actions_of_a_controller() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.flows("br0", &["in_port=1,actions=output:2"]);
     let said = b.rig.appctl("ofproto/trace-packet-out br0 in_port=1 mod_vlan_vid:123,resubmit(,0)");
     assert!(said.ends_with("Datapath actions: push_vlan(vid=123,pcp=0),2\n"), "{said}");

@@ -34,9 +34,9 @@ fn until(actions: &str, port: &str) -> Option<String> {
     None
 }
 
-#[test]
+#[harness::test]
 fn customers_in_a_tunnel() {
-    let Some(b) = Bench::new(Bridge::Standalone, 4) else { return };
+    let b = Bench::new(Bridge::Standalone, 4);
     b.rig.vsctl(
         "set open_vswitch . other_config:vlan-limit=0 \
          -- set port p1 vlan_mode=dot1q-tunnel tag=100 \
@@ -64,9 +64,9 @@ fn customers_in_a_tunnel() {
 }
 
 /// By default one tag is looked into: what stands under it is the type of the next.
-#[test]
+#[harness::test]
 fn how_deep_tags_are_seen() {
-    let Some(b) = Bench::new(Bridge::Secure, 3) else { return };
+    let b = Bench::new(Bridge::Secure, 3);
     b.flows(
         "br0",
         &[
@@ -84,9 +84,9 @@ fn how_deep_tags_are_seen() {
 
 /// A tag that OpenFlow pushes stands over the one that is there; the type is said only where it
 /// is not the common one.
-#[test]
+#[harness::test]
 fn tags_of_actions() {
-    let Some(b) = Bench::new(Bridge::Secure, 2) else { return };
+    let b = Bench::new(Bridge::Secure, 2);
     b.rig.vsctl("set open_vswitch . other_config:vlan-limit=0");
     let flow = "in_port=1,dl_vlan=5,actions=push_vlan:0x88a8,set_field:4103->vlan_vid,output:2";
     b.ofctl(&["-O", "OpenFlow13", "add-flow", "br0", flow]);
@@ -96,9 +96,9 @@ fn tags_of_actions() {
     assert_eq!(b.actions(&frame(2, &[(S, 5), (C, 6)])), "pop_vlan,pop_vlan,1");
 }
 
-#[test]
+#[harness::test]
 fn priority_tags() {
-    let Some(b) = Bench::new(Bridge::Standalone, 2) else { return };
+    let b = Bench::new(Bridge::Standalone, 2);
     b.rig.vsctl(
         "set port br0 tag=10 -- set port p1 trunks=10 \
          -- set port p2 tag=10 other_config:priority-tags=if-nonzero",

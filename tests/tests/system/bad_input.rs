@@ -22,9 +22,9 @@ fn forwards(rig: &Rig) {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn a_device_that_does_not_exist_is_named_and_taken_when_it_comes() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("");
     rig.vsctl("add-port br0 late0");
     let error = rig.get("interface", "late0", "error");
@@ -52,9 +52,9 @@ fn a_device_that_does_not_exist_is_named_and_taken_when_it_comes() {
     forwards(&rig);
 }
 
-#[test]
+#[harness::test]
 fn a_bond_with_a_missing_member_works_with_the_others() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.vsctl("add-bond br0 bond0 nic0 gone0 nic1 -- add-port br0 vnet0");
     rig.await_member(0, true);
     rig.await_member(1, true);
@@ -67,9 +67,9 @@ fn a_bond_with_a_missing_member_works_with_the_others() {
     forwards(&rig);
 }
 
-#[test]
+#[harness::test]
 fn a_device_in_two_ports_is_refused_once() {
-    let Some(rig) = Rig::new(3) else { return };
+    let rig = Rig::new(3);
     rig.vsctl("add-bond br0 bond0 nic0 nic1 -- add-port br0 vnet0 -- add-port br0 nic2");
     rig.vsctl("add-br br2 -- set bridge br2 datapath_type=netdev");
     // ovs-vsctl add-port refuses; another client of the database does not.
@@ -83,9 +83,9 @@ fn a_device_in_two_ports_is_refused_once() {
     forwards(&rig);
 }
 
-#[test]
+#[harness::test]
 fn values_out_of_range_are_named_and_ignored() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("");
     rig.vsctl(
         "set port bond0 other_config:bond-rebalance-interval=many \
@@ -109,12 +109,10 @@ fn values_out_of_range_are_named_and_ignored() {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_misspelt_key_is_answered_with_the_right_one() {
-    if !tests::able() || !tests::ours_only("warnings about unknown keys") {
-        return;
-    }
-    let Some(rig) = Rig::new(2) else { return };
+    tests::ours_only("warnings about unknown keys");
+    let rig = Rig::new(2);
     rig.bond("other_config:bond-primry=nic0");
     rig.wait("a warning", || {
         rig.switch.log().lines().any(|l| {
@@ -124,9 +122,9 @@ fn a_misspelt_key_is_answered_with_the_right_one() {
     forwards(&rig);
 }
 
-#[test]
+#[harness::test]
 fn random_bytes_on_the_control_socket() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("");
     let mut random = Random::new();
     let ctl = rig.switch.path(&format!("ovs-vswitchd.{}.ctl", rig.switch.vswitchd_pid()));
@@ -157,9 +155,9 @@ fn random_bytes_on_the_control_socket() {
     forwards(&rig);
 }
 
-#[test]
+#[harness::test]
 fn random_frames_on_the_wire() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("bond_mode=balance-tcp lacp=passive other_config:lacp-fallback-ab=true");
     let mut random = Random::new();
     let active = rig.active().expect("an active member");
@@ -188,9 +186,9 @@ fn random_frames_on_the_wire() {
     forwards(&rig);
 }
 
-#[test]
+#[harness::test]
 fn a_database_that_talks_nonsense() {
-    let Some(mut rig) = Rig::with_server(2) else { return };
+    let mut rig = Rig::with_server(2);
     rig.bond("");
     let mut random = Random::new();
     rig.switch.stop_server();

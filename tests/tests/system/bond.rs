@@ -37,7 +37,7 @@ impl Bystander {
 
 /// Cuts the active member's link three times, each time just after another device's.
 fn active_backup_fails_over(members: Members) {
-    let Some(rig) = Rig::of(members, 2) else { return };
+    let rig = Rig::of(members, 2);
     rig.bond("bond_mode=active-backup");
     let (fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], 2000, false);
     let bystander = Bystander::new(&rig, members);
@@ -62,12 +62,12 @@ fn active_backup_fails_over(members: Members) {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn active_backup_fails_over_within_moments() {
     active_backup_fails_over(Members::Veth);
 }
 
-#[test]
+#[harness::test]
 fn active_backup_of_taps_fails_over_within_moments() {
     active_backup_fails_over(Members::Tap);
 }
@@ -79,7 +79,7 @@ fn balancing_gathers_what_a_dead_link_leaves(
     talks: Vec<Udp>,
     lacp: bool,
 ) {
-    let Some(rig) = Rig::of(members, 2) else { return };
+    let rig = Rig::of(members, 2);
     rig.bond_down(settings);
     let (fabric, traffic) = rig.traffic(talks, 5000, lacp);
     let bystander = Bystander::new(&rig, members);
@@ -116,26 +116,26 @@ fn sixteen_sources() -> Vec<Udp> {
     (1..=16).map(|m| talk(m, 40_000)).collect()
 }
 
-#[test]
+#[harness::test]
 fn balance_slb_spreads_by_source_and_gathers_what_a_dead_link_leaves() {
     balancing_gathers_what_a_dead_link_leaves(Members::Veth, SLB, sixteen_sources(), false);
 }
 
-#[test]
+#[harness::test]
 fn balance_slb_of_taps_gathers_what_a_dead_link_leaves() {
     balancing_gathers_what_a_dead_link_leaves(Members::Tap, SLB, sixteen_sources(), false);
 }
 
-#[test]
+#[harness::test]
 fn balance_tcp_of_taps_gathers_what_a_dead_link_leaves() {
     let settings = "bond_mode=balance-tcp lacp=active other_config:lacp-time=fast";
     let talks = (0..64).map(|p| talk(1, 40_000 + p)).collect();
     balancing_gathers_what_a_dead_link_leaves(Members::Tap, settings, talks, true);
 }
 
-#[test]
+#[harness::test]
 fn balance_slb_neither_reflects_nor_repeats_broadcasts() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("bond_mode=balance-slb");
     let (vm, tor) = (rig.vm_socket(), [rig.tor_socket(0), rig.tor_socket(1)]);
     let is_arp = |f: &[u8]| Header::parse(f).is_some_and(|(h, _)| h.eth_type == EtherType::ARP);
@@ -161,9 +161,9 @@ fn balance_slb_neither_reflects_nor_repeats_broadcasts() {
     assert_eq!(tor[0].drain(is_arp).len() + tor[1].drain(is_arp).len(), 0);
 }
 
-#[test]
+#[harness::test]
 fn a_backup_lets_nothing_in() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("");
     let active = rig.active().unwrap();
     let (vm, tor) = (rig.vm_socket(), [rig.tor_socket(0), rig.tor_socket(1)]);
@@ -176,9 +176,9 @@ fn a_backup_lets_nothing_in() {
     assert!(vm.recv_matching(2000 * MS, found).is_some());
 }
 
-#[test]
+#[harness::test]
 fn a_bond_of_eight_works_down_to_its_last_link() {
-    let Some(rig) = Rig::new(8) else { return };
+    let rig = Rig::new(8);
     rig.bond_down("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
     let talks = (0..128).map(|p| talk(1, 40_000 + p)).collect();
     let (fabric, traffic) = rig.traffic(talks, 2000, true);
@@ -205,9 +205,9 @@ fn a_bond_of_eight_works_down_to_its_last_link() {
     assert_eq!(traffic.up.totals().duplicates, 0);
 }
 
-#[test]
+#[harness::test]
 fn members_come_and_go_under_traffic() {
-    let Some(rig) = Rig::new(4) else { return };
+    let rig = Rig::new(4);
     // Two of the four NICs at first.
     rig.vsctl("add-bond br0 bond0 nic0 nic1 -- add-port br0 vnet0");
     rig.await_member(0, true);
@@ -248,9 +248,9 @@ fn members_come_and_go_under_traffic() {
     assert!(!rig.appctl("bond/show bond0").contains("member nic0"));
 }
 
-#[test]
+#[harness::test]
 fn delays_ride_out_a_flap() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("bond_downdelay=1000 bond_updelay=1000");
     let active = rig.active().unwrap();
     rig.link(active, false);
@@ -269,9 +269,9 @@ fn delays_ride_out_a_flap() {
     rig.await_member(active, true);
 }
 
-#[test]
+#[harness::test]
 fn a_link_is_found_dead_by_carrier_and_by_polling() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("other_config:bond-detect-mode=miimon other_config:bond-miimon-interval=100");
     let active = rig.active().unwrap();
     rig.link(active, false);
@@ -286,9 +286,9 @@ fn a_link_is_found_dead_by_carrier_and_by_polling() {
     rig.await_member(1 - active, true);
 }
 
-#[test]
+#[harness::test]
 fn learning_packets_tell_the_network_where_macs_went() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("");
     let (vm, tor) = (rig.vm_socket(), [rig.tor_socket(0), rig.tor_socket(1)]);
     let active = rig.active().unwrap();

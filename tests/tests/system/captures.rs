@@ -3,31 +3,23 @@
 use std::process::Command;
 use std::time::Duration;
 
-use testbed::{PacketSocket, process, switch};
+use testbed::{PacketSocket, process};
 use tests::Rig;
 use tests::rig::talk;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Whether tc(8) could do it. Where it, or the kernel's part, is missing, that is said loudly.
-fn tc(rig: &Rig, words: &str) -> bool {
-    let Some(tc) = switch::tool("tc") else {
-        tests::loudly("skipped, because tc(8) is not installed: a queueing discipline");
-        return false;
-    };
-    let mut c: Command = rig.hv.command(tc);
-    match process::output(c.args(words.split(' ')), LIMIT) {
-        Ok(_) => true,
-        Err(e) => {
-            tests::loudly(&format!("skipped a queueing discipline: {e}"));
-            false
-        }
+/// Runs tc(8); skips the test where it, or the kernel's part, is missing.
+fn tc(rig: &Rig, words: &str) {
+    let mut c: Command = rig.hv.command(tests::tool("tc"));
+    if let Err(e) = process::output(c.args(words.split(' ')), LIMIT) {
+        harness::skip(e.to_string());
     }
 }
 
-#[test]
+#[harness::test]
 fn a_capture_on_a_member_sees_data_and_lacpdus() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     let nics = [0, 1].map(|i| PacketSocket::capture(&rig.hv, &format!("nic{i}")).unwrap());
     rig.bond_down(
         "bond_mode=active-backup lacp=active other_config:lacp-time=fast \
@@ -50,17 +42,15 @@ fn a_capture_on_a_member_sees_data_and_lacpdus() {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn a_queueing_discipline_takes_effect_and_drops_no_others() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("bond_mode=active-backup");
     rig.wait("a member", || rig.active().is_some());
     // It drops what is longer than its burst.
     let active = rig.active().unwrap();
     let limit = format!("qdisc add dev nic{active} root tbf rate 1gbit burst 1000 limit 100000");
-    if !tc(&rig, &limit) {
-        return;
-    }
+    tc(&rig, &limit);
     let (vm, tor) = (rig.vm_socket(), rig.tor_socket(active));
     let long = [&[7; 1200][..], b"long"].concat();
     let (mut long_ones, mut short_ones) = (0, 0);
@@ -76,7 +66,7 @@ fn a_queueing_discipline_takes_effect_and_drops_no_others() {
         short_ones >= 200
     });
     assert_eq!(long_ones, 0);
-    assert!(tc(&rig, &format!("qdisc del dev nic{active} root")));
+    tc(&rig, &format!("qdisc del dev nic{active} root"));
     rig.wait("long frames", || {
         let _ = vm.send(&talk(1, 40_000).frame(&long));
         !tor.drain(|f| f.ends_with(b"long")).is_empty()

@@ -45,7 +45,7 @@ fn most(rig: &Rig) -> Duration {
 }
 
 fn noticed(settings: &str, lacp: bool) {
-    let Some(rig) = Rig::of(Members::Tap, 2) else { return };
+    let rig = Rig::of(Members::Tap, 2);
     rig.bond_down(settings);
     let (_fabric, _traffic) = rig.traffic(vec![talk(1, 40_000)], 20, lacp);
     rig.wait("two members", || rig.enabled() == 2);
@@ -54,22 +54,22 @@ fn noticed(settings: &str, lacp: bool) {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn a_cut_after_another_devices_is_noticed_at_once_in_active_backup() {
     noticed("bond_mode=active-backup", false);
 }
 
-#[test]
+#[harness::test]
 fn a_cut_after_another_devices_is_noticed_at_once_in_balance_slb() {
     noticed("bond_mode=balance-slb", false);
 }
 
-#[test]
+#[harness::test]
 fn a_cut_after_another_devices_is_noticed_at_once_in_balance_tcp() {
     noticed("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast", true);
 }
 
-#[test]
+#[harness::test]
 fn a_cut_after_another_devices_is_noticed_at_once_with_lb_output() {
     noticed(
         "bond_mode=balance-tcp lacp=active other_config:lacp-time=fast \
@@ -80,11 +80,9 @@ fn a_cut_after_another_devices_is_noticed_at_once_with_lb_output() {
 
 /// Links made and deleted elsewhere keep the kernel's lock for network configuration busy, on which
 /// every other way to ask for a carrier waits.
-#[test]
+#[harness::test]
 fn a_cut_is_noticed_at_once_while_others_configure_links() {
-    if !tests::able() {
-        return;
-    }
+    tests::able();
     let stop = AtomicBool::new(false);
     let (one, other) = (Netns::new().expect("a namespace"), Netns::new().expect("a namespace"));
     std::thread::scope(|s| {
@@ -105,9 +103,9 @@ fn a_cut_is_noticed_at_once_while_others_configure_links() {
 
 /// A cut that is over before the kernel reports it is a flap: other traffic of that moment is lost
 /// on the link, and delays count from it.
-#[test]
+#[harness::test]
 fn a_cut_shorter_than_the_kernels_wait_is_seen() {
-    let Some(rig) = Rig::of(Members::Tap, 2) else { return };
+    let rig = Rig::of(Members::Tap, 2);
     rig.bond("bond_mode=active-backup");
     let other = Tap::new(&rig.hv, "other0").expect("a tap");
     let resets = |rig: &Rig| rig.get("Interface", "nic0", "link_resets");
@@ -136,9 +134,9 @@ fn a_cut_shorter_than_the_kernels_wait_is_seen() {
 }
 
 /// As the carrier, so the status: long before the kernel's report.
-#[test]
+#[harness::test]
 fn the_database_has_a_lost_carrier_at_once() {
-    let Some(rig) = Rig::of(Members::Tap, 2) else { return };
+    let rig = Rig::of(Members::Tap, 2);
     rig.bond("bond_mode=active-backup");
     let other = Tap::new(&rig.hv, "other0").expect("a tap");
     let mut times = Vec::new();

@@ -45,15 +45,15 @@ struct World {
 }
 
 impl World {
-    fn new(kind: Members) -> Option<World> {
-        let rig = Rig::of(kind, 0)?;
+    fn new(kind: Members) -> World {
+        let rig = Rig::of(kind, 0);
         let side = Arc::new(Netns::new().unwrap());
         let mut world = World { rig, side, kind, devices: Vec::new(), made: 0, story: Vec::new() };
         for name in NAMES {
             let device = world.make(name);
             world.devices.push(device);
         }
-        Some(world)
+        world
     }
 
     fn make(&mut self, name: &str) -> Device {
@@ -276,7 +276,7 @@ fn rounds(default: usize) -> usize {
 
 /// Changes of devices alone, or of the configuration too.
 fn churn(kind: Members, mode: &str, configuring: bool) {
-    let Some(mut world) = World::new(kind) else { return };
+    let mut world = World::new(kind);
     let mut seed = random::seed();
     for _ in 0..rounds(1) {
         println!("BRAID_SEED={seed}");
@@ -308,39 +308,39 @@ fn churn(kind: Members, mode: &str, configuring: bool) {
     }
 }
 
-#[test]
+#[harness::test]
 fn devices_change_under_active_backup() {
     churn(Members::Veth, "active-backup", false);
 }
 
-#[test]
+#[harness::test]
 fn devices_change_under_balance_slb() {
     churn(Members::Veth, "balance-slb", false);
 }
 
-#[test]
+#[harness::test]
 fn devices_and_configuration_change_under_active_backup() {
     churn(Members::Veth, "active-backup", true);
 }
 
-#[test]
+#[harness::test]
 fn devices_and_configuration_change_under_balance_slb() {
     churn(Members::Veth, "balance-slb", true);
 }
 
-#[test]
+#[harness::test]
 fn taps_and_configuration_change_under_active_backup() {
     churn(Members::Tap, "active-backup", true);
 }
 
-#[test]
+#[harness::test]
 fn taps_change_under_balance_slb() {
     churn(Members::Tap, "balance-slb", false);
 }
 
 /// Two members change names, with these pauses between the six steps.
 fn swaps(mode: &str, gaps: &[u64]) {
-    let Some(mut world) = World::new(Members::Veth) else { return };
+    let mut world = World::new(Members::Veth);
     world.settle(mode);
     for _ in 0..rounds(1) {
         for gap in gaps {
@@ -366,12 +366,12 @@ fn swaps(mode: &str, gaps: &[u64]) {
     world.check(mode, 0);
 }
 
-#[test]
+#[harness::test]
 fn members_that_change_names_are_used_active_backup() {
     swaps("active-backup", &[0, 1, 2, 3, 5, 8, 12, 20]);
 }
 
-#[test]
+#[harness::test]
 fn members_that_change_names_are_used_balance_slb() {
     swaps("balance-slb", &[0, 1, 2, 3, 5, 8, 12, 20]);
 }

@@ -3,13 +3,11 @@
 use tests::Rig;
 
 /// A daemon with dummies, and an empty bridge of them.
-fn start() -> Option<Rig> {
-    if !tests::able() {
-        return None;
-    }
+fn start() -> Rig {
+    tests::able();
     let rig = Rig::with(0, tests::daemon(), &["--enable-dummy"]);
     rig.vsctl("del-br br0 -- add-br br0 -- set bridge br0 datapath_type=dummy");
-    Some(rig)
+    rig
 }
 
 /// The options that plug a dummy into a socket: as the one who listens, and as the other.
@@ -27,9 +25,9 @@ fn ping(from: u8, to: u8) -> String {
     )
 }
 
-#[test]
+#[harness::test]
 fn numbers_come_from_names() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     rig.vsctl(
         "add-port br0 p10 -- set interface p10 type=dummy ofport_request=3 \
          -- add-port br0 p2 -- set interface p2 type=dummy-pmd ofport_request=4 \
@@ -50,9 +48,9 @@ fn numbers_come_from_names() {
     assert!(rig.appctl("dpif/show").contains("/10: (dummy)"));
 }
 
-#[test]
+#[harness::test]
 fn what_a_packet_does_is_done_when_the_command_returns() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     let (listens, connects) = socket(&rig, "cable");
     let pcap = rig.switch.path("tx.pcap");
     rig.vsctl(&format!(
@@ -93,9 +91,9 @@ fn what_a_packet_does_is_done_when_the_command_returns() {
     }
 }
 
-#[test]
+#[harness::test]
 fn admin_state_is_heeded_without_the_clock() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     rig.vsctl(
         "add-bond br0 bond0 p1 p2 bond_mode=active-backup other_config:bond-primary=p1 \
          -- set interface p1 type=dummy -- set interface p2 type=dummy",
@@ -118,9 +116,9 @@ fn active(rig: &Rig, member: &str) -> bool {
 
 /// Two bonds whose members are patched to each other: nobody else sends them LACPDUs, and no time
 /// passes but what the test lets pass.
-#[test]
+#[harness::test]
 fn lacp_over_patch_ports_in_virtual_time() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     rig.vsctl(
         "add-br br1 -- set bridge br1 datapath_type=dummy other_config:hwaddr=aa:66:aa:66:00:00 \
          -- add-bond br0 bond0 a0 a1 bond_mode=balance-tcp lacp=active \
@@ -165,9 +163,9 @@ fn lacp_over_patch_ports_in_virtual_time() {
     }
 }
 
-#[test]
+#[harness::test]
 fn statistics_follow_the_interval_in_virtual_time() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     rig.vsctl("add-port br0 p1 -- set interface p1 type=dummy");
     rig.appctl("time/stop");
     let received = || rig.get("interface", "p1", "statistics:rx_packets");
@@ -188,9 +186,9 @@ fn statistics_follow_the_interval_in_virtual_time() {
     assert_eq!(received(), "3", "the old interval is not waited for");
 }
 
-#[test]
+#[harness::test]
 fn a_port_that_was_taken_out_comes_back_with_the_next_change() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     rig.vsctl(
         "add-port br0 p1 -- set interface p1 type=dummy \
          -- add-port br0 p2 -- set interface p2 type=dummy",
@@ -204,9 +202,9 @@ fn a_port_that_was_taken_out_comes_back_with_the_next_change() {
     assert!(said.contains("no port named p7"), "{said}");
 }
 
-#[test]
+#[harness::test]
 fn buckets_and_a_revalidator_that_pauses() {
-    let Some(rig) = start() else { return };
+    let rig = start();
     rig.vsctl(
         "add-bond br0 bond0 p1 p2 bond_mode=balance-tcp lacp=active \
          other_config:lb-output-action=true other_config:lacp-fallback-ab=true \
@@ -223,12 +221,10 @@ fn buckets_and_a_revalidator_that_pauses() {
 }
 
 /// As Open vSwitch's master; Debian's 3.1 waits for the new interval from the change on.
-#[test]
+#[harness::test]
 fn a_shorter_rebalance_interval_is_seen_before_it_acts() {
-    if !tests::able() || !tests::ours_only("rebalancing that is overdue") {
-        return;
-    }
-    let Some(rig) = start() else { return };
+    tests::ours_only("rebalancing that is overdue");
+    let rig = start();
     rig.appctl("time/stop");
     rig.vsctl(
         "add-bond br0 bond0 p1 p2 bond_mode=balance-slb \

@@ -70,12 +70,10 @@ const SAME: &[&str] = &[
     "tnl/ports/show -v",
 ];
 
-#[test]
+#[harness::test]
 fn what_nothing_uses_is_answered_as_there() {
-    if !tests::able() {
-        return;
-    }
-    let Some(debian) = tests::debian() else { return };
+    tests::able();
+    let debian = tests::debian();
     let (theirs, ours) = (start(debian), start(tests::daemon()));
     for command in SAME {
         assert_eq!(said(&ours, command), said(&theirs, command), "{command}");
@@ -97,11 +95,9 @@ fn what_nothing_uses_is_answered_as_there() {
 }
 
 /// The commands that sosreport's plugin `openvswitch` runs against the daemon.
-#[test]
+#[harness::test]
 fn what_sosreport_asks_is_answered() {
-    if !tests::able() || !tests::ours_only("commands of master's") {
-        return;
-    }
+    tests::ours_only("commands of master's");
     let rig = start(tests::daemon());
     let mut asked: Vec<String> = [
         "bond/list",
@@ -150,11 +146,9 @@ fn what_sosreport_asks_is_answered() {
     assert!(rig.switch.appctl("bond/show p1").is_err());
 }
 
-#[test]
+#[harness::test]
 fn the_packet_thread_tells_what_it_did() {
-    if !tests::able() || !tests::ours_only("the packet thread's own counters") {
-        return;
-    }
+    tests::ours_only("the packet thread's own counters");
     let rig = start(tests::daemon());
     let packet = "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x1234)";
     let figure = |name: &str| -> u64 {
@@ -186,11 +180,9 @@ fn the_packet_thread_tells_what_it_did() {
 
 /// `revalidator/wait` while the revalidator is paused is answered when it goes on, and others are
 /// answered meanwhile.
-#[test]
+#[harness::test]
 fn waiting_for_the_revalidator_holds_up_nobody() {
-    if !tests::able() || !tests::ours_only("a revalidator that pauses") {
-        return;
-    }
+    tests::ours_only("a revalidator that pauses");
     let rig = start(tests::daemon());
     rig.appctl("revalidator/pause");
     let received = || -> u64 {

@@ -40,11 +40,9 @@ fn insert_rows(mut db: UnixStream) -> std::thread::JoinHandle<(String, Duration)
 
 /// While the database works on 20,000 rows, a link dies: traffic moves as it always does, and a
 /// partner that has to be heard three times in three seconds is heard.
-#[test]
+#[harness::test]
 fn a_big_transaction_delays_neither_links_nor_packets() {
-    if !tests::able() || !tests::ours_only("a database in the daemon") {
-        return;
-    }
+    tests::ours_only("a database in the daemon");
     let rig = Rig::on(3, tests::daemon(), Ovsdb::Embedded, &[]);
     // 64 conversations, so that each link has some.
     let talks = (0..64).map(|i| talk(1, 40_000 + i)).collect();
@@ -95,11 +93,9 @@ fn a_big_transaction_delays_neither_links_nor_packets() {
 }
 
 /// Commands for the database's server are answered on the daemon's control socket.
-#[test]
+#[harness::test]
 fn its_commands_and_its_file() {
-    if !tests::able() || !tests::ours_only("a database in the daemon") {
-        return;
-    }
+    tests::ours_only("a database in the daemon");
     let mut rig = Rig::on(2, tests::daemon(), Ovsdb::Embedded, &[]);
     rig.bond("");
     assert_eq!(rig.appctl("ovsdb-server/list-dbs").trim(), "Open_vSwitch\n_Server");

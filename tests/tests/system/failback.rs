@@ -29,8 +29,8 @@ const BY_NIC1: (bool, bool) = (false, true);
 fn start(
     members: Members,
     settings: &str,
-) -> Option<(Rig, std::sync::Arc<testbed::fabric::Fabric>, Traffic)> {
-    let rig = Rig::of(members, 2)?;
+) -> (Rig, std::sync::Arc<testbed::fabric::Fabric>, Traffic) {
+    let rig = Rig::of(members, 2);
     rig.bond(settings);
     if rig.active() != Some(0) {
         rig.appctl("bond/set-active-member bond0 nic0");
@@ -38,11 +38,11 @@ fn start(
     let (fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], RATE, false);
     rig.await_calm(&traffic);
     assert_eq!(used(&rig), BY_NIC0);
-    Some((rig, fabric, traffic))
+    (rig, fabric, traffic)
 }
 
 fn stays_without_a_primary(members: Members) {
-    let Some((rig, fabric, traffic)) = start(members, "") else { return };
+    let (rig, fabric, traffic) = start(members, "");
 
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
@@ -57,19 +57,19 @@ fn stays_without_a_primary(members: Members) {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn without_a_primary_traffic_stays_where_it_failed_over_to() {
     stays_without_a_primary(Members::Veth);
 }
 
-#[test]
+#[harness::test]
 fn without_a_primary_traffic_of_taps_stays_where_it_failed_over_to() {
     stays_without_a_primary(Members::Tap);
 }
 
 fn comes_back_with_a_primary(members: Members) {
     let settings = "other_config:bond-primary=nic0";
-    let Some((rig, fabric, traffic)) = start(members, settings) else { return };
+    let (rig, fabric, traffic) = start(members, settings);
 
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
@@ -83,23 +83,21 @@ fn comes_back_with_a_primary(members: Members) {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn with_a_primary_traffic_comes_back() {
     comes_back_with_a_primary(Members::Veth);
 }
 
-#[test]
+#[harness::test]
 fn with_a_primary_traffic_of_taps_comes_back() {
     comes_back_with_a_primary(Members::Tap);
 }
 
-#[test]
+#[harness::test]
 fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
-    if !tests::able() || !tests::ours_only("bond-failback-delay") {
-        return;
-    }
+    tests::ours_only("bond-failback-delay");
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";
-    let Some((rig, fabric, traffic)) = start(Members::Veth, settings) else { return };
+    let (rig, fabric, traffic) = start(Members::Veth, settings);
 
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
@@ -137,13 +135,11 @@ fn with_a_delay_traffic_comes_back_when_the_link_has_been_stable_for_so_long() {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn the_delay_does_not_hold_back_a_failover() {
-    if !tests::able() || !tests::ours_only("bond-failback-delay") {
-        return;
-    }
+    tests::ours_only("bond-failback-delay");
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=60000";
-    let Some((rig, fabric, traffic)) = start(Members::Veth, settings) else { return };
+    let (rig, fabric, traffic) = start(Members::Veth, settings);
     fabric.set_link(0, false).unwrap();
     rig.await_active(1);
     fabric.set_link(0, true).unwrap();
@@ -163,13 +159,11 @@ fn the_delay_does_not_hold_back_a_failover() {
     rig.await_active(0);
 }
 
-#[test]
+#[harness::test]
 fn an_order_holds_for_the_delay() {
-    if !tests::able() || !tests::ours_only("bond-failback-delay") {
-        return;
-    }
+    tests::ours_only("bond-failback-delay");
     let settings = "other_config:bond-primary=nic0 other_config:bond-failback-delay=2000";
-    let Some((rig, _fabric, traffic)) = start(Members::Veth, settings) else { return };
+    let (rig, _fabric, traffic) = start(Members::Veth, settings);
     rig.wait("the start to be over", || rig.enabled() == 2);
     let at = Instant::now();
     let answer = rig.appctl("bond/set-active-member bond0 nic1");

@@ -49,8 +49,8 @@ fn exchange(from: &PacketSocket, to: &PacketSocket, back: bool) -> usize {
 }
 
 fn carries_both_ways(ours: &str, theirs: &str) {
-    let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = tests::debian() else { return };
+    let rig = Rig::new(2);
+    let debian = tests::debian();
     let other = Other::new(&rig, debian, &format!("bond_mode=balance-tcp {theirs}"));
     rig.bond_down(&format!("bond_mode=balance-tcp {ours}"));
     rig.wait("negotiation", || {
@@ -87,31 +87,31 @@ fn carries_both_ways(ours: &str, theirs: &str) {
     rig.await_member(0, true);
 }
 
-#[test]
+#[harness::test]
 fn active_and_fast_with_active_and_fast() {
     let fast = "lacp=active other_config:lacp-time=fast";
     carries_both_ways(fast, fast);
 }
 
-#[test]
+#[harness::test]
 fn active_with_passive() {
     carries_both_ways("lacp=active other_config:lacp-time=fast", "lacp=passive");
 }
 
-#[test]
+#[harness::test]
 fn passive_with_active() {
     carries_both_ways("lacp=passive", "lacp=active other_config:lacp-time=fast");
 }
 
-#[test]
+#[harness::test]
 fn slow_with_slow_in_one_pass() {
     carries_both_ways("lacp=active other_config:lb-output-action=true", "lacp=active");
 }
 
-#[test]
+#[harness::test]
 fn a_silent_partner_is_noticed_within_the_short_timeout() {
-    let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = tests::debian() else { return };
+    let rig = Rig::new(2);
+    let debian = tests::debian();
     let fast = "lacp=active other_config:lacp-time=fast";
     let mut other = Other::new(&rig, debian, &format!("bond_mode=balance-tcp {fast}"));
     rig.bond(&format!("bond_mode=balance-tcp {fast}"));
@@ -125,9 +125,9 @@ fn a_silent_partner_is_noticed_within_the_short_timeout() {
     rig.await_member(1, true);
 }
 
-#[test]
+#[harness::test]
 fn without_a_partner_balance_tcp_drops_unless_told_to_fall_back() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond_down("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
     let (vm, tor) = (rig.vm_socket(), [rig.tor_socket(0), rig.tor_socket(1)]);
     let ours = |f: &[u8]| f.ends_with(b"anybody there");
@@ -152,9 +152,9 @@ fn without_a_partner_balance_tcp_drops_unless_told_to_fall_back() {
 
 /// A stop of the whole daemon is shorter than the partner's short timeout: what the partner has
 /// sent meanwhile is read before anyone is judged to be silent.
-#[test]
+#[harness::test]
 fn a_daemon_that_was_stopped_does_not_take_its_partner_for_silent() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     let (_fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], 100, true);
     rig.bond("bond_mode=balance-tcp lacp=active other_config:lacp-time=fast");
     rig.await_calm(&traffic);

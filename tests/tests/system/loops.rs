@@ -27,12 +27,10 @@ fn flood(links: &[PacketSocket], stop: &AtomicBool, carried: &AtomicU64) {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_loop_of_two_bonds_is_told_and_ended() {
-    if !tests::able() || !tests::ours_only("bond-loop-protect") {
-        return;
-    }
-    let Some(rig) = Rig::new(4) else { return };
+    tests::ours_only("bond-loop-protect");
+    let rig = Rig::new(4);
     rig.vsctl(
         "add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode=active-backup \
          -- add-bond br0 bond1 nic2 nic3 -- set port bond1 bond_mode=active-backup \

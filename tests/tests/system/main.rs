@@ -2,6 +2,8 @@
 //!
 //! Each test has namespaces, a database and a daemon of its own, so that all may run at once.
 
+harness::main!(threads = 4);
+
 mod bad_input;
 mod bond;
 mod captures;

@@ -120,8 +120,8 @@ fn await_traffic(rig: &Rig, other: &Other, ports: &mut std::ops::RangeFrom<u16>)
 }
 
 fn silent_loss_moves_traffic(ours: impl Fn(usize) -> String, theirs: impl Fn(usize) -> String) {
-    let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = tests::debian() else { return };
+    let rig = Rig::new(2);
+    let debian = tests::debian();
     let mut other = Other::new(&rig, debian);
     rig.bond_down("bond_mode=active-backup other_config:bond-primary=nic0");
     for i in 0..2 {
@@ -176,13 +176,13 @@ fn silent_loss_moves_traffic(ours: impl Fn(usize) -> String, theirs: impl Fn(usi
     assert_eq!(rig.appctl("cfm/show"), "");
 }
 
-#[test]
+#[harness::test]
 fn bfd_notices_silent_loss() {
     let bfd = |_| "bfd:enable=true bfd:min_rx=100 bfd:min_tx=100".to_owned();
     silent_loss_moves_traffic(bfd, bfd);
 }
 
-#[test]
+#[harness::test]
 fn cfm_notices_silent_loss() {
     let cfm = |base: usize| {
         move |i: usize| format!("cfm_mpid={} other_config:cfm_interval=100", base + i)
@@ -190,7 +190,7 @@ fn cfm_notices_silent_loss() {
     silent_loss_moves_traffic(cfm(1), cfm(11));
 }
 
-#[test]
+#[harness::test]
 fn extended_cfm_notices_silent_loss() {
     let cfm = |base: usize| {
         move |i: usize| {
@@ -203,7 +203,7 @@ fn extended_cfm_notices_silent_loss() {
     silent_loss_moves_traffic(cfm(1), cfm(100_000));
 }
 
-#[test]
+#[harness::test]
 fn cfm_in_a_vlan() {
     let cfm = |base: usize| {
         move |i: usize| {
@@ -223,10 +223,10 @@ fn steady(show: &str) -> String {
     show.lines().filter(|l| !vary.iter().any(|v| l.contains(v))).map(|l| format!("{l}\n")).collect()
 }
 
-#[test]
+#[harness::test]
 fn both_ends_show_the_same() {
-    let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = tests::debian() else { return };
+    let rig = Rig::new(2);
+    let debian = tests::debian();
     let other = Other::new(&rig, debian);
     rig.bond_down("bond_mode=active-backup");
     let checks = |i: usize, dev: &str, mpid: usize| {
@@ -299,10 +299,10 @@ fn both_ends_show_the_same() {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn received_traffic_counts_where_it_is_told_to() {
-    let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = tests::debian() else { return };
+    let rig = Rig::new(2);
+    let debian = tests::debian();
     let other = Other::new(&rig, debian);
     rig.bond_down("bond_mode=active-backup");
     rig.vsctl("set interface nic0 bfd:enable=true bfd:min_rx=200 bfd:decay_min_rx=900");
@@ -321,9 +321,7 @@ fn received_traffic_counts_where_it_is_told_to() {
     rig.await_member(0, true);
 
     // Traffic instead of BFD. Open vSwitch counts it on tunnels and patch ports only.
-    if !tests::ours_only("forwarding_if_rx on a NIC") {
-        return;
-    }
+    tests::ours_only("forwarding_if_rx on a NIC");
     rig.vsctl("set interface nic0 bfd:forwarding_if_rx=true");
     // It counts from a BFD packet on.
     std::thread::sleep(1000 * MS);
@@ -345,9 +343,9 @@ fn received_traffic_counts_where_it_is_told_to() {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn odd_values_are_named_and_defaults_used() {
-    let Some(rig) = Rig::new(1) else { return };
+    let rig = Rig::new(1);
     rig.vsctl(
         "add-port br0 nic0 -- set interface nic0 bfd:enable=true bfd:min_tx=0 bfd:mult=300 \
          bfd:bfd_src_ip=nowhere bfd:min_rxx=1 bfd:decay_min_rx=10 cfm_mpid=8192",
@@ -356,7 +354,7 @@ fn odd_values_are_named_and_defaults_used() {
     let show = rig.appctl("bfd/show nic0");
     assert!(show.contains("  Detect Multiplier: 3\n"), "{show}");
     assert_eq!(rig.appctl("cfm/show"), "");
-    if tests::ours_only("warnings that name the key") {
+    if tests::daemon().is_ours() {
         let log = rig.switch.log();
         for key in ["min_tx=0", "mult=300", "bfd_src_ip=nowhere", "min_rxx=1", "decay_min_rx=10"] {
             assert!(log.contains(&format!("interface nic0: bfd:{key}: ")), "{key}\n{log}");

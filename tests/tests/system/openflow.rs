@@ -6,16 +6,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use testbed::frame::Udp;
-use testbed::{process, switch};
+use testbed::process;
 use tests::Rig;
 use tests::rig::{SOON, talk};
 
-/// A rig; `None` where system tests cannot run, or nobody has `ovs-ofctl`.
-fn rig(nics: usize) -> Option<Rig> {
-    if switch::tool("ovs-ofctl").is_none() {
-        tests::loudly("THE TESTS OF OPENFLOW DO NOT RUN HERE: there is no ovs-ofctl");
-        return None;
-    }
+fn rig(nics: usize) -> Rig {
+    tests::tool("ovs-ofctl");
     Rig::new(nics)
 }
 
@@ -51,9 +47,9 @@ fn reaches(rig: &Rig, nic: usize, number: u16) -> bool {
     false
 }
 
-#[test]
+#[harness::test]
 fn flows_decide_what_packets_do() {
-    let Some(rig) = rig(2) else { return };
+    let rig = rig(2);
     rig.vsctl("add-port br0 nic0 -- add-port br0 nic1 -- add-port br0 vnet0");
     let number = |name: &str| rig.get("interface", name, "ofport");
     let (vm, out) = (number("vnet0"), number("nic1"));
@@ -77,9 +73,9 @@ fn flows_decide_what_packets_do() {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn ports_are_shown_and_brought_down() {
-    let Some(rig) = rig(1) else { return };
+    let rig = rig(1);
     rig.vsctl("add-port br0 nic0 -- add-port br0 vnet0");
     let show = ofctl(&rig, "show br0");
     assert!(show.contains("(nic0): addr:02:00:00:00:01:00"), "{show}");
@@ -105,9 +101,9 @@ fn ports_are_shown_and_brought_down() {
     rig.assert_clean_log();
 }
 
-#[test]
+#[harness::test]
 fn without_controllers_fail_mode_decides() {
-    let Some(rig) = rig(1) else { return };
+    let rig = rig(1);
     rig.vsctl("add-port br0 nic0 -- add-port br0 vnet0");
     assert_eq!(flows(&rig), [NORMAL]);
     rig.vsctl("set-fail-mode br0 secure");
@@ -160,9 +156,9 @@ const BARRIER_REQUEST: u8 = 18;
 const BARRIER_REPLY: u8 = 19;
 const PACKET_IN: u8 = 10;
 
-#[test]
+#[harness::test]
 fn a_controller_comes_goes_and_comes_back() {
-    let Some(rig) = rig(1) else { return };
+    let rig = rig(1);
     let path = rig.switch.path("controller.sock");
     let listener = UnixListener::bind(&path).unwrap();
     let target = format!("unix:{}", path.display());
@@ -199,12 +195,10 @@ fn a_controller_comes_goes_and_comes_back() {
 }
 
 /// The switch answers meanwhile, and what fails is told in the row.
-#[test]
+#[harness::test]
 fn a_controllers_name_is_looked_up() {
-    if !tests::able() {
-        return;
-    }
-    let Some(rig) = rig(0) else { return };
+    tests::able();
+    let rig = rig(0);
     let listener = rig.hv.run(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let port = listener.local_addr().unwrap().port();
     // A name that the resolver answers without a name server, and one that it refuses.
@@ -226,9 +220,9 @@ fn a_controllers_name_is_looked_up() {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn a_standalone_bridge_helps_itself() {
-    let Some(rig) = rig(1) else { return };
+    let rig = rig(1);
     let path = rig.switch.path("controller.sock");
     let target = format!("unix:{}", path.display());
     rig.vsctl("add-port br0 nic0 -- add-port br0 vnet0");
@@ -248,9 +242,9 @@ fn a_standalone_bridge_helps_itself() {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn a_bond_fails_over_under_flows() {
-    let Some(rig) = rig(2) else { return };
+    let rig = rig(2);
     rig.bond("bond_mode=active-backup");
     let vm = rig.get("interface", "vnet0", "ofport");
     ofctl(&rig, "del-flows br0");
@@ -268,9 +262,9 @@ fn a_bond_fails_over_under_flows() {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn sockets_take_nonsense() {
-    let Some(rig) = rig(0) else { return };
+    let rig = rig(0);
     let path = rig.switch.path("br0.mgmt");
     for junk in [
         &[0; 64][..],
@@ -300,8 +294,8 @@ fn sockets_take_nonsense() {
 }
 
 /// An authority, and what it has signed for the switch and for a tool; and another authority.
-fn certificates(rig: &Rig) -> Option<()> {
-    switch::tool("openssl")?;
+fn certificates(rig: &Rig) {
+    tests::tool("openssl");
     let openssl = |words: &str| {
         let mut c = rig.switch.command("openssl");
         c.args(words.split_whitespace()).current_dir(rig.switch.path(""));
@@ -324,12 +318,11 @@ fn certificates(rig: &Rig) -> Option<()> {
              -extfile v3 -out {name}.pem"
         ));
     }
-    Some(())
 }
 
-#[test]
+#[harness::test]
 fn over_tcp_and_tls() {
-    let Some(rig) = rig(0) else { return };
+    let rig = rig(0);
     let port = |log: &str, of: &str| {
         let at = log.rfind(of)? + of.len();
         log[at..].split_whitespace().next()?.parse::<u16>().ok()
@@ -344,10 +337,7 @@ fn over_tcp_and_tls() {
     let tcp = tcp.unwrap();
     rig.hv.rtnl().set_up("lo", true).expect("loopback");
     assert!(ofctl(&rig, &format!("show tcp:127.0.0.1:{tcp}")).contains("OFPT_FEATURES_REPLY"));
-    if certificates(&rig).is_none() {
-        tests::loudly("OPENFLOW OVER TLS IS NOT TESTED HERE: there is no openssl");
-        return;
-    }
+    certificates(&rig);
     let file = |name: &str| rig.switch.path(name).display().to_string();
     rig.vsctl(&format!(
         "set-ssl {} {} {} -- set-controller br0 pssl:0:127.0.0.1",

@@ -7,13 +7,11 @@ use tests::rig::{hello, talk};
 
 const MS: Duration = Duration::from_millis(1);
 
-#[test]
+#[harness::test]
 fn the_active_member_survives_a_restart() {
     // Open vSwitch 3.1 loses it; later ones keep it.
-    if !tests::able() || !tests::ours_only("an active member that is always kept") {
-        return;
-    }
-    let Some(mut rig) = Rig::new(3) else { return };
+    tests::ours_only("an active member that is always kept");
+    let mut rig = Rig::new(3);
     rig.bond("");
     // Not the one that would be chosen anyway.
     let other = (rig.active().unwrap() + 1) % 3;
@@ -34,12 +32,10 @@ fn the_active_member_survives_a_restart() {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_primary_whose_link_is_no_faster_does_not_take_over_at_a_restart() {
-    if !tests::able() || !tests::ours_only("bond-primary-reselect") {
-        return;
-    }
-    let Some(mut rig) = Rig::new(2) else { return };
+    tests::ours_only("bond-primary-reselect");
+    let mut rig = Rig::new(2);
     rig.bond("other_config:bond-primary=nic0 other_config:bond-primary-reselect=better");
     rig.appctl("bond/set-active-member bond0 nic1");
     rig.await_active(1);
@@ -68,9 +64,9 @@ fn a_primary_whose_link_is_no_faster_does_not_take_over_at_a_restart() {
     compared(&rig);
 }
 
-#[test]
+#[harness::test]
 fn a_crash_is_survived_by_configuration_and_devices() {
-    let Some(mut rig) = Rig::new(2) else { return };
+    let mut rig = Rig::new(2);
     rig.bond("");
     rig.switch.kill_vswitchd();
     rig.switch.start_vswitchd().unwrap();
@@ -80,9 +76,9 @@ fn a_crash_is_survived_by_configuration_and_devices() {
     rig.await_calm(&traffic);
 }
 
-#[test]
+#[harness::test]
 fn forwarding_and_failover_go_on_without_the_database() {
-    let Some(mut rig) = Rig::with_server(2) else { return };
+    let mut rig = Rig::with_server(2);
     rig.bond("");
     let (fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], 1000, false);
     rig.await_calm(&traffic);
@@ -116,9 +112,9 @@ fn forwarding_and_failover_go_on_without_the_database() {
     }
 }
 
-#[test]
+#[harness::test]
 fn the_daemon_waits_for_a_database_that_is_not_there_yet() {
-    let Some(mut rig) = Rig::with_server(2) else { return };
+    let mut rig = Rig::with_server(2);
     rig.bond("");
     rig.switch.stop_vswitchd();
     rig.switch.stop_server();

@@ -5,16 +5,13 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use testbed::frame::Udp;
-use testbed::{process, switch};
+use testbed::process;
 use tests::Rig;
 use tests::rig::talk;
 
-/// A rig whose database outlives the daemon; `None` where this cannot run.
-fn rig(nics: usize) -> Option<Rig> {
-    if switch::tool("ovs-ofctl").is_none() {
-        tests::loudly("THE TESTS OF RESTORED FLOWS DO NOT RUN HERE: there is no ovs-ofctl");
-        return None;
-    }
+/// A rig whose database outlives the daemon.
+fn rig(nics: usize) -> Rig {
+    tests::tool("ovs-ofctl");
     Rig::with_server(nics)
 }
 
@@ -43,9 +40,9 @@ fn reaches(rig: &Rig, nic: usize, number: u16) -> bool {
 
 const WAIT: &str = "open_vswitch . other_config:flow-restore-wait";
 
-#[test]
+#[harness::test]
 fn nothing_is_forwarded_and_no_controller_called_until_flows_are_restored() {
-    let Some(mut rig) = rig(1) else { return };
+    let mut rig = rig(1);
     let path = rig.switch.path("controller.sock");
     let listener = UnixListener::bind(&path).unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -96,12 +93,10 @@ fn number(rig: &Rig, name: &str) -> Option<u32> {
     ports.find(|p| p.ends_with(&end))?.strip_suffix(&end)?.parse().ok()
 }
 
-#[test]
+#[harness::test]
 fn a_ports_number_is_free_when_the_revalidator_has_looked_at_every_flow() {
-    if !tests::able() || !tests::ours_only("port numbers that are held back") {
-        return;
-    }
-    let Some(rig) = rig(3) else { return };
+    tests::ours_only("port numbers that are held back");
+    let rig = rig(3);
     rig.vsctl("add-port br0 nic0 -- add-port br0 nic1");
     let old = number(&rig, "nic1").expect("a port");
     // No round ends meanwhile, however long that takes.

@@ -5,9 +5,9 @@ use std::path::Path;
 use tests::Rig;
 use tests::rig::nic_mac;
 
-#[test]
+#[harness::test]
 fn vsctl_returns_when_the_change_is_in_force() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     for i in 0..10 {
         rig.vsctl("add-port br0 nic0");
         // Nobody waits here: ofport, the port itself and its device must be there already.
@@ -21,9 +21,9 @@ fn vsctl_returns_when_the_change_is_in_force() {
     assert_eq!(rig.get("open_vswitch", ".", "cur_cfg"), next);
 }
 
-#[test]
+#[harness::test]
 fn an_interface_says_what_its_device_is_like() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.hv.rtnl().set_mtu("nic0", 1400).unwrap();
     rig.tor.rtnl().set_mtu("tor0", 1400).unwrap();
     rig.bond("");
@@ -59,12 +59,10 @@ fn an_interface_says_what_its_device_is_like() {
     rig.wait("counted packets", || !get("statistics").contains("tx_packets=0"));
 }
 
-#[test]
+#[harness::test]
 fn internal_ports_come_and_go() {
-    if !tests::tap("internal ports") {
-        return;
-    }
-    let Some(rig) = Rig::new(1) else { return };
+    tests::tap("internal ports");
+    let rig = Rig::new(1);
     rig.vsctl("add-port br0 int0 -- set interface int0 type=internal mtu_request=1300");
     let link = rig.hv.rtnl().link("int0").expect("a device");
     assert_eq!(link.mtu, 1300);
@@ -76,9 +74,9 @@ fn internal_ports_come_and_go() {
     assert!(rig.hv.rtnl().link("br0").is_err(), "the device is still there");
 }
 
-#[test]
+#[harness::test]
 fn patch_ports_join_two_bridges() {
-    let Some(rig) = Rig::new(1) else { return };
+    let rig = Rig::new(1);
     rig.vsctl("add-port br0 vnet0");
     rig.vsctl(
         "add-br br2 -- set bridge br2 datapath_type=netdev -- add-port br2 nic0 \
@@ -91,9 +89,9 @@ fn patch_ports_join_two_bridges() {
     assert!(tor.recv_matching(second, |f| f[6..12] == [2, 0, 0, 0, 0x55, 1]).is_some());
 }
 
-#[test]
+#[harness::test]
 fn the_daemon_detaches_when_it_is_ready_and_exits_when_told() {
-    let Some(mut rig) = Rig::new(1) else { return };
+    let mut rig = Rig::new(1);
     rig.switch.stop_vswitchd();
     let pidfile = rig.switch.path("ovs-vswitchd.pid");
     assert!(!pidfile.exists(), "the pidfile outlived the daemon");
@@ -120,9 +118,9 @@ fn the_daemon_detaches_when_it_is_ready_and_exits_when_told() {
     rig.wait("end of the daemon", || !pidfile.exists() || !Path::new(&gone).exists());
 }
 
-#[test]
+#[harness::test]
 fn a_switch_with_nothing_to_do_does_nothing_and_is_small() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("");
     std::thread::sleep(std::time::Duration::from_millis(500));
     let pid = rig.switch.vswitchd_pid();
@@ -146,12 +144,10 @@ fn a_switch_with_nothing_to_do_does_nothing_and_is_small() {
 }
 
 /// As `ovs-ctl` writes them, where nobody has; a value that is there stays.
-#[test]
+#[harness::test]
 fn the_host_is_named() {
-    if !tests::able() || !tests::ours_only("names of the host without ovs-ctl") {
-        return;
-    }
-    let Some(mut rig) = Rig::with_server(0) else { return };
+    tests::ours_only("names of the host without ovs-ctl");
+    let mut rig = Rig::with_server(0);
     let id = |rig: &Rig, key: &str| {
         let got = rig.switch.vsctl(&format!("--if-exists get open_vswitch . external_ids:{key}"));
         got.map(|v| v.trim().trim_matches('"').to_owned()).unwrap_or_default()

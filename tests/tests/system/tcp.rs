@@ -56,29 +56,27 @@ const TOR_IP: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 const BR_IP: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 3);
 
 /// A rig whose active member's far end has an address.
-fn rig(settings: &str) -> Option<Rig> {
-    let rig = Rig::new(2)?;
+fn rig(settings: &str) -> Rig {
+    let rig = Rig::new(2);
     rig.bond(settings);
     let active = rig.active().unwrap_or(0);
     rig.vm.rtnl().add_address("eth0", VM_IP, 24).unwrap();
     rig.tor.rtnl().add_address(&format!("tor{active}"), TOR_IP, 24).unwrap();
-    Some(rig)
+    rig
 }
 
-#[test]
+#[harness::test]
 fn between_a_machine_and_the_network() {
-    let Some(rig) = rig("") else { return };
+    let rig = rig("");
     let up = transfer(&rig.vm, &rig.tor, TOR_IP, 16 << 20);
     let down = transfer(&rig.tor, &rig.vm, VM_IP, 16 << 20);
     println!("{up:.0} Mbit/s up, {down:.0} Mbit/s down");
 }
 
-#[test]
+#[harness::test]
 fn between_an_internal_port_and_the_network() {
-    if !tests::tap("internal ports") {
-        return;
-    }
-    let Some(rig) = rig("") else { return };
+    tests::tap("internal ports");
+    let rig = rig("");
     rig.hv.rtnl().set_up("br0", true).unwrap();
     rig.hv.rtnl().add_address("br0", BR_IP, 24).unwrap();
     let up = transfer(&rig.hv, &rig.tor, TOR_IP, 8 << 20);
@@ -86,12 +84,10 @@ fn between_an_internal_port_and_the_network() {
     println!("{up:.0} Mbit/s up, {down:.0} Mbit/s down");
 }
 
-#[test]
+#[harness::test]
 fn between_a_machine_and_an_internal_port_with_a_vlan() {
-    if !tests::tap("internal ports") {
-        return;
-    }
-    let Some(rig) = Rig::new(1) else { return };
+    tests::tap("internal ports");
+    let rig = Rig::new(1);
     rig.vsctl("add-port br0 vnet0 tag=10");
     rig.vsctl("add-port br0 int0 tag=10 -- set interface int0 type=internal");
     rig.vm.rtnl().add_address("eth0", VM_IP, 24).unwrap();
@@ -101,12 +97,10 @@ fn between_a_machine_and_an_internal_port_with_a_vlan() {
     transfer(&rig.hv, &rig.vm, VM_IP, 8 << 20);
 }
 
-#[test]
+#[harness::test]
 fn an_internal_port_works_on_in_a_container() {
-    if !tests::tap("internal ports") {
-        return;
-    }
-    let Some(rig) = Rig::new(1) else { return };
+    tests::tap("internal ports");
+    let rig = Rig::new(1);
     rig.vsctl("add-port br0 vnet0");
     rig.vsctl("add-port br0 int0 -- set interface int0 type=internal");
     rig.vm.rtnl().add_address("eth0", VM_IP, 24).unwrap();

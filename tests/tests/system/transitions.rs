@@ -60,7 +60,7 @@ fn back_and_forth(rig: &Rig, live: impl Fn() -> Vec<usize>) {
 }
 
 fn with_the_fabric(members: Members) {
-    let Some(rig) = Rig::of(members, 2) else { return };
+    let rig = Rig::of(members, 2);
     let (fabric, traffic) = rig.traffic(vec![talk(1, 40_000)], 200, true);
     back_and_forth(&rig, || fabric.live());
     // Deaf members would be found out by now, and traffic flows.
@@ -68,20 +68,20 @@ fn with_the_fabric(members: Members) {
     rig.assert_no_panic();
 }
 
-#[test]
+#[harness::test]
 fn lacp_is_heard_when_a_port_becomes_a_bond_and_back_veth() {
     with_the_fabric(Members::Veth);
 }
 
-#[test]
+#[harness::test]
 fn lacp_is_heard_when_a_port_becomes_a_bond_and_back_tap() {
     with_the_fabric(Members::Tap);
 }
 
-#[test]
+#[harness::test]
 fn lacp_is_heard_when_a_port_becomes_a_bond_and_back_open_vswitch() {
-    let Some(rig) = Rig::new(2) else { return };
-    let Some(debian) = tests::debian() else { return };
+    let rig = Rig::new(2);
+    let debian = tests::debian();
     let other = Switch::start(rig.tor.clone(), debian, "braid-test").unwrap();
     other
         .vsctl(&format!(

@@ -20,15 +20,15 @@ const PORTS: [(&str, &str); 6] = [
 /// How a frame arrives: untagged or with a VLAN ID.
 type Tag = Option<u16>;
 
-fn rig() -> Option<(Rig, Vec<PacketSocket>)> {
-    let rig = Rig::new(PORTS.len())?;
+fn rig() -> (Rig, Vec<PacketSocket>) {
+    let rig = Rig::new(PORTS.len());
     let mut words = String::new();
     for (name, settings) in PORTS {
         words += &format!(" -- add-port br0 {name} {settings}");
     }
     rig.vsctl(words.trim_start_matches(" -- "));
     let sockets = (0..PORTS.len()).map(|i| rig.tor_socket(i)).collect();
-    Some((rig, sockets))
+    (rig, sockets)
 }
 
 /// Sends a broadcast into a port and gives what comes out of the others.
@@ -47,9 +47,9 @@ fn flood(sockets: &[PacketSocket], from: usize, vlan: Tag, n: u16) -> Vec<Option
         .collect()
 }
 
-#[test]
+#[harness::test]
 fn frames_keep_to_their_vlan() {
-    let Some((_rig, sockets)) = rig() else { return };
+    let (_rig, sockets) = rig();
     const NO: Option<Tag> = None;
     const PLAIN: Option<Tag> = Some(None);
     const T0: Option<Tag> = Some(Some(10));
@@ -83,9 +83,9 @@ fn frames_keep_to_their_vlan() {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_port_moves_to_another_vlan_at_run_time() {
-    let Some((rig, sockets)) = rig() else { return };
+    let (rig, sockets) = rig();
     assert_eq!(flood(&sockets, 0, None, 1)[1], None);
     rig.vsctl("set port nic1 tag=10");
     assert_eq!(flood(&sockets, 0, None, 2)[1], Some(None));
@@ -93,9 +93,9 @@ fn a_port_moves_to_another_vlan_at_run_time() {
     assert_eq!(flood(&sockets, 0, None, 3)[1], None);
 }
 
-#[test]
+#[harness::test]
 fn a_bond_carries_tagged_traffic() {
-    let Some(rig) = Rig::new(2) else { return };
+    let rig = Rig::new(2);
     rig.bond("bond_mode=balance-slb trunks=10,20");
     rig.vsctl("set port vnet0 tag=10");
     let (vm, tor) = (rig.vm_socket(), [rig.tor_socket(0), rig.tor_socket(1)]);

@@ -35,7 +35,7 @@ use parking_lot::Mutex;
 use wire::EthAddr;
 
 /// Between two reads of a member that carries traffic: a loss is seen after half of it on average.
-const HOT_LAP: Duration = Duration::from_micros(700);
+const HOT_LAP: Duration = Duration::from_micros(400);
 /// Between two reads of a member that does not.
 const COLD_LAP: Duration = Duration::from_millis(50);
 /// How long all members are read at the hot rate after a link event. The kernel holds the next
