@@ -153,3 +153,14 @@ pub struct LacpMemberConfig {
     /// `lacp-aggregation-key`, 1 to 65535; 0 = the port's own.
     pub key: u16,
 }
+
+impl Mode {
+    /// As the database calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::ActiveBackup => "active-backup",
+            Mode::BalanceSlb => "balance-slb",
+            Mode::BalanceTcp => "balance-tcp",
+        }
+    }
+}

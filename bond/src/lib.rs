@@ -43,16 +43,18 @@
 //! It reads no clock, draws no random number, logs nothing itself and starts no thread: the same
 //! events give the same effects, so that a recording of an incident replays.
 
-pub mod bond;
+mod bridge_loop;
 pub mod buckets;
 pub mod config;
 pub mod effect;
+mod engine;
 pub mod event;
 pub mod failback;
 pub mod forwarding;
 pub mod lacp;
 pub mod link;
 mod member;
+mod millis;
 pub mod monitor;
 pub mod notice;
 pub mod rebalance;
@@ -60,16 +62,16 @@ pub mod select;
 pub mod status;
 mod turn;
 
-pub use bond::Bond;
 pub use config::{
     BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
     PrimaryReselect,
 };
 pub use effect::{Effect, RevalidateReason};
+pub use engine::Bond;
 pub use event::{Command, CommandError, Event, Monitor};
 pub use failback::Speed;
 pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule};
 pub use lacp::Lacp;
-pub use lacp::status::LacpStatus;
+pub use lacp::status::{LacpState, LacpStatus};
 pub use notice::{Level, Notice, Topic};
-pub use status::{BondStatus, FailbackStatus, LacpState, MemberStatus};
+pub use status::{BondStatus, FailbackStatus, MemberStatus};

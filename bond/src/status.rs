@@ -3,45 +3,13 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use wire::{EthAddr, Time};
+use wire::EthAddr;
 
-use crate::bond::Bond;
 use crate::config::{Mode, PrimaryReselect};
 use crate::failback::Reason;
 use crate::forwarding::Bucket;
-use crate::lacp::status::LacpStatus;
+use crate::lacp::status::LacpState;
 use crate::link::Link;
-
-/// How far LACP got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LacpState {
-    Off,
-    Configured,
-    Negotiated,
-}
-
-impl LacpState {
-    /// As `bond/show` calls it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LacpState::Off => "off",
-            LacpState::Configured => "configured",
-            LacpState::Negotiated => "negotiated",
-        }
-    }
-}
-
-impl Mode {
-    /// As the database calls it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::ActiveBackup => "active-backup",
-            Mode::BalanceSlb => "balance-slb",
-            Mode::BalanceTcp => "balance-tcp",
-        }
-    }
-}
 
 /// A bond at one moment. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,100 +93,6 @@ pub struct MemberStatus {
     pub buckets: usize,
     /// The buckets with load, in bytes.
     pub loads: Vec<(Bucket, u64)>,
-}
-
-/// From `now` to `until` in milliseconds, negative once it has passed, each rounded down first.
-pub(crate) fn whole_ms(now: Time, until: Time) -> i64 {
-    let ms = |t: Time| i64::try_from(t.as_millis()).unwrap_or(i64::MAX);
-    ms(until) - ms(now)
-}
-
-impl Bond {
-    /// The present state, as a value.
-    pub fn status(&self, now: Time) -> BondStatus {
-        let c = &self.config;
-        let balanced = self.is_balanced();
-        // Buckets and loads of each member, in one pass: monitoring asks often.
-        let mut shares: Vec<(usize, Vec<(Bucket, u64)>)> =
-            vec![(0, Vec::new()); self.members.len()];
-        for (b, (owner, &load)) in (0..=u8::MAX).zip(self.buckets.iter()) {
-            let Some(owner) = owner else { continue };
-            let Some(i) = self.members.iter().position(|m| m.config.id == *owner) else { continue };
-            shares[i].0 += 1;
-            if balanced && load > 0 {
-                shares[i].1.push((b, load));
-            }
-        }
-        let mut members: Vec<MemberStatus> = self
-            .members
-            .iter()
-            .zip(shares)
-            .map(|(m, (buckets, loads))| MemberStatus {
-                name: m.config.name.clone(),
-                mac: m.config.mac,
-                enabled: m.enabled(),
-                active: self.active == Some(m.config.id),
-                link: m.link,
-                delay_left_ms: m.link.deadline().map(|t| whole_ms(now, t)),
-                may_enable: m.may_enable(),
-                carrier: m.carrier == Some(true),
-                priority: m.config.priority,
-                buckets,
-                loads,
-            })
-            .collect();
-        members.sort_by(|a, b| a.name.cmp(&b.name));
-
-        let name_of =
-            |id| self.members.iter().find(|m| m.config.id == id).map(|m| m.config.name.clone());
-        let primary = self.primary().map(str::to_owned);
-        BondStatus {
-            name: c.name.clone(),
-            mode: c.mode,
-            generation: self.forwarding().map_or(0, |t| t.generation),
-            may_recirc: self.may_recirc(),
-            recirc_id: if c.mode == Mode::ActiveBackup { 0 } else { c.recirc_id },
-            hash_basis: c.hash_basis,
-            lb_output: self.may_recirc() && c.lb_output,
-            all_members_active: c.mode == Mode::BalanceSlb && c.all_members_active,
-            updelay_ms: c.updelay.as_millis(),
-            downdelay_ms: c.downdelay.as_millis(),
-            next_rebalance_ms: balanced.then(|| whole_ms(now, self.next_rebalance)),
-            lacp_status: self.lacp_state(),
-            lacp_fallback_ab: c.lacp_fallback_ab,
-            primary_is_member: members.iter().any(|m| primary.as_ref() == Some(&m.name)),
-            primary,
-            active_member_mac: self.active_mac,
-            active_member: members
-                .iter()
-                .find(|m| m.mac == self.active_mac)
-                .map(|m| m.name.clone()),
-            failback: FailbackStatus {
-                primary_reselect: c.primary_reselect,
-                delay_ms: c.failback_delay.as_millis(),
-                limit_per_hour: c.failback_limit,
-                used: self.failbacks.used(now),
-                waiting: self.waiting.and_then(|w| {
-                    Some(WaitingStatus {
-                        member: name_of(w.member)?,
-                        reason: w.reason,
-                        left_ms: w.until.map(|t| whole_ms(now, t)),
-                    })
-                }),
-            },
-            looped: self.looped.as_ref().map(|l| LoopStatus {
-                with: l.with.clone(),
-                held: self.is_held(),
-                left_ms: whole_ms(now, l.until),
-            }),
-            members,
-        }
-    }
-
-    /// LACP's present state; `None` = the bond has none.
-    pub fn lacp_status(&self) -> Option<LacpStatus> {
-        self.lacp.as_ref().map(crate::lacp::Lacp::status)
-    }
 }
 
 impl BondStatus {

@@ -17,49 +17,33 @@
 //!                                                         +----------+
 //! ```
 
-mod hear;
+mod member;
 pub mod mux;
 pub mod periodic;
 pub mod receive;
+mod rx;
 pub mod selection;
+mod settings;
+mod stats;
 pub mod status;
 pub mod transmit;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use serde::Serialize;
 use wire::Time;
 use wire::lacp::{PortInfo, state};
 
-use crate::config::{LacpConfig, LacpMemberConfig, LacpTime, MemberId};
+use crate::config::{LacpTime, MemberId};
 use crate::effect::{Effect, RevalidateReason};
 use crate::notice::{Level, Notice, Topic};
-use hear::Stranger;
+use member::Member;
 use mux::Mux;
 use periodic::Periodic;
 use receive::Receive;
 use selection::LagId;
-use transmit::Transmit;
 
-/// A port's LACP, as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// `Port.name`.
-    pub name: String,
-    pub config: LacpConfig,
-    /// `lacp-fallback-ab`: a member without a partner may be enabled while no member has one.
-    pub fallback_ab: bool,
-    pub members: Vec<MemberSettings>,
-}
-
-/// One interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberSettings {
-    pub id: MemberId,
-    /// `Interface.name`.
-    pub name: String,
-    pub config: LacpMemberConfig,
-}
+pub use settings::{MemberSettings, Settings};
+pub use stats::Stats;
 
 /// Something that happened outside.
 #[derive(Clone, Debug)]
@@ -73,20 +57,6 @@ pub enum Event {
     Lacpdu { member: MemberId, pdu: Vec<u8> },
     /// `next_deadline` has come.
     Deadline,
-}
-
-/// What has been seen on one member since it was added.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Stats {
-    pub tx_pdus: u32,
-    pub rx_pdus: u32,
-    pub rx_bad_pdus: u32,
-    pub rx_marker_pdus: u32,
-    /// PDUs of systems that were not the partner, while there was one.
-    pub rx_stranger_pdus: u32,
-    pub link_expired: u32,
-    pub link_defaulted: u32,
-    pub carrier_changed: u32,
 }
 
 /// LACP on one port. The contract is that of [`crate::Bond`]: handle an event, drain the
@@ -105,79 +75,6 @@ pub struct Lacp {
     /// The partner of the aggregate; `None` = no member has a partner.
     lag: Option<LagId>,
     effects: VecDeque<Effect>,
-}
-
-#[derive(Debug)]
-struct Member {
-    settings: MemberSettings,
-    /// The number in use: the configured one, or one that we picked.
-    port_id: u16,
-    link_up: Option<bool>,
-    receive: Receive,
-    periodic: Periodic,
-    mux: Mux,
-    partner: PortInfo,
-    stranger: Option<Stranger>,
-    /// What the partner believes of us.
-    told: PortInfo,
-    transmit: Transmit,
-    sent: transmit::Sent,
-    stats: Stats,
-    /// The last `LacpCurrent`.
-    reported: Option<bool>,
-}
-
-impl Member {
-    fn new(settings: MemberSettings, port_id: u16) -> Member {
-        Member {
-            settings,
-            port_id,
-            link_up: None,
-            receive: Receive::Defaulted,
-            periodic: Periodic::NoPeriodic,
-            mux: Mux::Detached,
-            partner: PortInfo::default(),
-            stranger: None,
-            told: PortInfo::default(),
-            transmit: Transmit::Idle,
-            sent: transmit::Sent::default(),
-            stats: Stats::default(),
-            reported: None,
-        }
-    }
-
-    /// Feeds the receive machine. True if selection has to be done again.
-    fn receive(&mut self, now: Time, input: receive::Input, pdu: Option<PortInfo>) -> bool {
-        let (state, partner) = self.receive.next(now, input);
-        self.receive = state;
-        match partner {
-            receive::Partner::Keep => false,
-            receive::Partner::Record => match pdu {
-                Some(actor) if actor != self.partner => {
-                    self.partner = actor;
-                    true
-                }
-                Some(_) | None => false,
-            },
-            // No new selection: the member keeps its place, but not its right to carry traffic.
-            receive::Partner::Expire => {
-                self.partner.state |= state::TIMEOUT;
-                self.partner.state &= !state::SYNCHRONIZATION;
-                false
-            }
-            receive::Partner::Default => {
-                self.partner = PortInfo::default();
-                true
-            }
-        }
-    }
-
-    fn is_current(&self) -> bool {
-        match self.receive {
-            Receive::Defaulted => false,
-            Receive::Expired { .. } | Receive::Current { .. } => true,
-        }
-    }
 }
 
 impl Lacp {
@@ -290,7 +187,7 @@ impl Lacp {
             member.port_id = port_id;
             if changed {
                 select = true;
-                member.stranger = None;
+                member.pending_partner = None;
                 member.receive(now, receive::Input::Reconfigured { speaking }, None);
             }
             self.members.push(member);
@@ -315,7 +212,7 @@ impl Lacp {
         };
         let was = m.link_up.replace(up);
         if was.is_some_and(|was| was != up) {
-            m.stranger = None;
+            m.pending_partner = None;
             m.stats.carrier_changed = m.stats.carrier_changed.wrapping_add(1);
             return m.receive(now, receive::Input::LinkChanged { active }, None);
         }
@@ -389,7 +286,7 @@ impl Lacp {
                 Periodic::NoPeriodic => false,
                 Periodic::PeriodicTx => true,
                 Periodic::FastPeriodic { .. } | Periodic::SlowPeriodic { .. } => {
-                    transmit::needed(&actor, &m.told)
+                    transmit::needed(&actor, &m.partner_view)
                 }
             };
             let from = m.sent.next_allowed().max(now);
@@ -401,7 +298,7 @@ impl Lacp {
             if m.transmit.deadline().is_some_and(|t| t <= now) {
                 m.transmit = m.transmit.next(transmit::Input::Sent);
                 m.sent.record(now);
-                m.told = actor;
+                m.partner_view = actor;
                 m.stats.tx_pdus = m.stats.tx_pdus.wrapping_add(1);
                 let short = m.partner.state & state::TIMEOUT != 0;
                 m.periodic = m.periodic.next(now, periodic::Input::Sent { short });
@@ -414,7 +311,7 @@ impl Lacp {
     fn report_current(&mut self) {
         for m in &mut self.members {
             let current = m.is_current();
-            if m.reported.replace(current) != Some(current) {
+            if m.last_reported.replace(current) != Some(current) {
                 let current = Some(current);
                 self.effects.push_back(Effect::LacpCurrent { member: m.settings.id, current });
             }

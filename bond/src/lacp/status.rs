@@ -6,10 +6,31 @@ use serde::Serialize;
 use wire::EthAddr;
 use wire::lacp::{PortInfo, state};
 
+use super::Lacp;
 use super::mux::Mux;
 use super::receive::Receive;
-use super::{Lacp, Stats};
+use super::stats::Stats;
 use crate::config::LacpTime;
+
+/// How far LACP got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LacpState {
+    Off,
+    Configured,
+    Negotiated,
+}
+
+impl LacpState {
+    /// As `bond/show` calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LacpState::Off => "off",
+            LacpState::Configured => "configured",
+            LacpState::Negotiated => "negotiated",
+        }
+    }
+}
 
 /// A port's LACP at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -15,12 +15,13 @@ pub const WINDOW: Duration = Duration::from_millis(1100);
 
 /// The state bits whose change the partner has to know (IEEE 802.1AX-2014 clause 6.4.7,
 /// update_NTT).
-const TOLD: u8 = state::ACTIVITY | state::TIMEOUT | state::SYNCHRONIZATION | state::AGGREGATION;
+const NTT_STATE: u8 =
+    state::ACTIVITY | state::TIMEOUT | state::SYNCHRONIZATION | state::AGGREGATION;
 
-/// Need to transmit: what the partner believes of us, `told`, is not what we are.
-pub fn needed(actor: &PortInfo, told: &PortInfo) -> bool {
-    let rest = |p: &PortInfo| PortInfo { state: p.state & TOLD, ..*p };
-    rest(actor) != rest(told)
+/// Need to transmit: what the partner believes of us, `partner_view`, is not what we are.
+pub fn needed(actor: &PortInfo, partner_view: &PortInfo) -> bool {
+    let rest = |p: &PortInfo| PortInfo { state: p.state & NTT_STATE, ..*p };
+    rest(actor) != rest(partner_view)
 }
 
 /// The PDU's 110 octets, from the subtype on.

@@ -7,7 +7,7 @@ use wire::Time;
 use wire::bfd::{Diag, State, flag_names, flags_of};
 
 use super::Session;
-use crate::status::whole_ms;
+use crate::millis::whole_ms;
 
 /// A session at one moment. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use wire::ccm::{self, Ccm};
 use wire::{EthAddr, Time};
 
-use super::{Faults, Session};
+use super::Session;
+use super::fault::Faults;
+use super::remote::RemotePoint;
 use crate::notice::Level;
 
 /// Remote points that are kept; a flood of made-up ones costs no more.
@@ -14,19 +16,6 @@ const MAX_REMOTES: usize = 256;
 const HEALTH_CHECKS: u32 = 6;
 /// Intervals for which traffic may stand in for continuity checks.
 const DEMAND_PATIENCE: u64 = 100;
-
-/// Somebody else of our maintenance association.
-#[derive(Debug)]
-pub(super) struct RemotePoint {
-    /// Heard since the last check.
-    pub(super) heard: bool,
-    /// Fit for traffic.
-    pub(super) opup: bool,
-    seq: u32,
-    /// Good messages since the health was worked out.
-    good: u32,
-    last_rx: Time,
-}
 
 impl Session {
     pub(super) fn receive(&mut self, now: Time, source: EthAddr, payload: &[u8]) {

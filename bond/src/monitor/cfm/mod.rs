@@ -12,6 +12,7 @@
 
 mod check;
 mod fault;
+mod remote;
 mod status;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,7 +22,7 @@ use wire::ccm::{self, Ccm};
 use wire::{EthAddr, Time};
 
 use crate::notice::{Level, Notice, Topic};
-use check::RemotePoint;
+use remote::RemotePoint;
 
 pub use fault::Faults;
 pub use status::{CfmColumns, CfmStatus, RemoteStatus};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use wire::Time;
 
 use super::{Faults, Session};
-use crate::status::whole_ms;
+use crate::millis::whole_ms;
 
 /// A maintenance point at one moment. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,7 +58,7 @@ pub struct CfmColumns {
 impl Session {
     /// The present state, as a value.
     pub fn status(&self, now: Time) -> CfmStatus {
-        let remote = |(&mpid, r): (&u64, &super::RemotePoint)| RemoteStatus {
+        let remote = |(&mpid, r): (&u64, &super::remote::RemotePoint)| RemoteStatus {
             mpid,
             heard: r.heard,
             opup: r.opup,

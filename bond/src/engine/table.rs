@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Bond;
 use crate::config::Mode;
 use crate::forwarding::{Admission, BUCKETS, Forwarding, OutputRule};
+use crate::lacp::status::LacpState;
 use crate::member::Member;
-use crate::status::LacpState;
 use crate::turn::Turn;
 
 impl Bond {

@@ -1,31 +1,23 @@
-//! What is heard of a partner, and for how long that counts.
+//! Reception of LACPDUs and expiry of the partner's information.
 //!
-//! While a partner is current, a PDU of another system is not the partner's: it may come from
-//! beyond a switch that does not keep LACPDUs to the link, or be forged. It is ignored, but the
-//! last one is kept: if the partner says nothing more until its time is over, it has been
-//! exchanged, and the other system takes its place without an interruption. A change of the
-//! carrier ends that wait, since after it the first system that speaks is the partner.
+//! While the partner is current, an LACPDU from another system is ignored: a switch in between may
+//! forward LACPDUs against IEEE 802.1D, or the PDU may be forged. The last such PDU is kept as the
+//! pending partner. If the partner then times out, the device at the other end was replaced, and
+//! the pending partner becomes the partner at once, without an interruption. A change of the
+//! carrier drops the pending partner: after it, the first system that sends is the partner.
 
 use wire::Time;
-use wire::lacp::{LacpError, Lacpdu, PortInfo};
+use wire::lacp::{LacpError, Lacpdu};
 
+use super::member::PendingPartner;
 use super::receive::{self, Receive};
-use super::{Lacp, Member, notice};
+use super::{Lacp, notice};
 use crate::config::{LacpTime, MemberId};
 use crate::effect::Effect;
 use crate::notice::{Level, Topic};
 
-/// Another system that was heard while the partner was current.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stranger {
-    actor: PortInfo,
-    /// What it believes of us.
-    told: PortInfo,
-    /// How long that counts.
-    until: Time,
-}
-
 impl Lacp {
+    /// Handles a received Slow Protocols payload. True if selection has to run again.
     pub(super) fn lacpdu(&mut self, now: Time, id: MemberId, pdu: &[u8]) -> bool {
         let period = match self.settings.config.time {
             LacpTime::Slow => receive::SLOW_PERIOD,
@@ -54,7 +46,7 @@ impl Lacp {
         };
         let name = &m.settings.name;
         if m.link_up != Some(true) {
-            // The link's state is reported late. The partner is asked again as soon as it is up.
+            // The carrier event is late. The exchange starts again once the link is up.
             let text = format!("{name}: carrier state is DOWN, dropping received LACP PDU.");
             say(Topic::Pdu, Level::Info, text);
             return false;
@@ -81,50 +73,39 @@ impl Lacp {
                  is current"
             );
             say(Topic::Stranger, Level::Warn, text);
-            let (actor, told) = (pdu.actor, pdu.partner);
-            m.stranger = Some(Stranger { actor, told, until: now + timeout });
+            let (actor, partner_view) = (pdu.actor, pdu.partner);
+            m.pending_partner = Some(PendingPartner { actor, partner_view, until: now + timeout });
             return false;
         }
-        m.stranger = None;
-        m.told = pdu.partner;
+        m.pending_partner = None;
+        m.partner_view = pdu.partner;
         m.receive(now, receive::Input::Lacpdu { timeout }, Some(pdu.actor))
     }
 
-    /// Lets time run out where it has. True if selection has to be done again.
+    /// Expires partner information whose timer has run out by `now`. True if selection has to run
+    /// again.
     pub(super) fn expire(&mut self, now: Time) -> bool {
         let mut select = false;
         for m in &mut self.members {
-            // A late call may find both of the states that end on the way to "defaulted" over,
-            // but the second one starts only now.
+            // One step per call: "expired" starts at `now`, even if the call is so late that it
+            // would be over already.
             if m.receive.deadline().is_none_or(|t| t > now) {
                 continue;
             }
             let before = m.receive;
-            let stranger = m.stranger.take();
+            let pending = m.pending_partner.take();
             select |= m.receive(now, receive::Input::Timeout, None);
             let count = match before {
                 Receive::Current { .. } => &mut m.stats.link_expired,
                 Receive::Expired { .. } | Receive::Defaulted => &mut m.stats.link_defaulted,
             };
             *count = count.wrapping_add(1);
-            if let Some(s) = stranger.filter(|s| s.until > now) {
-                m.told = s.told;
+            if let Some(s) = pending.filter(|s| s.until > now) {
+                m.partner_view = s.partner_view;
                 let timeout = now.until(s.until);
                 select |= m.receive(now, receive::Input::Lacpdu { timeout }, Some(s.actor));
             }
         }
         select
-    }
-}
-
-impl Member {
-    /// The partner is current, and this is another system.
-    fn has_other_partner(&self, actor: &PortInfo) -> bool {
-        match self.receive {
-            Receive::Current { .. } => {
-                !self.partner.system.is_zero() && self.partner.system != actor.system
-            }
-            Receive::Defaulted | Receive::Expired { .. } => false,
-        }
     }
 }

@@ -7,9 +7,9 @@ use crate::config::{MemberId, Mode, PrimaryReselect};
 use crate::effect::RevalidateReason;
 use crate::failback::{Policy, Verdict};
 use crate::link;
+use crate::millis::whole_ms;
 use crate::notice::{Level, Topic};
 use crate::select::{self, Choice};
-use crate::status::whole_ms;
 use crate::turn::Turn;
 
 /// Whether a preferred member may take over.

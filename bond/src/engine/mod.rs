@@ -3,7 +3,8 @@
 mod active;
 mod command;
 mod configure;
-pub mod loops;
+mod loop_protect;
+mod status;
 mod table;
 
 use std::borrow::Cow;
@@ -12,21 +13,21 @@ use std::sync::Arc;
 
 use wire::{EthAddr, Time};
 
-use self::loops::Loop;
+use crate::bridge_loop::BridgeLoop;
 use crate::buckets::Buckets;
 use crate::config::{BondConfig, MemberId, Mode};
 use crate::effect::{Effect, RevalidateReason};
 use crate::event::{Command, CommandError, Event};
 use crate::failback::{Failbacks, LinkSpeed, Reason};
 use crate::forwarding::{BUCKETS, Forwarding};
-
+use crate::lacp::status::LacpState;
 use crate::lacp::{self, Lacp};
 use crate::link::{self, Link};
 use crate::member::Member;
+use crate::millis::whole_ms;
 use crate::notice::{Level, Topic};
 use crate::rebalance;
 use crate::select::Candidate;
-use crate::status::{LacpState, whole_ms};
 use crate::turn::Turn;
 
 /// A bond.
@@ -63,7 +64,7 @@ pub struct Bond {
     pub(crate) rebalance_from: Time,
     pub(crate) failbacks: Failbacks,
     /// The loop that it makes with another port; counts until its time is over.
-    pub(crate) looped: Option<Loop>,
+    pub(crate) looped: Option<BridgeLoop>,
     /// The member that would take over, and what it waits for.
     pub(crate) waiting: Option<Waiting>,
     published: Option<Arc<Forwarding>>,
@@ -129,7 +130,7 @@ impl Bond {
             }
             Event::Mac { member, mac } => self.mac(member, mac, &mut turn),
             Event::Load { bytes } => self.load(bytes),
-            Event::Loop { with: Some(with) } => self.see_loop(now, with, &mut turn),
+            Event::Loop { with: Some(with) } => self.detect_loop(now, with, &mut turn),
             Event::Loop { with: None } => self.end_loop(now, true, &mut turn),
             Event::Deadline => {}
         }
