@@ -11,10 +11,12 @@ use datapath::{Action, Datapath, Execute, Packet, PortNo};
 use wire::arp::learning_packet;
 use wire::hash::hash_mac;
 
+use crate::bridge_state::BridgeState;
 use crate::config::BondHandle;
-use crate::mac_table::{BundleId, MacRow};
+use crate::ids::BundleId;
+use crate::mac_table::MacRow;
 use crate::ofproto::{Ofproto, QueryError};
-use crate::snapshot::{BridgeState, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::vlan::{PortVlan, Tags};
 
 /// Addresses handled between two batches of packets: some tens of microseconds.

@@ -16,9 +16,14 @@ pub mod slow_path;
 pub mod tables;
 pub mod trace;
 
-mod forget;
+mod bridge_state;
+mod counter;
+mod datapath_link;
+mod ids;
 mod learning_packets;
+mod mac_sweep;
 mod mask;
+mod packet_in;
 mod ports_by_entry_count;
 mod snapshot;
 #[cfg(test)]
@@ -33,9 +38,9 @@ pub use config::{
     BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
     OfprotoConfig, PriorityTags, VlanMode,
 };
+pub use counter::Count;
 pub use revalidate::{
     DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorOptions, RevalidatorStatus,
 };
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
-pub use snapshot::Count;
 pub use translate::{PacketInContext, ReportLevel, XlateReport};

@@ -25,16 +25,13 @@ use hashbrown::HashTable;
 use serde::Serialize;
 use wire::{EthAddr, Time};
 
+pub use crate::ids::BundleId;
 use crate::ports_by_entry_count::PortsByEntryCount;
 use crate::vlan::VlanSet;
 
 /// How long an address that a gratuitous ARP moved stays where it is when the same ARP comes back
 /// over a bond.
 pub const GRATUITOUS_ARP_LOCK: Duration = Duration::from_secs(5);
-
-/// A port of a bridge (a bundle), for as long as it is configured. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct BundleId(pub u64);
 
 /// The part of a learned address that cached flows keep hold of.
 #[derive(Debug)]

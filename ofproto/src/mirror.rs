@@ -9,7 +9,7 @@ use std::sync::Arc;
 use openflow::Match;
 
 use crate::config::{MirrorConfig, MirrorOutput};
-use crate::snapshot::{Bundle, Counter};
+use crate::counter::Counter;
 use crate::vlan::VlanSet;
 
 /// Most mirrors of a bridge: as many as a mask has bits.
@@ -94,9 +94,9 @@ impl Known {
 }
 
 impl Mirrors {
-    /// The mirrors of a bridge with these bundles. One whose output port is not there has no
+    /// The mirrors of a bridge whose bundles have these names. One whose output port is not there has no
     /// effect.
-    pub(crate) fn new(configs: &[MirrorConfig], bundles: &[Bundle], known: &mut Known) -> Mirrors {
+    pub(crate) fn new(configs: &[MirrorConfig], bundles: &[&str], known: &mut Known) -> Mirrors {
         known.retain(configs);
         let mut mirrors = Mirrors::default();
         for c in configs {
@@ -104,7 +104,7 @@ impl Mirrors {
             let output = match &c.output {
                 MirrorOutput::Vlan(vlan) => Output::Vlan(*vlan),
                 MirrorOutput::Port(name) => {
-                    let Some(n) = bundles.iter().position(|b| b.name == *name) else { continue };
+                    let Some(n) = bundles.iter().position(|b| b == name) else { continue };
                     Output::Bundle(n)
                 }
             };
@@ -112,8 +112,8 @@ impl Mirrors {
             let bit = 1 << slot;
             for (n, (roles, bundle)) in mirrors.roles.iter_mut().zip(bundles).enumerate() {
                 let on = |set: bool| if set { bit } else { 0 };
-                roles.source |= on(c.sources.contains(&bundle.name));
-                roles.destination |= on(c.destinations.contains(&bundle.name));
+                roles.source |= on(c.sources.contains(*bundle));
+                roles.destination |= on(c.destinations.contains(*bundle));
                 roles.output |= on(output == Output::Bundle(n));
             }
             if mirrors.slots.len() <= slot {

@@ -18,16 +18,18 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use wire::Time;
 
+use crate::bridge_state::{BridgeState, BundleState, PatchCounters};
 use crate::config::{BridgeConfig, BundleConfig, FailMode, IfaceKind, OfPort, OfprotoConfig};
-use crate::controller::PacketInSink;
-use crate::forget::Forget;
-use crate::mac_table::{BundleId, MacCoverage, MacTable};
+use crate::counter::{Count, Counter};
+use crate::datapath_link::DatapathLink;
+use crate::ids::BundleId;
+use crate::mac_sweep::MacSweep;
+use crate::mac_table::{MacCoverage, MacTable};
 use crate::mask;
 use crate::mirror::{self, Mirrors};
+use crate::packet_in::PacketInSink;
 use crate::slow_path::SlowPathSink;
-use crate::snapshot::{
-    Bridge, BridgeState, Bundle, BundleState, Count, Counter, PatchCounters, Snapshot,
-};
+use crate::snapshot::{Bridge, Bundle, Snapshot};
 use crate::tables::{FlowTables, InternalFlow};
 use crate::trace::TraceTree;
 use crate::translate::{Learning, RecircTable, Source, XlateIn, XlateOut, XlateReport, translate};
@@ -102,8 +104,7 @@ pub struct OfprotoStats {
 pub struct Ofproto {
     /// For jobs, which outlive the call that makes them.
     pub(crate) me: Weak<Ofproto>,
-    /// Weak, because the datapath holds the switch.
-    datapath: OnceLock<Weak<dyn Datapath>>,
+    datapath: Arc<DatapathLink>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// Changes of all MAC tables.
     pub(crate) mac_changes: Arc<AtomicU64>,
@@ -155,7 +156,7 @@ impl Ofproto {
     pub fn new() -> Arc<Ofproto> {
         Arc::new_cyclic(|me| Ofproto {
             me: me.clone(),
-            datapath: OnceLock::new(),
+            datapath: Arc::default(),
             snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             mac_changes: Arc::new(AtomicU64::new(0)),
             mac_coverage: Arc::default(),
@@ -178,8 +179,7 @@ impl Ofproto {
     /// Names the datapath, once; a second call is ignored. Until then jobs run in place.
     /// The caller keeps the datapath alive; once it is dropped, questions have no answer.
     pub fn attach(&self, datapath: Arc<dyn Datapath>) {
-        // The first one stays.
-        let _ = self.datapath.set(Arc::downgrade(&datapath));
+        self.datapath.attach(&datapath);
     }
 
     /// Says who takes LACP, BFD and CFM frames, once; a second call is ignored. Without one they
@@ -222,7 +222,7 @@ impl Ofproto {
     }
 
     pub(crate) fn datapath(&self) -> Option<Arc<dyn Datapath>> {
-        self.datapath.get()?.upgrade()
+        self.datapath.get()
     }
 
     /// Calls the revalidator unless it has been called already.
@@ -271,12 +271,7 @@ impl Ofproto {
 
     /// Runs `job` where MAC tables may be locked.
     pub(crate) fn run(&self, job: Job) {
-        match self.datapath.get().map(Weak::upgrade) {
-            Some(Some(d)) => d.run(job),
-            // The datapath has stopped; whoever waits for the job learns by its being dropped.
-            Some(None) => drop(job),
-            None => job(),
-        }
+        self.datapath.run(job);
     }
 
     /// Asks the MAC table of a bridge on a datapath thread and waits for the answer.
@@ -386,12 +381,14 @@ impl Ofproto {
             let (bundles, known) = control.bundles(now, c, old_bundles, &old_patches, &mut gone);
             let removed = gone.iter().filter(|(name, _)| !known.contains_key(name));
             removed_bundles.extend(removed.map(|(_, id)| (state.clone(), *id)));
-            let resolved_mirrors = Mirrors::new(&c.mirrors, &bundles, &mut mirrors);
+            let names: Vec<&str> = bundles.iter().map(|b| b.name.as_str()).collect();
+            let resolved_mirrors = Mirrors::new(&c.mirrors, &names, &mut mirrors);
             let known = KnownBridge { state: state.clone(), bundles: known, mirrors };
             control.bridges.insert(c.name.clone(), known);
             change.flushed.extend(gone.iter().map(|(name, _)| (c.name.clone(), name.clone())));
             let (aging, max) = (c.mac_aging, c.mac_table_size);
-            let (flood_vlans, s, me) = (c.flood_vlans.clone(), state.clone(), self.me.clone());
+            let (flood_vlans, s) = (c.flood_vlans.clone(), state.clone());
+            let link = self.datapath.clone();
             jobs.push(Box::new(move || {
                 let (learned, bundles) = {
                     let mut macs = s.macs.lock();
@@ -401,7 +398,7 @@ impl Ofproto {
                 };
                 let bundles = (!gone.is_empty()).then_some(bundles);
                 for sweep in learned.into_iter().chain(bundles) {
-                    Forget::here(&me, &s, sweep).go_on();
+                    MacSweep::new(&link, &s, sweep).run_slice();
                 }
             }));
             bridges.push(Bridge::new(c, state, bundles, resolved_mirrors));
@@ -414,7 +411,7 @@ impl Ofproto {
         if bridges.len() > 1 {
             let all: Vec<Arc<BridgeState>> = bridges.iter().map(|b| b.state.clone()).collect();
             for (home, removed) in by_bridge(removed_bundles) {
-                let me = self.me.clone();
+                let link = self.datapath.clone();
                 let mut others = all.clone();
                 others.retain(|b| !Arc::ptr_eq(b, &home));
                 // Before the addresses themselves go.
@@ -422,7 +419,7 @@ impl Ofproto {
                     0,
                     Box::new(move || {
                         let sweep = home.macs.lock().sweep_bundles(removed.iter().copied());
-                        Forget { removed, others, ..Forget::here(&me, &home, sweep) }.go_on();
+                        MacSweep::new(&link, &home, sweep).also_in(others, removed).run_slice();
                     }),
                 );
             }

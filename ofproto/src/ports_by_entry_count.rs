@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::mac_table::BundleId;
+use crate::ids::BundleId;
 
 /// Ports by how many addresses each has.
 #[derive(Debug, Default)]

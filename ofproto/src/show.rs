@@ -9,11 +9,13 @@ use serde::{Serialize, Serializer};
 use wire::{EthAddr, Time};
 
 use crate::config::{IfaceKind, OfPort};
-use crate::forget::SLICE;
-use crate::mac_table::{BundleId, MacRow, MacStats};
+use crate::counter::Count;
+use crate::ids::BundleId;
+use crate::mac_sweep::SLICE;
+use crate::mac_table::{MacRow, MacStats};
 use crate::ofproto::{Ofproto, QueryError};
 use crate::revalidate::RevalidatorStatus;
-use crate::snapshot::{Bridge, Count, Snapshot};
+use crate::snapshot::{Bridge, Snapshot};
 
 /// `fdb/show`: one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

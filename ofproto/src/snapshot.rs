@@ -1,92 +1,15 @@
 //! The snapshot that translation works on: immutable, made anew for each configuration.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
-use arc_swap::ArcSwap;
 use datapath::PortNo;
 use foldhash::HashMap;
-use parking_lot::Mutex;
-use wire::Time;
 
+use crate::bridge_state::{BridgeState, BundleState, PatchCounters};
 use crate::config::{BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort};
-use crate::mac_table::{BundleId, MacTable};
+use crate::ids::BundleId;
 use crate::mirror::Mirrors;
-use crate::tables::{FlowTables, TablesSnapshot};
 use crate::vlan::PortVlan;
-
-/// Packets and bytes, added up by whoever handles them.
-#[derive(Debug, Default)]
-pub(crate) struct Counter {
-    packets: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Counter {
-    pub(crate) fn add(&self, packets: u64, bytes: u64) {
-        self.packets.fetch_add(packets, Relaxed);
-        self.bytes.fetch_add(bytes, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> Count {
-        Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
-    }
-}
-
-/// A reading of packets and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Count {
-    pub packets: u64,
-    pub bytes: u64,
-}
-
-/// What stays of a bridge across configurations.
-pub(crate) struct BridgeState {
-    pub(crate) created: Time,
-    /// Invariant: locked only by datapath threads and the revalidator.
-    pub(crate) macs: Mutex<MacTable>,
-    /// What packets are looked up in.
-    pub(crate) tables: ArcSwap<TablesSnapshot>,
-    /// Invariant: locked by the control side only.
-    pub(crate) flow_table: Mutex<FlowTables>,
-    /// `OFPPC_*` bits of the ports that have some.
-    pub(crate) port_config: ArcSwap<BTreeMap<OfPort, u32>>,
-    /// Some controller of OpenFlow 1.2 or older wants the packets that no rule matches.
-    pub(crate) packet_in_on_miss: AtomicBool,
-    /// `OFPC_FRAG_*`: what is done with IP fragments.
-    pub(crate) frag: AtomicU8,
-}
-
-impl BridgeState {
-    pub(crate) fn new(created: Time, macs: MacTable) -> BridgeState {
-        let flow_table = FlowTables::new();
-        BridgeState {
-            created,
-            macs: Mutex::new(macs),
-            tables: ArcSwap::from_pointee(flow_table.snapshot()),
-            flow_table: Mutex::new(flow_table),
-            port_config: ArcSwap::default(),
-            packet_in_on_miss: AtomicBool::new(false),
-            frag: AtomicU8::new(0),
-        }
-    }
-}
-
-/// What stays of a bundle across configurations.
-pub(crate) struct BundleState {
-    pub(crate) id: BundleId,
-    pub(crate) created: Time,
-    /// Of the post-recirculation rules, by bucket. Empty for a port that is no bond.
-    pub(crate) buckets: Box<[Counter]>,
-}
-
-/// What a patch port carried; kept across configurations by interface name.
-#[derive(Debug, Default)]
-pub(crate) struct PatchCounters {
-    pub(crate) rx: Counter,
-    pub(crate) tx: Counter,
-}
 
 pub(crate) struct Bridge {
     pub(crate) name: String,

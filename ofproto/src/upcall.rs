@@ -12,8 +12,8 @@ use openflow::msg::{PacketIn, PacketInFormat, PacketOut};
 use openflow::{Field, Fields, Match, OfError, Version};
 use wire::{EtherType, FlowKey, Time};
 
-use crate::controller::QueuedPacketIn;
 use crate::ofproto::{FlowEvent, Ofproto};
+use crate::packet_in::QueuedPacketIn;
 use crate::translate::{
     Failure, Learning, PacketInContext, ReportLevel, Source, XlateOut, XlateReport,
 };

@@ -7,9 +7,10 @@ use datapath::FlowStats;
 use smallvec::SmallVec;
 use wire::Time;
 
+use crate::bridge_state::{BundleState, PatchCounters};
 use crate::config::BondHandle;
+use crate::counter::Counter;
 use crate::mac_table::MacEntry;
-use crate::snapshot::{BundleState, Counter, PatchCounters};
 use crate::tables::{RuleStats, TableCounters};
 use crate::translate::RecircNode;
 

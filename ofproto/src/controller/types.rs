@@ -1,16 +1,12 @@
 //! What the agent and the sockets, ports and packets around it say to each other.
 
-use std::sync::Arc;
-
-use openflow::msg::{PacketIn, PortStats};
+use openflow::msg::PortStats;
 use openflow::{OfPort, VersionSet};
 use wire::{EthAddr, Time};
 
 use crate::Ofproto;
-
-/// A connection, by a number that whoever owns the sockets chooses. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
+pub use crate::ids::ConnId;
+pub use crate::packet_in::{PACKET_IN_DEPTH, PacketInSink, QueuedPacketIn};
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -234,28 +230,3 @@ pub trait SwitchOps {
         false
     }
 }
-
-/// A packet on its way to the controllers of a bridge.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueuedPacketIn {
-    pub bridge: Arc<str>,
-    /// Only to connections with this identity (`NXT_SET_CONTROLLER_ID`), by default 0.
-    pub controller_id: u16,
-    /// Octets of the packet to send; 0xffff: all.
-    pub max_len: u16,
-    /// The whole packet; each connection's form is chosen when it is sent.
-    pub packet: PacketIn,
-}
-
-/// Takes packets for controllers from datapath threads.
-///
-/// Set once, like [`crate::SlowPathSink`]; must not wait. A queue of [`PACKET_IN_DEPTH`] that
-/// drops and counts when it is full is enough.
-pub trait PacketInSink: Send + Sync {
-    /// False: dropped, the queue is full.
-    fn packet_in(&self, packet: QueuedPacketIn) -> bool;
-}
-
-/// Packets for controllers that wait between a datapath thread and the agents: Open vSwitch reads
-/// 50 packets at a time from each of its handlers' sockets.
-pub const PACKET_IN_DEPTH: usize = 4096;

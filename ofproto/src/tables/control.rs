@@ -4,130 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openflow::msg::{FlowFlags, FlowRemoved, FlowRemovedReason, TableStatus};
-use openflow::{Action, Field, Match, OfError, Version};
+use openflow::msg::{FlowFlags, FlowRemovedReason};
+use openflow::{Field, Match, OfError};
 use wire::Time;
 
-use super::classifier::Classifier;
+use super::changes::{InternalFlow, RuleChanges, RuleEvent};
 use super::packed::{PackedFlow, PackedMask};
 use super::rule::{Rule, RuleStats};
-use super::settings::TableState;
-use super::{FlowTable, INTERNAL_TABLE, N_TABLES, TableCounters, TableMiss, TablesSnapshot};
-use crate::controller::ConnId;
-
-/// Who asks for a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Requester {
-    /// The connection and the number of its message; nothing for the switch itself.
-    pub conn: Option<(ConnId, u32)>,
-    /// The version spoken; which decides how strictly actions are held against the match.
-    pub version: Version,
-}
-
-impl Requester {
-    /// The switch itself.
-    pub const INTERNAL: Requester = Requester { conn: None, version: Version::V10 };
-}
-
-/// What happened to a rule.
-#[derive(Clone, Debug)]
-pub enum RuleEvent {
-    /// It is new, or replaced one of the same match whose actions are `old_actions` if they
-    /// differ.
-    Added {
-        rule: Arc<Rule>,
-        old_actions: Option<Arc<[Action]>>,
-    },
-    /// Its actions or its cookie changed.
-    Modified {
-        rule: Arc<Rule>,
-        old_actions: Option<Arc<[Action]>>,
-    },
-    Removed {
-        rule: Arc<Rule>,
-        reason: FlowRemovedReason,
-    },
-}
-
-impl RuleEvent {
-    pub fn rule(&self) -> &Arc<Rule> {
-        match self {
-            RuleEvent::Added { rule, .. }
-            | RuleEvent::Modified { rule, .. }
-            | RuleEvent::Removed { rule, .. } => rule,
-        }
-    }
-}
-
-/// What one command or time-out changed, in order.
-#[derive(Clone, Debug, Default)]
-pub struct RuleChanges {
-    /// Who asked for it, and in which message.
-    pub by: Option<(ConnId, u32)>,
-    pub events: Vec<RuleEvent>,
-    /// Tables that filled up or emptied beyond what controllers set.
-    pub status: Vec<TableStatus>,
-}
-
-impl RuleChanges {
-    pub(super) fn one(event: RuleEvent) -> RuleChanges {
-        RuleChanges { events: vec![event], ..RuleChanges::default() }
-    }
-
-    /// Adds what happened after it.
-    pub fn extend(&mut self, later: RuleChanges) {
-        self.events.extend(later.events);
-        self.status.extend(later.status);
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.status.is_empty()
-    }
-
-    /// The notices for controllers that want to know of rules that are gone.
-    pub fn flow_removed(&self, now: Time) -> impl Iterator<Item = FlowRemoved> {
-        self.events.iter().filter_map(move |e| match e {
-            RuleEvent::Removed { rule, reason }
-                if rule.flags.has(FlowFlags::SEND_FLOW_REM) && !rule.hidden =>
-            {
-                let (duration_sec, duration_nsec) = duration(now.since(rule.created));
-                Some(FlowRemoved {
-                    nxm: false,
-                    matching: rule.matching(),
-                    cookie: rule.cookie,
-                    priority: rule.priority as u16,
-                    reason: *reason,
-                    table_id: rule.table,
-                    duration_sec,
-                    duration_nsec,
-                    idle_timeout: rule.idle_timeout(),
-                    hard_timeout: rule.hard_timeout(),
-                    packets: rule.stats.packets(),
-                    bytes: rule.stats.bytes(),
-                })
-            }
-            _ => None,
-        })
-    }
-}
-
-/// Seconds and nanoseconds, in whole milliseconds as upstream tells them.
-pub(super) fn duration(d: Duration) -> (u32, u32) {
-    let sec = u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
-    (sec, d.subsec_millis() * 1_000_000)
-}
-
-/// A rule that the switch makes for itself.
-#[derive(Clone, Debug)]
-pub struct InternalFlow {
-    pub table: u8,
-    pub matching: Match,
-    /// Beyond 65535 no controller can change it.
-    pub priority: i32,
-    pub actions: Vec<Action>,
-    /// Never shown to controllers.
-    pub hidden: bool,
-}
+use super::snapshot::{FlowTable, INTERNAL_TABLE, N_TABLES, TableMiss, TablesSnapshot};
+use super::state::TableState;
 
 /// The flow tables of one bridge, to change. A copy shares the rules.
 #[derive(Clone, Debug)]
@@ -151,13 +36,8 @@ impl Default for FlowTables {
 impl FlowTables {
     /// Tables without rules.
     pub fn new() -> FlowTables {
-        let table = || FlowTable {
-            rules: Arc::new(Classifier::default()),
-            counters: Arc::new(TableCounters::default()),
-            miss: TableMiss::Default,
-        };
         FlowTables {
-            tables: (0..N_TABLES).map(|_| table()).collect(),
+            tables: (0..N_TABLES).map(|_| FlowTable::default()).collect(),
             states: vec![TableState::default(); N_TABLES.into()],
             order: 0,
             generation: 0,

@@ -7,7 +7,8 @@ use openflow::{Action, Match, OfError, OfPort};
 use wire::Time;
 
 use super::INTERNAL_TABLE;
-use super::control::{FlowTables, Requester, RuleChanges, RuleEvent};
+use super::changes::{Requester, RuleChanges, RuleEvent};
+use super::control::FlowTables;
 use super::packed::{PackedFlow, PackedMask};
 use super::rule::{Rule, RuleStats};
 

@@ -8,7 +8,8 @@ use openflow::OfPort;
 use openflow::msg::{FlowMonitorRequest, FlowUpdate, FlowUpdateEvent, GROUP_ANY, monitor_flags};
 
 use super::INTERNAL_TABLE;
-use super::control::{FlowTables, RuleEvent};
+use super::changes::RuleEvent;
+use super::control::FlowTables;
 use super::flow_mod::{outputs_to, uses_group};
 use super::packed::{PackedFlow, PackedMask};
 use super::rule::Rule;

@@ -3,128 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use openflow::msg::{FlowRemovedReason, TableDesc, TableMod, TableStatus, Vacancy, table_config};
-use openflow::{Field, OfError, Subfield, Version};
+use openflow::msg::{FlowRemovedReason, TableDesc, TableMod, TableStatus};
+use openflow::{OfError, Version};
 
-use super::classifier::DEFAULT_TRIES;
-use super::control::{FlowTables, RuleChanges};
+use super::changes::RuleChanges;
+use super::control::FlowTables;
 use super::rule::Rule;
-use super::{INTERNAL_TABLE, TableMiss};
-
-/// Flows that a table takes unless its row says less; what controllers are told.
-pub const MAX_FLOWS: u32 = 1_000_000;
-
-/// How a table evicts (OpenFlow 1.4 clause 7.3.4.1): for reasons of its own, by importance and by
-/// what is left of the time-out.
-const EVICTION_FLAGS: u32 = 7;
-
-/// What a row of `Flow_Table` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableSettings {
-    /// Shown to controllers, who can set one where there is none.
-    pub name: Option<String>,
-    /// `flow_limit`: a full table takes no more flows, or evicts some.
-    pub flow_limit: Option<u32>,
-    /// `overflow_policy=evict`.
-    pub evict: bool,
-    /// `groups`: flows that differ in these belong to different groups, the largest of which
-    /// loses one. Only with `evict`.
-    pub groups: Vec<Subfield>,
-    /// `prefixes`: addresses whose prefixes are looked up; at most four.
-    pub prefixes: Vec<Field>,
-}
-
-impl Default for TableSettings {
-    fn default() -> TableSettings {
-        TableSettings {
-            name: None,
-            flow_limit: None,
-            evict: false,
-            groups: Vec::new(),
-            prefixes: DEFAULT_TRIES.to_vec(),
-        }
-    }
-}
-
-/// Who gave a table its name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum NamedBy {
-    #[default]
-    Nobody,
-    Controller,
-    Row,
-}
-
-/// What the control side keeps of each table.
-#[derive(Clone, Debug)]
-pub(super) struct TableState {
-    name: String,
-    named_by: NamedBy,
-    pub(super) flow_limit: Option<u32>,
-    evict_by_row: bool,
-    evict_by_controller: bool,
-    groups: Vec<Subfield>,
-    prefixes: Vec<Field>,
-    vacancy: Vacancy,
-    /// Which change of the vacancy is told next: that it went down or up.
-    vacancy_event: Option<VacancyEvent>,
-    /// Rules that controllers do not see.
-    pub(super) hidden: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum VacancyEvent {
-    Down,
-    Up,
-}
-
-impl VacancyEvent {
-    /// The event that is told after this one.
-    fn other(self) -> VacancyEvent {
-        match self {
-            VacancyEvent::Down => VacancyEvent::Up,
-            VacancyEvent::Up => VacancyEvent::Down,
-        }
-    }
-
-    /// `OFPTR_VACANCY_DOWN` and `OFPTR_VACANCY_UP`.
-    fn reason(self) -> u8 {
-        match self {
-            VacancyEvent::Down => 3,
-            VacancyEvent::Up => 4,
-        }
-    }
-}
-
-impl Default for TableState {
-    fn default() -> TableState {
-        TableState {
-            name: String::new(),
-            named_by: NamedBy::Nobody,
-            flow_limit: None,
-            evict_by_row: false,
-            evict_by_controller: false,
-            groups: Vec::new(),
-            prefixes: DEFAULT_TRIES.to_vec(),
-            vacancy: Vacancy::default(),
-            vacancy_event: None,
-            hidden: 0,
-        }
-    }
-}
-
-impl TableState {
-    /// What percentage of the table is free; all of it where there is no limit.
-    fn vacant(&self, flows: usize) -> u8 {
-        match self.flow_limit {
-            None | Some(0) => 100,
-            Some(limit) => {
-                let left = u64::from(limit).saturating_sub(flows as u64);
-                (left * 100 / u64::from(limit)) as u8
-            }
-        }
-    }
-}
+use super::snapshot::{INTERNAL_TABLE, TableMiss};
+use super::state::{EVICTION_FLAGS, MAX_FLOWS, TableSettings, TableState};
 
 impl FlowTables {
     fn state(&self, table: u8) -> Option<&TableState> {
@@ -133,12 +19,12 @@ impl FlowTables {
 
     /// The name that controllers see; may be empty.
     pub fn table_name(&self, table: u8) -> &str {
-        self.state(table).map_or("", |s| &s.name)
+        self.state(table).map_or("", TableState::name)
     }
 
     /// How many flows controllers are told that a table takes.
     pub fn max_entries(&self, table: u8) -> u32 {
-        self.state(table).and_then(|s| s.flow_limit).map_or(MAX_FLOWS, |l| l.min(MAX_FLOWS))
+        self.state(table).and_then(TableState::flow_limit).map_or(MAX_FLOWS, |l| l.min(MAX_FLOWS))
     }
 
     pub fn miss(&self, table: u8) -> TableMiss {
@@ -147,17 +33,13 @@ impl FlowTables {
 
     /// Whether a controller can give a table this name: not another than its row gives.
     pub fn may_name(&self, table: u8, name: &str) -> bool {
-        let name = cut(name);
-        self.state(table)
-            .is_some_and(|s| s.named_by < NamedBy::Row || s.name.is_empty() || s.name == name)
+        self.state(table).is_some_and(|s| s.may_name(name))
     }
 
     /// A controller names a table.
     pub fn set_name(&mut self, table: u8, name: &str) {
-        let Some(s) = self.states.get_mut(usize::from(table)) else { return };
-        if s.named_by <= NamedBy::Controller {
-            s.name = cut(name).to_owned();
-            s.named_by = NamedBy::Controller;
+        if let Some(s) = self.states.get_mut(usize::from(table)) {
+            s.set_name(name);
         }
     }
 
@@ -166,25 +48,11 @@ impl FlowTables {
     pub fn configure_table(&mut self, table: u8, c: &TableSettings) -> RuleChanges {
         let i = usize::from(table);
         let Some(s) = self.states.get_mut(i) else { return RuleChanges::default() };
-        match &c.name {
-            Some(name) => {
-                s.name = cut(name).to_owned();
-                s.named_by = NamedBy::Row;
-            }
-            None if s.named_by == NamedBy::Row => {
-                s.name.clear();
-                s.named_by = NamedBy::Nobody;
-            }
-            None => {}
-        }
+        s.configure_name(c.name.as_deref());
         if table == INTERNAL_TABLE {
             return RuleChanges::default();
         }
-        s.flow_limit = c.flow_limit;
-        s.evict_by_row = c.evict;
-        s.groups.clone_from(&c.groups);
-        if s.prefixes != c.prefixes {
-            s.prefixes.clone_from(&c.prefixes);
+        if s.configure(c) {
             self.set_tries(i, &c.prefixes);
         }
         let mut evicted = Vec::new();
@@ -227,56 +95,25 @@ impl FlowTables {
             }
             Version::V10 | Version::V13 => {}
             Version::V14 | Version::V15 => {
-                let s = &mut self.states[i];
-                s.evict_by_controller = m.config & table_config::EVICTION != 0;
-                if let Some(v) = m.vacancy {
-                    s.vacancy = Vacancy { now: 0, ..v };
-                }
-                if m.config & table_config::VACANCY_EVENTS == 0 {
-                    s.vacancy_event = None;
-                } else if s.vacancy_event.is_none() {
-                    let filled = s.vacant(flows) < s.vacancy.up;
-                    s.vacancy_event =
-                        Some(if filled { VacancyEvent::Up } else { VacancyEvent::Down });
-                }
+                self.states[i].table_mod(m, flows);
             }
         }
     }
 
     /// What 1.4 and later tell of a table; nothing if there is none.
     pub fn table_desc(&self, table: u8) -> Option<TableDesc> {
-        let s = self.state(table)?;
-        let evict = if s.evict_by_controller { table_config::EVICTION } else { 0 };
-        let vacancy = if s.vacancy_event.is_some() { table_config::VACANCY_EVENTS } else { 0 };
-        Some(TableDesc {
-            table_id: table,
-            config: evict | vacancy,
-            eviction: Some(EVICTION_FLAGS),
-            vacancy: Some(Vacancy { now: s.vacant(self.count(table)), ..s.vacancy }),
-        })
+        Some(self.state(table)?.desc(table, self.count(table)))
     }
 
     /// What to tell after the number of flows in a table changed.
     pub(super) fn vacancy_status(&mut self, table: u8) -> Option<TableStatus> {
         let flows = self.count(table);
-        let s = self.states.get_mut(usize::from(table))?;
-        let awaited = s.vacancy_event?;
-        let now = s.vacant(flows);
-        let due = match awaited {
-            VacancyEvent::Down => now < s.vacancy.down,
-            VacancyEvent::Up => now > s.vacancy.up,
-        };
-        if !due {
-            return None;
-        }
-        let desc = self.table_desc(table)?;
-        self.states[usize::from(table)].vacancy_event = Some(awaited.other());
-        Some(TableStatus { reason: awaited.reason(), desc })
+        self.states.get_mut(usize::from(table))?.vacancy_status(table, flows)
     }
 
     /// Whether one more flow would be too many.
     pub(super) fn is_full(&self, table: u8) -> bool {
-        let limit = self.state(table).and_then(|s| s.flow_limit);
+        let limit = self.state(table).and_then(TableState::flow_limit);
         limit.is_some_and(|l| self.count(table) >= l as usize)
     }
 
@@ -285,13 +122,13 @@ impl FlowTables {
     /// that are chosen already.
     pub(super) fn choose_to_evict(&self, table: u8, but: &[Arc<Rule>]) -> Option<Arc<Rule>> {
         let s = self.state(table)?;
-        if !s.evict_by_row && !s.evict_by_controller {
+        if !s.evicts() {
             return None;
         }
         let mut groups: BTreeMap<Vec<Option<u128>>, Vec<&Arc<Rule>>> = BTreeMap::new();
         for rule in self.expirable.values().filter(|r| r.table == table) {
             if rule.expires().is_some() && !but.iter().any(|b| b.order == rule.order) {
-                groups.entry(group(rule, &s.groups)).or_default().push(rule);
+                groups.entry(s.group(rule)).or_default().push(rule);
             }
         }
         // Of groups of one size the one with the oldest flow.
@@ -302,23 +139,4 @@ impl FlowTables {
         let soonest = |r: &&Arc<Rule>| (r.importance, r.expires(), r.order);
         largest.into_iter().min_by_key(soonest).cloned()
     }
-}
-
-/// Names are told in 32 octets, the last of which is 0.
-fn cut(name: &str) -> &str {
-    let mut end = name.len().min(31);
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    &name[..end]
-}
-
-/// The values that put a rule into its group; nothing for a field that it cannot have.
-fn group(rule: &Rule, fields: &[Subfield]) -> Vec<Option<u128>> {
-    if fields.is_empty() {
-        return Vec::new();
-    }
-    let value = rule.matching().value;
-    let of = |s: &Subfield| s.field.prereq_ok(&value).then(|| s.get(&value));
-    fields.iter().map(of).collect()
 }

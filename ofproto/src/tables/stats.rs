@@ -4,7 +4,8 @@ use openflow::OfError;
 use openflow::msg::{Aggregate, FlowStats, FlowStatsRequest, TableStats};
 use wire::Time;
 
-use super::control::{FlowTables, duration};
+use super::changes::duration;
+use super::control::FlowTables;
 use super::flow_mod::Criteria;
 use super::rule::Rule;
 use super::{INTERNAL_TABLE, TablesSnapshot};

@@ -8,11 +8,11 @@ use openflow::msg::{
     FlowUpdate, FlowUpdateEvent, GROUP_ANY, MonitorCommand, TableMod, Vacancy, monitor_flags,
     table_config,
 };
-use openflow::{Action, Field, Match, OfError, OfPort, Subfield, Version};
+use openflow::{Action, Field, Fields, Match, OfError, OfPort, Subfield, Version};
 use wire::Time;
 
 use super::*;
-use crate::controller::ConnId;
+use crate::ids::ConnId;
 
 fn at(ms: u64) -> Time {
     Time::from_millis(1_000_000 + ms)

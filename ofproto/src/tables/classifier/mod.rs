@@ -16,91 +16,19 @@ mod subtable;
 #[cfg(test)]
 mod tests;
 mod trie;
+mod tries;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use openflow::{Field, Fields};
-use smallvec::SmallVec;
 
 use self::conjunction::Met;
 use self::subtable::{RuleEntry, Subtable};
-use self::trie::{PrefixLookup, Trie};
-use super::packed::{PackedFlow, PackedMask, PrefixField};
+use self::trie::Trie;
+pub(crate) use self::tries::DEFAULT_TRIES;
+use self::tries::{Tries, TriesAsked};
+use super::packed::{PackedFlow, PackedMask};
 use super::rule::Rule;
-
-/// How many fields of a table can have tries.
-pub(crate) const MAX_TRIES: usize = 4;
-
-/// The fields that have tries unless the configuration says otherwise.
-pub(crate) const DEFAULT_TRIES: [Field; MAX_TRIES] =
-    [Field::Ipv4Dst, Field::Ipv4Src, Field::Ipv6Dst, Field::Ipv6Src];
-
-/// The tries of a table.
-#[derive(Clone, Debug)]
-pub(super) struct Tries(SmallVec<[(PrefixField, Trie); MAX_TRIES]>);
-
-impl Tries {
-    fn new(fields: &[Field]) -> Tries {
-        let known = fields.iter().filter_map(|f| PrefixField::of(*f));
-        Tries(known.take(MAX_TRIES).map(|f| (f, Trie::default())).collect())
-    }
-
-    /// The length of the prefix that `mask` has in the field of each.
-    fn lengths(&self, mask: &PackedMask) -> SmallVec<[u32; 4]> {
-        self.0.iter().map(|(f, _)| f.length(mask)).collect()
-    }
-
-    fn each(&mut self, rule: &Rule, lengths: &[u32], change: fn(&mut Trie, u128, u32)) {
-        for ((field, trie), len) in self.0.iter_mut().zip(lengths) {
-            if *len > 0 {
-                change(trie, field.value(&rule.mask.flat(&rule.values)), *len);
-            }
-        }
-    }
-}
-
-/// The tries in one lookup: each is asked once at most.
-pub(super) struct TriesAsked<'a> {
-    tries: &'a Tries,
-    fields: &'a Fields,
-    flow: &'a PackedFlow,
-    answers: [Option<PrefixLookup>; MAX_TRIES],
-}
-
-impl TriesAsked<'_> {
-    /// Whether a trie shows that no rule of `subtable` agrees with the packet in the given words
-    /// of its mask. Then `wc` has the bits that show it.
-    fn rule_out(&mut self, subtable: &Subtable, words: Range<usize>, wc: &mut PackedFlow) -> bool {
-        let words = &subtable.mask.at[words];
-        let tries = self.tries.0.iter().zip(&mut self.answers).zip(subtable.prefixes());
-        for (((field, trie), answer), len) in tries {
-            if *len == 0 || !words.contains(&(field.first_word() as u8)) {
-                continue;
-            }
-            let answer = *answer.get_or_insert_with(|| {
-                // A field that the packet does not have says nothing.
-                if field.field.prereq_ok(self.fields) {
-                    trie.lookup(field.value(self.flow), field.bits)
-                } else {
-                    PrefixLookup::ANY
-                }
-            });
-            if answer.may_have(*len) {
-                continue;
-            }
-            // No more bits than the subtable itself would have looked at.
-            if answer.looked_at <= *len {
-                field.look_at(wc, answer.looked_at);
-                return true;
-            }
-            if field.is_looked_at(wc, answer.looked_at) {
-                return true;
-            }
-        }
-        false
-    }
-}
 
 /// The rules of one table. A copy shares what stays the same.
 #[derive(Clone, Debug)]
@@ -207,7 +135,7 @@ impl Classifier {
 
     /// One for the same fields without rules.
     pub(crate) fn emptied(&self) -> Classifier {
-        let fields: Vec<Field> = self.tries.0.iter().map(|(f, _)| f.field).collect();
+        let fields: Vec<Field> = self.tries.fields();
         Classifier { subtables: Vec::new(), tries: Tries::new(&fields), len: 0 }
     }
 
@@ -250,8 +178,7 @@ impl Classifier {
         parts: Option<&mut Vec<&'a Arc<Rule>>>,
     ) -> Option<&'a Arc<Rule>> {
         let flow = PackedFlow::of(fields);
-        let answers = [None; MAX_TRIES];
-        let mut tries = TriesAsked { tries: &self.tries, fields, flow: &flow, answers };
+        let mut tries = TriesAsked::new(&self.tries, fields, &flow);
         // The best rule that stands for itself, and parts of conjunctions.
         let mut hard: Option<&RuleEntry> = None;
         let mut soft: Vec<(&Subtable, &RuleEntry)> = Vec::new();

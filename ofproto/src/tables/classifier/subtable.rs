@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::conjunction::Clauses;
 use super::persistent::Map;
 use super::trie::{self, Trie};
-use super::{Tries, TriesAsked};
+use super::tries::{Tries, TriesAsked};
 use crate::tables::packed::{PORTS, PackedFlow, PackedMask, SEGMENTS, WORDS};
 use crate::tables::rule::Rule;
 
@@ -245,7 +245,7 @@ impl Subtable {
         let mut h = START;
         let mut from = 0;
         for (i, to) in self.stages.iter().enumerate() {
-            if tries.rule_out(self, from..*to, wc) {
+            if tries.rule_out(&self.mask.at[from..*to], &self.prefixes, wc) {
                 self.look_at(0..from, wc);
                 return None;
             }
