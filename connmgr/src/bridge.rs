@@ -1,411 +1,341 @@
-//! OpenFlow of one bridge: its agent, and the sockets around it.
+//! OpenFlow of one bridge: configuration, fail mode and in-band control over its connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use mio::event::Event;
 use ofproto::FailMode;
-use ofproto::controller::{Agent, ConnId, ControllerConfig, Settings, Timing};
-use ofproto::tables::TableSettings;
-use openflow::msg::Role;
+use ofproto::controller::{ConnId, ControllerConfig, Port, QueuedPacketIn, Settings, Timing};
+use ofproto::tables::{FlowTables, InternalFlow, TableSettings};
+use openflow::{Action, Match, OfPort};
 use wire::Time;
 
-use crate::confine;
-use crate::fail_open::FailOpen;
+use crate::config::{BridgeConfig, Config};
+use crate::connections::Connections;
+use crate::context::Ctx;
+use crate::endpoint::Listener;
+use crate::fail_open::{self, FailOpen, FailOpenAction};
 use crate::in_band::InBandRules;
-use crate::modules::{BRIDGE, CONNMGR, RCONN};
-use crate::peer::{Owner, Peer};
+use crate::modules::{BRIDGE, CONNMGR, FAIL_OPEN, RCONN};
+use crate::peer::Origin;
+use crate::probe_packet_in;
 use crate::reconnect::Reconnect;
-use crate::service::{Door, Service, Services, Source, kind};
-use crate::{BridgeConfig, Config, Env};
+use crate::socket_policy;
+use crate::status::ControllerStatus;
 
-/// Snoops at a time, as in Open vSwitch.
-const SNOOPS: usize = 8;
+/// Simultaneous snoops, as in Open vSwitch.
+const MAX_SNOOPS: usize = 8;
 
-/// Silence of a tool before it is asked.
-const TOOL_PROBE: Duration = Duration::from_secs(60);
+/// Probe interval of the peers of `BRIDGE.mgmt`.
+const MGMT_PROBE: Duration = Duration::from_secs(60);
 
-/// One bridge; see the module.
-pub(crate) struct Connections {
-    pub(crate) name: String,
-    pub(crate) agent: Agent,
-    pub(crate) services: Services,
-    pub(crate) snoops: Option<Door>,
-    pub(crate) peers: BTreeMap<ConnId, Peer>,
-    pub(crate) fail_mode: FailMode,
-    pub(crate) fail_open: FailOpen,
-    /// The settings of flow tables that the agent was told last.
-    pub(crate) tables: Option<(BTreeMap<u8, TableSettings>, Vec<String>)>,
+/// Messages of one connection that are handled before the other connections' messages.
+const BURST: usize = 50;
+
+/// One bridge.
+pub(crate) struct Bridge {
+    name: String,
+    connections: Connections,
+    /// `BRIDGE.snoop`.
+    snoops: Option<Listener>,
+    fail_mode: FailMode,
+    fail_open: FailOpen,
+    /// The flow tables' settings that the agent was told last, and errors in their rows.
+    tables: Option<(BTreeMap<u8, TableSettings>, Vec<String>)>,
     /// A primary controller is configured; `None` before the first configuration.
-    pub(crate) has_controllers: Option<bool>,
-    pub(crate) in_band: InBandRules,
+    has_controllers: Option<bool>,
+    in_band: InBandRules,
     /// In-band managers.
-    pub(crate) managers: BTreeSet<SocketAddrV4>,
-    /// When the agent wants to be called.
-    pub(crate) agent_due: Option<Time>,
-    /// What rows say may have changed.
-    pub(crate) changed: bool,
+    managers: BTreeSet<SocketAddrV4>,
 }
 
-impl Connections {
-    pub(crate) fn new(name: &str, settings: Settings) -> Connections {
-        Connections {
+impl Bridge {
+    pub(crate) fn new(name: &str, settings: Settings) -> Bridge {
+        Bridge {
             name: name.to_owned(),
-            agent: Agent::new(name, settings),
-            services: Services::new(),
+            connections: Connections::new(name, settings),
             snoops: None,
-            peers: BTreeMap::new(),
             fail_mode: FailMode::Standalone,
             fail_open: FailOpen::default(),
             tables: None,
             has_controllers: None,
             in_band: InBandRules::default(),
             managers: BTreeSet::new(),
-            agent_due: Some(Time::ZERO),
-            changed: true,
         }
     }
 
-    /// Makes controllers and listeners what the rows say. Connections whose row did not change
-    /// notice nothing.
+    /// Applies a configuration.
     ///
-    /// While flows are restored, no controller is called or let in. The bridge counts them all
-    /// the same, so that the restored flows are not flushed when they come.
+    /// While flows are restored, no controller is connected and no listener is open. The bridge
+    /// counts the controllers all the same, so that the restored flows are not flushed when they
+    /// connect.
     pub(crate) fn configure(
         &mut self,
         want: &BridgeConfig<'_>,
         settings: Settings,
         config: &Config<'_>,
-        env: &mut Env<'_>,
+        ctx: &mut Ctx<'_>,
     ) {
-        let restoring = config.restoring;
-        self.agent.configure(settings);
-        self.agent.set_bundle_timeout(Some(config.bundle_idle));
-        let tools = tools(&self.name, want, env);
-        let wanted: BTreeMap<&str, &ControllerConfig> = std::iter::once(&tools)
-            .chain(
-                want.controllers
-                    .iter()
-                    .copied()
-                    .filter(|_| !restoring)
-                    .filter(|c| confine::allows(&self.name, c, env.own)),
-            )
-            .map(|c| (c.target.as_str(), c))
-            .collect();
-        let gone: Vec<String> =
-            self.services.keys().filter(|t| !wanted.contains_key(t.as_str())).cloned().collect();
-        let versions = want.versions;
-        for (target, c) in &wanted {
-            match self.services.get(*target) {
-                None => self.start(c, versions, env),
-                Some(s) if s.versions != versions => {
-                    runtime::info!(
-                        CONNMGR,
-                        "{}: Changes to controller \"{target}\" expects re-initialization: \
-                         Re-initializing now.",
-                        self.name
-                    );
-                    self.stop(target, env);
-                    self.start(c, versions, env);
-                }
-                Some(s) if s.want != **c => self.retune(c, env),
-                Some(_) => {}
-            }
-        }
-        for target in gone {
-            if let Some(s) = self.services.get(&target) {
-                let kind = kind(&s.want);
-                runtime::info!(CONNMGR, "{}: removed {kind} controller \"{target}\"", self.name);
-            }
-            self.stop(&target, env);
-        }
-        let active = self.services.values().filter(|s| s.life().is_some());
-        let active = active.map(|s| s.want.target.clone()).collect::<Vec<_>>();
-        self.agent.set_targets(active.iter().map(|t| format!("{}<->{t}", self.name)).collect());
+        let mgmt = mgmt(&self.name, want, ctx);
+        let allowed = want
+            .controllers
+            .iter()
+            .copied()
+            .filter(|_| !config.restoring)
+            .filter(|c| socket_policy::allows(&self.name, c, ctx.options));
+        let wanted: Vec<&ControllerConfig> = std::iter::once(&mgmt).chain(allowed).collect();
+        self.connections.configure(settings, config.bundle_idle, &wanted, want.versions, ctx);
         if self.snoops.is_none() {
-            let path = env.own.rundir.join(format!("{}.snoop", self.name));
-            match Door::at_path(&path, env.registry, env.numbers) {
-                Ok(door) => self.snoops = Some(door),
+            let path = ctx.options.rundir.join(format!("{}.snoop", self.name));
+            match Listener::at_path(&path, ctx.registry, ctx.ids) {
+                Ok(listener) => self.snoops = Some(listener),
                 Err(e) => {
                     let text = posix::text(&e);
                     runtime::err!(CONNMGR, "failed to listen on punix:{}: {text}", path.display());
                 }
             }
         }
-        let later = restoring && want.controllers.iter().any(|c| c.primary);
-        self.set_fail_mode(want.fail_mode, later, env);
+        let later = config.restoring && want.controllers.iter().any(|c| c.primary);
+        self.set_fail_mode(want.fail_mode, later, ctx);
         let known = self.tables.as_ref();
         if known.is_none_or(|(t, c)| (t, &c[..]) != (want.tables, want.table_complaints)) {
             for complaint in want.table_complaints {
                 runtime::warn!(BRIDGE, "{complaint}");
             }
-            self.agent.configure_tables(env.now, want.tables, env.host);
+            self.connections.configure_tables(want.tables, ctx);
             self.tables = Some((want.tables.clone(), want.table_complaints.to_vec()));
         }
         self.managers.clone_from(want.managers);
-        self.set_in_band_remotes(env);
+        self.set_in_band_remotes(ctx.now);
         self.in_band.wanted.queue = want.in_band_queue;
-        self.in_band.due = Some(env.now);
-        self.changed = true;
-        self.settle(env);
+        self.in_band.due = Some(ctx.now);
     }
 
-    /// Flows go when the bridge begins or ceases to depend on controllers, and when what it does
-    /// without them changes. `later`: it will have some, once flows are restored.
-    pub(crate) fn set_fail_mode(&mut self, fail_mode: FailMode, later: bool, env: &mut Env<'_>) {
-        let has = later || self.services.values().any(|s| s.want.primary);
+    /// Flushes flows when the bridge begins or ceases to depend on controllers, and when its fail
+    /// mode changes while it has none. `later`: it will have some once flows are restored.
+    fn set_fail_mode(&mut self, fail_mode: FailMode, later: bool, ctx: &mut Ctx<'_>) {
+        let has = later || self.connections.endpoints().has_primary();
         let mode_matters = self.fail_mode != fail_mode && !has;
         let flush = self.has_controllers != Some(has) || mode_matters;
         self.has_controllers = Some(has);
         self.fail_mode = fail_mode;
         if !has || fail_mode != FailMode::Standalone {
             if self.fail_open.is_open() {
-                self.recover(env);
+                self.recover(ctx);
             }
             self.fail_open = FailOpen::default();
         }
         if flush {
             let normal = !has && fail_mode == FailMode::Standalone;
-            self.flush_flows(normal, env);
+            self.flush_flows(normal, ctx);
         }
     }
 
-    pub(crate) fn start(
-        &mut self,
-        want: &ControllerConfig,
-        versions: openflow::VersionSet,
-        env: &mut Env<'_>,
-    ) {
-        let service = Service::start(
-            &self.name,
-            want,
-            versions,
-            env.now,
-            &env.own.rundir,
-            env.registry,
-            env.numbers,
-        );
-        if let Some(service) = service {
-            self.services.insert(want.target.clone(), service);
-        }
+    fn flush_flows(&mut self, normal: bool, ctx: &mut Ctx<'_>) {
+        self.connections.flush_flows(normal, ctx);
+        // In-band control's flows were flushed too.
+        self.in_band.installed.clear();
+        self.in_band.due = Some(ctx.now);
     }
 
-    pub(crate) fn stop(&mut self, target: &str, env: &mut Env<'_>) {
-        let theirs: Vec<ConnId> = self.of(target);
-        for id in theirs {
-            self.forget(id, env);
-        }
-        self.services.remove(target);
-    }
-
-    pub(crate) fn of(&self, target: &str) -> Vec<ConnId> {
-        let is = |p: &&Peer| matches!(&p.owner, Owner::Service(t) if t == target);
-        self.peers.values().filter(is).map(|p| p.id).collect()
-    }
-
-    /// The row changed in what does not concern the connection as such.
-    pub(crate) fn retune(&mut self, want: &ControllerConfig, env: &mut Env<'_>) {
-        let Some(service) = self.services.get_mut(&want.target) else { return };
-        let marked_otherwise = service.want.dscp != want.dscp;
-        service.want = want.clone();
-        if let Source::Active { life, .. } = &mut service.source {
-            life.set_timing(want.timing);
-        }
-        for id in self.of(&want.target) {
-            let Some(service) = self.services.get(&want.target) else { return };
-            let Some(peer) = self.peers.get_mut(&id) else { continue };
-            if let Some(life) = &mut peer.life {
-                life.set_timing(want.timing);
-            }
-            if peer.told {
-                self.agent.reconfigure(env.now, id, service.settings(&peer.name));
-            }
-            if marked_otherwise {
-                self.drop_if_connected(id, env);
-            }
-        }
-    }
-
-    /// Takes note of a poll event. False if it is nobody's here.
-    pub(crate) fn on_event(&mut self, number: u64, event: &Event) -> bool {
-        if let Some(peer) = self.peers.get_mut(&ConnId(number)) {
-            peer.socket.on_event(event);
-            return true;
-        }
-        if self.snoops.as_mut().is_some_and(|d| d.on_event(number)) {
-            return true;
-        }
-        self.services.values_mut().any(|s| match &mut s.source {
-            Source::Passive(door) => door.on_event(number),
-            Source::Active { .. } => false,
-        })
+    /// Handles a poll event. False if it is for another bridge.
+    pub(crate) fn on_event(&mut self, id: u64, event: &Event) -> bool {
+        self.connections.on_event(id, event)
+            || self.snoops.as_mut().is_some_and(|listener| listener.on_event(id))
     }
 
     /// The ports as they are now.
-    pub(crate) fn set_ports(&mut self, ports: Vec<ofproto::controller::Port>, env: &mut Env<'_>) {
-        self.agent.set_ports(env.now, ports, env.host);
-        self.settle(env);
+    pub(crate) fn set_ports(&mut self, ports: Vec<Port>, ctx: &mut Ctx<'_>) {
+        self.connections.set_ports(ports, ctx);
     }
 
-    pub(crate) fn packet_in(
-        &mut self,
-        packet: ofproto::controller::QueuedPacketIn,
-        env: &mut Env<'_>,
-    ) {
-        self.agent.packet_in(env.now, packet);
-        self.settle(env);
+    /// Sends a packet to the controllers that want it.
+    pub(crate) fn packet_in(&mut self, packet: QueuedPacketIn, ctx: &mut Ctx<'_>) {
+        self.connections.packet_in(packet, ctx);
     }
 
-    /// Does what can be done. True if there is more to be done at once.
-    pub(crate) fn run(&mut self, env: &mut Env<'_>) -> bool {
+    /// Does all work that is due. True if there is more that waits for no event.
+    pub(crate) fn run(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let known = ctx.ids.last();
         let mut more = false;
-        let ids: Vec<ConnId> = self.peers.keys().copied().collect();
-        for id in ids {
-            more |= self.serve(id, env);
+        for id in self.connections.ids_after(0) {
+            more |= self.serve(id, ctx);
         }
-        self.fail_open(env);
-        self.keep_in_band(env);
-        self.call(env);
-        self.accept(env);
-        let ids: Vec<ConnId> = self.peers.keys().copied().collect();
-        for id in ids {
-            self.look_at(id, env);
+        self.run_fail_open(ctx);
+        if self.in_band.due.is_some_and(|t| ctx.now >= t) {
+            self.in_band.update(ctx.now, &self.name, ctx.local_mac, ctx.host.ofproto());
         }
-        if self.agent_due.is_some_and(|t| env.now >= t) {
-            self.run_agent(env);
+        self.connections.connect(ctx);
+        self.set_in_band_remotes(ctx.now);
+        self.connections.accept(ctx);
+        self.accept_snoops(ctx);
+        for id in self.connections.ids_after(known) {
+            self.serve(id, ctx);
         }
+        for id in self.connections.ids_after(0) {
+            self.connections.run_deadlines(id, ctx);
+        }
+        self.connections.run_agent(ctx);
         more
     }
 
-    /// Takes out all flows, as a change of who decides about them does.
-    pub(crate) fn flush_flows(&mut self, normal: bool, env: &mut Env<'_>) {
-        self.agent.flush(env.now, normal, env.host);
-        // Those that must pass went too.
-        self.in_band.installed.clear();
-        self.in_band.due = Some(env.now);
+    /// Reads and writes one connection. True if there may be more to read at once.
+    fn serve(&mut self, id: ConnId, ctx: &mut Ctx<'_>) -> bool {
+        if !self.connections.open(id, ctx) {
+            return false;
+        }
+        for _ in 0..BURST {
+            let Some(frame) = self.connections.next_message(id, ctx) else { return false };
+            if self.fail_open.is_open()
+                && self.connections.endpoints().primaries().any(Reconnect::is_admitted)
+            {
+                self.recover(ctx);
+            }
+            self.connections.receive(id, &frame, ctx);
+        }
+        true
     }
 
-    /// Keeps in-band control's rules up to date.
-    fn keep_in_band(&mut self, env: &mut Env<'_>) {
-        if self.in_band.due.is_none_or(|t| env.now < t) {
+    fn accept_snoops(&mut self, ctx: &mut Ctx<'_>) {
+        while let Some((stream, peer)) = self.snoops.as_mut().and_then(|s| s.accept(ctx)) {
+            if self.connections.snoops() >= MAX_SNOOPS {
+                runtime::dbg!(RCONN, "too many monitor connections, discarding {peer}");
+                continue;
+            }
+            // A snoop sends nothing after its hello, and is not probed.
+            let timing = Timing { probe: None, ..mgmt_timing() };
+            let mut reconnect = Reconnect::accepted(ctx.now, timing);
+            reconnect.connected(ctx.now);
+            self.connections.add_accepted(Origin::Snoop, stream, &peer, reconnect, ctx);
+        }
+    }
+
+    /// The addresses that in-band control keeps the path to open.
+    fn set_in_band_remotes(&mut self, now: Time) {
+        let controllers = self.connections.endpoints().in_band_addresses();
+        let remotes = controllers.chain(self.managers.iter().copied()).collect();
+        if self.in_band.wanted.remotes != remotes {
+            self.in_band.wanted.remotes = remotes;
+            self.in_band.due = Some(now);
+        }
+    }
+
+    fn run_fail_open(&mut self, ctx: &mut Ctx<'_>) {
+        if self.fail_mode != FailMode::Standalone || self.has_controllers != Some(true) {
             return;
         }
-        self.in_band.update(env.now, &self.name, env.local, env.host.ofproto());
-    }
-
-    pub(crate) fn run_agent(&mut self, env: &mut Env<'_>) {
-        self.agent_due = self.agent.run(env.now, env.host);
-        self.settle(env);
-    }
-
-    /// Lets in whoever calls.
-    pub(crate) fn accept(&mut self, env: &mut Env<'_>) {
-        let mut new = Vec::new();
-        for s in self.services.values_mut() {
-            let Source::Passive(door) = &mut s.source else { continue };
-            while let Some((stream, name)) = door.accept(env.numbers, env.tls) {
-                let life = Reconnect::accepted(env.now, s.want.timing);
-                new.push((Owner::Service(s.want.target.clone()), stream, name, life));
+        let endpoints = self.connections.endpoints();
+        let failing = endpoints.primaries().map(|r| r.failing_for(ctx.now)).min();
+        let connected = endpoints.primaries().any(Reconnect::is_connected);
+        let probe = endpoints.longest_probe();
+        for action in self.fail_open.run(ctx.now, failing.unwrap_or_default(), probe, connected) {
+            match action {
+                FailOpenAction::Open(without) => {
+                    runtime::warn!(
+                        FAIL_OPEN,
+                        "Could not connect to controller (or switch failed controller's \
+                         post-connection admission control policy) for {} seconds, failing open",
+                        without.as_secs()
+                    );
+                    self.flush_flows(false, ctx);
+                    let flow = InternalFlow {
+                        table: 0,
+                        matching: Match::default(),
+                        priority: i32::from(fail_open::PRIORITY),
+                        actions: vec![Action::output(OfPort::NORMAL)],
+                        hidden: false,
+                    };
+                    let now = ctx.now;
+                    let add = |t: &mut FlowTables| t.add_internal(now, flow);
+                    // Fails only without the bridge, whose flows were just flushed.
+                    let _ = ctx.host.ofproto().with_flow_table(&self.name, add);
+                }
+                FailOpenAction::StillOpen(without) => runtime::info!(
+                    FAIL_OPEN,
+                    "Still in fail-open mode after {} seconds disconnected from controller",
+                    without.as_secs()
+                ),
+                FailOpenAction::SendProbe => {
+                    self.connections.packet_in(probe_packet_in::packet(&self.name), ctx);
+                }
             }
         }
-        while let Some((stream, name)) =
-            self.snoops.as_mut().and_then(|d| d.accept(env.numbers, env.tls))
-        {
-            let snoops = self.peers.values().filter(|p| p.owner == Owner::Snoop).count();
-            if snoops >= SNOOPS {
-                runtime::dbg!(RCONN, "too many monitor connections, discarding {name}");
-                continue;
-            }
-            // It says nothing after its hello, and is not asked.
-            let mut life = Reconnect::accepted(env.now, Timing { probe: None, ..tool_timing() });
-            life.connected(env.now);
-            new.push((Owner::Snoop, stream, name, life));
-        }
-        for (owner, stream, name, life) in new {
-            let id = ConnId(env.numbers.next());
-            let name = format!("{}<->{name}", self.name);
-            let mut peer = Peer::new(id, owner, name, stream);
-            if let Err(e) = peer.register(env.registry) {
-                let text = posix::text(&e);
-                runtime::warn_rl!(CONNMGR, RL, "{}: cannot poll ({text})", peer.name);
-                continue;
-            }
-            peer.life = Some(life);
-            self.peers.insert(id, peer);
-            self.serve(id, env);
-        }
     }
 
-    pub(crate) fn drop_if_connected(&mut self, id: ConnId, env: &mut Env<'_>) {
-        let Some(name) = self.peers.get(&id).map(|p| p.name.clone()) else { return };
-        if self.life(id).is_some_and(|l| l.is_connected()) {
-            runtime::info!(RCONN, "{name}: disconnecting");
-            self.disconnect(id, None, false, env);
-        }
+    /// Ends fail-open: a controller has admitted the switch, or none is configured any more.
+    fn recover(&mut self, ctx: &mut Ctx<'_>) {
+        runtime::warn!(FAIL_OPEN, "No longer in fail-open mode");
+        self.fail_open.recover();
+        let priority = i32::from(fail_open::PRIORITY);
+        let remove = |t: &mut FlowTables| t.remove_internal(0, &Match::default(), priority);
+        // A bridge that was deleted has no flows.
+        let _ = ctx.host.ofproto().with_flow_table(&self.name, remove);
     }
 
-    /// `bridge/reconnect`.
-    pub(crate) fn reconnect(&mut self, env: &mut Env<'_>) {
-        let ids: Vec<ConnId> = self.peers.keys().copied().collect();
-        for id in ids {
-            self.drop_if_connected(id, env);
+    /// When fail-open begins if no controller answers before.
+    fn fail_open_deadline(&self, now: Time) -> Option<Time> {
+        if self.fail_mode != FailMode::Standalone || self.fail_open.is_open() {
+            return None;
         }
+        let endpoints = self.connections.endpoints();
+        let failing = endpoints.primaries().map(|r| r.failing_for(now)).min()?;
+        let limit = (endpoints.longest_probe() * 3).max(Duration::from_secs(1));
+        (!failing.is_zero()).then(|| now + limit.saturating_sub(failing))
     }
 
-    /// When [`Connections::run`] has something to do, if nothing else happens.
+    /// Drops all connections that are established.
+    pub(crate) fn reconnect(&mut self, ctx: &mut Ctx<'_>) {
+        self.connections.drop_all(ctx);
+    }
+
+    /// When [`Bridge::run`] has work if no event comes before.
     pub(crate) fn next_deadline(&self, now: Time) -> Option<Time> {
-        let lives = self.services.values().filter_map(Service::life);
-        let lives = lives.chain(self.peers.values().filter_map(|p| p.life.as_ref()));
-        let next = lives.filter_map(Reconnect::next_deadline).min();
-        let fails = self.fails_at(now);
-        [next, self.agent_due, self.in_band.due, self.fail_open.next_deadline(), fails]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.connections.next_deadline(),
+            self.in_band.due,
+            self.fail_open.next_deadline(),
+            self.fail_open_deadline(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// What the row of each controller should say, by the target.
-    pub(crate) fn report(&self, target: &str) -> Option<(&Reconnect, Role)> {
-        let service = self.services.get(target)?;
-        let Source::Active { life, conn, .. } = &service.source else { return None };
-        let status = conn.and_then(|id| self.agent.status(id)).filter(|_| life.is_connected());
-        Some((life, status.map_or(Role::NoChange, |s| s.role)))
+    /// As [`crate::ConnectionManager::controller_status`].
+    pub(crate) fn controller_status(&self, target: &str, now: Time) -> Option<ControllerStatus> {
+        self.connections.controller_status(target, now)
     }
 
-    /// Connections that have agreed on a version, and messages that wait for sockets.
+    /// True once after a controller's status may have changed.
+    pub(crate) fn take_status_changed(&mut self) -> bool {
+        self.connections.take_status_changed()
+    }
+
+    /// Connections without snoops, and messages that wait to be sent.
     pub(crate) fn usage(&self) -> (u64, u64) {
-        let waiting = self.peers.values().map(|p| p.socket.waiting()).sum::<usize>();
-        let conns = self.peers.values().filter(|p| p.told && p.owner != Owner::Snoop).count();
-        (conns as u64, waiting as u64)
+        self.connections.usage()
     }
 
     /// Closes everything.
-    pub(crate) fn close(&mut self, env: &mut Env<'_>) {
-        let ids: Vec<ConnId> = self.peers.keys().copied().collect();
-        for id in ids {
-            self.forget(id, env);
-        }
-        self.services.clear();
+    pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>) {
+        self.connections.close(ctx);
         self.snoops = None;
     }
 }
 
-static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
-
-fn tool_timing() -> Timing {
-    Timing { max_backoff: Duration::from_secs(8), probe: Some(TOOL_PROBE) }
+fn mgmt_timing() -> Timing {
+    Timing { max_backoff: Duration::from_secs(8), probe: Some(MGMT_PROBE) }
 }
 
 /// `BRIDGE.mgmt`: the listener that every bridge has.
-fn tools(bridge: &str, want: &BridgeConfig<'_>, env: &Env<'_>) -> ControllerConfig {
-    let path: PathBuf = env.own.rundir.join(format!("{bridge}.mgmt"));
+fn mgmt(bridge: &str, want: &BridgeConfig<'_>, ctx: &Ctx<'_>) -> ControllerConfig {
+    let path = ctx.options.rundir.join(format!("{bridge}.mgmt"));
     ControllerConfig {
         target: format!("punix:{}", path.display()),
         primary: false,
-        timing: tool_timing(),
-        probe: TOOL_PROBE,
+        timing: mgmt_timing(),
+        probe: MGMT_PROBE,
         in_band: false,
         async_messages: true,
         rate_limit: 0,

@@ -1,4 +1,4 @@
-//! One connection: a socket, and whose it is.
+//! One connection: its socket and its origin.
 
 use mio::{Registry, Token};
 use ofproto::controller::{Agent, Class, ConnId};
@@ -11,42 +11,50 @@ use crate::stream::Stream;
 /// The first of the poll's tokens that are connections and listeners.
 pub const TOKENS: usize = 1 << 16;
 
-/// Whose connection it is.
+/// Where a connection comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    /// A service, by its target.
-    Service(String),
+pub(crate) enum Origin {
+    /// An endpoint, by its target.
+    Endpoint(String),
     /// The bridge's snoop socket.
     Snoop,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeerState {
+    /// The socket is being connected; the agent does not know it.
+    Connecting,
+    /// The agent handles its messages.
+    Open,
+    /// The agent has ended it: it is closed when everything is written.
+    Closing,
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) id: ConnId,
-    pub(crate) owner: Owner,
-    /// As logs have it.
+    pub(crate) origin: Origin,
+    /// The connection's name in the log.
     pub(crate) name: String,
     pub(crate) socket: Socket,
-    /// Of one that was accepted; that of one that we made is its service's.
-    pub(crate) life: Option<Reconnect>,
-    /// The agent knows it.
-    pub(crate) told: bool,
-    /// The agent has ended it: it closes when everything is written.
-    pub(crate) closing: bool,
+    /// Probes of an accepted connection; those of one that the switch makes are its endpoint's.
+    pub(crate) reconnect: Option<Reconnect>,
+    pub(crate) state: PeerState,
 }
 
 impl Peer {
-    pub(crate) fn new(id: ConnId, owner: Owner, name: String, stream: Stream) -> Peer {
+    pub(crate) fn new(id: ConnId, origin: Origin, name: String, stream: Stream) -> Peer {
         let socket = Socket::new(stream);
-        Peer { id, owner, name, socket, life: None, told: false, closing: false }
+        Peer { id, origin, name, socket, reconnect: None, state: PeerState::Connecting }
     }
 
     pub(crate) fn register(&mut self, registry: &Registry) -> std::io::Result<()> {
         self.socket.register(registry, token(self.id.0))
     }
 
-    /// Writes what can be written; the time if any of it was.
+    /// Writes what the socket takes. `Some(now)` if a whole message was written.
     pub(crate) fn flush(&mut self, now: Time, agent: &mut Agent) -> Result<Option<Time>, Ended> {
         let (id, mut any) = (self.id, None);
         self.socket.flush(|class: Option<Class>, octets| {
@@ -60,13 +68,13 @@ impl Peer {
 }
 
 /// The poll's token of a connection or listener.
-pub(crate) fn token(number: u64) -> Token {
-    // The numbers of a daemon's life fit.
-    Token(TOKENS + number as usize)
+pub(crate) fn token(id: u64) -> Token {
+    // A daemon does not allocate 2^63 identifiers.
+    Token(TOKENS + id as usize)
 }
 
-/// Whether a message is one that a controller sends only to a switch that it has decided to
-/// control, not one that it gets to know the switch by.
+/// Whether a message shows that the controller has admitted the switch: it is none of those by which
+/// a controller only finds out what the switch is.
 pub(crate) fn admits(frame: &[u8]) -> bool {
     let (Some(version), Some(kind)) = (frame.first(), frame.get(1)) else { return false };
     match (version, kind) {
@@ -87,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_a_controller_that_has_made_up_its_mind() {
+    fn message_admits_switch_unless_it_is_discovery() {
         for (frame, is) in [
             (&[4u8, 0, 0, 8, 0, 0, 0, 0][..], false),
             (&[1, 5, 0, 8, 0, 0, 0, 0], false),

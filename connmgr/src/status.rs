@@ -1,11 +1,11 @@
-//! What is known of a connection to a controller, for the `Controller` table.
+//! The status of a controller, for the `Controller` table.
 
 use std::time::Duration;
 
 use openflow::msg::Role;
 use wire::Time;
 
-use crate::OpenFlow;
+use crate::reconnect::Reconnect;
 
 /// The status of a controller that the switch connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,24 +24,16 @@ pub struct ControllerStatus {
     pub since_disconnect: Option<Duration>,
 }
 
-impl OpenFlow {
-    /// The status of a bridge's controller, by its target; `None` for a listener and for a target
-    /// that is not configured.
-    pub fn controller_status(
-        &self,
-        bridge: &str,
-        target: &str,
-        now: Time,
-    ) -> Option<ControllerStatus> {
-        let (life, role) = self.bridges.get(bridge)?.report(target)?;
+impl ControllerStatus {
+    pub(crate) fn new(reconnect: &Reconnect, role: Role, now: Time) -> ControllerStatus {
         let ago = |t: Option<Time>| t.map(|t| now.since(t));
-        Some(ControllerStatus {
-            is_connected: life.is_connected(),
+        ControllerStatus {
+            is_connected: reconnect.is_connected(),
             role,
-            state: life.state().name(),
-            last_error: life.last_error().map(str::to_owned),
-            since_connect: ago(life.last_connected()),
-            since_disconnect: ago(life.last_disconnected()),
-        })
+            state: reconnect.state().name(),
+            last_error: reconnect.last_error().map(str::to_owned),
+            since_connect: ago(reconnect.last_connected()),
+            since_disconnect: ago(reconnect.last_disconnected()),
+        }
     }
 }

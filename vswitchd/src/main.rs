@@ -70,7 +70,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             Dummy::System => DummyPolicy::OverrideSystem,
         },
         clock: clock.clone(),
-        openflow: connmgr::Own {
+        openflow: connmgr::OpenFlowOptions {
             rundir: dirs.run.clone(),
             version: OVS_VERSION.to_owned(),
             tls: options.common.tls.clone(),

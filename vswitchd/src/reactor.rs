@@ -31,7 +31,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use connmgr::{OpenFlow, PacketQueue};
+use connmgr::{ConnectionManager, PacketQueue};
 use datapath::userspace::Userspace;
 use datapath::{Datapath, PortNo};
 use mio::{Events, Poll, Token, Waker};
@@ -82,7 +82,7 @@ pub struct Setup {
     pub embedded: bool,
     pub dummy: DummyPolicy,
     pub clock: Clock,
-    pub openflow: connmgr::Own,
+    pub openflow: connmgr::OpenFlowOptions,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
     pub version: String,
     /// What goes to `Open_vSwitch.external_ids` where nobody else writes it.
@@ -104,7 +104,7 @@ pub struct Daemon {
     awaited: notices::Awaited,
     switch: Switch,
     status: Status,
-    openflow: OpenFlow,
+    openflow: ConnectionManager,
     /// Ports may differ from what controllers were told.
     ports_stale: bool,
     desired: Desired,
@@ -188,7 +188,7 @@ impl Daemon {
         let packets = PacketQueue::new(waker);
         ofproto.set_packet_in_sink(packets.clone());
         let switch = Switch::new(&setup.openflow.rundir);
-        let openflow = OpenFlow::new(poll.registry(), setup.openflow, packets)?;
+        let openflow = ConnectionManager::new(poll.registry(), setup.openflow, packets)?;
         let options = Options {
             lock: Some(LOCK.to_owned()),
             tls: setup.tls,
@@ -400,7 +400,7 @@ impl Daemon {
     }
 
     /// Calls `f` with OpenFlow and what it finds the switch by.
-    fn with_openflow<R>(&mut self, f: impl FnOnce(&mut OpenFlow, &Hosts<'_>) -> R) -> R {
+    fn with_openflow<R>(&mut self, f: impl FnOnce(&mut ConnectionManager, &Hosts<'_>) -> R) -> R {
         let hosts = Hosts {
             switch: &self.switch,
             ofproto: &self.context.ofproto,
@@ -433,7 +433,7 @@ impl Daemon {
         let busy = self.with_openflow(|o, hosts| o.run(now, hosts));
         // A controller may have brought one down.
         self.tell_ports(now);
-        self.dirty |= self.openflow.take_changed();
+        self.dirty |= self.openflow.take_status_changed();
         busy
     }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connmgr::Own;
+use connmgr::OpenFlowOptions;
 use mio::Poll;
 use ovsdb_server::net::{EmbeddedServer, Embedding};
 use vswitchd::clock::Clock;
@@ -30,7 +30,7 @@ fn panic_in(thread: &'static str) {
         embedded: false,
         dummy: DummyPolicy::Off,
         clock: clock.clone(),
-        openflow: Own {
+        openflow: OpenFlowOptions {
             rundir: "/nonexistent".into(),
             version: "test".to_owned(),
             tls: tls::Settings::default(),

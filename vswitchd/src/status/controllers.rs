@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use connmgr::{ControllerStatus, OpenFlow};
+use connmgr::{ConnectionManager, ControllerStatus};
 use openflow::msg::Role;
 use ovsdb_client::Txn;
 use ovsdb_client::rows::{Controller, Tables};
@@ -12,7 +12,13 @@ use wire::Time;
 use crate::config::Desired;
 
 /// Writes the status of every controller that the switch connects to; that of a listener is empty.
-pub fn write(txn: &mut Txn, tables: &Tables, desired: &Desired, connections: &OpenFlow, now: Time) {
+pub fn write(
+    txn: &mut Txn,
+    tables: &Tables,
+    desired: &Desired,
+    connections: &ConnectionManager,
+    now: Time,
+) {
     for bridge in &desired.bridges {
         for want in &bridge.openflow.controllers {
             let Some(old) = tables.controllers.get(&want.uuid) else { continue };

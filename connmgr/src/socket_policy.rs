@@ -1,20 +1,20 @@
 //! Which Unix sockets a row of the database may name.
 //!
-//! Whoever may write the database, perhaps from another machine, must not make this daemon, which
-//! may be root, connect to or put sockets anywhere.
+//! A client that can write the database, perhaps from another machine, must not make this daemon,
+//! which may run as root, connect to arbitrary sockets or create them anywhere.
 
 use ofproto::controller::ControllerConfig;
 use runtime::log::RateLimit;
 
-use crate::Own;
+use crate::config::OpenFlowOptions;
 use crate::modules::BRIDGE;
 
 static RL: RateLimit = RateLimit::new(1, 5);
 
-/// Whether a bridge may use a controller; if not, says why.
-pub(crate) fn allows(bridge: &str, c: &ControllerConfig, own: &Own) -> bool {
-    let (target, rundir) = (&c.target, own.rundir.display());
-    if own.unconfined {
+/// Whether a bridge may use a controller; if not, logs why.
+pub(crate) fn allows(bridge: &str, c: &ControllerConfig, options: &OpenFlowOptions) -> bool {
+    let (target, rundir) = (&c.target, options.rundir.display());
+    if options.unconfined {
         return true;
     }
     if let Some(path) = target.strip_prefix("unix:") {
@@ -47,7 +47,7 @@ pub(crate) fn allows(bridge: &str, c: &ControllerConfig, own: &Own) -> bool {
     true
 }
 
-/// What of `path` follows `prefix`, where any number of slashes in a row are as good as one.
+/// The rest of `path` after `prefix`; consecutive slashes count as one.
 fn after<'a>(mut path: &'a str, prefix: &str) -> Option<&'a str> {
     let mut prefix = prefix.chars().peekable();
     while let Some(c) = prefix.next() {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn allowed(target: &str) -> bool {
-        let own = Own {
+        let options = OpenFlowOptions {
             rundir: "/run/ovs".into(),
             version: String::new(),
             tls: tls::Settings::default(),
@@ -86,12 +86,12 @@ mod tests {
             queue_size: 1,
             dscp: 0,
         };
-        assert!(super::allows("br0", &c, &Own { unconfined: true, ..own.clone() }));
-        super::allows("br0", &c, &own)
+        assert!(super::allows("br0", &c, &OpenFlowOptions { unconfined: true, ..options.clone() }));
+        super::allows("br0", &c, &options)
     }
 
     #[test]
-    fn only_in_the_run_directory() {
+    fn unix_target_outside_run_directory_refused() {
         for target in [
             "tcp:127.0.0.1",
             "unix:name",

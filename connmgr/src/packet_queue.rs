@@ -1,4 +1,4 @@
-//! Packets for controllers, on their way from datapath threads to main.
+//! The queue of packets from datapath threads to controllers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crossbeam_queue::ArrayQueue;
 use ofproto::controller::{PACKET_IN_DEPTH, PacketInSink, QueuedPacketIn};
 
-/// Packets taken in one turn of main: the rest waits for the next.
+/// Packets taken in one call, so that a flood does not keep main from its other work.
 const AT_ONCE: usize = 256;
 
-/// A queue that drops when it is full: a flood of packets for controllers must not cost memory.
+/// Holds up to [`PACKET_IN_DEPTH`] packets and drops those that come while it is full, so that a
+/// flood of packets for controllers uses no more memory than that.
 pub struct PacketQueue {
     queue: ArrayQueue<QueuedPacketIn>,
     dropped: AtomicU64,
@@ -17,18 +18,18 @@ pub struct PacketQueue {
 }
 
 impl PacketQueue {
-    /// `main` is woken when a packet comes.
+    /// `main` wakes the poll of the thread that takes the packets.
     pub fn new(main: Arc<mio::Waker>) -> Arc<PacketQueue> {
         let queue = ArrayQueue::new(PACKET_IN_DEPTH);
         Arc::new(PacketQueue { queue, dropped: AtomicU64::new(0), main })
     }
 
-    /// What wakes main.
+    /// Wakes the poll.
     pub(crate) fn waker(&self) -> Arc<mio::Waker> {
         self.main.clone()
     }
 
-    /// What has come, in order; at most so many that others get their turn.
+    /// The oldest packets, in order.
     pub(crate) fn take(&self) -> Vec<QueuedPacketIn> {
         let packets: Vec<_> = std::iter::from_fn(|| self.queue.pop()).take(AT_ONCE).collect();
         if !self.queue.is_empty() {
@@ -49,7 +50,7 @@ impl PacketInSink for PacketQueue {
         if !taken {
             self.dropped.fetch_add(1, Relaxed);
         }
-        // Fails only when main has gone.
+        // Fails only after the poll has been dropped.
         let _ = self.main.wake();
         taken
     }
@@ -60,12 +61,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_drops_and_counts() {
+    fn full_queue_drops_and_counts() {
         let poll = mio::Poll::new().unwrap();
         let main = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let queue = PacketQueue::new(main);
         for n in 0..PACKET_IN_DEPTH + 3 {
-            let mut packet = crate::bogus::packet("br0");
+            let mut packet = crate::probe_packet_in::packet("br0");
             packet.controller_id = n as u16;
             assert_eq!(queue.packet_in(packet), n < PACKET_IN_DEPTH);
         }

@@ -1,4 +1,6 @@
-//! A packet that nobody sent: it makes a controller that is connected say something.
+//! The packet-in that fail-open sends to a controller that is connected but has not admitted the
+//! switch (Open vSwitch: `send_bogus_packet_in`). The controller's answer shows that it controls the
+//! switch.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -9,11 +11,11 @@ use openflow::{Field, Match, OfPort};
 use wire::EthAddr;
 use wire::arp::learning_packet;
 
-/// A RARP from an address of its own, as if it had come in on the bridge's own port and no flow
-/// had matched.
+/// A RARP from a random address, as if it had entered at the bridge's local port and matched no
+/// flow.
 pub(crate) fn packet(bridge: &str) -> QueuedPacketIn {
     let random = std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
-    // Nicira's block, as Open vSwitch has it; the upper half of it is for made-up addresses.
+    // Nicira's OUI, as in Open vSwitch; addresses with the upper bit of the fourth octet are random.
     let mac = EthAddr([0, 0x23, 0x20, random[0] | 0x80, random[1], random[2]]);
     let packet = learning_packet(mac);
     let mut metadata = Match::default();

@@ -1,0 +1,76 @@
+//! Resolving a controller's host name, and trying its addresses one after the other.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use posix::lookup::Lookup;
+
+use crate::target::Address;
+
+/// The resolution of one host name.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// A look-up that has not been answered yet.
+    lookup: Option<Lookup>,
+    /// Addresses that have not been tried in this attempt to connect.
+    untried: VecDeque<SocketAddr>,
+    /// The address that was tried last: in-band control keeps the path to it open.
+    last: Option<SocketAddr>,
+}
+
+impl Names {
+    /// Begins a new attempt to connect.
+    pub(crate) fn reset(&mut self) {
+        *self = Names { last: self.last, ..Names::default() };
+    }
+
+    /// Starts to resolve a name; `waker` is woken when the answer is there.
+    ///
+    /// # Errors
+    ///
+    /// The system's text, if it has no thread for the look-up.
+    pub(crate) fn resolve(
+        &mut self,
+        name: &str,
+        port: u16,
+        waker: std::sync::Arc<mio::Waker>,
+    ) -> Result<(), String> {
+        // Waking fails only after the poll has been dropped.
+        let lookup = Lookup::start(name, port, move || drop(waker.wake()));
+        self.lookup = Some(lookup.map_err(posix::text)?);
+        Ok(())
+    }
+
+    /// The first address once the name is resolved; `None` before that.
+    pub(crate) fn resolved(&mut self, of: &Address) -> Option<Result<Address, String>> {
+        match self.lookup.as_ref()?.answer()? {
+            Err(e) => Some(Err(posix::text(e))),
+            Ok(found) => {
+                self.lookup = None;
+                self.untried = found.into();
+                self.next(of).map(Ok)
+            }
+        }
+    }
+
+    /// Forgets a look-up that is under way.
+    pub(crate) fn cancel(&mut self) {
+        self.lookup = None;
+    }
+
+    /// The next address of the name `of` that has not been tried in this attempt.
+    pub(crate) fn next(&mut self, of: &Address) -> Option<Address> {
+        let Address::Name { name, tls, .. } = of else { return None };
+        let to = self.untried.pop_front()?;
+        self.last = Some(to);
+        Some(match tls {
+            true => Address::Ssl { to, name: Some(name.clone()) },
+            false => Address::Tcp(to),
+        })
+    }
+
+    /// The address that was tried last.
+    pub(crate) fn last(&self) -> Option<SocketAddr> {
+        self.last
+    }
+}
