@@ -32,7 +32,7 @@ use crate::reconnect::{Due, Reconnect};
 use crate::socket::Ended;
 use crate::status::ControllerStatus;
 use crate::stream::Stream;
-use crate::target::Address;
+use openflow::target::Address;
 
 static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
 

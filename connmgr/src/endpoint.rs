@@ -16,7 +16,7 @@ use crate::names::Names;
 use crate::peer::token;
 use crate::reconnect::{Due, Next, Reconnect};
 use crate::stream::{self, Stream};
-use crate::target::{self, Address, Target};
+use openflow::target::{self, Address, Target};
 
 static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
 

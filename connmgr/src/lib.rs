@@ -22,7 +22,6 @@
 //! | `names` | resolving a controller's host name |
 //! | `peer`, `socket`, `stream` | a connection; whole messages; the kinds of sockets |
 //! | `reconnect` | when to connect, probe and give up, without sockets |
-//! | `target` | the texts of `Controller.target` |
 //! | `fail_open`, `probe_packet_in` | `fail_mode=standalone` while no controller answers |
 //! | `in_band` | flows that keep the path to controllers open |
 //! | `socket_policy` | which Unix sockets a row may name |
@@ -50,7 +49,6 @@ mod socket;
 mod socket_policy;
 mod status;
 mod stream;
-pub mod target;
 
 pub use self::config::{BridgeConfig, Bridges, Config, OpenFlowOptions, Ports};
 pub use self::manager::ConnectionManager;

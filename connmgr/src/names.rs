@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use posix::lookup::Lookup;
 
-use crate::target::Address;
+use openflow::target::Address;
 
 /// The resolution of one host name.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use mio::{Interest, Registry, Token};
 use posix::unix::{SocketFile, with_short_path};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use crate::target::Address;
+use openflow::target::Address;
 
 type Tls = Box<tls::Tls<TcpStream>>;
 

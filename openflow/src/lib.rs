@@ -8,6 +8,7 @@
 //! - [`text`] reads and writes matches, actions and flows as `ovs-ofctl` does, and reads the
 //!   datapath's notation.
 //! - [`compose`] makes a frame from fields.
+//! - [`target`] reads where a controller is.
 //!
 //! One connection's life: send [`msg::Body::Hello`], read the peer's with
 //! [`codec::decode_hello`], [`VersionSet::agree`] on a version, then [`codec::decode`] and
@@ -22,6 +23,7 @@ pub mod error;
 pub mod field;
 pub mod msg;
 pub mod ofport;
+pub mod target;
 pub mod text;
 pub mod version;
 

@@ -2,7 +2,6 @@
 
 pub mod apply;
 pub mod commands;
-pub mod config;
 pub mod counters;
 pub mod embedded;
 pub mod identity;

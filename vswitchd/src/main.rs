@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use config::DummyPolicy;
 use mio::{Events, Poll};
 use ovsdb_client::Remotes;
 use runtime::start::{End, Program, take_signals};
 use vswitchd::clock::Clock;
 use vswitchd::commands::dummy;
-use vswitchd::config::DummyPolicy;
 use vswitchd::coverage;
 use vswitchd::daemon::{self, Pidfile, Signals};
 use vswitchd::embedded::{self, Embedded};

@@ -12,9 +12,9 @@ use openflow::msg::{PortStats, features};
 use wire::EthAddr;
 
 use crate::apply::{Attached, Switch};
-use crate::config::{Desired, DeviceKind, WantBridge};
 use crate::modules::OFPROTO;
 use crate::status::Status;
+use config::{Desired, DeviceKind, WantBridge};
 
 /// The switch, as agents of all bridges see it.
 pub struct Hosts<'a> {

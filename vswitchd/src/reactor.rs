@@ -42,7 +42,6 @@ use wire::Time;
 use crate::apply::{Parts, Switch};
 use crate::clock::Clock;
 use crate::commands::{self, Context, Dummy, View};
-use crate::config::{Desired, DummyPolicy, desired_after};
 use crate::coverage::Counter;
 use crate::identity::Identity;
 use crate::links::{self, Links};
@@ -51,6 +50,7 @@ use crate::openflow_host::{self, Hosts};
 use crate::revalidator::{self, Queue};
 use crate::status::Status;
 use crate::unixctl::{Commands, Pending};
+use config::{Desired, DummyPolicy, desired_after};
 
 /// The poll's tokens.
 pub const SESSION: Token = Token(0);

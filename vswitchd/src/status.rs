@@ -15,8 +15,8 @@ use ovsdb_client::rows::{Bridge, Interface, Mirror, OpenVSwitch, Port, Tables};
 use wire::EthAddr;
 
 use crate::apply::{Attached, Switch};
-use crate::config::{Desired, Detect, DeviceKind};
 use crate::links::{Letters, LinkNews, MemberLink, Source};
+use config::{Desired, Detect, DeviceKind};
 
 /// `Interface.type`s that this switch has, sorted.
 pub const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use config::{Desired, DummyPolicy, WantOpenFlow, desired};
 use ofproto::controller::ControllerConfig;
 use openflow::{Version, VersionSet};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
-use vswitchd::config::{Desired, DummyPolicy, WantOpenFlow, desired};
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()

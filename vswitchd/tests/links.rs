@@ -12,6 +12,7 @@ use bond::{
     BondConfig, Forwarding, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
     OutputRule, PrimaryReselect,
 };
+use config::Detect;
 use datapath::fake::Fake;
 use datapath::{Datapath, Execute, Packet, PortNo, TableId, Userspace};
 use mio::{Poll, Token, Waker};
@@ -20,7 +21,6 @@ use netdev::link::mii::LinkSource;
 use netdev::link::{LinkInfo, LinkSettings, ProtoSocket};
 use ofproto::BondHandle;
 use vswitchd::clock::{Clock, WarpProgress};
-use vswitchd::config::Detect;
 use vswitchd::links::{self, DeviceQueries, LinkDevice, LinkMember, LinkPort, LinkPortKind, Links};
 use vswitchd::revalidator::Queue;
 use wire::EthAddr;

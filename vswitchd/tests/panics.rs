@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::DummyPolicy;
 use connmgr::OpenFlowOptions;
 use mio::Poll;
 use ovsdb_server::net::{EmbeddedServer, Embedding};
 use vswitchd::clock::Clock;
-use vswitchd::config::DummyPolicy;
 use vswitchd::identity::Identity;
 use vswitchd::reactor::{self, Daemon, Setup};
 

@@ -15,11 +15,11 @@ use ofproto::OfPort;
 use ovsdb::Uuid;
 use wire::{EthAddr, Time};
 
-use crate::config::options::distance;
-use crate::config::{DeviceKind, WantIface};
 use crate::modules::{DPIF_NETDEV, NETDEV, NETDEV_DUMMY};
 use crate::options::Dirs;
 use crate::status::IFACE_TYPES;
+use config::options::distance;
+use config::{DeviceKind, WantIface};
 
 /// An interface that works.
 pub struct Attached {

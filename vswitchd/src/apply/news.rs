@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use netdev::link;
 
 use super::Switch;
-use crate::config::DeviceKind;
 use crate::links::LinkNews;
 use crate::modules::BRIDGE;
+use config::DeviceKind;
 
 /// Logs that a device is a port of another one, whose rules then also see or take its frames.
 /// `master` is an interface index; 0 = none.

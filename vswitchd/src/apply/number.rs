@@ -9,7 +9,7 @@ use ofproto::OfPort;
 use parking_lot::Mutex;
 
 use super::Parts;
-use crate::config::WantBridge;
+use config::WantBridge;
 
 /// Datapath numbers that are not given out, because a flow may still name them: from the moment
 /// that a port is to be closed until a round of the revalidator that began after that has looked at
@@ -135,7 +135,7 @@ fn pick(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{DummyPolicy, desired};
+    use config::{DummyPolicy, desired};
     use ovsdb::Uuid;
     use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
 

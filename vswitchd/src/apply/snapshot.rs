@@ -7,8 +7,8 @@ use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfprotoConfig}
 
 use super::device::{self, Attached};
 use super::{RunningBridge, Switch};
-use crate::config::{Desired, DeviceKind, WantBond, WantIface, WantPort};
 use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
+use config::{Desired, DeviceKind, WantBond, WantIface, WantPort};
 
 impl Switch {
     /// The interfaces of a port that work.

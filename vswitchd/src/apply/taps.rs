@@ -21,8 +21,8 @@ use ovsdb::Uuid;
 use serde::{Deserialize, Serialize};
 
 use super::{Attached, Parts, Switch};
-use crate::config::{Desired, DeviceKind};
 use crate::modules::BRIDGE;
+use config::{Desired, DeviceKind};
 
 /// The file's name in the run directory.
 const FILE: &str = "ovs-vswitchd.taps";

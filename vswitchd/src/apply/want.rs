@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use datapath::PortNo;
 
-use crate::config::{Desired, WantBridge, WantIface};
+use config::{Desired, WantBridge, WantIface};
 
 /// A datapath port that is to be closed.
 pub(super) struct Doomed {

@@ -36,10 +36,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::config::Warning;
 use crate::links::Links;
 use crate::revalidator::Queue;
 use crate::unixctl::{Commands, Format, Reply, Request};
+use config::Warning;
 
 /// What the handlers ask. All of it may be asked from main's thread at any time.
 #[derive(Clone)]

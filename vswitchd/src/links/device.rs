@@ -8,7 +8,7 @@ use wire::Time;
 
 use super::sockets::ControlSocket;
 use super::{LinkDevice, LinkMember};
-use crate::config::Detect;
+use config::Detect;
 
 /// Who said whether the link is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

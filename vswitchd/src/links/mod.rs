@@ -50,7 +50,7 @@ use netdev::io::dummy::DummyPort;
 use ofproto::BondHandle;
 use wire::EthAddr;
 
-use crate::config::Detect;
+use config::Detect;
 
 pub use self::device::{LinkView, Source};
 pub use self::monitors::WatchedLink;

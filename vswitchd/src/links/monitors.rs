@@ -16,9 +16,9 @@ use wire::{EthAddr, EtherType, Time, eth};
 
 use super::queries::Purpose;
 use super::sockets::ControlSocket;
-use crate::config::WantBfd;
 use crate::log::{Level, RateLimit};
 use crate::modules::{BFD, CFM};
+use config::WantBfd;
 
 /// The first source port of RFC 5881 section 4, and how many there are.
 const PORTS: (u16, u16) = (49_152, 16_384);

@@ -8,9 +8,9 @@ use datapath::format::Show;
 use ovsdb_client::Uuid;
 use wire::Time;
 
-use crate::config::{Desired, Severity, Warning};
 use crate::log::{Level, RateLimit};
 use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, VSWITCHD, XLATE};
+use config::{Desired, Severity, Warning};
 
 /// What translation finds odd about packets, which whoever sends them can repeat at will.
 pub(super) fn log_report(r: &ofproto::XlateReport) {

@@ -9,7 +9,7 @@ use ovsdb_client::Txn;
 use ovsdb_client::rows::{Controller, Tables};
 use wire::Time;
 
-use crate::config::Desired;
+use config::Desired;
 
 /// Writes the status of every controller that the switch connects to; that of a listener is empty.
 pub fn write(

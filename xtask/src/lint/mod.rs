@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("runtime", &["wire", "posix", "tls", "ovsdb"]),
     ("ovsdb-server", &["wire", "posix", "tls", "ovsdb", "runtime"]),
     ("connmgr", &["wire", "posix", "tls", "runtime", "openflow", "ofproto"]),
+    ("config", &["wire", "bond", "openflow", "ofproto", "tls", "ovsdb", "ovsdb-client"]),
     (
         "vswitchd",
         &[
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "openflow",
             "ofproto",
             "connmgr",
+            "config",
             "posix",
             "runtime",
             "tls",
@@ -81,7 +83,7 @@ struct Ban {
 }
 
 /// Crates to which the time is told.
-const CLOCKLESS: &[&str] = &["wire", "bond", "ofproto", "ovsdb"];
+const CLOCKLESS: &[&str] = &["wire", "bond", "ofproto", "ovsdb", "config"];
 
 // Put together at compile time, so that this file does not hold what it looks for.
 const BANS: [Ban; 7] = [

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use connmgr::target;
 use ofproto::controller::{ControllerConfig, Timing};
-use openflow::{Version, VersionSet};
+use openflow::{Version, VersionSet, target};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
 
-use super::warning::{Section, Severity, Warning};
-use super::{millis, options, unsupported};
+use crate::options::{self, millis};
+use crate::unsupported;
+use crate::warning::{Section, Severity, Warning};
 
 /// OVSDB's port (IANA).
 const OVSDB_PORT: u16 = 6640;
@@ -48,7 +48,7 @@ pub struct WantController {
 }
 
 /// Reads what concerns OpenFlow in a bridge's row and its controllers'.
-pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> WantOpenFlow {
+pub(crate) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> WantOpenFlow {
     let mut versions: VersionSet =
         row.protocols.iter().filter_map(|p| Version::from_name(p)).collect();
     if versions.is_empty() {
@@ -130,7 +130,7 @@ fn one(
 }
 
 /// The files that the `SSL` row names.
-pub(super) fn tls(tables: &Tables, root: &OpenVSwitch) -> Option<tls::Settings> {
+pub(crate) fn tls(tables: &Tables, root: &OpenVSwitch) -> Option<tls::Settings> {
     let row = tables.ssls.get(&root.ssl?)?;
     let path = |text: &str| (!text.is_empty()).then(|| text.into());
     Some(tls::Settings {

@@ -9,8 +9,8 @@ use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 use wire::bfd::{DEFAULT_DST_IP, DEFAULT_DST_MAC, DEFAULT_SRC_IP};
 
-use super::options::{self, Opt};
-use super::warning::{Section, Warning, parse_number};
+use crate::options::{self, Opt};
+use crate::warning::{Section, Warning, parse_number};
 
 /// A BFD session as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl WantBfd {
 }
 
 /// `None` unless `bfd:enable` is true.
-pub(super) fn bfd(row: &Interface, warnings: &mut Vec<Warning>) -> Option<WantBfd> {
+pub(crate) fn bfd(row: &Interface, warnings: &mut Vec<Warning>) -> Option<WantBfd> {
     let mut said = Vec::new();
     let mut s = Section { table: "interface", row: &row.name, map: &row.bfd, warnings: &mut said };
     s.keys(options::BFD);
@@ -86,7 +86,7 @@ fn ip(s: &mut Section<'_>, opt: &Opt, default: Ipv4Addr) -> Ipv4Addr {
 }
 
 /// `None` without `cfm_mpid`, or with one that cannot be used.
-pub(super) fn cfm(row: &Interface, warnings: &mut Vec<Warning>) -> Option<cfm::Config> {
+pub(crate) fn cfm(row: &Interface, warnings: &mut Vec<Warning>) -> Option<cfm::Config> {
     let mpid = row.cfm_mpid?;
     let mut s = Section { table: "interface", row: &row.name, map: &row.other_config, warnings };
     let extended = s.flag(&options::CFM_EXTENDED);

@@ -6,10 +6,11 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 
-use super::monitor::{self, WantBfd};
-use super::port::mac_column;
-use super::warning::{Section, Severity, Warning};
-use super::{options, unsupported};
+use crate::columns::mac_column;
+use crate::monitor::{self, WantBfd};
+use crate::options;
+use crate::unsupported;
+use crate::warning::{Section, Severity, Warning};
 
 /// What kind of device an interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +71,10 @@ impl DummyPolicy {
 
 /// What a bridge's interfaces are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kinds {
-    pub policy: DummyPolicy,
+pub(crate) struct Kinds {
+    pub(crate) policy: DummyPolicy,
     /// The bridge is on a datapath of dummies.
-    pub dummy_datapath: bool,
+    pub(crate) dummy_datapath: bool,
 }
 
 impl Kinds {
@@ -82,7 +83,7 @@ impl Kinds {
     }
 
     /// A device that the switch makes.
-    pub(super) fn internal(self) -> DeviceKind {
+    pub(crate) fn internal(self) -> DeviceKind {
         if self.dummy_datapath { Kinds::dummy("dummy-internal") } else { DeviceKind::Internal }
     }
 }
@@ -115,7 +116,7 @@ pub struct WantIface {
 
 impl WantIface {
     /// An internal device without a row of its own.
-    pub(super) fn internal(uuid: Uuid, name: &str, kinds: Kinds) -> WantIface {
+    pub(crate) fn internal(uuid: Uuid, name: &str, kinds: Kinds) -> WantIface {
         WantIface {
             uuid,
             name: name.to_owned(),
@@ -139,7 +140,7 @@ impl WantIface {
 /// The first reserved OpenFlow port number (`OFPP_MAX`, OpenFlow 1.0).
 const OFPP_MAX: i64 = 0xff00;
 
-pub(super) fn want(
+pub(crate) fn want(
     bridge: &str,
     uuid: Uuid,
     row: &Interface,

@@ -8,10 +8,13 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Port, Tables};
 use wire::EthAddr;
 
-use super::bond::{self, WantBond, WantLacp};
-use super::iface::{self, Kinds, WantIface};
-use super::warning::{Section, Severity, Warning};
-use super::{Used, options, unsupported};
+use crate::bond::{self, WantBond, WantLacp};
+use crate::claims::Claims;
+use crate::columns::{mac_column, vlan_set};
+use crate::iface::{self, Kinds, WantIface};
+use crate::options;
+use crate::unsupported;
+use crate::warning::{Section, Severity, Warning};
 
 /// A port as wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +44,14 @@ pub struct WantPort {
 }
 
 #[allow(clippy::too_many_arguments)]
-pub(super) fn want(
+pub(crate) fn want(
     tables: &Tables,
     bridge: &str,
     uuid: Uuid,
     row: &Port,
     slb_ok: bool,
     kinds: Kinds,
-    used: &mut Used,
+    used: &mut Claims,
     warnings: &mut Vec<Warning>,
 ) -> WantPort {
     unsupported::port(tables, row, warnings);
@@ -148,43 +151,4 @@ fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u1
         trunks.clear();
     }
     (mode, tag.unwrap_or(0), trunks)
-}
-
-/// The VLANs of a set column that are VLANs.
-pub(super) fn vlan_set(
-    table: &'static str,
-    row: &str,
-    column: &str,
-    values: &[i64],
-    warnings: &mut Vec<Warning>,
-) -> BTreeSet<u16> {
-    let mut set = BTreeSet::new();
-    for &v in values {
-        match u16::try_from(v) {
-            Ok(vlan) if vlan <= 4095 => {
-                set.insert(vlan);
-            }
-            _ => {
-                let advice = "accepted is a VLAN, 0 to 4095; left out";
-                warnings.push(Warning::of_column((table, row), column, v.to_string(), advice));
-            }
-        }
-    }
-    set
-}
-
-/// A column that holds an address.
-pub(super) fn mac_column(
-    table: &'static str,
-    row: &str,
-    value: Option<&str>,
-    warnings: &mut Vec<Warning>,
-) -> Option<EthAddr> {
-    let text = value?;
-    let mac = text.parse().ok();
-    if mac.is_none() {
-        let advice = "accepted is an address, xx:xx:xx:xx:xx:xx; ignored";
-        warnings.push(Warning::of_column((table, row), "mac", text, advice));
-    }
-    mac
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use config::{Severity, SwitchOptions};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Datapath, FlowSampleCollectorSet, Interface, Port, Qos, Queue};
-use vswitchd::config::{Severity, SwitchOptions};
 
-use super::rows::{Rows, bond_row, map, one};
+use super::fixture::{Rows, bond_row, map, one};
 
 /// The root row with these keys: what the switch makes of them, and each warning as in the log.
 fn root(other_config: &[(&str, &str)]) -> (SwitchOptions, Vec<(Severity, String)>) {

@@ -3,7 +3,8 @@
 use ofproto::config::MirrorOutput;
 use wire::EthAddr;
 
-use super::{WantBridge, WantPort};
+use crate::bridge::WantBridge;
+use crate::port::WantPort;
 
 /// Addresses that protocols have claimed though they are unicast (Extreme Networks' EDP and EAPS).
 const RESERVED: [u64; 3] = [0x00e0_2b00_0000, 0x00e0_2b00_0004, 0x00e0_2b00_0006];

@@ -1,23 +1,23 @@
 //! Rows in, wanted state and warnings out: a table of cases.
 
+mod fixture;
 mod keys;
-mod rows;
 mod texts;
 
 use std::time::Duration;
 
 use bond::{LacpTime, Mode, PrimaryReselect};
+use config::{
+    Desired, Detect, DeviceKind, DummyPolicy, Severity, WantBridge, WantPort, desired,
+    desired_after, mac, options,
+};
 use ofproto::config::{MirrorConfig, MirrorOutput, PriorityTags};
 use ofproto::{FailMode, VlanMode};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Interface, Mirror, Port, Tables};
-use vswitchd::config::{
-    Desired, Detect, DeviceKind, DummyPolicy, Severity, WantBridge, WantPort, desired,
-    desired_after, mac, options,
-};
 use wire::EthAddr;
 
-use self::rows::{Rows, bond_row, map, one};
+use self::fixture::{Rows, bond_row, map, one};
 
 #[test]
 fn a_bond_with_nothing_said_has_upstreams_defaults() {

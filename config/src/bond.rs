@@ -6,9 +6,9 @@ use ::bond::{LacpTime, Mode, PrimaryReselect};
 use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
-use super::iface::WantIface;
-use super::warning::{Section, Severity, Unusable, Warning};
-use super::{millis, options};
+use crate::iface::WantIface;
+use crate::options::{self, millis};
+use crate::warning::{Section, Severity, Unusable, Warning};
 
 /// How a member's link state is found out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -51,7 +51,7 @@ pub struct WantLacp {
     pub fallback_ab: bool,
 }
 
-pub(super) fn want(
+pub(crate) fn want(
     row: &Port,
     slb_ok: bool,
     ifaces: &[WantIface],
@@ -153,7 +153,7 @@ pub(super) fn want(
 }
 
 /// LACP, also of a port with one interface. `None` = off.
-pub(super) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Option<WantLacp> {
+pub(crate) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Option<WantLacp> {
     let active = match row.lacp.as_deref() {
         None | Some("off") => return None,
         Some("active") => true,

@@ -19,7 +19,7 @@ pub struct WantTables {
     pub complaints: Vec<String>,
 }
 
-pub(super) fn want(tables: &Tables, bridge: &Bridge) -> WantTables {
+pub(crate) fn want(tables: &Tables, bridge: &Bridge) -> WantTables {
     let mut want = WantTables::default();
     for (number, uuid) in &bridge.flow_tables {
         let Ok(number) = u8::try_from(*number) else {

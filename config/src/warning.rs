@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use wire::EthAddr;
 
-use super::options::{Form, Opt, nearest};
+use crate::options::{Form, Opt, nearest};
 
 /// How a [`Warning`] is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -96,14 +96,14 @@ impl fmt::Display for OneLine<'_> {
 
 /// The value cannot be used; a warning says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unusable;
+pub(crate) struct Unusable;
 
 /// Reads one `other_config` column by its table of options and collects what is wrong with it.
-pub struct Section<'a> {
-    pub table: &'static str,
-    pub row: &'a str,
-    pub map: &'a BTreeMap<String, String>,
-    pub warnings: &'a mut Vec<Warning>,
+pub(crate) struct Section<'a> {
+    pub(crate) table: &'static str,
+    pub(crate) row: &'a str,
+    pub(crate) map: &'a BTreeMap<String, String>,
+    pub(crate) warnings: &'a mut Vec<Warning>,
 }
 
 impl Section<'_> {
@@ -123,7 +123,7 @@ impl Section<'_> {
     }
 
     /// `true` only if the value says so, in any case.
-    pub fn flag(&mut self, opt: &Opt) -> bool {
+    pub(crate) fn flag(&mut self, opt: &Opt) -> bool {
         let (is, known) = match self.get(opt) {
             None => return false,
             Some(v) => (v.eq_ignore_ascii_case("true"), v.eq_ignore_ascii_case("false")),
@@ -135,17 +135,17 @@ impl Section<'_> {
     }
 
     /// The number, or the default where it is absent or out of range.
-    pub fn number(&mut self, opt: &Opt) -> i64 {
+    pub(crate) fn number(&mut self, opt: &Opt) -> i64 {
         self.number_with(opt, false, false)
     }
 
     /// As [`Section::number`], but a value below the range becomes the range's lower end.
-    pub fn number_raised(&mut self, opt: &Opt) -> i64 {
+    pub(crate) fn number_raised(&mut self, opt: &Opt) -> i64 {
         self.number_with(opt, true, false)
     }
 
     /// As [`Section::number`], but the nearer end of the range is used instead of the default.
-    pub fn number_clamped(&mut self, opt: &Opt) -> i64 {
+    pub(crate) fn number_clamped(&mut self, opt: &Opt) -> i64 {
         self.number_with(opt, true, true)
     }
 
@@ -165,14 +165,14 @@ impl Section<'_> {
     }
 
     /// One of the option's words, the first by default. `fold` compares without case.
-    pub fn word(&mut self, opt: &Opt, fold: bool) -> &'static str {
+    pub(crate) fn word(&mut self, opt: &Opt, fold: bool) -> &'static str {
         self.word_with(opt, fold, |words| {
             (format!("accepted are {}; using {}", words.join(", "), words[0]), None)
         })
     }
 
     /// As [`Section::word`], case-sensitive; `text` makes Open vSwitch's message of the value.
-    pub fn word_as(&mut self, opt: &Opt, text: impl Fn(&str) -> String) -> &'static str {
+    pub(crate) fn word_as(&mut self, opt: &Opt, text: impl Fn(&str) -> String) -> &'static str {
         let said = self.get(opt).map(text);
         self.word_with(opt, false, |words| (format!("accepted are {}", words.join(", ")), said))
     }
@@ -194,12 +194,12 @@ impl Section<'_> {
         })
     }
 
-    pub fn text(&self, opt: &Opt) -> Option<String> {
+    pub(crate) fn text(&self, opt: &Opt) -> Option<String> {
         self.get(opt).map(str::to_owned)
     }
 
     /// An address; `Err` when there is one that cannot be used (a warning has been made).
-    pub fn mac(&mut self, opt: &Opt) -> Result<Option<EthAddr>, Unusable> {
+    pub(crate) fn mac(&mut self, opt: &Opt) -> Result<Option<EthAddr>, Unusable> {
         match self.get(opt).map(str::parse) {
             None => Ok(None),
             Some(Ok(mac)) => Ok(Some(mac)),
@@ -211,7 +211,7 @@ impl Section<'_> {
     }
 
     /// As [`Section::mac`]; `text` makes Open vSwitch's message of the value.
-    pub fn mac_as(
+    pub(crate) fn mac_as(
         &mut self,
         opt: &Opt,
         text: impl Fn(&str) -> String,
@@ -225,23 +225,23 @@ impl Section<'_> {
     }
 
     /// Adds a warning about a value that parsed and still cannot be used.
-    pub fn refuse(&mut self, opt: &Opt, why: &str) {
+    pub(crate) fn refuse(&mut self, opt: &Opt, why: &str) {
         self.warn(opt.name, why.to_owned());
     }
 
     /// The same in Open vSwitch's words, to which `why` is added unless it is empty.
-    pub fn refuse_as(&mut self, opt: &Opt, severity: Severity, text: String, why: &str) {
+    pub(crate) fn refuse_as(&mut self, opt: &Opt, severity: Severity, text: String, why: &str) {
         self.push(opt.name, why.to_owned(), severity, Some(text));
     }
 
     /// Says that a value is not used as written where Open vSwitch is silent and the value may
     /// still be meant: information, not a warning.
-    pub fn note(&mut self, opt: &Opt, why: &str) {
+    pub(crate) fn note(&mut self, opt: &Opt, why: &str) {
         self.push(opt.name, why.to_owned(), Severity::Info, None);
     }
 
     /// Makes the warnings that this section has had since `from` information.
-    pub fn quieten(&mut self, from: usize) {
+    pub(crate) fn quieten(&mut self, from: usize) {
         for warning in &mut self.warnings[from..] {
             warning.severity = Severity::Info;
         }
@@ -250,7 +250,7 @@ impl Section<'_> {
     /// Warns of keys that have no effect: those that Open vSwitch uses and this switch does not,
     /// unless the value asks for nothing, and those that are not known but resemble a known one.
     /// A key of the root row that resembles none is information.
-    pub fn keys(&mut self, table: &'static [Opt]) {
+    pub(crate) fn keys(&mut self, table: &'static [Opt]) {
         for key in self.map.keys() {
             match table.iter().find(|o| o.name == *key).map(|o| o.form) {
                 Some(Form::Inert(harmless)) => {
@@ -278,7 +278,7 @@ impl Section<'_> {
 }
 
 /// A whole number, decimal or `0x` hexadecimal.
-pub fn parse_number(text: &str) -> Option<i64> {
+pub(crate) fn parse_number(text: &str) -> Option<i64> {
     let t = text.trim();
     match t.strip_prefix("0x").or_else(|| t.strip_prefix("0X")) {
         Some(hex) => i64::from_str_radix(hex, 16).ok(),

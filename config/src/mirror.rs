@@ -9,8 +9,8 @@ use openflow::{Field, Match, OfPort};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Mirror, Tables};
 
-use super::port;
-use super::warning::{Severity, Warning};
+use crate::columns;
+use crate::warning::{Severity, Warning};
 
 /// A mirror as wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +23,7 @@ pub struct WantMirror {
 }
 
 /// The mirrors of a bridge, by UUID.
-pub(super) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> Vec<WantMirror> {
+pub(crate) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> Vec<WantMirror> {
     let rows = row.mirrors.iter().filter_map(|u| Some((*u, tables.mirrors.get(u)?)));
     let mut mirrors: Vec<WantMirror> = rows
         .map(|(uuid, mirror)| {
@@ -104,7 +104,7 @@ fn config(
             }
         },
     };
-    let vlans = port::vlan_set("mirror", &row.name, "select_vlan", &row.select_vlan, warnings);
+    let vlans = columns::vlan_set("mirror", &row.name, "select_vlan", &row.select_vlan, warnings);
     Some(MirrorConfig {
         id: uuid.as_u128(),
         name: row.name.clone(),

@@ -3,7 +3,7 @@
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, Interface, OpenVSwitch, Port, Tables};
 
-use super::warning::Warning;
+use crate::warning::Warning;
 
 /// A column of a row, what it holds, and what that would have done.
 fn warn(
@@ -18,7 +18,7 @@ fn warn(
 }
 
 /// The database's root.
-pub(super) fn root(tables: &Tables, row: &OpenVSwitch, warnings: &mut Vec<Warning>) {
+pub(crate) fn root(tables: &Tables, row: &OpenVSwitch, warnings: &mut Vec<Warning>) {
     // A row without zones is where other programs look for what the datapath can do.
     let zones = |uuid| tables.datapaths.get(uuid).is_some_and(|d| !d.ct_zones.is_empty());
     for (name, _) in row.datapaths.iter().filter(|(_, uuid)| zones(*uuid)) {
@@ -26,7 +26,7 @@ pub(super) fn root(tables: &Tables, row: &OpenVSwitch, warnings: &mut Vec<Warnin
     }
 }
 
-pub(super) fn bridge(tables: &Tables, uuid: Uuid, row: &Bridge, warnings: &mut Vec<Warning>) {
+pub(crate) fn bridge(tables: &Tables, uuid: Uuid, row: &Bridge, warnings: &mut Vec<Warning>) {
     let of = ("bridge", row.name.as_str());
     for (on, column, what) in [
         // The danger is a loop that nobody breaks.
@@ -56,7 +56,7 @@ pub(super) fn bridge(tables: &Tables, uuid: Uuid, row: &Bridge, warnings: &mut V
 }
 
 /// A port's shaper, and what its queues would do besides.
-pub(super) fn port(tables: &Tables, row: &Port, warnings: &mut Vec<Warning>) {
+pub(crate) fn port(tables: &Tables, row: &Port, warnings: &mut Vec<Warning>) {
     let (of, Some(uuid)) = (("port", row.name.as_str()), row.qos) else { return };
     let Some(qos) = tables.qos.get(&uuid) else { return };
     // This type leaves the device as it is, in Open vSwitch too.
@@ -76,7 +76,7 @@ pub(super) fn port(tables: &Tables, row: &Port, warnings: &mut Vec<Warning>) {
     }
 }
 
-pub(super) fn controller(row: &Controller, warnings: &mut Vec<Warning>) {
+pub(crate) fn controller(row: &Controller, warnings: &mut Vec<Warning>) {
     let of = ("controller", row.target.as_str());
     for (value, column) in [
         (&row.local_ip, "local_ip"),
@@ -89,7 +89,7 @@ pub(super) fn controller(row: &Controller, warnings: &mut Vec<Warning>) {
     }
 }
 
-pub(super) fn interface(row: &Interface, warnings: &mut Vec<Warning>) {
+pub(crate) fn interface(row: &Interface, warnings: &mut Vec<Warning>) {
     // The other keys say nothing without this one.
     if let Some(value) = row.lldp.get("enable").filter(|v| v.eq_ignore_ascii_case("true")) {
         warn(warnings, ("interface", &row.name), "lldp:enable", value.clone(), "LLDP is");

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use config::{Desired, DummyPolicy, WantPort, desired};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Bridge, Interface, OpenVSwitch, Port, Tables};
-use vswitchd::config::{Desired, DummyPolicy, WantPort, desired};
 
 pub(crate) fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()

@@ -1,9 +1,9 @@
 //! Warnings in Open vSwitch's words.
 
+use config::Severity;
 use ovsdb_client::rows::Port;
-use vswitchd::config::Severity;
 
-use super::rows::{Rows, bond_row, map};
+use super::fixture::{Rows, bond_row, map};
 
 /// Programs look for Open vSwitch's texts.
 #[test]

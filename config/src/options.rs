@@ -2,6 +2,8 @@
 //!
 //! Source: ovs-vswitchd.conf.db(5), and the running program where the two differ.
 
+use std::time::Duration;
+
 /// What an option's value may look like. The first word, or `default`, is taken when the key is
 /// absent or its value is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,6 +306,11 @@ pub const DSCP: Opt = number("dscp", 0, 63, 48, "a differentiated services code 
 
 /// `Controller.other_config`.
 pub const CONTROLLER: &[Opt] = &[DSCP];
+
+/// A time in an option; a negative one is none.
+pub(crate) fn millis(ms: i64) -> Duration {
+    Duration::from_millis(ms.max(0) as u64)
+}
 
 /// The nearest key of `table` to `key`: at most a third of its letters apart, and the smallest
 /// distance wins, then the first of the table.

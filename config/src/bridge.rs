@@ -8,13 +8,16 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Tables};
 use wire::EthAddr;
 
-use super::controller::{self, WantOpenFlow};
-use super::flow_table::{self, WantTables};
-use super::iface::{DummyPolicy, Kinds};
-use super::mirror::{self, WantMirror};
-use super::port::{self, WantPort};
-use super::warning::{Section, Severity, Unusable, Warning};
-use super::{Used, options, unsupported};
+use crate::claims::Claims;
+use crate::columns;
+use crate::controller::{self, WantOpenFlow};
+use crate::flow_table::{self, WantTables};
+use crate::iface::{DummyPolicy, Kinds};
+use crate::mirror::{self, WantMirror};
+use crate::options;
+use crate::port::{self, WantPort};
+use crate::unsupported;
+use crate::warning::{Section, Severity, Unusable, Warning};
 
 /// A bridge as wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +48,7 @@ pub struct WantBridge {
 }
 
 /// Whether there is such a datapath.
-pub(super) fn has_datapath(datapath_type: &str, dummy: DummyPolicy) -> bool {
+pub(crate) fn has_datapath(datapath_type: &str, dummy: DummyPolicy) -> bool {
     match datapath_type {
         "" | "system" | "netdev" => true,
         "dummy" => dummy != DummyPolicy::Off,
@@ -53,12 +56,12 @@ pub(super) fn has_datapath(datapath_type: &str, dummy: DummyPolicy) -> bool {
     }
 }
 
-pub(super) fn want(
+pub(crate) fn want(
     tables: &Tables,
     uuid: Uuid,
     row: &Bridge,
     dummy: DummyPolicy,
-    used: &mut Used,
+    used: &mut Claims,
     warnings: &mut Vec<Warning>,
 ) -> WantBridge {
     unsupported::bridge(tables, uuid, row, warnings);
@@ -99,7 +102,7 @@ pub(super) fn want(
         None | Some(_) => FailMode::Standalone,
     };
     let flood_vlans =
-        port::vlan_set("bridge", &row.name, "flood_vlans", &row.flood_vlans, warnings);
+        columns::vlan_set("bridge", &row.name, "flood_vlans", &row.flood_vlans, warnings);
 
     let openflow = controller::want(tables, row, warnings);
     let datapath_type = match row.datapath_type.as_str() {

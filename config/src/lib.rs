@@ -1,0 +1,50 @@
+//! The configuration that the database's rows ask for, and what is wrong with the rows.
+//!
+//! [`desired`] is a pure function of the rows. It asks no device and changes nothing. What depends
+//! on a device (hardware addresses, port numbers) is left to the daemon, which compares [`Desired`]
+//! with what runs.
+//!
+//! | file | what |
+//! |---|---|
+//! | `desired` | the whole switch |
+//! | `switch` | `Open_vSwitch.other_config` |
+//! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
+//! | `monitor` | BFD and CFM of an interface |
+//! | `controller` | OpenFlow of a bridge, and its controllers |
+//! | `mirror` | mirrors of a bridge |
+//! | `flow_table` | settings of OpenFlow tables |
+//! | `columns` | columns of the same form in several tables |
+//! | `claims` | which port an interface belongs to |
+//! | `options` | every key of `other_config`, its range and default, as data |
+//! | `warning` | reading a column by that table; the warning about a bad value |
+//! | `unsupported` | what this switch does not do |
+//! | `mac` | which address a bridge takes |
+
+mod bond;
+mod bridge;
+mod claims;
+mod columns;
+mod controller;
+mod desired;
+mod flow_table;
+mod iface;
+pub mod mac;
+mod mirror;
+mod monitor;
+pub mod options;
+mod port;
+mod switch;
+mod unsupported;
+mod warning;
+
+pub use self::bond::{Detect, WantBond, WantLacp};
+pub use self::bridge::WantBridge;
+pub use self::controller::{WantController, WantOpenFlow};
+pub use self::desired::{Desired, desired, desired_after};
+pub use self::flow_table::WantTables;
+pub use self::iface::{DeviceKind, DummyPolicy, WantIface};
+pub use self::mirror::WantMirror;
+pub use self::monitor::WantBfd;
+pub use self::port::WantPort;
+pub use self::switch::SwitchOptions;
+pub use self::warning::{Severity, Warning};
