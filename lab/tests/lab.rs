@@ -1,18 +1,16 @@
 //! The lab as a user runs it: it succeeds, and it leaves nothing behind however it ends.
 
+harness::main!();
+
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testbed::{Daemon, Ovsdb};
 
 const LAB: &str = env!("CARGO_BIN_EXE_braid-lab");
-
-fn eprintln_loudly(text: &str) {
-    use std::io::Write;
-    let _ = std::io::stderr().lock().write_all(format!("\n*** {text}\n\n").as_bytes());
-}
 
 /// The lab with arguments, and what it runs built already.
 fn lab(args: &[&str]) -> Command {
@@ -23,21 +21,17 @@ fn lab(args: &[&str]) -> Command {
     c
 }
 
-/// Whether the kernel forbids us what the lab needs; it has said so.
-fn forbidden(out: &Output) -> bool {
-    let said = String::from_utf8_lossy(&out.stderr);
-    let forbidden = said.contains("namespace");
-    if forbidden {
-        eprintln_loudly(&format!("THE LAB'S TESTS DO NOT RUN HERE: {said}"));
+/// Skips the test where the kernel forbids what the lab needs.
+fn skip_if_forbidden(stderr: &[u8]) {
+    let said = String::from_utf8_lossy(stderr);
+    if said.contains("namespace") {
+        harness::skip(said);
     }
-    forbidden
 }
 
 fn succeeds(args: &[&str]) {
     let out = lab(args).args(["--json", "--rate", "1000"]).output().unwrap();
-    if forbidden(&out) {
-        return;
-    }
+    skip_if_forbidden(&out.stderr);
     let text = String::from_utf8_lossy(&out.stdout);
     let report: Value = serde_json::from_str(&text).expect("one JSON document");
     assert_eq!(report["success"], true, "{text}");
@@ -48,27 +42,26 @@ fn succeeds(args: &[&str]) {
     assert!(report["up"]["received"].as_u64().unwrap() > 1000, "{text}");
 }
 
-#[test]
+#[harness::test]
 fn active_backup_stays_without_a_primary() {
     succeeds(&["--primary", "none"]);
 }
 
-#[test]
+#[harness::test]
 fn balance_tcp_with_the_built_in_partner() {
     succeeds(&["--mode", "balance-tcp"]);
 }
 
 /// Taps lose their carrier as NICs do: the kernel reports it late, and the loss counts from the cut.
-#[test]
+#[harness::test]
 fn active_backup_of_taps_moves_before_the_kernel_reports() {
     if std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
-        eprintln_loudly("the lab with taps does not run here: /dev/net/tun may not be opened");
-        return;
+        harness::skip("/dev/net/tun may not be opened here");
     }
     succeeds(&["--members", "tap"]);
 }
 
-#[test]
+#[harness::test]
 fn a_primary_in_a_mode_without_one_is_refused() {
     let out = lab(&["--mode", "balance-slb", "--primary", "nic1"]).output().unwrap();
     assert_eq!(out.status.code(), Some(2));
@@ -77,7 +70,7 @@ fn a_primary_in_a_mode_without_one_is_refused() {
 }
 
 /// The shell of `--shell` shows the lab's prompt whatever the user's start-up files set.
-#[test]
+#[harness::test]
 fn the_shell_shows_its_prompt() {
     let home = std::env::temp_dir().join(format!("braid-lab-home-{}", std::process::id()));
     std::fs::create_dir_all(&home).unwrap();
@@ -100,9 +93,7 @@ fn the_shell_shows_its_prompt() {
         // `set` prints the variable whether or not the shell thinks that it has a terminal.
         child.stdin.take().unwrap().write_all(b"echo prompt=\"$PS1\"\nexit\n").unwrap();
         let out = child.wait_with_output().unwrap();
-        if forbidden(&out) {
-            break;
-        }
+        skip_if_forbidden(&out.stderr);
         let said = String::from_utf8_lossy(&out.stdout);
         assert!(said.contains("prompt=braid-lab$ "), "{shell}: {said}");
     }
@@ -110,8 +101,8 @@ fn the_shell_shows_its_prompt() {
 }
 
 /// A lab whose daemon runs: the lab, its folder and the daemon's pid.
-fn started() -> Option<(Child, PathBuf, String)> {
-    let mut child = lab(&[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+fn started() -> (Child, PathBuf, String) {
+    let mut child = lab(&[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let folder = std::env::temp_dir().join(format!("braid-lab-{}-0", child.id()));
     let pidfile = folder.join("ovs-vswitchd.pid");
     let end = Instant::now() + Duration::from_secs(20);
@@ -119,11 +110,13 @@ fn started() -> Option<(Child, PathBuf, String)> {
         if let Ok(pid) = std::fs::read_to_string(&pidfile)
             && !pid.trim().is_empty()
         {
-            return Some((child, folder, pid.trim().to_owned()));
+            return (child, folder, pid.trim().to_owned());
         }
         if child.try_wait().unwrap().is_some() {
-            // It could not run here; the tests above say why.
-            return None;
+            let mut said = Vec::new();
+            child.stderr.take().unwrap().read_to_end(&mut said).unwrap();
+            skip_if_forbidden(&said);
+            panic!("the lab ended: {}", String::from_utf8_lossy(&said));
         }
         assert!(Instant::now() < end, "the lab does not start");
         std::thread::sleep(Duration::from_millis(10));
@@ -145,18 +138,18 @@ fn kill(child: &Child, signal: libc::c_int) {
     unsafe { libc::kill(child.id() as libc::pid_t, signal) };
 }
 
-#[test]
+#[harness::test]
 fn a_killed_lab_leaves_nothing_behind() {
-    let Some((mut child, folder, pid)) = started() else { return };
+    let (mut child, folder, pid) = started();
     kill(&child, libc::SIGKILL);
     child.wait().unwrap();
     gone(&folder, &pid);
 }
 
-#[test]
+#[harness::test]
 fn an_interrupted_lab_cleans_up_and_says_so_in_its_status() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        let Some((mut child, folder, pid)) = started() else { return };
+        let (mut child, folder, pid) = started();
         kill(&child, signal);
         assert_eq!(child.wait().unwrap().code(), Some(128 + signal));
         gone(&folder, &pid);

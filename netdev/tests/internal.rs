@@ -1,5 +1,7 @@
 //! Internal devices: the life of a tap, and its frames.
 
+harness::main!();
+
 mod common;
 
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -34,12 +36,10 @@ fn refusal(name: &str) -> String {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_tap_lives_as_long_as_it_is_open_or_persistent() {
     isolated("a_tap_lives_as_long_as_it_is_open_or_persistent", || {
-        if !taps("a_tap_lives_as_long_as_it_is_open_or_persistent") {
-            return;
-        }
+        taps();
         let int = internal::open("int0", true).unwrap();
         let l = link::get("int0").unwrap();
         assert_eq!((l.ifindex, l.admin_up, l.kind.as_str()), (int.ifindex, false, "tun"));
@@ -79,12 +79,10 @@ fn a_tap_lives_as_long_as_it_is_open_or_persistent() {
     });
 }
 
-#[test]
+#[harness::test]
 fn the_process_that_has_a_tap_is_named() {
     isolated("the_process_that_has_a_tap_is_named", || {
-        if !taps("the_process_that_has_a_tap_is_named") {
-            return;
-        }
+        taps();
         let _first = internal::open("int0", true).unwrap();
         let pid = std::process::id();
         let holder = tun::holder("int0");
@@ -113,12 +111,10 @@ fn the_process_that_has_a_tap_is_named() {
 }
 
 /// A persistent tap is taken over whatever program has made it, and whatever state it has left.
-#[test]
+#[harness::test]
 fn a_free_tap_is_taken_over() {
     isolated("a_free_tap_is_taken_over", || {
-        if !taps("a_free_tap_is_taken_over") {
-            return;
-        }
+        taps();
         let persist = (libc::TUNSETPERSIST, 1);
         let many = TAP | libc::IFF_MULTI_QUEUE;
         // Without offload headers, as Open vSwitch 3.1; with packet information; with queues.
@@ -146,12 +142,10 @@ fn a_free_tap_is_taken_over() {
     });
 }
 
-#[test]
+#[harness::test]
 fn a_name_that_is_taken_is_refused() {
     isolated("a_name_that_is_taken_is_refused", || {
-        if !taps("a_name_that_is_taken_is_refused") {
-            return;
-        }
+        taps();
         let refuses = |name: &str, why: &str| {
             let want = format!("could not open network device {name} ({why}");
             let said = refusal(name);
@@ -176,12 +170,10 @@ fn a_name_that_is_taken_is_refused() {
     });
 }
 
-#[test]
+#[harness::test]
 fn frames_pass_both_ways() {
     isolated("frames_pass_both_ways", || {
-        if !taps("frames_pass_both_ways") {
-            return;
-        }
+        taps();
         let mut int = internal::open("int0", true).unwrap();
         // A device that is down takes nothing.
         transmit(&mut *int.io, &[Packet::new(&frame(1, 60))]);

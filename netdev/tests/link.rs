@@ -1,5 +1,7 @@
 //! Link state, news of it, and control sockets, over veth pairs.
 
+harness::main!();
+
 mod common;
 
 use common::*;
@@ -30,7 +32,7 @@ fn changed(e: &LinkEvent, name: &str, test: impl Fn(&LinkInfo) -> bool) -> bool 
     matches!(e, LinkEvent::Changed(l) if l.name == name && test(l))
 }
 
-#[test]
+#[harness::test]
 fn news_of_devices() {
     isolated("news_of_devices", || {
         let far = Netns::new();
@@ -72,7 +74,7 @@ fn news_of_devices() {
     });
 }
 
-#[test]
+#[harness::test]
 fn an_overrun_is_made_good() {
     isolated("an_overrun_is_made_good", || {
         let far = Netns::new();
@@ -101,7 +103,7 @@ fn an_overrun_is_made_good() {
 }
 
 /// A list that was read while messages came does not take back what they have said.
-#[test]
+#[harness::test]
 fn messages_are_newer_than_a_list_that_was_begun_before() {
     isolated("messages_are_newer_than_a_list_that_was_begun_before", || {
         let far = Netns::new();
@@ -138,7 +140,7 @@ fn messages_are_newer_than_a_list_that_was_begun_before() {
 
 /// The count of carrier changes: of the moment, of the same device under any name, and of no other
 /// namespace's.
-#[test]
+#[harness::test]
 fn carrier_changes_are_counted_without_delay() {
     isolated("carrier_changes_are_counted_without_delay", || {
         let far = Netns::new();
@@ -170,7 +172,7 @@ fn carrier_changes_are_counted_without_delay() {
     });
 }
 
-#[test]
+#[harness::test]
 fn one_and_all() {
     isolated("one_and_all", || {
         let far = Netns::new();
@@ -192,7 +194,7 @@ fn one_and_all() {
     });
 }
 
-#[test]
+#[harness::test]
 fn counters() {
     isolated("counters", || {
         let far = Netns::new();
@@ -210,7 +212,7 @@ fn counters() {
     });
 }
 
-#[test]
+#[harness::test]
 fn what_the_driver_says() {
     isolated("what_the_driver_says", || {
         let far = Netns::new();
@@ -241,7 +243,7 @@ fn what_the_driver_says() {
     });
 }
 
-#[test]
+#[harness::test]
 fn control_frames_by_their_own_socket() {
     isolated("control_frames_by_their_own_socket", || {
         let far = Netns::new();

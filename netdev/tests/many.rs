@@ -1,6 +1,8 @@
 //! Rings are for the first ports only: a test program of its own, since the count is the
 //! process's.
 
+harness::main!();
+
 mod common;
 
 use common::*;
@@ -11,7 +13,7 @@ fn rings() -> usize {
     maps.lines().filter(|l| l.contains("socket:[")).count()
 }
 
-#[test]
+#[harness::test]
 fn ports_beyond_the_limit_share_memory() {
     isolated("ports_beyond_the_limit_share_memory", || {
         let far = Netns::new();

@@ -1,5 +1,7 @@
 //! System devices over veth pairs, in both ways of receiving.
 
+harness::main!();
+
 mod common;
 
 use std::io::{Read, Write};
@@ -25,7 +27,7 @@ fn both(body: fn(RxMode)) -> impl FnOnce() + Send + 'static {
     }
 }
 
-#[test]
+#[harness::test]
 fn frames_arrive_whole_and_in_order() {
     isolated(
         "frames_arrive_whole_and_in_order",
@@ -55,7 +57,7 @@ fn frames_arrive_whole_and_in_order() {
     );
 }
 
-#[test]
+#[harness::test]
 fn long_frames_are_fetched_whole() {
     isolated(
         "long_frames_are_fetched_whole",
@@ -82,7 +84,7 @@ fn long_frames_are_fetched_whole() {
     );
 }
 
-#[test]
+#[harness::test]
 fn tags_are_kept() {
     isolated(
         "tags_are_kept",
@@ -119,7 +121,7 @@ fn tags_are_kept() {
     );
 }
 
-#[test]
+#[harness::test]
 fn own_transmissions_do_not_come_back() {
     isolated(
         "own_transmissions_do_not_come_back",
@@ -138,7 +140,7 @@ fn own_transmissions_do_not_come_back() {
     );
 }
 
-#[test]
+#[harness::test]
 fn a_capture_on_the_device_sees_what_is_sent() {
     isolated(
         "a_capture_on_the_device_sees_what_is_sent",
@@ -164,15 +166,13 @@ fn a_capture_on_the_device_sees_what_is_sent() {
 }
 
 /// A queueing discipline drops some frames of a batch: those alone are lost and counted.
-#[test]
+#[harness::test]
 fn frames_that_a_qdisc_drops_take_no_others_with_them() {
     isolated("frames_that_a_qdisc_drops_take_no_others_with_them", || {
         let far = Netns::new();
         veth("near", "far", &far);
         // It drops what is longer than its burst.
-        if !tc("qdisc add dev near root tbf rate 1gbit burst 1000 limit 100000") {
-            return;
-        }
+        tc("qdisc add dev near root tbf rate 1gbit burst 1000 limit 100000");
         let mut io = open("near", RxMode::Ring);
         let mut there = far.run(|| open("far", RxMode::Ring));
         let frames: Vec<_> = (0..50u32)
@@ -187,7 +187,7 @@ fn frames_that_a_qdisc_drops_take_no_others_with_them() {
     });
 }
 
-#[test]
+#[harness::test]
 fn a_full_ring_is_counted() {
     isolated("a_full_ring_is_counted", || {
         let far = Netns::new();
@@ -205,7 +205,7 @@ fn a_full_ring_is_counted() {
     });
 }
 
-#[test]
+#[harness::test]
 fn frames_stay_until_release() {
     isolated(
         "frames_stay_until_release",
@@ -234,7 +234,7 @@ fn frames_stay_until_release() {
     );
 }
 
-#[test]
+#[harness::test]
 fn a_device_may_go_down_and_away() {
     isolated(
         "a_device_may_go_down_and_away",
@@ -284,7 +284,7 @@ fn a_device_may_go_down_and_away() {
     );
 }
 
-#[test]
+#[harness::test]
 fn what_cannot_be_opened_says_why() {
     isolated("what_cannot_be_opened_says_why", || {
         let says = |name: &str| match system::open(name, &SystemOptions::default()) {
@@ -300,7 +300,7 @@ fn what_cannot_be_opened_says_why() {
     });
 }
 
-#[test]
+#[harness::test]
 fn too_long_frames_are_refused_and_the_rest_goes() {
     isolated("too_long_frames_are_refused_and_the_rest_goes", || {
         let far = Netns::new();
@@ -400,7 +400,7 @@ fn tcp_both_ways(a: &Netns, b: &Netns, address_of_b: [u8; 4]) {
 
 fn nothing(_: usize, _: &mut Packet) {}
 
-#[test]
+#[harness::test]
 fn tcp_with_offloads_passes_between_veths() {
     isolated(
         "tcp_with_offloads_passes_between_veths",
@@ -426,7 +426,7 @@ fn tcp_with_offloads_passes_between_veths() {
     );
 }
 
-#[test]
+#[harness::test]
 fn tcp_with_offloads_passes_a_tagged_trunk() {
     isolated(
         "tcp_with_offloads_passes_a_tagged_trunk",
@@ -461,14 +461,12 @@ fn tcp_with_offloads_passes_a_tagged_trunk() {
     );
 }
 
-#[test]
+#[harness::test]
 fn tcp_with_offloads_passes_between_tap_and_veth() {
     isolated(
         "tcp_with_offloads_passes_between_tap_and_veth",
         both(|rx| {
-            if !taps("tcp_with_offloads_passes_between_tap_and_veth") {
-                return;
-            }
+            taps();
             let (a, b) = (Netns::new(), Netns::new());
             let tap = netdev::io::internal::open("int0", true).unwrap();
             // A tap keeps working in the namespace of a virtual machine.

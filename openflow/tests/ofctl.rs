@@ -1,6 +1,8 @@
 //! The same flows through Open vSwitch's `ovs-ofctl`: it must read from our messages, and make of
 //! the texts, what we do. Without that program the tests say so and pass.
 
+harness::main!();
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,10 +21,9 @@ fn flows() -> impl Iterator<Item = &'static str> {
 }
 
 /// Runs `ovs-ofctl` on a file with this content; `None` if there is no such program.
-fn ofctl(args: &[&str], content: &[u8]) -> Option<String> {
+fn ofctl(args: &[&str], content: &[u8]) -> String {
     if Command::new("ovs-ofctl").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: ovs-ofctl is not installed (Debian package openvswitch-common)");
-        return None;
+        harness::skip("ovs-ofctl is not installed (Debian package openvswitch-common)");
     }
     let mut path: PathBuf = std::env::temp_dir();
     static RUNS: AtomicU32 = AtomicU32::new(0);
@@ -32,7 +33,7 @@ fn ofctl(args: &[&str], content: &[u8]) -> Option<String> {
     let out = Command::new("ovs-ofctl").args(args).arg(&path).output().unwrap();
     std::fs::remove_file(&path).unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    Some(String::from_utf8(out.stdout).unwrap())
+    String::from_utf8(out.stdout).unwrap()
 }
 
 /// What follows the name, the version and the number of a flow_mod.
@@ -40,7 +41,7 @@ fn body(line: &str) -> &str {
     line.split_once(": ").map_or(line, |(_, b)| b)
 }
 
-#[test]
+#[harness::test]
 fn texts_mean_the_same() {
     // The tool's command only reads additions. One run for each, since all flows of a run must go
     // with one version.
@@ -48,7 +49,7 @@ fn texts_mean_the_same() {
     let mut wrong = 0;
     for text in additions() {
         let args = ["-OOpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14", "parse-flows"];
-        let Some(out) = ofctl(&args, text.as_bytes()) else { return };
+        let out = ofctl(&args, text.as_bytes());
         // The tool shows the message that it would send, in the version that it chose.
         let chosen = out.lines().find_map(|l| l.strip_prefix("chosen protocol: ")).unwrap();
         let p = protocol(chosen);
@@ -93,7 +94,7 @@ fn sent(flow: FlowMod, p: Protocol) -> (Vec<u8>, String) {
     (octets, shown)
 }
 
-#[test]
+#[harness::test]
 fn messages_read_the_same() {
     let mut protocols: Vec<Protocol> = Version::ALL.into_iter().map(Protocol::new).collect();
     protocols.push(Protocol { nxm: true, ..Protocol::new(Version::V10) });
@@ -107,7 +108,7 @@ fn messages_read_the_same() {
             ours.push(shown);
             content.extend(octets);
         }
-        let Some(out) = ofctl(&["ofp-parse"], &content) else { return };
+        let out = ofctl(&["ofp-parse"], &content);
         let theirs: Vec<&str> = out.lines().filter(|l| l.contains("FLOW_MOD")).map(body).collect();
         assert_eq!(theirs.len(), ours.len(), "{p:?} {out}");
         let mut wrong = 0;
@@ -122,7 +123,7 @@ fn messages_read_the_same() {
 }
 
 /// Messages with some octets changed are refused for the same reason, or mean the same.
-#[test]
+#[harness::test]
 fn damage_is_judged_the_same() {
     const SEED: u64 = 0x5eed_0f10;
     const EACH: usize = 20;
@@ -166,7 +167,7 @@ fn damage_is_judged_the_same() {
                 content.extend(octets);
             }
         }
-        let Some(out) = ofctl(&["ofp-parse"], &content) else { return };
+        let out = ofctl(&["ofp-parse"], &content);
         let theirs: Vec<&str> = out.lines().filter(|l| l.contains("FLOW_MOD")).map(body).collect();
         assert_eq!(theirs.len(), ours.len());
         total += ours.len();
@@ -195,7 +196,7 @@ fn is_known_difference(ours: &str, theirs: &str) -> bool {
 }
 
 /// Every other kind of message, as a switch sends it, is one that the tool can read.
-#[test]
+#[harness::test]
 fn messages_are_understood() {
     for version in Version::ALL {
         let p = Protocol::new(version);
@@ -207,7 +208,7 @@ fn messages_are_understood() {
             }
             wanted.extend(fragments);
         }
-        let Some(out) = ofctl(&["ofp-parse"], &content) else { return };
+        let out = ofctl(&["ofp-parse"], &content);
         assert!(!out.contains("decode error") && !out.contains("***"), "{version}: {out}");
         for fragment in wanted {
             assert!(out.contains(fragment), "{version}: no {fragment:?} in {out}");

@@ -1,5 +1,7 @@
 //! Transactions of many operations run beside the other clients'.
 
+harness::main!();
+
 mod common;
 #[allow(unreachable_pub, reason = "each test uses its part")]
 mod program;
@@ -60,7 +62,7 @@ fn names(world: &mut World) -> usize {
 }
 
 /// Until [`Server::run`] is called nothing is committed, so that these do not depend on time.
-#[test]
+#[harness::test]
 fn readers_go_on_and_writers_keep_their_order() {
     let mut world = world();
     let [long_one, reader, first, second, watcher] = [(); 5].map(|()| world.connect());
@@ -97,7 +99,7 @@ fn readers_go_on_and_writers_keep_their_order() {
     assert_eq!(world.server.next_deadline(), None);
 }
 
-#[test]
+#[harness::test]
 fn a_lock_that_is_stolen_meanwhile_is_not_owned() {
     let mut world = world();
     let [owner, thief] = [(); 2].map(|()| world.connect());
@@ -114,7 +116,7 @@ fn a_lock_that_is_stolen_meanwhile_is_not_owned() {
     assert_eq!(names(&mut world), 100);
 }
 
-#[test]
+#[harness::test]
 fn it_runs_again_if_the_server_itself_changed_something() {
     let mut world = world();
     let session = world.connect();
@@ -127,7 +129,7 @@ fn it_runs_again_if_the_server_itself_changed_something() {
     assert_eq!(names(&mut world), 1);
 }
 
-#[test]
+#[harness::test]
 fn a_client_that_leaves_has_asked_for_it_still() {
     let mut world = world();
     let [gone, other] = [(); 2].map(|()| world.connect());
@@ -138,7 +140,7 @@ fn a_client_that_leaves_has_asked_for_it_still() {
     assert_eq!(names(&mut world), 101);
 }
 
-#[test]
+#[harness::test]
 fn what_waits_is_tried_again_beside() {
     let mut world = world();
     let [waiter, other] = [(); 2].map(|()| world.connect());
@@ -168,7 +170,7 @@ fn what_waits_is_tried_again_beside() {
     assert_eq!(answer(&mut world, waiter)["result"][0]["error"], "timed out");
 }
 
-#[test]
+#[harness::test]
 fn a_database_that_goes_cancels_it() {
     let mut world = world();
     let [session, writer] = [(); 2].map(|()| world.connect());
@@ -184,7 +186,7 @@ fn a_database_that_goes_cancels_it() {
     }
 }
 
-#[test]
+#[harness::test]
 fn what_is_no_json_closes_the_session() {
     let mut world = world();
     let session = world.connect();
@@ -207,7 +209,7 @@ fn what_is_no_json_closes_the_session() {
     }
 }
 
-#[test]
+#[harness::test]
 fn one_that_looks_at_many_rows_is_long_too() {
     let mut world = World::new();
     let rows: Vec<Value> = (0..300).map(|n| insert(&format!("r{n}"))).collect();
@@ -231,7 +233,7 @@ fn many(n: i64) -> Value {
 }
 
 /// Others are answered many times before the long one is, also by the server in another program.
-#[test]
+#[harness::test]
 fn other_clients_are_answered_meanwhile() {
     let p = Program::start("beside", &simple(), &[]);
     let mut client = p.client();
@@ -250,7 +252,7 @@ fn other_clients_are_answered_meanwhile() {
 }
 
 /// After a kill in the middle all of it is there or nothing, and what was answered before is.
-#[test]
+#[harness::test]
 fn a_kill_in_the_middle_leaves_all_or_nothing() {
     let count =
         json!(["simple", {"op": "select", "table": "t", "where": [], "columns": ["_uuid"]}]);
@@ -270,11 +272,9 @@ fn a_kill_in_the_middle_leaves_all_or_nothing() {
 }
 
 /// The file is compacted while a long transaction runs: nothing of either is lost.
-#[test]
+#[harness::test]
 fn compaction_goes_on_meanwhile() {
-    if !program::installed("ovs-appctl") {
-        return;
-    }
+    program::needs("ovs-appctl");
     let mut p = Program::start("compacted", &simple(), &[]);
     let mut client = p.client();
     client.transact(many(3_000));
@@ -293,7 +293,7 @@ fn compaction_goes_on_meanwhile() {
 }
 
 /// Large commits are made on the thread; they come to the same as those that are made in place.
-#[test]
+#[harness::test]
 fn large_commits_come_to_the_same() {
     let rows = 1500;
     let name = |n: i64| json!([["name", "==", format!("r{n}")]]);

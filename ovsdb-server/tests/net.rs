@@ -1,5 +1,7 @@
 //! The program on its sockets: real clients, bad ones, slow ones, silent ones.
 
+harness::main!();
+
 mod program;
 
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ovsdb_server::net::{EmbeddedServer, Embedding};
-use program::{Client, Program, Scratch, installed, open_vswitch, simple, wait_for};
+use program::{Client, Program, Scratch, needs, open_vswitch, simple, wait_for};
 use serde_json::{Value, json};
 
 const MANAGERS: &str = "--remote=db:Open_vSwitch,Open_vSwitch,manager_options";
@@ -17,11 +19,10 @@ fn insert(n: i64, text: &str) -> Value {
     json!(["simple", {"op": "insert", "table": "t", "row": {"n": n, "text": text}}])
 }
 
-#[test]
+#[harness::test]
 fn debians_tools() {
-    if !installed("ovs-vsctl") || !installed("ovsdb-client") {
-        return;
-    }
+    needs("ovs-vsctl");
+    needs("ovsdb-client");
     let p = Program::start("tools", &open_vswitch(), &[]);
     p.vsctl(&["init"]);
     p.vsctl(&["add-br", "br0", "--", "add-bond", "br0", "bond0", "eth0", "eth1", "lacp=active"]);
@@ -51,11 +52,9 @@ fn debians_tools() {
     assert_eq!(mode & !0o770, 0);
 }
 
-#[test]
+#[harness::test]
 fn debians_monitor_and_lock() {
-    if !installed("ovsdb-client") {
-        return;
-    }
+    needs("ovsdb-client");
     let p = Program::start("monitor", &simple(), &[]);
     let out = std::fs::File::create(p.dir.path("out")).unwrap();
     let mut monitor = Command::new("ovsdb-client")
@@ -84,11 +83,10 @@ fn debians_monitor_and_lock() {
     assert_eq!((&told["method"], &told["params"]), (&json!("locked"), &json!(["a"])));
 }
 
-#[test]
+#[harness::test]
 fn debians_switch() {
-    if !installed("ovs-vswitchd") || !installed("ovs-vsctl") {
-        return;
-    }
+    needs("ovs-vswitchd");
+    needs("ovs-vsctl");
     let p = Program::start("switch", &open_vswitch(), &[]);
     let mut switch = Command::new("ovs-vswitchd")
         .args([&p.remote(), "--enable-dummy=override", "--disable-system", "-vconsole:off"])
@@ -113,11 +111,9 @@ fn debians_switch() {
     switch.wait().unwrap();
 }
 
-#[test]
+#[harness::test]
 fn control() {
-    if !installed("ovs-appctl") {
-        return;
-    }
+    needs("ovs-appctl");
     let p = Program::start("control", &simple(), &[]);
     let good = |args: &[&str]| {
         let out = p.appctl(args);
@@ -190,7 +186,7 @@ fn control() {
     wait_for("the end", || !p.dir.path("db.sock").exists());
 }
 
-#[test]
+#[harness::test]
 fn a_configuration_that_cannot_be_served_says_why() {
     let dir = Scratch::new("config");
     let file = dir.text("db");
@@ -219,7 +215,7 @@ fn a_configuration_that_cannot_be_served_says_why() {
     }
 }
 
-#[test]
+#[harness::test]
 fn bad_clients_harm_nobody() {
     let p = Program::start("bad", &simple(), &[]);
     let mut good = p.client();
@@ -277,7 +273,7 @@ fn bad_clients_harm_nobody() {
 }
 
 /// Many requests in one write, answered in order; and an end right behind them.
-#[test]
+#[harness::test]
 fn pipelines() {
     let p = Program::start("pipe", &simple(), &[]);
     let mut client = p.client();
@@ -299,7 +295,7 @@ fn pipelines() {
 }
 
 /// A client that monitors and does not read costs little, and misses nothing.
-#[test]
+#[harness::test]
 fn slow_readers_cost_little() {
     let p = Program::start("slow", &simple(), &[]);
     let mut writer = p.client();
@@ -325,7 +321,7 @@ fn slow_readers_cost_little() {
     }
 }
 
-#[test]
+#[harness::test]
 fn probes() {
     let dir = Scratch::new("probe");
     program::create(&dir.path("conf.db"), &simple());
@@ -365,7 +361,7 @@ fn probes() {
     child.wait().unwrap();
 }
 
-#[test]
+#[harness::test]
 fn managers() {
     let p = Program::start("manager", &open_vswitch(), &[MANAGERS]);
     let mut client = p.client();
@@ -416,7 +412,7 @@ fn managers() {
 
 /// `127.1` is a name here and an address for the resolver (`inet_aton(3)`), so that no name server
 /// is needed. A label of 64 octets is too long for one to be asked (RFC 1035 2.3.4).
-#[test]
+#[harness::test]
 fn managers_by_name() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -455,7 +451,7 @@ fn managers_by_name() {
     assert_eq!(accept().call("echo", json!([]))["result"], json!([]));
 }
 
-#[test]
+#[harness::test]
 fn embedded() {
     let dir = Scratch::new("embedded");
     let remotes = vec![format!("punix:{}", dir.text("db.sock")), "ptcp:0:127.0.0.1".to_owned()];
@@ -493,7 +489,7 @@ fn embedded() {
     assert!(error.starts_with("punix:/nonexistent/x: "), "{error}");
 }
 
-#[test]
+#[harness::test]
 fn a_command_under_the_server() {
     let dir = Scratch::new("run");
     program::create(&dir.path("conf.db"), &simple());
@@ -515,7 +511,7 @@ fn a_command_under_the_server() {
 }
 
 /// A client that could not be accepted for want of descriptors is as soon as others leave.
-#[test]
+#[harness::test]
 fn clients_wait_for_descriptors() {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let p = Program::start("descriptors", &simple(), &[]);

@@ -1,46 +1,32 @@
 //! Clients in Python that nobody here wrote: Open vSwitch's package `ovs` and OpenStack's
-//! `ovsdbapp`, installed from PyPI once into the directory of test files. What ours answers is
+//! `ovsdbapp`. What ours answers is
 //! compared with what the installed `ovsdb-server` does.
+
+harness::main!();
 
 mod program;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use program::{Program, installed, open_vswitch};
+use program::{Program, needs, open_vswitch};
 use serde_json::json;
 
-/// A Python with the packages, or `None` with a loud reason.
-fn python() -> Option<PathBuf> {
-    let home = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let python = home.join("bin/python");
-    let works = |python: &PathBuf| {
+/// A Python with the packages. `.ci/setup`, which `run-tests` starts, installs them.
+fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python");
+    let works = |python: &Path| {
         let mut command = Command::new(python);
         command.args(["-c", "import ovs.db.idl, ovsdbapp.schema.open_vswitch.impl_idl"]);
         command.output().is_ok_and(|out| out.status.success())
     };
-    if works(&python) {
-        return Some(python);
-    }
-    let run = |program: &str, args: &[&str]| {
-        let out = Command::new("timeout").arg("240").arg(program).args(args).output().ok()?;
-        let text = String::from_utf8_lossy(&out.stderr).into_owned();
-        if !out.status.success() {
-            eprintln!("SKIPPED: {program} {args:?}: {text}");
-            return None;
-        }
-        Some(())
-    };
-    run("python3", &["-m", "venv", home.to_str()?])?;
-    run(python.to_str()?, &["-m", "pip", "install", "--quiet", "ovs", "ovsdbapp"])?;
-    if works(&python) {
-        return Some(python);
-    }
-    eprintln!("SKIPPED: the packages are installed but cannot be imported");
-    None
+    let mut candidates = [own, PathBuf::from("python3")].into_iter();
+    candidates.find(|p| works(p)).unwrap_or_else(|| {
+        harness::skip("no Python has the packages ovs and ovsdbapp; .ci/setup installs them")
+    })
 }
 
 const OVSDBAPP: &str = r#"
@@ -293,20 +279,19 @@ impl Drop for Switch {
 
 /// The same script against ours and against the installed server, with a switch if it needs one.
 fn same(what: &str, script: &str, switch: bool, begins: &str) {
-    let Some(python) = python() else { return };
+    let python = python();
     let p = Program::start(what, &open_vswitch(), &[]);
     let ours = {
         let _switch = switch.then(|| Switch::start(&p));
         run(&p, &python, script)
     };
     assert!(ours.starts_with(begins), "{ours}");
-    if installed("ovsdb-server") {
-        let mut theirs = Program::start(&format!("{what}-ref"), &open_vswitch(), &[]);
-        theirs.kill();
-        theirs.run("/usr/sbin/ovsdb-server", &[]);
-        let _switch = switch.then(|| Switch::start(&theirs));
-        assert_eq!(ours, run(&theirs, &python, script));
-    }
+    needs("ovsdb-server");
+    let mut theirs = Program::start(&format!("{what}-ref"), &open_vswitch(), &[]);
+    theirs.kill();
+    theirs.run("/usr/sbin/ovsdb-server", &[]);
+    let _switch = switch.then(|| Switch::start(&theirs));
+    assert_eq!(ours, run(&theirs, &python, script));
     // Nothing went wrong unnoticed. A client that ends with an answer unread resets the connection.
     let log = p.log();
     let mut loud = log.lines().filter(|l| l.contains("|WARN|") || l.contains("|ERR|"));
@@ -314,7 +299,7 @@ fn same(what: &str, script: &str, switch: bool, begins: &str) {
 }
 
 /// One test, because the packages are installed once.
-#[test]
+#[harness::test]
 fn packages_of_others() {
     same("idl", IDL, false, "insert success\nseen br0 {'x': 'y'}\n");
     same("ovsdbapp", OVSDBAPP, true, "ports ['bond0', 'p1', 'p2']\nbridges ['br0']\n");

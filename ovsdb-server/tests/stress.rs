@@ -1,5 +1,7 @@
 //! What the server does when a disk is full, JSON is strange, or it runs as another user.
 
+harness::main!();
+
 mod program;
 
 use std::io::{Read, Write};
@@ -7,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use program::{OURS, PATIENCE, Program, Scratch, create, installed, simple, wait_for};
+use program::{OURS, PATIENCE, Program, Scratch, create, needs, simple, wait_for};
 use serde_json::json;
 
 /// A server whose file is on a file system of 64 KiB, in a mount namespace of its own.
@@ -30,11 +32,9 @@ fn on_a_small_disk(dir: Scratch) -> Program {
     program
 }
 
-#[test]
+#[harness::test]
 fn a_full_disk_is_logged_and_not_too_often() {
-    if !installed("unshare") {
-        return;
-    }
+    needs("unshare");
     let p = on_a_small_disk(Scratch::new("full-disk"));
     let mut client = p.client();
     let mut refused = 0;
@@ -93,7 +93,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 /// Requests, what their answers have, and whether Open vSwitch closes instead.
-#[test]
+#[harness::test]
 fn strange_json_is_answered_as_by_open_vswitch() {
     let p = Program::start("strange", &simple(), &[]);
     let ctl = p.dir.path("ctl");
@@ -147,11 +147,10 @@ fn strange_json_is_answered_as_by_open_vswitch() {
 }
 
 /// Of the capabilities the server keeps those for ports below 1024 and for mlockall(2) only.
-#[test]
+#[harness::test]
 fn another_user_has_no_rights_over_the_network() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can change the user");
-        return;
+        harness::skip("only root can change the user");
     }
     let dir = Scratch::new("user");
     create(&dir.path("conf.db"), &simple());

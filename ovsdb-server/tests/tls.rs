@@ -1,11 +1,13 @@
 //! TLS, with certificates made as `ovs-pki` makes them.
 
+harness::main!();
+
 mod program;
 
 use std::path::Path;
 use std::process::Command;
 
-use program::{Program, installed, open_vswitch, simple, wait_for};
+use program::{Program, needs, open_vswitch, simple, wait_for};
 
 fn openssl(dir: &Path, args: &str) {
     let out =
@@ -61,20 +63,19 @@ fn keys(name: &str) -> [String; 3] {
     ]
 }
 
-fn server(what: &str, schema: &str) -> Option<Program> {
-    if !installed("openssl") || !installed("ovsdb-client") {
-        return None;
-    }
+fn server(what: &str, schema: &str) -> Program {
+    needs("openssl");
+    needs("ovsdb-client");
     let mut p = Program::start(what, schema, &[]);
     p.kill();
     pki(&p.dir.0, "a");
     pki(&p.dir.0, "b");
-    Some(p)
+    p
 }
 
-#[test]
+#[harness::test]
 fn both_sides_show_a_certificate() {
-    let Some(mut p) = server("tls", &simple()) else { return };
+    let mut p = server("tls", &simple());
     let [key, cert, ca] = keys("a");
     p.run(program::OURS, &["--remote=pssl:0:127.0.0.1", &key, &cert, &ca]);
     let remote = format!("ssl:127.0.0.1:{}", port(&p));
@@ -111,9 +112,9 @@ fn both_sides_show_a_certificate() {
 }
 
 /// As `--ssl-protocols`, `--ssl-ciphers` and `--ssl-ciphersuites` say, in OpenSSL's words.
-#[test]
+#[harness::test]
 fn versions_and_ciphers_are_chosen() {
-    let Some(mut p) = server("tlsonly", &simple()) else { return };
+    let mut p = server("tlsonly", &simple());
     let [key, cert, ca] = keys("a");
     let listen = "--remote=pssl:0:127.0.0.1";
     let agreed = |p: &Program, words: &[&str]| {
@@ -148,12 +149,10 @@ fn versions_and_ciphers_are_chosen() {
 }
 
 /// As distributions start it: the files are named in the database, and may be named later.
-#[test]
+#[harness::test]
 fn files_named_in_the_database() {
-    let Some(mut p) = server("tlsdb", &open_vswitch()) else { return };
-    if !installed("ovs-vsctl") {
-        return;
-    }
+    let mut p = server("tlsdb", &open_vswitch());
+    needs("ovs-vsctl");
     p.run(
         program::OURS,
         &[
@@ -176,9 +175,9 @@ fn files_named_in_the_database() {
 }
 
 /// The first peer brings the authority; whoever comes later is checked against it.
-#[test]
+#[harness::test]
 fn bootstrap() {
-    let Some(mut p) = server("tlsboot", &simple()) else { return };
+    let mut p = server("tlsboot", &simple());
     let [key, cert, ca] = keys("a");
     let args = ["--remote=pssl:0:127.0.0.1", &key, &cert, "--bootstrap-ca-cert=learned.pem"];
     p.run(program::OURS, &args);
@@ -202,16 +201,15 @@ fn bootstrap() {
     wait_for("the authority", || p.dir.path("learned.pem").exists());
 }
 
-#[test]
+#[harness::test]
 fn version_1_certificates_are_refused_clearly() {
-    let Some(mut p) = server("tlsv1", &simple()) else { return };
+    let mut p = server("tlsv1", &simple());
     // Without extensions, `openssl x509` makes version 1.
     openssl(&p.dir.0, "req -newkey rsa:2048 -nodes -subj /CN=old -keyout old-key.pem -out old.req");
     openssl(&p.dir.0, "x509 -req -in old.req -signkey old-key.pem -days 30 -out old.pem");
     let text = p.good("openssl", &["x509", "-in", "old.pem", "-noout", "-text"]);
     if !text.contains("Version: 1") {
-        eprintln!("SKIPPED: this openssl makes no version 1 certificates");
-        return;
+        harness::skip("this openssl makes no version 1 certificates");
     }
     // Ours.
     let [key, cert, ca] = keys("a");

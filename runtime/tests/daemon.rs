@@ -25,32 +25,11 @@ static LOG: Module = Module::new("test");
 /// Says to this program that it is to be the daemon, and how it behaves.
 const ROLE: &str = "BRAID_TEST_DAEMON";
 
-type Test = (&'static str, fn(&Scratch));
-
 fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return be_daemon(&role);
     }
-    let tests: [Test; 11] = [
-        ("a start that is refused", refused),
-        ("links", links),
-        ("foreground", foreground),
-        ("detach", detach),
-        ("a second daemon", second),
-        ("death before readiness", early_death),
-        ("monitor", monitor),
-        ("monitor stops", monitor_stops),
-        ("user", user),
-        ("log file", log_file),
-        ("panics", panics),
-    ];
-    for (name, test) in tests {
-        let t = Instant::now();
-        let scratch = Scratch::new();
-        test(&scratch);
-        println!("test {name} ... ok ({} ms)", t.elapsed().as_millis());
-    }
-    ExitCode::SUCCESS
+    harness::run(None)
 }
 
 /// The daemon: starts up, says so, waits for a signal.
@@ -216,7 +195,9 @@ fn stderr(o: &Output) -> String {
     String::from_utf8_lossy(&o.stderr).into_owned()
 }
 
-fn foreground(s: &Scratch) {
+#[harness::test]
+fn foreground() {
+    let s = &Scratch::new();
     let mut child = s.command("run", &["--pidfile"]).spawn().unwrap();
     until("pidfile", || s.pid() == Some(child.id() as i32));
     // The signal handlers come after the pidfile.
@@ -227,7 +208,9 @@ fn foreground(s: &Scratch) {
     assert!(!s.pidfile().exists());
 }
 
-fn detach(s: &Scratch) {
+#[harness::test]
+fn detach() {
+    let s = &Scratch::new();
     let t = Instant::now();
     let o = s.run("run", &["--detach", "--pidfile", "--log-file"]);
     // The parent waited for readiness, which takes the daemon 100 ms; its output is closed.
@@ -253,7 +236,9 @@ fn detach(s: &Scratch) {
     until("the daemon to die", || !alive(pid));
 }
 
-fn second(s: &Scratch) {
+#[harness::test]
+fn second() {
+    let s = &Scratch::new();
     assert!(s.run("run", &["--detach", "--pidfile"]).status.success());
     let first = s.pid().unwrap();
     let o = s.run("run", &["--detach", "--pidfile"]);
@@ -282,7 +267,9 @@ fn second(s: &Scratch) {
 }
 
 /// A start that fails after the pidfile was looked at leaves that of a running daemon alone.
-fn refused(s: &Scratch) {
+#[harness::test]
+fn refused() {
+    let s = &Scratch::new();
     assert!(s.run("run", &["--detach", "--pidfile"]).status.success());
     let first = s.pid().unwrap();
     for extra in [&[][..], &["--detach"], &["--detach", "--monitor"]] {
@@ -315,7 +302,9 @@ fn refused(s: &Scratch) {
 }
 
 /// Links where the daemon writes are not followed; directories may be links.
-fn links(s: &Scratch) {
+#[harness::test]
+fn links() {
+    let s = &Scratch::new();
     use std::os::unix::fs::symlink;
     let precious = s.dir.join("precious");
     fs::write(&precious, "precious").unwrap();
@@ -353,7 +342,9 @@ fn links(s: &Scratch) {
     assert!(!other.log().is_empty());
 }
 
-fn early_death(s: &Scratch) {
+#[harness::test]
+fn early_death() {
+    let s = &Scratch::new();
     for extra in [&["--detach"][..], &["--detach", "--monitor"], &["--monitor"]] {
         let o = s.run("fail", extra);
         assert_eq!(o.status.code(), Some(7), "{extra:?}: {o:?}");
@@ -363,7 +354,9 @@ fn early_death(s: &Scratch) {
     }
 }
 
-fn monitor(s: &Scratch) {
+#[harness::test]
+fn monitor() {
+    let s = &Scratch::new();
     let o = s.run("run", &["--detach", "--monitor", "--pidfile", "--log-file"]);
     assert!(o.status.success(), "{o:?}");
     let first = s.pid().unwrap();
@@ -391,7 +384,9 @@ fn monitor(s: &Scratch) {
 }
 
 /// `SIGKILL` is an operator's and no crash, and after the first core no more are dumped.
-fn monitor_stops(s: &Scratch) {
+#[harness::test]
+fn monitor_stops() {
+    let s = &Scratch::new();
     // A core, if one is dumped, goes with the directory.
     let args = ["--detach", "--monitor", "--no-chdir", "--pidfile", "--log-file"];
     assert!(s.run("run", &args).status.success());
@@ -430,11 +425,12 @@ fn monitor_stops(s: &Scratch) {
     until("the daemon to leave", || !alive(second));
 }
 
-fn user(s: &Scratch) {
+#[harness::test]
+fn user() {
+    let s = &Scratch::new();
     // SAFETY: asks for a number.
     if unsafe { libc::getuid() } != 0 {
-        println!("*** SKIPPED: --user needs root ***");
-        return;
+        harness::skip("--user needs root");
     }
     let o = s.run("run", &["--user=nosuchuser"]);
     assert_eq!(o.status.code(), Some(1));
@@ -445,8 +441,7 @@ fn user(s: &Scratch) {
     let below = format!("--log-file={}/logs/ovs/x.log", s.dir.display());
     let o = s.run("run", &["--detach", "--pidfile", "--user=nobody", &below]);
     if !o.status.success() && stderr(&o).contains("failed (") {
-        println!("*** SKIPPED: this container does not let us change the user: {} ***", stderr(&o));
-        return;
+        harness::skip(format!("this container does not let us change the user: {}", stderr(&o)));
     }
     let status = fs::read_to_string(format!("/proc/{}/status", s.pid().unwrap())).unwrap();
     let field = |name: &str| {
@@ -474,7 +469,9 @@ fn user(s: &Scratch) {
 
 /// A panic in any thread ends the process, so that the monitor starts it again, with the reason in
 /// the log; one in a supervised thread does not, unless it panics again while it unwinds.
-fn panics(s: &Scratch) {
+#[harness::test]
+fn panics() {
+    let s = &Scratch::new();
     let cases = [
         ("main", "panic", "on purpose"),
         ("links", "panic(links)", "on purpose"),
@@ -528,7 +525,9 @@ fn kill_monitor(s: &Scratch) {
     }
 }
 
-fn log_file(s: &Scratch) {
+#[harness::test]
+fn log_file() {
+    let s = &Scratch::new();
     assert!(s.run("run", &["--detach", "--pidfile", "--log-file"]).status.success());
     let pid = s.pid().unwrap();
     let file = s.dir.join("ovs-vswitchd.log");

@@ -1,5 +1,7 @@
 //! The control socket, with Debian's `ovs-appctl` and with raw octets.
 
+harness::main!();
+
 use std::fmt;
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -200,11 +202,10 @@ impl Client {
     }
 }
 
-#[test]
+#[harness::test]
 fn ovs_appctl() {
     if Command::new("ovs-appctl").arg("--version").output().is_err() {
-        eprintln!("\n*** SKIPPED: no ovs-appctl here; apt-get install openvswitch-common ***\n");
-        return;
+        harness::skip("ovs-appctl is not installed (Debian package openvswitch-common)");
     }
     runtime::log::init("ovs-vswitchd");
     runtime::log::register(runtime::modules::ALL);
@@ -266,7 +267,7 @@ fn ovs_appctl() {
     assert!(!d.path.exists());
 }
 
-#[test]
+#[harness::test]
 fn json_replies() {
     let d = Daemon::start();
     let mut c = d.connect();
@@ -294,7 +295,7 @@ fn json_replies() {
     assert_eq!(c.ask("face", &[]), Ok(json!("the answer: 42")));
 }
 
-#[test]
+#[harness::test]
 fn deferred_replies() {
     let d = Daemon::start();
     let (mut a, mut b) = (d.connect(), d.connect());
@@ -319,7 +320,7 @@ fn deferred_replies() {
     assert_eq!(b.ask("echo", &["alive"]), Ok(json!("alive")));
 }
 
-#[test]
+#[harness::test]
 fn many_requests_and_large_replies() {
     let d = Daemon::start();
     let mut c = d.connect();
@@ -349,7 +350,7 @@ fn many_requests_and_large_replies() {
     assert!(text.len() > 5_000_000);
 }
 
-#[test]
+#[harness::test]
 fn more_clients_than_tokens() {
     let d = Daemon::start();
     let mut clients: Vec<Client> = (0..6).map(|_| d.connect()).collect();
@@ -361,7 +362,7 @@ fn more_clients_than_tokens() {
     assert_eq!(last.ask("echo", &["at last"]), Ok(json!("at last")));
 }
 
-#[test]
+#[harness::test]
 fn silent_clients_keep_nobody_out() {
     let d = Daemon::start();
     // A hundred times as many as there are places for, each with half a request.
@@ -376,7 +377,7 @@ fn silent_clients_keep_nobody_out() {
     assert_eq!(d.connect().ask("echo", &["still"]), Ok(json!("still")));
 }
 
-#[test]
+#[harness::test]
 fn a_client_loses_its_place_to_another_one_only() {
     let d = Daemon::start();
     // As many as there are places for: all stay, however long they are silent.
@@ -394,7 +395,7 @@ fn a_client_loses_its_place_to_another_one_only() {
     assert_eq!(clients[2].ask("echo", &["in"]), Ok(json!("in")));
 }
 
-#[test]
+#[harness::test]
 fn bad_requests_close_their_connection_only() {
     let d = Daemon::start();
     let mut good = d.connect();
@@ -434,7 +435,7 @@ fn bad_requests_close_their_connection_only() {
     assert_eq!(good.ask("echo", &["alive"]), Ok(json!("alive")));
 }
 
-#[test]
+#[harness::test]
 fn the_socket_itself() {
     let d = Daemon::start();
     let m = std::fs::metadata(&d.path).unwrap();
@@ -476,7 +477,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// A request cut anywhere is the same request; noise never stops the daemon.
-    #[test]
+    #[harness::test]
     fn any_cut_and_any_noise(cuts in prop::collection::vec(1usize..20, 0..8), noise: Vec<u8>) {
         let d = Daemon::start();
         let mut c = d.connect();
@@ -497,7 +498,7 @@ proptest! {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_warp_waits_for_nobody_else() {
     let d = Daemon::start();
     let mut c = d.connect();

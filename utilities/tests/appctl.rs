@@ -1,6 +1,8 @@
 //! `ovs-appctl` against Debian's `ovsdb-server` (which has a control socket like any daemon), and
 //! against sockets that misbehave.
 
+harness::main!();
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
@@ -23,15 +25,14 @@ impl Bed {
     }
 
     /// A server, or a loud word that none is installed.
-    fn with_server(name: &str) -> Option<Bed> {
+    fn with_server(name: &str) -> Bed {
         let mut bed = Bed::new(name);
         let made = Command::new("ovsdb-tool")
             .args(["create", "conf.db", "/usr/share/openvswitch/vswitch.ovsschema"])
             .current_dir(&bed.directory)
             .output();
         if !made.is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: no ovsdb-tool with its schema is installed");
-            return None;
+            harness::skip("ovsdb-tool with its schema is not installed");
         }
         let server = Command::new("ovsdb-server")
             .args(["-vconsole:off", "--no-chdir", "--pidfile", "--remote=punix:db.sock", "conf.db"])
@@ -49,7 +50,7 @@ impl Bed {
             assert!(Instant::now() < end, "the server does not start");
             thread::sleep(Duration::from_millis(10));
         }
-        Some(bed)
+        bed
     }
 
     fn run_program(&self, program: &str, arguments: &[&str]) -> Output {
@@ -86,9 +87,9 @@ impl Drop for Bed {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_daemon_is_found_by_name_process_and_path() {
-    let Some(bed) = Bed::with_server("found") else { return };
+    let bed = Bed::with_server("found");
     let pid = bed.server.as_ref().unwrap().id().to_string();
     let path = bed.path(&format!("ovsdb-server.{pid}.ctl"));
     for target in ["ovsdb-server", &pid, &path] {
@@ -105,9 +106,9 @@ fn a_daemon_is_found_by_name_process_and_path() {
     );
 }
 
-#[test]
+#[harness::test]
 fn answers_are_those_of_the_installed_program() {
-    let Some(bed) = Bed::with_server("beside") else { return };
+    let bed = Bed::with_server("beside");
     for arguments in [
         &["-t", "ovsdb-server", "version"][..],
         &["-t", "ovsdb-server", "list-commands"],
@@ -135,7 +136,7 @@ fn answers_are_those_of_the_installed_program() {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_pidfile_that_nobody_holds_is_stale() {
     let bed = Bed::new("stale");
     let pidfile = bed.path("old.pid");
@@ -170,7 +171,7 @@ fn answering(bed: &Bed, answers: &'static [&'static str], stays: bool) -> String
     path
 }
 
-#[test]
+#[harness::test]
 fn json_and_what_is_not_text() {
     let bed = Bed::new("json");
     let answers = &[
@@ -189,7 +190,7 @@ fn json_and_what_is_not_text() {
     assert_eq!(err, "ovs-appctl: Unexpected reply type in JSON rpc reply: array\n");
 }
 
-#[test]
+#[harness::test]
 fn daemons_that_hang_up_talk_nonsense_or_are_silent() {
     let bed = Bed::new("bad");
     let path = answering(&bed, &[""], false);
@@ -205,7 +206,7 @@ fn daemons_that_hang_up_talk_nonsense_or_are_silent() {
     assert!(err.ends_with("terminating with signal 14 (Alarm clock)\n"), "{err}");
 }
 
-#[test]
+#[harness::test]
 fn help_manual_and_completions() {
     let bed = Bed::new("help");
     for (option, part) in [

@@ -2,6 +2,8 @@
 //!
 //! Needs a network namespace of its own: as root, or where user namespaces are allowed.
 
+harness::main!();
+
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -26,17 +28,16 @@ use vswitchd::revalidator::Queue;
 use wire::EthAddr;
 
 /// Puts the calling thread, and threads that it starts, into a network namespace of its own.
-/// False, said loudly, where that is not allowed.
-fn own_namespace() -> bool {
+/// Skips the test where that is not allowed.
+fn own_namespace() {
     // SAFETY: takes flags only; this thread alone moves to new namespaces.
     let done = unsafe {
         libc::unshare(libc::CLONE_NEWNET) == 0
             || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) == 0
     };
     if !done {
-        eprintln!("NOT RUN: no network namespace can be made here; run as root");
+        harness::skip("no network namespace can be made here; run as root");
     }
-    done
 }
 
 fn ip(args: &str) {
@@ -197,11 +198,9 @@ impl Side {
 
 /// LACP with 1 s timers (time-out 3 s) outlives a main thread that is stuck for 10 s: neither
 /// side's main reads a letter, and the partners stay current all the time.
-#[test]
+#[harness::test]
 fn lacp_survives_a_main_thread_that_is_stuck() {
-    if !own_namespace() {
-        return;
-    }
+    own_namespace();
     for n in 0..2 {
         ip(&format!("link add a{n} type veth peer name b{n}"));
         ip(&format!("link set a{n} up"));
@@ -237,11 +236,9 @@ fn lacp_survives_a_main_thread_that_is_stuck() {
 }
 
 /// Both ways of detection see a link go and come, and say who told.
-#[test]
+#[harness::test]
 fn carrier_and_miimon_are_told_apart() {
-    if !own_namespace() {
-        return;
-    }
+    own_namespace();
     let clock = Clock::new();
     for (n, detect) in [(4, Detect::Carrier), (6, Detect::Miimon(Duration::from_millis(20)))] {
         for m in [n, n + 1] {
@@ -296,11 +293,9 @@ fn moved_to(side: &Side, member: u32, limit: Duration) {
 
 /// The packet thread hangs in a job, its command queue is full, and a port without a socket has
 /// LACPDUs to send by it: a failover and another port's LACPDUs wait for none of that.
-#[test]
+#[harness::test]
 fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
-    if !own_namespace() {
-        return;
-    }
+    own_namespace();
     pairs(0..2);
     let clock = Clock::new();
     let ofproto = ofproto::Ofproto::new();
@@ -438,11 +433,9 @@ impl DeviceQueries for Slow {
 
 /// Speed, MII registers and state of devices that answer late are waited for by nobody: a failover,
 /// LACPDUs, a reconfiguration and status take as long as ever.
-#[test]
+#[harness::test]
 fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
-    if !own_namespace() {
-        return;
-    }
+    own_namespace();
     pairs(0..4);
     let clock = Clock::new();
     let slow = Box::new(Slow(links::KernelQueries));
@@ -522,11 +515,9 @@ impl DeviceQueries for Lost {
 
 /// A device whose state is not what its bond believes, without any news, is found by the periodic
 /// comparison, and so is the way back.
-#[test]
+#[harness::test]
 fn a_link_whose_news_were_lost_is_found_by_comparing() {
-    if !own_namespace() {
-        return;
-    }
+    own_namespace();
     pairs(0..2);
     let clock = Clock::new();
     let lost = Arc::new(AtomicUsize::new(0));

@@ -1,6 +1,8 @@
 //! The daemon with Debian's `ovsdb-server`, `ovs-vsctl` and `ovs-appctl`, between veth pairs in a
 //! network namespace of its own.
 
+harness::main!();
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,16 +45,14 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 impl Host {
-    /// `None`, said loudly, where this cannot run.
-    fn new() -> Option<Host> {
+    /// Skips the test where this cannot run.
+    fn new() -> Host {
         if !Path::new(SCHEMA).exists() || Command::new("ovs-vsctl").arg("-V").output().is_err() {
-            eprintln!("NOT RUN: install openvswitch-switch (apt-get install openvswitch-switch)");
-            return None;
+            harness::skip("openvswitch-switch is not installed");
         }
         // SAFETY: takes flags only; this thread alone, and what it starts, move there.
         if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            eprintln!("NOT RUN: no network namespace can be made here; run as root");
-            return None;
+            harness::skip("no network namespace can be made here; run as root");
         }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -65,7 +65,7 @@ impl Host {
         host.start_server();
         assert!(host.vsctl(&["--no-wait", "init"]).0);
         host.start_daemon();
-        Some(host)
+        host
     }
 
     fn path(&self, name: &str) -> String {
@@ -184,9 +184,9 @@ fn carried_by<'a>(from: &str, to: &[&'a str]) -> &'a str {
     to[first]
 }
 
-#[test]
+#[harness::test]
 fn a_bond_forwards_fails_over_and_survives_restarts() {
-    let Some(mut host) = Host::new() else { return };
+    let mut host = Host::new();
     for (a, b) in [("vm0", "vmp"), ("b0", "t0"), ("b1", "t1")] {
         ip(&format!("link add {a} type veth peer name {b}"));
         ip(&format!("link set {a} up"));
@@ -287,9 +287,9 @@ fn a_bond_forwards_fails_over_and_survives_restarts() {
 }
 
 /// What an interface shows at once when it is made: statistics, or why it cannot be used.
-#[test]
+#[harness::test]
 fn interfaces_show_statistics_and_faults_at_once() {
-    let Some(mut host) = Host::new() else { return };
+    let mut host = Host::new();
     ip("link add s0 type veth peer name s1");
     ip("link add s2 type veth peer name s3");
     ip("link add lbr type bridge");

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -23,11 +23,6 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 const INNER: &str = "BRAID_NETDEV_TEST_INNER";
 /// IEEE 802 local experimental EtherType: nobody but the test sends such frames.
 pub const TEST_TYPE: u16 = 0x88b5;
-
-fn loud(text: &str) {
-    // Past the test harness, which hides what a passing test prints.
-    let _ = io::stderr().write_all(format!("\n*** {text}\n").as_bytes());
-}
 
 fn unshare(flags: i32) -> io::Result<()> {
     // SAFETY: no memory is passed.
@@ -53,11 +48,11 @@ pub fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
 }
 
 fn isolated_as_user(name: &str) {
-    let skip = |why: &dyn std::fmt::Display| {
-        loud(&format!("SKIPPED {name}: no network namespace to be had here ({why}); run as root"));
+    let skip = |why: &dyn std::fmt::Display| -> ! {
+        harness::skip(format!("no network namespace to be had here ({why}); run as root"))
     };
     if std::env::var_os(INNER).is_some() {
-        return skip(&"not even in a user namespace");
+        skip(&"not even in a user namespace");
     }
     // SAFETY: these read process attributes.
     let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
@@ -71,20 +66,18 @@ fn isolated_as_user(name: &str) {
     };
     // SAFETY: the child has one thread; it writes three files before it becomes the new program.
     unsafe { c.pre_exec(ready) };
-    match c.status() {
-        Ok(s) => assert!(s.success(), "{name} failed in its user namespace"),
-        Err(e) => skip(&e),
+    let out = c.output().unwrap_or_else(|e| skip(&e));
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{name} failed in its user namespace: {text}");
+    if text.contains("1 ignored") {
+        harness::skip(text);
     }
 }
 
-/// Can taps be made here? Says loudly when not.
-pub fn taps(name: &str) -> bool {
-    match File::options().read(true).write(true).open("/dev/net/tun") {
-        Ok(_) => true,
-        Err(e) => {
-            loud(&format!("SKIPPED {name}: /dev/net/tun cannot be opened ({e}); run as root"));
-            false
-        }
+/// Skips the test where no taps can be made.
+pub fn taps() {
+    if let Err(e) = File::options().read(true).write(true).open("/dev/net/tun") {
+        harness::skip(format!("/dev/net/tun cannot be opened ({e}); run as root"));
     }
 }
 
@@ -251,15 +244,14 @@ pub fn inject(name: &str, frames: &[Vec<u8>]) {
     }
 }
 
-/// Runs tc(8) in the calling thread's namespace. False, and said loudly, where it cannot do it.
-pub fn tc(words: &str) -> bool {
+/// Runs tc(8) in the calling thread's namespace. Skips the test where it cannot do it.
+pub fn tc(words: &str) {
     let why = match Command::new("tc").args(words.split(' ')).output() {
-        Ok(o) if o.status.success() => return true,
+        Ok(o) if o.status.success() => return,
         Ok(o) => String::from_utf8_lossy(&o.stderr).into_owned(),
         Err(e) => e.to_string(),
     };
-    loud(&format!("SKIPPED: tc {words}: {why}"));
-    false
+    harness::skip(format!("tc {words}: {why}"));
 }
 
 /// Sees all frames of a device, those that it sends too: tcpdump(8) in small.

@@ -114,7 +114,7 @@ fn reason_of(script: Script) -> (String, Driver) {
     (reason, driver)
 }
 
-#[test]
+#[harness::test]
 fn each_lie_ends_the_connection_with_its_reason() {
     let update = |params: &str| {
         format!(r#"{{"method":"update3","params":{params},"id":null}}"#).into_bytes()
@@ -188,7 +188,7 @@ fn each_lie_ends_the_connection_with_its_reason() {
     }
 }
 
-#[test]
+#[harness::test]
 fn a_bad_value_ends_nothing() {
     let update = format!(
         r#"{{"method":"update3","id":null,"params":["m","{ZERO}",
@@ -207,7 +207,7 @@ fn a_bad_value_ends_nothing() {
     assert!(driver.count(|event| matches!(event, SessionEvent::SchemaGap(_))) > 10);
 }
 
-#[test]
+#[harness::test]
 fn random_bytes_never_stop_the_session() {
     let seed: u64 = 0x5eed_0001;
     println!("seed {seed:#x}");
@@ -278,7 +278,7 @@ fn random_bytes_never_stop_the_session() {
     thread.join().unwrap();
 }
 
-#[test]
+#[harness::test]
 fn older_servers_are_followed_by_older_methods() {
     for knows in ["monitor_cond", "monitor"] {
         let script: Script = Box::new(move |method, id| match method {
@@ -312,7 +312,7 @@ fn older_servers_are_followed_by_older_methods() {
     }
 }
 
-#[test]
+#[harness::test]
 fn echoes_are_answered_and_other_requests_refused() {
     // The session is only ended by the server once both answers came.
     let answers = std::sync::atomic::AtomicU32::new(0);
@@ -331,7 +331,7 @@ fn echoes_are_answered_and_other_requests_refused() {
     assert_eq!(reason, "connection closed by peer");
 }
 
-#[test]
+#[harness::test]
 fn a_silent_server_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let remote = format!("tcp:{}", listener.local_addr().unwrap());
@@ -348,7 +348,7 @@ fn a_silent_server_is_given_up() {
     assert!(text.contains("get_schema") && text.contains(r#""id":"echo""#), "{text}");
 }
 
-#[test]
+#[harness::test]
 fn transactions_under_way_are_canceled_by_a_disconnect() {
     let script: Script = Box::new(|method, id| match method {
         "transact" => Some(Vec::new()),
@@ -370,7 +370,7 @@ fn transactions_under_way_are_canceled_by_a_disconnect() {
     assert_eq!(replies, [(id, Err(TxnError::Disconnected))]);
 }
 
-#[test]
+#[harness::test]
 fn waits_double_up_to_the_longest() {
     let options = Options {
         min_backoff: Duration::from_millis(10),
@@ -389,7 +389,7 @@ fn waits_double_up_to_the_longest() {
     assert_eq!(failures(&driver)[..5], [10, 20, 40, 50, 50]);
 }
 
-#[test]
+#[harness::test]
 fn only_what_came_since_is_fetched_from_a_server_that_counts() {
     let [first, second] = [1, 2].map(|n| format!("00000000-0000-4000-8000-00000000000{n}"));
     let asked = format!("since {first}");

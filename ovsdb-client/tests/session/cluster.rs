@@ -31,10 +31,8 @@ fn run(program: &str, args: &[&str]) {
 }
 
 impl Members {
-    fn start() -> Option<Members> {
-        if !installed() {
-            return None;
-        }
+    fn start() -> Members {
+        installed();
         let ports = free_ports();
         let [a, b, c, d, e, f] = ports;
         let none = || None;
@@ -57,7 +55,7 @@ impl Members {
         for at in 0..3 {
             members.until(at, "joined", |text| text.contains("Status: cluster member"));
         }
-        Some(members)
+        members
     }
 
     fn file(&self, at: usize) -> PathBuf {
@@ -169,9 +167,9 @@ fn bridges(tables: &ovsdb_client::Tables) -> Vec<(Uuid, String)> {
     tables.bridges.iter().map(|(uuid, bridge)| (*uuid, bridge.name.clone())).collect()
 }
 
-#[test]
+#[harness::test]
 fn the_session_follows_the_leader_when_leaders_die() {
-    let Some(mut members) = Members::start() else { return };
+    let mut members = Members::start();
     let mut driver = Driver::new(&members.remotes(), quick());
     driver.until("the leader", |driver| driver.session.is_following());
     for (round, name) in ["br0", "br1", "br2", "br3"].into_iter().enumerate() {
@@ -212,9 +210,9 @@ fn the_session_follows_the_leader_when_leaders_die() {
     assert!(driver.count(unfit) > 0, "followers were never tried");
 }
 
-#[test]
+#[harness::test]
 fn followers_are_left_or_stayed_with_as_asked() {
-    let Some(members) = Members::start() else { return };
+    let members = Members::start();
     let follower = (0..3).find(|at| members.status(*at).contains("Role: follower")).unwrap();
     let remote = format!("tcp:127.0.0.1:{}", members.client[follower]);
 
@@ -241,9 +239,9 @@ fn followers_are_left_or_stayed_with_as_asked() {
     assert_eq!(all.session.db().bridges.len(), 1);
 }
 
-#[test]
+#[harness::test]
 fn a_lost_race_is_run_again() {
-    let Some(members) = Members::start() else { return };
+    let members = Members::start();
     let mut drivers = [(); 3].map(|()| {
         let options = Options { cluster: Cluster::Member, ..quick() };
         Driver::new(&members.remotes(), Options { shuffle: Some(7), ..options })

@@ -36,29 +36,25 @@ pub(crate) struct Server {
 
 pub(crate) const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
-/// True where `ovsdb-server` is; else says so loudly.
-pub(crate) fn installed() -> bool {
+/// Skips the test where `ovsdb-server` is not.
+pub(crate) fn installed() {
     let here =
         Path::new(SCHEMA).exists() && Command::new("ovsdb-server").arg("-V").output().is_ok();
     if !here {
-        eprintln!(
-            "SKIPPED: no ovsdb-server with its schema here \
-             (Debian: apt-get install openvswitch-switch)"
+        harness::skip(
+            "ovsdb-server with its schema is not installed (Debian package openvswitch-switch)",
         );
     }
-    here
 }
 
 impl Server {
     /// `None`, and a loud word, where `ovsdb-server` is not installed.
-    pub(crate) fn start() -> Option<Server> {
+    pub(crate) fn start() -> Server {
         Server::start_with(&[])
     }
 
-    pub(crate) fn start_with(extra: &[&str]) -> Option<Server> {
-        if !installed() {
-            return None;
-        }
+    pub(crate) fn start_with(extra: &[&str]) -> Server {
+        installed();
         let extra = extra.iter().map(|option| (*option).to_owned()).collect();
         let mut server = Server { dir: TempDir::new(), extra, child: None };
         let made = Command::new("ovsdb-tool")
@@ -70,7 +66,7 @@ impl Server {
         assert!(made.status.success(), "{made:?}");
         server.run();
         server.vsctl(&["init"]);
-        Some(server)
+        server
     }
 
     pub(crate) fn run(&mut self) {

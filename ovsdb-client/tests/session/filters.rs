@@ -26,9 +26,9 @@ fn filtered(driver: &Driver) -> usize {
     driver.count(|event| matches!(event, SessionEvent::Filtered))
 }
 
-#[test]
+#[harness::test]
 fn only_rows_that_meet_the_filter_are_followed() {
-    let Some(mut server) = Server::start() else { return };
+    let mut server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "add-port", "br0", "p1", "tag=7"]);
     server.vsctl(&["add-port", "br0", "p2", "trunks=1,2,3", "--", "add-port", "br0", "p3"]);
     let mut filters = Filters::default();
@@ -68,9 +68,9 @@ fn only_rows_that_meet_the_filter_are_followed() {
     assert_eq!(ports(&driver), [""; 0]);
 }
 
-#[test]
+#[harness::test]
 fn the_next_server_is_tried_at_once_and_a_wait_comes_after_all() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let dead = "unix:/nonexistent/a.sock,unix:/nonexistent/b.sock";
     let mut driver = Driver::new(&format!("{dead},{}", server.remote()), quick());
     driver.until("contents", |driver| driver.session.has_data());
@@ -93,9 +93,9 @@ fn the_next_server_is_tried_at_once_and_a_wait_comes_after_all() {
     assert!(matches!(Client::connect(dead), Err(ClientError::Connect { .. })));
 }
 
-#[test]
+#[harness::test]
 fn what_was_read_and_is_no_more_is_read_again() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "set", "port", "br0", "tag=1"]);
     let mut client = Client::connect(&server.remote()).unwrap();
     let mut rounds = 0;
@@ -142,9 +142,9 @@ impl Drop for Running {
     }
 }
 
-#[test]
+#[harness::test]
 fn the_examples_do_what_they_say() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     server.vsctl(&["add-br", "br0"]);
     let mut watch = Running(
         example("watch_bonds")

@@ -1,5 +1,7 @@
 //! The session and the blocking client against servers, real and fake.
 
+harness::main!();
+
 mod bad_server;
 mod cluster;
 mod common;

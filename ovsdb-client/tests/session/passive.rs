@@ -10,14 +10,12 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-#[test]
+#[harness::test]
 fn a_server_comes_and_comes_again() {
     let port = free_port();
     let mut driver = Driver::new(&format!("ptcp:{port}:127.0.0.1"), quick());
     driver.step(Duration::from_millis(1));
-    let Some(mut server) = Server::start_with(&[&format!("--remote=tcp:127.0.0.1:{port}")]) else {
-        return;
-    };
+    let mut server = Server::start_with(&[&format!("--remote=tcp:127.0.0.1:{port}")]);
     driver.until("contents", |driver| driver.session.has_data());
     assert_eq!(driver.count(|event| matches!(event, SessionEvent::ConnectFailed { .. })), 0);
     server.vsctl(&["add-br", "br0"]);
@@ -29,7 +27,7 @@ fn a_server_comes_and_comes_again() {
     assert_eq!(driver.session.db().bridges.len(), 1);
 }
 
-#[test]
+#[harness::test]
 fn a_second_connection_replaces_the_first() {
     let folder = crate::common::TempDir::new();
     let path = folder.0.join("door.sock");
@@ -50,7 +48,7 @@ fn a_second_connection_replaces_the_first() {
     assert!(!path.exists());
 }
 
-#[test]
+#[harness::test]
 fn a_port_that_is_taken_is_tried_again() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -68,22 +66,18 @@ fn a_port_that_is_taken_is_tried_again() {
     });
 }
 
-#[test]
+#[harness::test]
 fn a_client_takes_a_server_that_comes() {
     let port = free_port();
-    let Some(_server) = Server::start_with(&[&format!("--remote=tcp:127.0.0.1:{port}")]) else {
-        return;
-    };
+    let _server = Server::start_with(&[&format!("--remote=tcp:127.0.0.1:{port}")]);
     let mut client = Client::connect(&format!("ptcp:{port}:127.0.0.1")).unwrap();
     assert_eq!(client.snapshot().unwrap().db.open_vswitch.len(), 1);
 }
 
-#[test]
+#[harness::test]
 fn names_are_looked_up_without_waiting() {
     let port = free_port();
-    let Some(_server) = Server::start_with(&[&format!("--remote=ptcp:{port}:127.0.0.1")]) else {
-        return;
-    };
+    let _server = Server::start_with(&[&format!("--remote=ptcp:{port}:127.0.0.1")]);
     // In every hosts file, and no word of ours as "localhost" is. IPv6 may come first.
     let name = "ip6-localhost";
     let known = std::net::ToSocketAddrs::to_socket_addrs(&(name, port)).is_ok();

@@ -34,9 +34,9 @@ fn root(driver: &Driver) -> Uuid {
     *driver.session.db().open_vswitch.keys().next().unwrap()
 }
 
-#[test]
+#[harness::test]
 fn what_ovs_vsctl_writes_is_followed() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "set", "Bridge", "br0", "other-config:mac-aging-time=9"]);
     let mut driver = followed(&server);
     let db = driver.session.db();
@@ -134,9 +134,9 @@ fn what_ovs_vsctl_writes_is_followed() {
     assert_eq!(driver.count(|event| matches!(event, SessionEvent::SchemaGap(_))), 0);
 }
 
-#[test]
+#[harness::test]
 fn what_is_written_reads_back() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "add-port", "br0", "p0"]);
     let mut driver = followed(&server);
     let db = driver.session.db();
@@ -234,9 +234,9 @@ fn what_is_written_reads_back() {
     assert!(!driver.session.db().ports.contains_key(&given));
 }
 
-#[test]
+#[harness::test]
 fn a_server_that_dies_and_comes_back_is_followed_again() {
-    let Some(mut server) = Server::start() else { return };
+    let mut server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "add-port", "br0", "p0"]);
     let options = Options { lock: Some("ovs_vswitchd".to_owned()), ..quick() };
     let mut driver = Driver::new(&server.remote(), options);
@@ -267,9 +267,9 @@ fn a_server_that_dies_and_comes_back_is_followed_again() {
     assert!(driver.count(|event| matches!(event, SessionEvent::InitialData)) >= 2);
 }
 
-#[test]
+#[harness::test]
 fn two_clients_share_a_lock_one_after_the_other() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let options = Options { lock: Some("ovs_vswitchd".to_owned()), ..quick() };
     let mut first = Driver::new(&server.remote(), options.clone());
     first.until("lock", |driver| driver.session.is_locked() && driver.session.has_data());
@@ -295,9 +295,9 @@ fn two_clients_share_a_lock_one_after_the_other() {
     second.until("lock", |driver| driver.session.is_locked());
 }
 
-#[test]
+#[harness::test]
 fn a_thousand_bonds_in_one_transaction() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     server.vsctl(&["add-br", "br0"]);
     let mut driver = followed(&server);
     let (&bridge, _) = driver.session.db().bridges.iter().next().unwrap();
@@ -340,9 +340,9 @@ fn a_thousand_bonds_in_one_transaction() {
     assert_eq!(fresh.session.db().ports, driver.session.db().ports);
 }
 
-#[test]
+#[harness::test]
 fn the_blocking_client_reads_and_writes() {
-    let Some(server) = Server::start() else { return };
+    let server = Server::start();
     let mut client = Client::connect(&server.remote()).unwrap();
     let insert = serde_json::json!({"op": "insert", "table": "SSL", "row": {}});
     assert_eq!(client.transact_json(&[insert]).unwrap().len(), 1);
@@ -366,12 +366,10 @@ fn the_blocking_client_reads_and_writes() {
     assert!(error.starts_with("unix:/nonexistent/db.sock: "), "{error}");
 }
 
-#[test]
+#[harness::test]
 fn tcp_and_long_socket_paths_work() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let Some(server) = Server::start_with(&[&format!("--remote=ptcp:{free}:127.0.0.1")]) else {
-        return;
-    };
+    let server = Server::start_with(&[&format!("--remote=ptcp:{free}:127.0.0.1")]);
     let mut driver = Driver::new(&format!("tcp:127.0.0.1:{free}"), quick());
     driver.until("contents", |driver| driver.session.has_data());
     assert_eq!(driver.session.db().open_vswitch.len(), 1);

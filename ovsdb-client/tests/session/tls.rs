@@ -13,17 +13,16 @@ struct Authority {
 
 impl Authority {
     /// `None`, and a loud word, where `openssl` is not installed.
-    fn new(name: &str) -> Option<Authority> {
+    fn new(name: &str) -> Authority {
         if Command::new("openssl").arg("version").output().is_err() {
-            eprintln!("SKIPPED: no openssl here (Debian: apt-get install openssl)");
-            return None;
+            harness::skip("openssl is not installed");
         }
         let authority = Authority { dir: TempDir::new() };
         authority.openssl(&format!(
             "req -x509 -nodes -keyout ca.key -out ca.crt -subj /CN={name} -days 9"
         ));
         std::fs::write(authority.path("v3.cnf"), "basicConstraints=CA:FALSE\n").unwrap();
-        Some(authority)
+        authority
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -61,8 +60,8 @@ impl Authority {
 }
 
 /// The authority, a server that shows its certificate, and how to reach it.
-fn start() -> Option<(Authority, Server, String)> {
-    let authority = Authority::new("ours")?;
+fn start() -> (Authority, Server, String) {
+    let authority = Authority::new("ours");
     authority.sign("server", " -extfile v3.cnf");
     authority.sign("client", " -extfile v3.cnf");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -76,13 +75,13 @@ fn start() -> Option<(Authority, Server, String)> {
         file("ca-cert", "ca.crt"),
         file("peer-ca-cert", "ca.crt"),
     ];
-    let server = Server::start_with(&extra.each_ref().map(String::as_str))?;
-    Some((authority, server, format!("ssl:127.0.0.1:{port}")))
+    let server = Server::start_with(&extra.each_ref().map(String::as_str));
+    (authority, server, format!("ssl:127.0.0.1:{port}"))
 }
 
-#[test]
+#[harness::test]
 fn both_sides_show_a_certificate() {
-    let Some((authority, server, remote)) = start() else { return };
+    let (authority, server, remote) = start();
     server.vsctl(&["add-br", "br0"]);
     let tls = authority.files("client");
     let mut client = Client::connect_with(&remote, &tls).unwrap();
@@ -114,11 +113,11 @@ fn reason(remote: &str, tls: TlsSettings) -> String {
     driver.seen.iter().find_map(reason).unwrap()
 }
 
-#[test]
+#[harness::test]
 fn strangers_are_refused_and_the_reason_is_said() {
-    let Some((authority, _server, remote)) = start() else { return };
+    let (authority, _server, remote) = start();
     let good = authority.files("client");
-    let stranger = Authority::new("theirs").unwrap();
+    let stranger = Authority::new("theirs");
     stranger.sign("client", " -extfile v3.cnf");
 
     let text = reason(&remote, TlsSettings::default());
@@ -163,9 +162,9 @@ fn strangers_are_refused_and_the_reason_is_said() {
     thread.join().unwrap();
 }
 
-#[test]
+#[harness::test]
 fn the_authority_can_be_learned_from_the_first_server() {
-    let Some((authority, _server, remote)) = start() else { return };
+    let (authority, _server, remote) = start();
     let learned = authority.path("learned.crt");
     let tls = TlsSettings {
         ca_cert: Some(learned.clone()),
@@ -183,7 +182,7 @@ fn the_authority_can_be_learned_from_the_first_server() {
     let pem = |path| std::fs::read_to_string(path).unwrap();
     assert!(pem(authority.path("ca.crt")).contains(pem(learned.clone()).trim()));
     // From now on it counts.
-    let stranger = Authority::new("theirs").unwrap();
+    let stranger = Authority::new("theirs");
     std::fs::remove_file(&learned).unwrap();
     std::fs::copy(stranger.path("ca.crt"), &learned).unwrap();
     assert!(reason(&remote, tls).contains("UnknownIssuer"));

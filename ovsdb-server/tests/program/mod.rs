@@ -48,14 +48,17 @@ impl Drop for Scratch {
     }
 }
 
-/// True if a program is installed; says so loudly if not.
+/// Whether a program is installed.
 pub(crate) fn installed(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()));
-    if !found {
-        eprintln!("SKIPPED: {program} is not installed");
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+}
+
+/// Skips the test if a program is not installed.
+pub(crate) fn needs(program: &str) {
+    if !installed(program) {
+        harness::skip(format!("{program} is not installed"));
     }
-    found
 }
 
 /// A file with an empty database.

@@ -64,13 +64,12 @@ fn installed(program: &str) -> bool {
 }
 
 impl Bed {
-    /// A server with an empty database, listening also on `remotes`; `None` (and a loud word) if
-    /// none is installed.
-    pub(crate) fn with(remotes: &'static [&'static str]) -> Option<Bed> {
+    /// A server with an empty database, listening also on `remotes`; skips the test if none is
+    /// installed.
+    pub(crate) fn with(remotes: &'static [&'static str]) -> Bed {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !installed("ovsdb-server") || !installed("ovsdb-tool") || !Path::new(SCHEMA).exists() {
-            eprintln!("SKIPPED: no ovsdb-server with its schema is installed");
-            return None;
+            harness::skip("ovsdb-server with its schema is not installed");
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory =
@@ -85,7 +84,7 @@ impl Bed {
         assert!(made.success());
         let mut bed = Bed { directory, server: None, remotes };
         bed.start();
-        Some(bed)
+        bed
     }
 
     fn start(&mut self) {
@@ -109,7 +108,7 @@ impl Bed {
         until("the server listens", || self.ours("--no-wait init").status == 0);
     }
 
-    pub(crate) fn new() -> Option<Bed> {
+    pub(crate) fn new() -> Bed {
         Bed::with(&[])
     }
 

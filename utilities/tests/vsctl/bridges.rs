@@ -2,9 +2,9 @@
 
 use crate::bed::{Bed, sorted};
 
-#[test]
+#[harness::test]
 fn bridges_ports_and_bonds_come_and_go() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- add-port br0 p1 tag=7 -- add-bond br0 bond0 e1 e0 lacp=active");
     assert_eq!(bed.ok("list-br"), "br0\n");
     assert_eq!(bed.ok("list-ports br0"), "bond0\np1\n");
@@ -33,9 +33,9 @@ fn bridges_ports_and_bonds_come_and_go() {
     assert_eq!(bed.ours("--no-wait br-exists br0").status, 2);
 }
 
-#[test]
+#[harness::test]
 fn vlan_bridges() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- add-br v9 br0 9 -- add-port v9 p9 -- add-port br0 p0");
     assert_eq!(bed.ok("list-br"), "br0\nv9\n");
     assert_eq!(bed.ok("--real list-br -- --fake list-br"), "br0\nv9\n");
@@ -58,9 +58,9 @@ fn vlan_bridges() {
     assert_eq!(bed.ok("list-br -- list Port"), "");
 }
 
-#[test]
+#[harness::test]
 fn what_xapi_and_proxmox_run() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     let xapi = "--may-exist add-br xenbr0 -- --may-exist add-bond xenbr0 bond0 eth0 eth1 \
                 -- set port bond0 MAC='\"00:11:22:33:44:55\"' lacp=active bond_mode=balance-tcp \
                 bond_updelay=31000 bond_downdelay=200 other-config:bond-miimon-interval=100 \
@@ -81,9 +81,9 @@ fn what_xapi_and_proxmox_run() {
     assert_eq!(bed.ok("get port bond1 bond_fake_iface"), "true\n");
 }
 
-#[test]
+#[harness::test]
 fn controllers_managers_and_certificates() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- --inactivity-probe=500 set-controller br0 tcp:1.2.3.4 ptcp:6653");
     assert_eq!(bed.ok("get-controller br0"), "ptcp:6653\ntcp:1.2.3.4\n");
     assert_eq!(bed.ok("--bare --columns=inactivity_probe list controller"), "500\n\n500\n");
@@ -106,9 +106,9 @@ fn controllers_managers_and_certificates() {
     assert!(warned.err.contains("|vsctl|WARN|target type \"nonsense:1\""), "{warned:?}");
 }
 
-#[test]
+#[harness::test]
 fn zones_and_capabilities() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("--id=@d create Datapath datapath_version=0 capabilities:recirc=true -- set o . \
             datapaths:netdev=@d");
     bed.ok("add-zone-tp netdev zone=1 icmp_first=1 icmp_reply=2");
@@ -129,9 +129,9 @@ fn zones_and_capabilities() {
     assert_eq!(bed.ok("list-dp-cap netdev"), "recirc=true\n");
 }
 
-#[test]
+#[harness::test]
 fn names_that_are_taken_or_missing() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- add-bond br0 bond0 e0 e1 -- add-br br1");
     for (line, says) in [
         (
@@ -175,9 +175,9 @@ fn names_that_are_taken_or_missing() {
 }
 
 /// Names come before settings, and `--may-exist` leaves the settings out, as in Open vSwitch.
-#[test]
+#[harness::test]
 fn a_bad_setting_is_reported_after_the_names() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- add-port br0 p1 -- add-bond br0 bond0 m0 m1");
     let column = "Port does not contain a column whose name matches \"nosuch\"";
     for (line, text) in [

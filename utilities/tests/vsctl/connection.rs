@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::bed::{Bed, until};
 
-#[test]
+#[harness::test]
 fn a_server_that_is_not_there() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     let refused = bed.ours("--db=unix:nowhere list-br");
     assert_eq!(
         (refused.status, refused.err.as_str()),
@@ -24,9 +24,9 @@ fn a_server_that_is_not_there() {
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
 }
 
-#[test]
+#[harness::test]
 fn a_server_that_comes_later_and_one_that_connects_to_us() {
-    let Some(bed) = Bed::with(&["--remote=unix:late.sock"]) else { return };
+    let bed = Bed::with(&["--remote=unix:late.sock"]);
     bed.ok("add-br br0");
     let ran = bed.ours("--db=punix:late.sock --no-wait -t 20 list-br");
     assert_eq!((ran.status, ran.out.as_str()), (0, "br0\n"));
@@ -37,9 +37,9 @@ fn a_server_that_comes_later_and_one_that_connects_to_us() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "br0\n");
 }
 
-#[test]
+#[harness::test]
 fn a_server_that_goes_away() {
-    let Some(mut bed) = Bed::new() else { return };
+    let mut bed = Bed::new();
     let waits = bed.spawn("--no-wait -t 20 wait-until bridge br0");
     let retries = bed.spawn("--retry --no-wait -t 20 wait-until bridge br0 -- list-br");
     thread::sleep(Duration::from_millis(300));
@@ -53,9 +53,9 @@ fn a_server_that_goes_away() {
     assert!(text.ends_with("/db.sock: database connection failed (End of file)\n"), "{text}");
 }
 
-#[test]
+#[harness::test]
 fn names_of_sockets_may_be_long() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     let long = bed.directory.join("d".repeat(90)).join("e".repeat(90));
     std::fs::create_dir_all(&long).unwrap();
     std::fs::rename(bed.directory.join("db.sock"), long.join("db.sock")).unwrap();
@@ -84,12 +84,11 @@ impl Drop for Killed {
     }
 }
 
-#[test]
+#[harness::test]
 fn tls_with_bootstrap() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     if !(pki(&bed, &["init"]) && pki(&bed, &["req+sign", "me", "switch"])) {
-        eprintln!("SKIPPED: no ovs-pki that works is installed");
-        return;
+        harness::skip("no ovs-pki that works is installed");
     }
     assert!(pki(&bed, &["req+sign", "it", "controller"]));
     let files = |who: &str, ca: &str| {

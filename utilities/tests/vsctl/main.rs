@@ -2,6 +2,8 @@
 //!
 //! Without those programs nothing can be tested here; each test says so and passes.
 
+harness::main!();
+
 mod bed;
 mod beside;
 mod bridges;

@@ -2,9 +2,9 @@
 
 use crate::bed::{Bed, sorted};
 
-#[test]
+#[harness::test]
 fn set_get_add_remove_clear() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- set b br0 other-config:a=1 other_config:b='\"x y\"' flood_vlans=3,1-2");
     assert_eq!(
         bed.ok("get bridge br0 other_config flood-vlans"),
@@ -26,9 +26,9 @@ fn set_get_add_remove_clear() {
     assert_eq!(bed.ok("--if-exists get b br9 name -- --if-exists set b br9 stp_enable=1"), "");
 }
 
-#[test]
+#[harness::test]
 fn rows_are_found_in_every_way() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- set-controller br0 tcp:1.2.3.4");
     let uuid = bed.ok("get bridge br0 _uuid").trim_end().to_owned();
     for name in [uuid.as_str(), &uuid[..8], &uuid[..4], "br0"] {
@@ -44,9 +44,9 @@ fn rows_are_found_in_every_way() {
     assert_eq!(bed.refused("get bridge . name"), "no row \".\" in table Bridge");
 }
 
-#[test]
+#[harness::test]
 fn create_with_names_and_destroy() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0 -- add-port br0 p1");
     let uuid = bed.ok(
         "--id=@p get port p1 -- --id=@m create mirror name=m select-dst-port=@p -- add bridge br0 mirrors @m",
@@ -85,9 +85,9 @@ fn create_with_names_and_destroy() {
     );
 }
 
-#[test]
+#[harness::test]
 fn find_with_conditions() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br a -- set b a flood_vlans=0 -- add-br b -- set b b flood_vlans=0,1 \
             other_config:x=y -- add-br c -- set b c other_config:x=z");
     for (condition, names) in [
@@ -113,9 +113,9 @@ fn find_with_conditions() {
     );
 }
 
-#[test]
+#[harness::test]
 fn oneline_and_dry_run() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     assert_eq!(bed.ok("--oneline add-br b -- add-br a\\b -- list-br"), "\n\na\\\\b\\nb\n");
     assert_eq!(bed.ok("--dry-run add-br c -- list-br"), "a\\b\nb\nc\n");
     assert_eq!(bed.ok("list-br"), "a\\b\nb\n");
@@ -123,9 +123,9 @@ fn oneline_and_dry_run() {
     assert_eq!(bed.ours("-t 5 --dry-run add-br c").status, 0);
 }
 
-#[test]
+#[harness::test]
 fn writers_of_one_map_do_not_lose_each_others_keys() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0");
     const WRITERS: usize = 4;
     const ROUNDS: usize = 6;

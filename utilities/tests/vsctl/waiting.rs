@@ -10,9 +10,9 @@ fn ended(child: Child) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-#[test]
+#[harness::test]
 fn wait_until_waits() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     let waits = bed
         .spawn("--no-wait -t 20 wait-until port p1 other_config:k=v -- get port p1 other_config:k");
     thread::sleep(Duration::from_millis(200));
@@ -22,9 +22,9 @@ fn wait_until_waits() {
     assert_eq!(ended(waits), Ran { status: 0, out: "v\n".to_owned(), err: String::new() });
 }
 
-#[test]
+#[harness::test]
 fn time_runs_out() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     for line in ["--no-wait -t 1 wait-until bridge never", "-t 1 add-br br0"] {
         let begin = Instant::now();
         let ran = bed.ours(line);
@@ -51,9 +51,9 @@ fn take_up(bed: &Bed) {
     bed.ok(&format!("set o . cur_cfg={next}"));
 }
 
-#[test]
+#[harness::test]
 fn the_switch_is_waited_for() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     let waits = bed.spawn("-t 20 add-br br0");
     until("the bridge is there", || bed.ok("list-br") == "br0\n");
     let mut waits = waits;
@@ -67,9 +67,9 @@ fn the_switch_is_waited_for() {
     assert_eq!(bed.ours("-t 5 list-br").status, 0);
 }
 
-#[test]
+#[harness::test]
 fn interfaces_that_do_not_work_are_named() {
-    let Some(bed) = Bed::new() else { return };
+    let bed = Bed::new();
     bed.ok("add-br br0");
     let waits = bed.spawn("-t 20 add-port br0 p9 -- add-port br0 p8 -- add-port br0 p7");
     until("the ports are there", || bed.ok("list-ports br0") == "p7\np8\np9\n");
