@@ -17,47 +17,63 @@
 //!                         └────────────┘
 //! ```
 //!
-//! Main may be slow; nobody but the operator waits for it. While the database is away everything
-//! but configuration goes on, and what was learned meanwhile is written when it is back.
+//! Forwarding and failover do not wait for main. While the database is away everything but
+//! configuration goes on, and what has changed meanwhile is written when it is back.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `threads` | starting and ending the other threads |
+//! | `forwarding` | the configured switch, and what has changed of it |
+//! | `openflow` | OpenFlow connections over it |
+//! | `status_writer` | transactions with status and statistics |
+//! | `commands` | commands that change what main owns |
+//! | `memory` | `memory/show` |
+//! | `notices` | log lines about configurations, packets and flows |
+//! | `packet_clock` | the clock as the packet thread reads it |
+//! | `revision` | counting changes |
 
+mod commands;
+mod forwarding;
 mod memory;
 mod notices;
+mod openflow;
 mod packet_clock;
-mod writing;
+mod revision;
+mod status_writer;
+mod threads;
 
-use std::cell::RefCell;
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
-use connmgr::{ConnectionManager, PacketQueue};
-use datapath::userspace::Userspace;
-use datapath::{Datapath, PortNo};
+use config::DummyPolicy;
+use connmgr::{ConnectionManager, OpenFlowOptions};
 use mio::{Events, Poll, Token, Waker};
-use ovsdb_client::{Options, Remotes, Session, SessionEvent, TlsSettings, TxnId};
-use parking_lot::Mutex;
+use ovsdb_client::{Options, Remotes, Session, SessionEvent, TlsSettings};
 use wire::Time;
 
-use crate::apply::{Parts, Switch};
+use self::forwarding::Forwarding;
+use self::openflow::OpenFlow;
+use self::status_writer::StatusWriter;
+use self::threads::{Started, Threads};
+use crate::apply::Switch;
 use crate::clock::Clock;
-use crate::commands::{self, Context, Dummy, View};
+use crate::commands::Context;
 use crate::coverage::Counter;
 use crate::identity::Identity;
-use crate::links::{self, Links};
+use crate::links::Links;
 use crate::modules::{BRIDGE, OVSDB, RECONNECT};
-use crate::openflow_host::{self, Hosts};
-use crate::revalidator::{self, Queue};
-use crate::status::Status;
-use crate::unixctl::{Commands, Pending};
-use config::{Desired, DummyPolicy, desired_after};
+use crate::unixctl::{Commands, Pending, Reply};
 
-/// The poll's tokens.
+/// The poll's token of the database session.
 pub const SESSION: Token = Token(0);
+/// The poll's token of [`waker`].
 pub const WAKER: Token = Token(1);
+/// The poll's token of signals.
 pub const SIGNALS: Token = Token(2);
+/// The poll's tokens of the control socket.
 pub const UNIXCTL: std::ops::Range<usize> = 100..400;
-/// Of the control socket that an embedded database has.
+/// The poll's tokens of the embedded database's control socket.
 pub const DATABASE_UNIXCTL: std::ops::Range<usize> = 400..500;
 
 /// The lock that keeps two daemons off one database.
@@ -82,7 +98,7 @@ pub struct Setup {
     pub embedded: bool,
     pub dummy: DummyPolicy,
     pub clock: Clock,
-    pub openflow: connmgr::OpenFlowOptions,
+    pub openflow: OpenFlowOptions,
     /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
     pub version: String,
     /// What goes to `Open_vSwitch.external_ids` where nobody else writes it.
@@ -96,46 +112,31 @@ pub struct Exit {
     pub answer: Option<Pending>,
 }
 
-/// Main's state.
+/// The main thread's state.
 pub struct Daemon {
+    /// What commands work with.
     pub context: Context,
+    /// Set when the daemon is to end.
     pub exit: Option<Exit>,
     session: Session,
     awaited: notices::Awaited,
-    switch: Switch,
-    status: Status,
-    openflow: ConnectionManager,
-    /// Ports may differ from what controllers were told.
-    ports_stale: bool,
-    desired: Desired,
-    dummy: DummyPolicy,
-    version: String,
-    identity: Identity,
-    ready: bool,
-    /// `Db::config_seqno` that `desired` was made of.
-    seen: Option<u64>,
-    /// `flow-restore-wait` has been set since the start: nothing is forwarded, no controller is
-    /// connected. Once it is not set this stays false, whatever the database says.
-    restoring: bool,
-    /// No other daemon has the lock.
-    ours: bool,
-    /// Devices changed since the last apply.
-    stale: bool,
-    /// Status may differ from the database.
-    dirty: bool,
-    /// A configuration is in force that `cur_cfg` does not tell of yet.
-    applied: bool,
-    in_flight: Option<Flight>,
-    /// Not before: a transaction was refused.
-    retry_at: Option<Time>,
-    next_stats: Option<Time>,
-    stats_in_flight: Option<TxnId>,
-    threads: Vec<JoinHandle<()>>,
+    config: ConfigState,
+    forwarding: Forwarding,
+    openflow: OpenFlow,
+    writer: StatusWriter,
+    threads: Threads,
 }
 
-struct Flight {
-    id: TxnId,
-    first: bool,
+/// Which configuration is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ConfigState {
+    /// None: the database's lock was not granted yet, or another daemon holds it.
+    NotLocked,
+    /// The lock is held and the rows must be read. A configuration from before an interruption of
+    /// the connection stays in force until then.
+    Unread,
+    /// The one with this `Db::config_seqno`.
+    InForce(u64),
 }
 
 impl Daemon {
@@ -143,134 +144,43 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// The system's, when it has no descriptor or thread to give.
+    /// The system's, when it has no descriptor or thread left.
     pub fn start(setup: Setup, poll: &Poll, waker: Arc<Waker>) -> io::Result<Daemon> {
         crate::coverage::register(&[&BATCH_GROWN, &RECONFIGURED]);
         crate::counters::start();
-        let clock = setup.clock.clone();
-        let ofproto = ofproto::Ofproto::new();
-        // Until the database has said that nobody restores flows.
-        ofproto.hold(true);
-        let time =
-            Arc::new(packet_clock::PacketClock { clock: clock.clone(), waiter: OnceLock::new() });
-        let (userspace, worker) = Userspace::new(ofproto.clone(), time.clone(), random_seed())?;
-        let _ = time.waiter.set(clock.waiter(Arc::new(userspace.waker())));
-        let datapath: Arc<dyn Datapath> = Arc::new(userspace);
-        ofproto.attach(datapath.clone());
-        // Weak: the switch must not keep its datapath alive.
-        let tables = Arc::downgrade(&datapath);
-        let packet_clock = time.clone();
-        // Dummies' packets are the main thread's, as upstream's log has it.
-        let as_main = setup.dummy != DummyPolicy::Off;
-        let dpif = if as_main { "dummy@ovs-dummy" } else { "system@ovs-system" };
-        ofproto.set_flow_watcher(Box::new(move |event, flow| {
-            notices::log_flow(&tables, dpif, || datapath::Clock::now(&*packet_clock), event, flow);
-        }));
-        ofproto.set_reporter(Box::new(notices::log_report));
-        // Ends with the process: the switch forwards until the last moment.
-        std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || {
-            if as_main {
-                crate::log::set_subprogram("");
-            }
-            worker.run();
-        })?;
-        let queue = Queue::default();
-        let revalidator =
-            revalidator::spawn(queue.clone(), ofproto.clone(), datapath.clone(), clock.clone())?;
-        let (links, handle) = links::spawn(links::Setup {
-            clock: clock.clone(),
-            datapath: datapath.clone(),
-            ofproto: ofproto.clone(),
-            revalidator: queue.clone(),
-            main: waker.clone(),
-            queries: Box::new(links::KernelQueries),
-        })?;
-        let packets = PacketQueue::new(waker);
-        ofproto.set_packet_in_sink(packets.clone());
+        let dummies = setup.dummy != DummyPolicy::Off;
+        let Started { threads, context, packets } = Threads::start(&setup.clock, dummies, &waker)?;
         let switch = Switch::new(&setup.openflow.rundir);
-        let openflow = ConnectionManager::new(poll.registry(), setup.openflow, packets)?;
+        let connections = ConnectionManager::new(poll.registry(), setup.openflow, packets)?;
         let options = Options {
             lock: Some(LOCK.to_owned()),
             tls: setup.tls,
-            shuffle: Some(random_seed()),
+            shuffle: Some(threads::random_seed()),
             ..Options::default()
         };
         let mut session = Session::new(setup.remotes, options);
         session.register(poll.registry(), SESSION)?;
-        let view = Arc::new(Mutex::new(View::default()));
-        let spares = commands::spare::Spares::new(setup.dummy != DummyPolicy::Off);
         Ok(Daemon {
-            context: Context {
-                clock,
-                links,
-                ofproto,
-                datapath,
-                revalidator: queue,
-                view,
-                spares,
-                cleared: commands::pmd::Cleared::default(),
-            },
+            context,
             exit: None,
             session,
             awaited: notices::Awaited::new(setup.embedded),
-            switch,
-            status: Status::default(),
-            openflow,
-            ports_stale: false,
-            desired: Desired::default(),
-            dummy: setup.dummy,
-            version: setup.version,
-            identity: setup.identity,
-            ready: false,
-            seen: None,
-            restoring: true,
-            ours: false,
-            stale: false,
-            dirty: false,
-            applied: false,
-            in_flight: None,
-            retry_at: None,
-            next_stats: None,
-            stats_in_flight: None,
-            threads: vec![handle, revalidator],
+            config: ConfigState::NotLocked,
+            forwarding: Forwarding::new(switch, setup.dummy),
+            openflow: OpenFlow::new(connections),
+            writer: StatusWriter::new(setup.version, setup.identity),
+            threads,
         })
     }
 
     /// The commands that the control socket answers.
     pub fn commands() -> Commands<Daemon> {
         let mut commands = Commands::new();
-        commands::register(&mut commands, |daemon: &Daemon| &daemon.context);
-        commands.register("dpctl/del-if", "dp iface...", 2, usize::MAX, |daemon, req| {
-            use crate::unixctl::Reply;
-            match daemon.remove_ports(&req.args[0], &req.args[1..]) {
-                Ok(()) => Reply::Text(String::new()),
-                Err(text) => Reply::Error(text),
-            }
-        });
-        commands.register(
-            "dpif-dummy/change-port-number",
-            "dp port new-number",
-            3,
-            3,
-            |daemon, req| {
-                use crate::unixctl::Reply;
-                match daemon.renumber_port(&req.args[0], &req.args[1], &req.args[2]) {
-                    Ok(()) => Reply::Text(String::new()),
-                    Err(text) => Reply::Error(text.to_owned()),
-                }
-            },
-        );
-        commands.register("bridge/reconnect", "[bridge]", 0, 1, |daemon, req| {
-            use crate::unixctl::Reply;
-            match req.args.first() {
-                Some(name) if !daemon.context.ofproto.list().contains(name) => {
-                    Reply::Error("Unknown bridge".to_owned())
-                }
-                only => {
-                    daemon.reconnect(only.map(String::as_str));
-                    Reply::Text(String::new())
-                }
-            }
+        crate::commands::register(&mut commands, |daemon: &Daemon| &daemon.context);
+        commands::register(&mut commands, |daemon: &mut Daemon| commands::Parts {
+            forwarding: &mut daemon.forwarding,
+            openflow: &mut daemon.openflow,
+            context: &daemon.context,
         });
         commands
     }
@@ -279,68 +189,55 @@ impl Daemon {
         self.context.clock.now()
     }
 
-    /// Takes note of a poll event whose token is at or above [`connmgr::TOKENS`].
+    /// Handles a poll event whose token is at or above [`connmgr::TOKENS`].
     pub fn openflow_event(&mut self, event: &mio::event::Event) {
-        self.openflow.on_event(event);
+        self.openflow.connections.on_event(event);
     }
 
-    /// Takes note of a poll event of the session.
+    /// Handles a poll event of the session.
     pub fn session_event(&mut self, event: &mio::event::Event) {
         self.session.on_event(event);
     }
 
-    /// One turn: everything that can be done now. True if others may have to go on with it.
+    /// Does all work that is due. True if other threads may have work.
     pub fn turn(&mut self) -> bool {
         crate::counters::update(&self.context.ofproto);
-        let mut busy = self.read_letters();
-        if self.switch.dummies_changed() {
-            self.stale = true;
-            self.dirty = true;
-            self.ports_stale = true;
+        let mut busy = self.forwarding.collect(&self.context);
+        if self.writer.identity_known() {
+            self.forwarding.show_again();
         }
-        self.dirty |= self.identity.named();
-        self.stale |= self.switch.numbers_freed(&self.context.ofproto);
         self.session.run(since_start(self.now()));
         while let Some(event) = self.session.poll_event() {
             self.event(event);
         }
-        // The changes are looked at as a whole.
+        // `Forwarding::read` looks at all rows.
         drop(self.session.take_changes());
         busy |= self.configure();
-        busy |= self.run_openflow();
-        self.write_status();
-        self.write_statistics();
-        // What was queued goes out in this turn.
+        busy |= self.openflow.run(self.now(), &mut self.forwarding, &self.context);
+        if let ConfigState::InForce(_) = self.config {
+            let writable = self.is_writable();
+            let (session, forwarding) = (&mut self.session, &mut self.forwarding);
+            self.writer.run(writable, session, forwarding, &self.openflow, &self.context);
+        }
+        // Sends what was queued.
         self.session.run(since_start(self.now()));
         busy
+    }
+
+    /// The database is connected and its lock is held.
+    fn is_writable(&self) -> bool {
+        self.session.is_locked() && self.session.is_following()
     }
 
     /// How long main may sleep.
     pub fn timeout(&self) -> Option<Duration> {
         let session = self.session.next_deadline().map(|d| Time::ZERO + d);
-        // Without a connection there is nothing to try again.
-        let writable = self.session.is_following() && self.session.is_locked();
-        let retry = self.retry_at.filter(|_| writable && (self.dirty || self.applied));
-        let stats = self.next_stats.filter(|_| self.stats_in_flight.is_none() && writable);
-        let openflow = self.openflow.next_deadline(self.now());
-        let number = self.switch.is_out_of_numbers().then(|| self.now() + NUMBER_RETRY);
-        let next = [session, retry, stats, openflow, number].into_iter().flatten().min();
+        let writer = self.writer.next_deadline().filter(|_| self.is_writable());
+        let openflow = self.openflow.connections.next_deadline(self.now());
+        let waits_for_number = self.forwarding.switch.is_out_of_numbers();
+        let number = waits_for_number.then(|| self.now() + NUMBER_RETRY);
+        let next = [session, writer, openflow, number].into_iter().flatten().min();
         self.context.clock.timeout(next)
-    }
-
-    fn read_letters(&mut self) -> bool {
-        let letters = self.context.links.outbox.take();
-        if letters.is_empty() {
-            return false;
-        }
-        self.status.take(&letters);
-        self.ports_stale = true;
-        self.stale |= self.switch.devices_removed(&letters.removed);
-        for (name, news) in &letters.links {
-            self.stale |= self.switch.link_news(name, news);
-        }
-        self.dirty = true;
-        true
     }
 
     fn event(&mut self, event: SessionEvent) {
@@ -363,245 +260,105 @@ impl Daemon {
                 crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
             }
             SessionEvent::InitialData | SessionEvent::Filtered | SessionEvent::Changed => {
-                self.dirty = true;
+                self.forwarding.show_again();
             }
             SessionEvent::Locked => {
-                self.ours = true;
-                // What another daemon may have written meanwhile is not what is here.
-                self.seen = None;
-                self.dirty = true;
+                // Another daemon may have written the rows meanwhile.
+                self.config = ConfigState::Unread;
+                self.forwarding.show_again();
             }
-            SessionEvent::LockBusy => self.stand_aside(),
-            // With the connection the lock is gone too, but nobody else has asked for it.
+            SessionEvent::LockBusy => self.yield_lock(),
+            // The lock ended with the connection; no other daemon has asked for it.
             SessionEvent::LockLost if !self.session.is_following() => {}
-            SessionEvent::LockLost => self.stand_aside(),
-            // An older server; what it lacks keeps its default.
+            SessionEvent::LockLost => self.yield_lock(),
+            // An older server; columns that it lacks keep their defaults.
             SessionEvent::SchemaGap(gap) => crate::info!(OVSDB, "{gap}"),
             SessionEvent::BadValue(bad) => crate::warn!(OVSDB, "{bad}"),
-            SessionEvent::TxnReply(id, result) => self.reply(id, result.map(drop)),
+            SessionEvent::TxnReply(id, result) => {
+                self.writer.reply(id, result.map(drop), self.context.clock.now());
+            }
         }
     }
 
-    /// Another daemon runs this database's switch.
-    fn stand_aside(&mut self) {
+    /// Another daemon runs this database's switch: this one gives up its bridges.
+    fn yield_lock(&mut self) {
         crate::err!(
             BRIDGE,
             "another ovs-vswitchd process is running, disabling this process (pid {}) until it \
              goes away",
             std::process::id()
         );
-        self.ours = false;
-        self.seen = None;
-        let context = self.context.clone();
-        self.switch.release(&parts(&context));
-        self.desired = Desired::default();
-        self.configure_openflow();
-        self.applied = false;
-    }
-
-    /// Calls `f` with OpenFlow and what it finds the switch by.
-    fn with_openflow<R>(&mut self, f: impl FnOnce(&mut ConnectionManager, &Hosts<'_>) -> R) -> R {
-        let hosts = Hosts {
-            switch: &self.switch,
-            ofproto: &self.context.ofproto,
-            datapath: &*self.context.datapath,
-            admin: RefCell::default(),
-        };
-        let result = f(&mut self.openflow, &hosts);
-        for (name, up) in hosts.admin.into_inner() {
-            self.switch.set_admin(&name, up);
-            self.dirty = true;
-            self.ports_stale = true;
-        }
-        result
-    }
-
-    fn configure_openflow(&mut self) {
-        let now = self.now();
-        let ports = openflow_host::ports(&self.switch, &mut self.status);
-        self.ports_stale = false;
-        let desired = std::mem::take(&mut self.desired);
-        let config = openflow_host::config(&desired, &self.switch, self.restoring);
-        self.with_openflow(|o, hosts| o.configure(now, &config, ports, hosts));
-        self.desired = desired;
-    }
-
-    /// One turn of OpenFlow. True if others may have to go on with it.
-    fn run_openflow(&mut self) -> bool {
-        let now = self.now();
-        self.tell_ports(now);
-        let busy = self.with_openflow(|o, hosts| o.run(now, hosts));
-        // A controller may have brought one down.
-        self.tell_ports(now);
-        self.dirty |= self.openflow.take_status_changed();
-        busy
-    }
-
-    fn tell_ports(&mut self, now: Time) {
-        if std::mem::take(&mut self.ports_stale) {
-            let ports = openflow_host::ports(&self.switch, &mut self.status);
-            self.with_openflow(|o, hosts| o.ports_changed(now, ports, hosts));
-        }
-    }
-
-    fn reconnect(&mut self, only: Option<&str>) {
-        let now = self.now();
-        self.with_openflow(|o, hosts| o.reconnect(now, only, hosts));
-    }
-
-    /// Nothing that this daemon writes is on its way to the database.
-    pub fn is_settled(&self) -> bool {
-        (self.in_flight.is_none() && self.stats_in_flight.is_none()) || !self.session.is_following()
-    }
-
-    /// `dpctl/del-if`: takes ports out of the datapath behind the configuration's back. They come
-    /// back when something is configured the next time.
-    fn remove_ports(&mut self, datapath: &str, ports: &[String]) -> Result<(), String> {
-        let context = self.context.clone();
-        if let Some(done) = context.spares.remove_ports(datapath, ports) {
-            return done;
-        }
-        if !context.ofproto.dpif_show().iter().any(|d| d.name == datapath) {
-            return Err("ovs-vswitchd: opening datapath (No such device)\n".to_owned());
-        }
-        let mut errors = String::new();
-        for port in ports {
-            let number = port.parse().ok().map(PortNo);
-            if !self.switch.lose(port, number, &self.desired, &parts(&context)) {
-                errors += &format!("ovs-vswitchd: no port named {port}\n");
-            }
-        }
-        *self.context.view.lock() = self.view();
-        self.dirty = true;
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-
-    /// `dpif-dummy/change-port-number`: gives a port of the dummy datapath another number.
-    fn renumber_port(
-        &mut self,
-        datapath: &str,
-        port: &str,
-        number: &str,
-    ) -> Result<(), &'static str> {
-        let context = self.context.clone();
-        let dummy = self.dummy != DummyPolicy::Off && datapath == "ovs-dummy";
-        if !dummy || context.ofproto.dpif_show().is_empty() {
-            return Err("unknown datapath or not a dummy");
-        }
-        // What is no number counts as 0, as it does there.
-        let to = PortNo(number.parse().unwrap_or(0));
-        self.switch.move_port(port, to, &self.desired, &parts(&context))?;
-        *context.view.lock() = self.view();
-        self.dirty = true;
-        Ok(())
-    }
-
-    /// The first configuration is in force and written back.
-    pub fn is_ready(&self) -> bool {
-        self.ready
+        self.config = ConfigState::NotLocked;
+        self.forwarding.release(&self.context);
+        self.openflow.configure(self.now(), &mut self.forwarding, &self.context);
     }
 
     /// Applies the rows if they, or the devices, have changed; whether it did.
     fn configure(&mut self) -> bool {
-        if !self.ours || !self.session.has_data() {
+        if self.config == ConfigState::NotLocked || !self.session.has_data() {
             return false;
         }
         let seqno = self.session.db().config_seqno();
-        let fresh = self.seen != Some(seqno);
-        if fresh {
-            // A replica that is being filled would take bridges away.
+        if self.config != ConfigState::InForce(seqno) {
+            // A replica that is being filled lacks bridges that exist.
             if !self.session.is_following() {
                 return false;
             }
-            self.seen = Some(seqno);
-            let wanted = desired_after(self.session.db(), self.dummy, &self.desired);
-            notices::log_new_warnings(&self.desired.warnings, &wanted.warnings);
-            notices::log_new_complaints(&self.desired, &wanted);
-            if wanted.switch.stats_interval != self.desired.switch.stats_interval {
-                self.next_stats = None;
+            self.config = ConfigState::InForce(seqno);
+            if self.forwarding.read(self.session.db(), &self.context) {
+                self.writer.restart_statistics();
             }
-            if wanted.switch != self.desired.switch {
-                self.context.revalidator.set_options(wanted.switch.revalidator());
-            }
-            if self.restoring && !wanted.switch.flow_restore_wait {
-                self.restoring = false;
-                self.context.ofproto.hold(false);
-            }
-            self.desired = wanted;
-            self.switch.set_database(self.session.db().open_vswitch.keys().next().copied());
-            self.applied = true;
-            self.dirty = true;
+        } else if !self.forwarding.devices_changed() {
+            return false;
         }
-        if fresh || self.stale {
-            self.stale = false;
-            let context = self.context.clone();
-            self.switch.apply(&self.desired, &parts(&context));
-            self.configure_openflow();
-            RECONFIGURED.add(1);
-            *self.context.view.lock() = self.view();
-            self.dirty = true;
-            return true;
-        }
-        false
+        self.forwarding.apply(&self.context);
+        self.openflow.configure(self.now(), &mut self.forwarding, &self.context);
+        RECONFIGURED.add(1);
+        true
     }
 
-    fn view(&self) -> View {
-        let mut view = View { warnings: self.desired.warnings.clone(), ..View::default() };
-        for (name, a) in &self.switch.attached {
-            if let Some(port) = a.dummy.clone() {
-                view.dummies.insert(name.clone(), Dummy { port, queues: a.queues });
-            }
-            if let Some(port_no) = a.port_no {
-                let kind = a.kind.name().to_owned();
-                view.ports.insert(port_no, (name.clone(), kind));
-                view.bridges.entry(a.bridge.clone()).or_default().push(port_no);
-            }
-        }
-        view
+    /// No transaction of this daemon is under way.
+    pub fn is_settled(&self) -> bool {
+        self.writer.in_flight() == 0 || !self.session.is_following()
+    }
+
+    /// The first configuration is in force and written back.
+    pub fn is_ready(&self) -> bool {
+        self.writer.is_ready()
     }
 
     /// Ends the threads. Devices that the switch has made stay, unless it is to clean up.
     pub fn stop(&mut self) {
         if self.exit.as_ref().is_some_and(|e| e.cleanup) {
-            let context = self.context.clone();
-            self.switch.clear(&parts(&context));
+            self.forwarding.clear(&self.context);
         }
-        // The next daemon needs them at once; other ports forward until the end.
-        self.switch.close_own_devices(&*self.context.datapath);
-        self.context.links.stop();
-        self.context.revalidator.stop();
-        for thread in self.threads.drain(..) {
-            // A panic in one has ended the process (`runtime::panic`).
-            let _ = thread.join();
-        }
+        // The next daemon needs them at once; other ports forward until the process ends.
+        self.forwarding.switch.close_own_devices(&*self.context.datapath);
+        self.threads.stop(&self.context);
         if let Some(answer) = self.exit.take().and_then(|e| e.answer) {
-            answer.complete(crate::unixctl::Reply::Text(String::new()));
+            answer.complete(Reply::Text(String::new()));
         }
     }
 
-    /// The links thread, for those who test it.
+    /// `memory/show`.
+    pub fn memory(&mut self) -> Vec<(String, u64)> {
+        memory::usage(
+            self.session.db(),
+            &self.forwarding,
+            &self.openflow,
+            &self.writer,
+            &self.context,
+        )
+    }
+
+    /// The links thread, for tests.
     pub fn links(&self) -> &Links {
         &self.context.links
     }
 }
 
-fn parts(context: &Context) -> Parts<'_> {
-    Parts {
-        datapath: &context.datapath,
-        links: &context.links,
-        ofproto: &context.ofproto,
-        now: context.clock.now(),
-    }
-}
-
 fn since_start(now: Time) -> Duration {
     Duration::from_nanos(now.as_nanos())
-}
-
-/// Different in each run, so that nobody can aim at one slot of the caches.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }
 
 /// What wakes main's poll from any thread.
