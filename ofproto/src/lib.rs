@@ -25,6 +25,7 @@ mod mac_sweep;
 mod mask;
 mod packet_in;
 mod ports_by_entry_count;
+mod recirc;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -16,11 +16,11 @@ use crate::vlan::VlanSet;
 pub const MAX_MIRRORS: usize = 32;
 
 /// Mirrors of a bridge, one bit each.
-pub(crate) type Mask = u32;
+pub(crate) type MirrorMask = u32;
 
 /// Where a mirror's copies go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum MirrorTarget {
     /// The bundle of this index.
     Bundle(usize),
     Vlan(u16),
@@ -32,23 +32,23 @@ pub(crate) struct Mirror {
     /// Nothing: packets of all VLANs.
     pub(crate) vlans: Option<VlanSet>,
     pub(crate) filter: Option<Box<Match>>,
-    pub(crate) output: Output,
+    pub(crate) output: MirrorTarget,
     /// Octets kept of each copy; nothing for all.
     pub(crate) snaplen: Option<u16>,
     /// This one and those with the same output.
-    pub(crate) same_output: Mask,
+    pub(crate) same_output: MirrorMask,
     pub(crate) counter: Arc<Counter>,
 }
 
 /// What mirroring means for a bundle.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Roles {
+pub(crate) struct MirrorRoles {
     /// Mirrors that copy what arrives.
-    pub(crate) source: Mask,
+    pub(crate) source: MirrorMask,
     /// Mirrors that copy what leaves.
-    pub(crate) destination: Mask,
+    pub(crate) destination: MirrorMask,
     /// Mirrors whose output it is.
-    pub(crate) output: Mask,
+    pub(crate) output: MirrorMask,
 }
 
 /// All mirrors of a bridge.
@@ -57,14 +57,14 @@ pub(crate) struct Mirrors {
     /// By bit.
     slots: Vec<Option<Mirror>>,
     /// By index of the bundle; empty without mirrors.
-    roles: Vec<Roles>,
+    roles: Vec<MirrorRoles>,
 }
 
 /// The mirrors that a bridge has had so far: a mirror keeps its bit and its counters.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Vec<Option<(u128, Arc<Counter>)>>);
+pub(crate) struct KnownMirrors(Vec<Option<(u128, Arc<Counter>)>>);
 
-impl Known {
+impl KnownMirrors {
     /// The counters of a mirror.
     pub(crate) fn counter(&self, id: u128) -> Option<&Arc<Counter>> {
         self.0.iter().flatten().find(|(known, _)| *known == id).map(|(_, counter)| counter)
@@ -96,25 +96,29 @@ impl Known {
 impl Mirrors {
     /// The mirrors of a bridge whose bundles have these names. One whose output port is not there has no
     /// effect.
-    pub(crate) fn new(configs: &[MirrorConfig], bundles: &[&str], known: &mut Known) -> Mirrors {
+    pub(crate) fn new(
+        configs: &[MirrorConfig],
+        bundles: &[&str],
+        known: &mut KnownMirrors,
+    ) -> Mirrors {
         known.retain(configs);
         let mut mirrors = Mirrors::default();
         for c in configs {
             let Some((slot, counter)) = known.slot(c.id) else { continue };
             let output = match &c.output {
-                MirrorOutput::Vlan(vlan) => Output::Vlan(*vlan),
+                MirrorOutput::Vlan(vlan) => MirrorTarget::Vlan(*vlan),
                 MirrorOutput::Port(name) => {
                     let Some(n) = bundles.iter().position(|b| b == name) else { continue };
-                    Output::Bundle(n)
+                    MirrorTarget::Bundle(n)
                 }
             };
-            mirrors.roles.resize(bundles.len(), Roles::default());
+            mirrors.roles.resize(bundles.len(), MirrorRoles::default());
             let bit = 1 << slot;
             for (n, (roles, bundle)) in mirrors.roles.iter_mut().zip(bundles).enumerate() {
                 let on = |set: bool| if set { bit } else { 0 };
                 roles.source |= on(c.sources.contains(*bundle));
                 roles.destination |= on(c.destinations.contains(*bundle));
-                roles.output |= on(output == Output::Bundle(n));
+                roles.output |= on(output == MirrorTarget::Bundle(n));
             }
             if mirrors.slots.len() <= slot {
                 mirrors.slots.resize_with(slot + 1, || None);
@@ -129,7 +133,7 @@ impl Mirrors {
                 counter,
             });
         }
-        let outputs: Vec<Option<Output>> =
+        let outputs: Vec<Option<MirrorTarget>> =
             mirrors.slots.iter().map(|m| m.as_ref().map(|m| m.output)).collect();
         for mirror in mirrors.slots.iter_mut().flatten() {
             let same = outputs.iter().enumerate().filter(|(_, o)| **o == Some(mirror.output));
@@ -143,7 +147,7 @@ impl Mirrors {
         !self.roles.is_empty()
     }
 
-    pub(crate) fn roles(&self, bundle: usize) -> Roles {
+    pub(crate) fn roles(&self, bundle: usize) -> MirrorRoles {
         self.roles.get(bundle).copied().unwrap_or_default()
     }
 
@@ -153,7 +157,7 @@ impl Mirrors {
     }
 
     /// The mirror of the lowest bit.
-    pub(crate) fn first(&self, mask: Mask) -> Option<&Mirror> {
+    pub(crate) fn first(&self, mask: MirrorMask) -> Option<&Mirror> {
         self.slots.get(mask.trailing_zeros() as usize)?.as_ref()
     }
 }

@@ -28,11 +28,12 @@ use crate::mac_table::{MacCoverage, MacTable};
 use crate::mask;
 use crate::mirror::{self, Mirrors};
 use crate::packet_in::PacketInSink;
+use crate::recirc::RecircTable;
 use crate::slow_path::SlowPathSink;
 use crate::snapshot::{Bridge, Bundle, Snapshot};
 use crate::tables::{FlowTables, InternalFlow};
 use crate::trace::TraceTree;
-use crate::translate::{Learning, RecircTable, Source, XlateIn, XlateOut, XlateReport, translate};
+use crate::translate::{Learning, Source, XlateIn, XlateOut, XlateReport, translate};
 use crate::vlan::PortVlan;
 
 /// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
@@ -142,7 +143,7 @@ struct Control {
 struct KnownBridge {
     state: Arc<BridgeState>,
     bundles: BTreeMap<String, KnownBundle>,
-    mirrors: mirror::Known,
+    mirrors: mirror::KnownMirrors,
 }
 
 struct KnownBundle {
@@ -375,7 +376,7 @@ impl Ofproto {
                 known.unwrap_or_else(|| KnownBridge {
                     state: self.new_bridge(now, c),
                     bundles: BTreeMap::new(),
-                    mirrors: mirror::Known::default(),
+                    mirrors: mirror::KnownMirrors::default(),
                 });
             let mut gone = Vec::new();
             let (bundles, known) = control.bundles(now, c, old_bundles, &old_patches, &mut gone);

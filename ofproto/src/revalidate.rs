@@ -174,22 +174,19 @@ impl Revalidator {
         let used = stats.used.unwrap_or(flow.created);
         let before = cache.used();
         let packets = cache.push(stats);
-        let deps = &cache.deps;
-        let bonds_changed = cache.bonds_changed();
+        let deps = cache.deps();
+        let bonds_changed = deps.bonds_changed();
         if packets > 0 && !bonds_changed {
-            for entry in &deps.learned {
-                entry.touch(used);
-            }
+            deps.touch_learned(used);
         }
         if now.since(used) > max_idle {
             return false;
         }
-        let stale = bonds_changed
-            || deps.snapshot != self.ofproto.snapshot.load().generation
-            || deps.tables != self.ofproto.table_changes.load(Ordering::Acquire)
-            || deps.macs != self.ofproto.mac_changes.load(Ordering::Acquire)
-            || (deps.unlearned && packets > 0);
-        !stale
+        let snapshot = self.ofproto.snapshot.load().generation;
+        let macs = self.ofproto.mac_changes.load(Ordering::Acquire);
+        let tables = self.ofproto.table_changes.load(Ordering::Acquire);
+        let current = !bonds_changed && deps.are_current(snapshot, macs, tables, packets);
+        current
             || (self.is_worth_it(now, before, packets)
                 && self.again(now, flow, &cache, stats, packets))
     }
@@ -231,7 +228,7 @@ impl Revalidator {
             flow.actions.store(Arc::new(actions));
             self.show(FlowEvent::Modified, flow);
         }
-        flow.notes.store(Arc::new(Some(Arc::new(cache.again(answer.deps)))));
+        flow.notes.store(Arc::new(Some(Arc::new(cache.with_deps(answer.deps)))));
         true
     }
 

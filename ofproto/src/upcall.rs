@@ -36,7 +36,7 @@ impl Upcall for Ofproto {
         }
         self.report(&answer);
         self.report_failure(now, key, &answer);
-        if self.mac_changes.load(Ordering::Acquire) != answer.deps.macs {
+        if !answer.deps.macs_are(self.mac_changes.load(Ordering::Acquire)) {
             self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
             self.call_revalidator();
         }

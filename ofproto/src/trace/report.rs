@@ -88,7 +88,7 @@ impl Ofproto {
         };
         let mut tree = TraceTree::default();
         let answer = self.translate_told(now, source, learning, Some(&mut tree), names);
-        if self.mac_changes.load(Ordering::Acquire) != answer.deps.macs {
+        if !answer.deps.macs_are(self.mac_changes.load(Ordering::Acquire)) {
             self.call_revalidator();
         }
         (answer, tree)

@@ -8,8 +8,8 @@ use wire::{EtherType, FlowKey, extract};
 
 use super::args::{PacketArg, Payload};
 use crate::config::{IfaceConfig, IfaceKind};
+use crate::recirc::RecircTable;
 use crate::snapshot::{Bridge, Snapshot};
-use crate::translate::RecircTable;
 use crate::vlan;
 
 /// The datapath's ports by name, known to whoever made them.
@@ -83,7 +83,7 @@ fn of_datapath(
     if flow.key.recirc_id != 0 {
         let id = flow.key.recirc_id;
         let of_rule = frozen.get(id).and_then(|f| {
-            let bridge = snap.bridges.iter().position(|b| b.name == f.bridge)?;
+            let bridge = snap.bridges.iter().position(|b| b.name == f.state().bridge)?;
             Some((bridge, f.in_port()))
         });
         if let Some((bridge, in_port)) = of_rule {

@@ -1,18 +1,13 @@
 //! OpenFlow's actions, one after the other.
 
 use openflow::action::{Controller, PacketInReason};
-use openflow::{Action, Field, Fields, OfPort, action};
-use wire::VlanTag;
+use openflow::{Action, Field, OfPort};
 
 use crate::trace::NodeKind;
-use crate::vlan::Tag;
 
-use super::context::{Translator, VID_AND_PRESENT};
-use super::fields::{DSCP, ECN};
-use super::output::OutputOpts;
-use super::table::{RunOn, deeper};
-use super::{Failure, fields};
-use datapath::UserspaceReason;
+use super::context::Translator;
+use super::flow_state::{DSCP, ECN, Ttl};
+use super::options::{OnMiss, OutputOpts, RunOn, TableVisit, deeper, hex};
 
 impl Translator<'_> {
     /// Carries out a list. `last`: nothing comes after it.
@@ -24,15 +19,15 @@ impl Translator<'_> {
         for (i, a) in actions.iter().enumerate() {
             let rest = &actions[i + 1..];
             let last = last && rest.is_empty() && self.action_set.is_empty();
-            if self.failure.is_some() {
+            if self.progress.failure().is_some() {
                 break;
             }
-            if self.exit {
+            if self.progress.exits() {
                 self.freeze_rest(&actions[i..]);
                 break;
             }
-            self.forget_mirrors(a);
-            if self.is_traced() {
+            self.forget_mirror_copies(a);
+            if self.trace.is_on() {
                 let one = std::slice::from_ref(a);
                 let text = self.with_names(|n| openflow::text::print_actions(one, n));
                 self.note(NodeKind::Action, text);
@@ -42,7 +37,11 @@ impl Translator<'_> {
             }
             // What comes after a resubmission is kept above, when its turn comes.
             let deferred = matches!(a, Action::Resubmit { .. } | Action::GotoTable(_));
-            if !deferred && self.failure.is_none() && self.exit && self.freezes_first() {
+            if !deferred
+                && self.progress.failure().is_none()
+                && self.progress.exits()
+                && self.progress.freezes_first()
+            {
                 self.freeze_rest(rest);
                 break;
             }
@@ -53,17 +52,16 @@ impl Translator<'_> {
     fn act(&mut self, a: &Action, last: bool) -> bool {
         match a {
             Action::Output { port, max_len } => {
-                let to = OutputOpts { may_packet_in: true, last, truncate: false };
+                let to = OutputOpts { last, may_packet_in: true, truncate: false };
                 self.output_action(*port, *max_len, to);
             }
             Action::OutputReg { src, max_len, .. } => {
-                let port = src.get(&self.flow);
+                let port = self.flow.peek(*src);
                 match u16::try_from(port) {
                     Ok(port) => {
                         self.note(NodeKind::Detail, format!("output port is {port}"));
-                        self.look_at(*src);
-                        let to = OutputOpts { may_packet_in: false, last, truncate: false };
-                        self.output_action(OfPort(port), *max_len, to);
+                        self.flow.read(*src);
+                        self.output_action(OfPort(port), *max_len, OutputOpts::last(last));
                     }
                     Err(_) => {
                         let text = format!("output port {port} is out of range");
@@ -73,10 +71,7 @@ impl Translator<'_> {
             }
             Action::OutputTrunc { port, max_len } => self.output_trunc(*port, *max_len, last),
             Action::Controller(c) => self.controller_action(c),
-            Action::Enqueue { port, queue } => {
-                self.wc.key.skb_priority = u32::MAX;
-                self.enqueue(*port, *queue, last);
-            }
+            Action::Enqueue { port, queue } => self.enqueue(*port, *queue, last),
             Action::Group(_) => {
                 // There are no groups, so this one is not found: its list ends.
                 return false;
@@ -84,43 +79,26 @@ impl Translator<'_> {
             Action::SetField { field, value, mask, .. } => {
                 self.set_field(*field, *value, *mask);
             }
-            Action::SetVlanVid { vid, push } => {
-                self.wc.key.vlan[0].tci |= VID_AND_PRESENT;
-                self.set_vlan(*push, VlanTag::VID_MASK, *vid);
+            Action::SetVlanVid { vid, push } => self.flow.set_vlan_vid(*vid, *push),
+            Action::SetVlanPcp { pcp, push } => self.flow.set_vlan_pcp(*pcp, *push),
+            Action::StripVlan { .. } => self.flow.pop_vlan(),
+            Action::PushVlan(tpid) => self.flow.push_vlan(*tpid),
+            Action::SetEthSrc(mac) => self.flow.set_eth_src(*mac),
+            Action::SetEthDst(mac) => self.flow.set_eth_dst(*mac),
+            Action::SetIpv4Src(ip) => self.flow.set_ipv4(|k| &mut k.nw_src, *ip),
+            Action::SetIpv4Dst(ip) => self.flow.set_ipv4(|k| &mut k.nw_dst, *ip),
+            Action::SetIpDscp(v) => self.flow.set_tos(DSCP, *v),
+            Action::SetIpEcn(v) => self.flow.set_tos(ECN, *v),
+            Action::SetIpTtl(ttl) => self.flow.set_ttl(*ttl),
+            Action::SetTpSrc(port) => self.flow.set_port(|k| &mut k.tp_src, *port),
+            Action::SetTpDst(port) => self.flow.set_port(|k| &mut k.tp_dst, *port),
+            Action::Move { src, dst, .. } => {
+                self.flow.move_bits(*src, *dst);
+                self.note_subfield(*dst);
             }
-            Action::SetVlanPcp { pcp, push } => {
-                self.wc.key.vlan[0].tci |= fields::PCP | VlanTag::CFI;
-                self.set_vlan(*push, fields::PCP, u16::from(*pcp) << VlanTag::PCP_SHIFT);
-            }
-            Action::StripVlan { .. } => self.pop_vlan(),
-            Action::PushVlan(tpid) => self.push_vlan(*tpid),
-            Action::SetEthSrc(mac) => {
-                self.wc.key.eth_src = fields::MAC;
-                self.flow.key.eth_src = *mac;
-            }
-            Action::SetEthDst(mac) => {
-                self.wc.key.eth_dst = fields::MAC;
-                self.flow.key.eth_dst = *mac;
-            }
-            Action::SetIpv4Src(ip) => self.set_ipv4(|k| &mut k.nw_src, *ip),
-            Action::SetIpv4Dst(ip) => self.set_ipv4(|k| &mut k.nw_dst, *ip),
-            Action::SetIpDscp(v) => self.set_tos(DSCP, *v),
-            Action::SetIpEcn(v) => self.set_tos(ECN, *v),
-            Action::SetIpTtl(ttl) => {
-                if self.is_ip() {
-                    self.wc.key.nw_proto = u8::MAX;
-                    self.wc.key.nw_ttl = u8::MAX;
-                    self.flow.key.nw_ttl = *ttl;
-                }
-            }
-            Action::SetTpSrc(port) => self.set_port(|k| &mut k.tp_src, *port),
-            Action::SetTpDst(port) => self.set_port(|k| &mut k.tp_dst, *port),
-            Action::Move { src, dst, .. } => self.move_bits(*src, *dst),
             Action::Push(from) => {
-                self.look_at(*from);
-                let v = from.get(&self.flow);
-                self.stack.push((v, from.n_bits));
-                self.stack_size += usize::from(from.n_bits.div_ceil(8)) + 1;
+                let v = self.flow.read(*from);
+                self.stack.push(v, from.n_bits);
             }
             Action::Pop(to) => self.pop(*to),
             Action::DecTtl(ids) => return self.dec_ttl(ids.as_deref().unwrap_or(&[0])),
@@ -133,66 +111,56 @@ impl Translator<'_> {
             }
             Action::PushMpls(_) | Action::PopMpls(_) => {
                 self.info("MPLS is not carried out, dropping");
-                self.exit = true;
+                self.progress.exit();
             }
-            Action::SetTunnel { id, .. } => self.flow.tun_id = *id,
-            Action::SetQueue(queue) => {
-                self.wc.key.skb_priority = u32::MAX;
-                // The queue's number is its priority in a userspace datapath.
-                self.flow.key.skb_priority = *queue;
-            }
+            Action::SetTunnel { id, .. } => self.flow.set_tunnel_id(*id),
+            Action::SetQueue(queue) => drop(self.flow.set_queue(*queue)),
             Action::PopQueue => {
-                self.wc.key.skb_priority = u32::MAX;
-                if self.flow.key.skb_priority != self.key.skb_priority {
-                    self.flow.key.skb_priority = self.key.skb_priority;
-                    let text = format!("queue = {}", hex(self.key.skb_priority.into()));
+                let queue = self.flow.orig().skb_priority;
+                if self.flow.set_queue(queue) != queue {
+                    let text = format!("queue = {}", hex(queue.into()));
                     self.note(NodeKind::Detail, text);
                 }
             }
             Action::FinTimeout { idle, hard } => {
-                self.wc.key.nw_proto = u8::MAX;
+                self.flow.examine(|_, wc| wc.nw_proto = u8::MAX);
                 self.fin_timeout(*idle, *hard);
             }
             Action::Resubmit { in_port, table, ct, .. } => {
                 self.resubmit(*in_port, *table, *ct, last);
             }
-            Action::GotoTable(table) => {
-                let port = self.flow.in_port;
-                self.table_action(port, *table, true, true, last, RunOn::Packet);
-            }
+            Action::GotoTable(table) => self.visit_table(TableVisit {
+                table: *table,
+                in_port: self.flow.in_port(),
+                on_miss: OnMiss::PacketIn,
+                last,
+                run_on: RunOn::Packet,
+            }),
             Action::Conjunction { .. } => self.error("executing no-op conjunction action"),
             Action::Note(_) | Action::Meter(_) | Action::CtClear => {}
-            Action::Exit => self.exit = true,
+            Action::Exit => self.progress.exit(),
             Action::Clone(body) => deeper(|| self.run_copy(body, last)),
-            Action::DebugRecirc => self.start_freezing(None),
-            Action::DebugSlow => self.be_slow(),
+            Action::DebugRecirc => self.progress.start_freezing(None),
+            Action::DebugSlow => self.out.translate_each_packet(),
             Action::ClearActions => {
-                self.tell_action_set("was");
+                self.note_action_set("was");
                 self.action_set.clear();
-                self.flow.actset_output = OfPort::UNSET;
-                self.set_has_group = false;
+                self.flow.set_actset_output(OfPort::UNSET);
             }
             Action::WriteActions(written) => {
-                self.write_actions(written);
-                self.tell_action_set("is");
+                if let Some(port) = self.action_set.write(written) {
+                    self.flow.set_actset_output(port);
+                }
+                self.note_action_set("is");
             }
-            Action::WriteMetadata { value, mask } => {
-                self.flow.metadata = self.flow.metadata & !mask | value & mask;
-            }
+            Action::WriteMetadata { value, mask } => self.flow.set_metadata(*value, *mask),
         }
         true
     }
 
-    /// The datapath cannot do it: each packet is translated anew.
-    pub(super) fn be_slow(&mut self) {
-        if !self.slow.contains(&UserspaceReason::Action) {
-            self.slow.push(UserspaceReason::Action);
-        }
-    }
-
     fn controller_action(&mut self, c: &Controller) {
         if c.pause {
-            self.start_freezing(Some(c.clone()));
+            self.progress.start_freezing(Some(c.clone()));
         } else {
             self.output_controller(c.max_len, c.reason, c.id, &c.userdata);
         }
@@ -200,91 +168,41 @@ impl Translator<'_> {
 
     /// False: the time to live is over, and nothing more of this list is done.
     fn dec_ttl(&mut self, controllers: &[u16]) -> bool {
-        if !self.is_ip() {
-            return true;
-        }
-        self.wc.key.nw_ttl = u8::MAX;
-        self.wc.key.nw_proto = u8::MAX;
-        if self.flow.key.nw_ttl > 1 {
-            self.flow.key.nw_ttl -= 1;
-            return true;
+        match self.flow.dec_ttl() {
+            Ttl::NotIp | Ttl::Decremented => return true,
+            Ttl::Expired => {}
         }
         for id in controllers {
             self.output_controller(u16::MAX, PacketInReason::INVALID_TTL, *id, &[]);
         }
-        let version = if self.flow.key.eth_type == wire::EtherType::IPV4 { 4 } else { 6 };
+        let version = if self.flow.key().eth_type == wire::EtherType::IPV4 { 4 } else { 6 };
         self.note(NodeKind::Warning, format!("IPv{version} decrement TTL exception"));
         false
     }
 
+    fn set_field(&mut self, field: Field, value: u128, mask: u128) {
+        if !self.flow.set_field(field, value, mask) {
+            let name = field.info().name;
+            let text = format!("unmet prerequisites for {name}, set_field ignored");
+            self.note(NodeKind::Warning, text);
+        }
+    }
+
     fn pop(&mut self, to: openflow::Subfield) {
         match self.stack.pop() {
-            Some((v, bits)) => {
-                self.stack_size -= usize::from(bits.div_ceil(8)) + 1;
-                if !fields::is_tunnel(to.field) {
-                    self.look_at(to);
-                }
-                to.set(&mut self.flow, v);
-                self.fix_vlan();
-                self.tell_subfield(to);
+            Some(v) => {
+                self.flow.write(to, v);
+                self.note_subfield(to);
             }
             None => self.error("stack underflow"),
         }
     }
 
-    fn set_vlan(&mut self, push: bool, bits: u16, v: u16) {
-        let tag = &mut self.flow.key.vlan[0];
-        if tag.is_present() || push {
-            tag.tci = tag.tci & !bits | v & bits | VlanTag::CFI;
-            self.fix_vlan();
-        }
-    }
-
-    fn pop_vlan(&mut self) {
-        let mut tags = self.tags();
-        if tags.outer().tpid != 0 {
-            if self.vlan_limit > 1 {
-                // The tag under it is the packet's now, or there is none.
-                self.wc.key.vlan[1].tci = u16::MAX;
-            }
-            tags.pop();
-            self.set_tags(&tags);
-        }
-    }
-
-    fn push_vlan(&mut self, tpid: u16) {
-        for (seen, tag) in self.wc.key.vlan.iter_mut().zip(&self.flow.key.vlan) {
-            if tag.is_present() {
-                *seen = VlanTag { tpid: u16::MAX, tci: u16::MAX };
-            }
-        }
-        let mut tags = self.tags();
-        tags.push(Tag { tpid, vid: 0, pcp: 0 });
-        self.set_tags(&tags);
-    }
-
-    fn write_actions(&mut self, written: &[Action]) {
-        if !self.set_has_group {
-            for a in written {
-                match a {
-                    Action::Output { port, .. } => self.flow.actset_output = *port,
-                    Action::Group(_) => {
-                        self.flow.actset_output = OfPort::UNSET;
-                        self.set_has_group = true;
-                        break;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        self.action_set.extend_from_slice(written);
-    }
-
-    fn tell_action_set(&mut self, verb: &str) {
-        if !self.is_traced() {
+    fn note_action_set(&mut self, verb: &str) {
+        if !self.trace.is_on() {
             return;
         }
-        let list = action::run_order(&self.action_set);
+        let list = self.action_set.run_order();
         let text = if list.is_empty() {
             format!("action set {verb} empty")
         } else {
@@ -299,21 +217,21 @@ impl Translator<'_> {
         if self.action_set.is_empty() {
             return;
         }
-        let list = action::run_order(&std::mem::take(&mut self.action_set));
+        let list = self.action_set.take();
         if list.is_empty() {
             return;
         }
-        self.in_action_set = true;
-        let traced = self.trace_depth();
-        self.enter(NodeKind::Table, || "--. Executing action set:".to_owned());
+        self.progress.set_in_action_set(true);
+        let traced = self.trace.depth();
+        self.trace.enter(NodeKind::Table, || "--. Executing action set:".to_owned());
         self.run(&list, true);
-        self.leave_to(traced);
-        self.in_action_set = false;
+        self.trace.leave_to(traced);
+        self.progress.set_in_action_set(false);
     }
 
     /// What a mirror has got is not what it gets from now on, once the packet is changed.
-    fn forget_mirrors(&mut self, a: &Action) {
-        if self.mirrors == 0 {
+    fn forget_mirror_copies(&mut self, a: &Action) {
+        if self.mirroring.copied() == 0 {
             return;
         }
         let changes = match a {
@@ -330,59 +248,32 @@ impl Translator<'_> {
             | Action::DecTtl(_)
             | Action::SetVlanVid { .. }
             | Action::SetVlanPcp { .. } => true,
-            Action::SetField { field, .. } => {
-                field.prereq_ok(&self.flow) && !fields::is_metadata(*field)
-            }
+            Action::SetField { field, .. } => self.flow.is_in_packet(*field),
             Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => {
-                self.flow.key.eth_type == wire::EtherType::IPV4
+                self.flow.key().eth_type == wire::EtherType::IPV4
             }
-            Action::SetIpDscp(_) | Action::SetIpEcn(_) | Action::SetIpTtl(_) => self.is_ip(),
-            Action::SetTpSrc(_) | Action::SetTpDst(_) => self.has_ports(),
+            Action::SetIpDscp(_) | Action::SetIpEcn(_) | Action::SetIpTtl(_) => self.flow.is_ip(),
+            Action::SetTpSrc(_) | Action::SetTpDst(_) => self.flow.has_ports(),
             _ => false,
         };
         if changes {
-            self.mirrors = 0;
+            self.mirroring.forget_copies();
         }
     }
 
     /// What a field is now.
-    pub(super) fn tell_subfield(&mut self, s: openflow::Subfield) {
-        if !self.is_traced() {
+    pub(super) fn note_subfield(&mut self, s: openflow::Subfield) {
+        if !self.trace.is_on() {
             return;
         }
         let name = openflow::text::print_subfield(s);
         let value = if s.ofs == 0 && s.n_bits >= s.field.info().bits {
-            let v = self.flow.get(s.field);
+            let v = self.flow.fields().get(s.field);
             self.with_names(|n| openflow::text::print_value(s.field, v, s.field.ones(), n))
         } else {
             // Zero has a prefix here, as upstream's `ds_put_hex` writes it.
-            format!("{:#x}", s.get(&self.flow))
+            format!("{:#x}", self.flow.peek(s))
         };
         self.note(NodeKind::Detail, format!("{name} is now {value}"));
     }
-}
-
-/// Hexadecimal as C's `%#x`: no prefix for zero.
-pub(super) fn hex(v: u64) -> String {
-    if v == 0 { "0".to_owned() } else { format!("{v:#x}") }
-}
-
-/// A failure that a bridge beyond a patch port does not hand back.
-pub(super) fn stays(f: Failure) -> bool {
-    match f {
-        Failure::TooDeep | Failure::TooManyResubmits => true,
-        Failure::BridgeNotFound | Failure::StackTooDeep | Failure::NoRecirculation => false,
-    }
-}
-
-/// A field of the pipeline that no packet carries: all of it is forgotten in the next bridge.
-pub(super) fn forget_pipeline(flow: &mut Fields) {
-    flow.metadata = 0;
-    flow.regs = [0; 32];
-    flow.actset_output = OfPort::UNSET;
-    for f in [Field::TunId, Field::TunSrc, Field::TunDst, Field::TunIpv6Src, Field::TunIpv6Dst] {
-        flow.set(f, 0);
-    }
-    (flow.tun_flags, flow.tun_ttl, flow.tun_tos) = (0, 0, 0);
-    (flow.ct_state, flow.ct_zone, flow.ct_mark, flow.ct_label) = (0, 0, 0, 0);
 }

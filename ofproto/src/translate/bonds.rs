@@ -16,6 +16,7 @@ use crate::trace::NodeKind;
 use crate::xlate_cache::StatsTarget;
 
 use super::context::Translator;
+use super::options::OutputOpts;
 
 impl Translator<'_> {
     /// Whether sending to this bundle needs a second look at the packet.
@@ -28,11 +29,11 @@ impl Translator<'_> {
 
     /// Out of a bundle of this bridge, with the tags that `flow` has now.
     pub(super) fn output_bundle(&mut self, n: usize, last: bool) {
-        let snap = self.snap;
-        let bundle = &snap.bridges[self.bridge].bundles[n];
+        let snap = self.at.snap();
+        let bundle = &snap.bridges[self.at.bridge()].bundles[n];
         let Some(first) = bundle.ifaces.first() else { return };
         let Some(bond) = &bundle.bond else {
-            return self.output_port(first.of_port, last, false);
+            return self.output_port(first.of_port, OutputOpts::last(last));
         };
         match first.kind {
             IfaceKind::Datapath(_) => self.output_bond(bond, n),
@@ -42,9 +43,10 @@ impl Translator<'_> {
 
     fn output_bond(&mut self, bond: &Arc<BondHandle>, n: usize) {
         let forwarding = bond.forwarding.load();
-        self.deps.bonds.push((bond.clone(), forwarding.generation));
+        self.deps.asked(bond.clone(), forwarding.generation);
         let bundle = &self.here().bundles[n];
-        let out = bundle.ifaces.iter().any(|i| self.port_config(i.of_port) & config::NO_FWD == 0);
+        let out =
+            bundle.ifaces.iter().any(|i| self.at.port_config(i.of_port) & config::NO_FWD == 0);
         if !out {
             self.note(NodeKind::Detail, "OFPPC_NO_FWD set, skipping output");
             return;
@@ -59,37 +61,37 @@ impl Translator<'_> {
             // Every bucket is empty, so bucket 0 drops, until the moment the bond can send again.
             OutputRule::Drop | OutputRule::Active => {
                 self.cut_for_mirror();
-                self.push_action(Action::OutputBucket { table, bucket: 0 });
+                self.out.push(Action::OutputBucket { table, bucket: 0 });
             }
             OutputRule::Slb { basis } => {
                 let bucket = self.slb_bucket(basis);
                 self.cut_for_mirror();
-                self.push_action(Action::OutputBucket { table, bucket });
+                self.out.push(Action::OutputBucket { table, bucket });
             }
             OutputRule::Recirc { basis, recirc_id } => {
-                self.push_action(Action::HashL4 { basis });
-                self.push_action(Action::Recirc(recirc_id));
+                self.out.push(Action::HashL4 { basis });
+                self.out.push(Action::Recirc(recirc_id));
                 // The packet goes nowhere yet, so no mirror gets it.
                 return;
             }
             OutputRule::LbOutput { basis, recirc_id } => {
-                self.push_action(Action::HashL4 { basis });
-                self.push_action(Action::LbOutput { table, id: recirc_id });
+                self.out.push(Action::HashL4 { basis });
+                self.out.push(Action::LbOutput { table, id: recirc_id });
             }
         }
         self.mirror_egress(n);
     }
 
     fn slb_bucket(&mut self, basis: u32) -> u8 {
-        let key = &self.flow.key;
-        self.wc.key.eth_src = super::fields::MAC;
+        self.flow.look_at_eth_src();
+        let key = self.flow.key();
         hash_mac(key.eth_src, key.vlan[0].vid(), basis) as u8
     }
 
     /// A bond whose members are patch ports.
     fn output_patch_bond(&mut self, bond: &Arc<BondHandle>, n: usize, last: bool) {
         let forwarding = bond.forwarding.load();
-        self.deps.bonds.push((bond.clone(), forwarding.generation));
+        self.deps.asked(bond.clone(), forwarding.generation);
         let bucket = match forwarding.output {
             OutputRule::Drop => return,
             OutputRule::Active => 0,
@@ -97,33 +99,33 @@ impl Translator<'_> {
             OutputRule::Recirc { basis, .. } | OutputRule::LbOutput { basis, .. } => {
                 // As in Open vSwitch, nothing more is looked at for it: all packets of a flow go by
                 // the member of its first.
-                flow_hash_5tuple(&self.flow.key, basis) as u8
+                flow_hash_5tuple(self.flow.key(), basis) as u8
             }
         };
         let member = forwarding.buckets[usize::from(bucket)];
         let bundle = &self.here().bundles[n];
         let port = bundle.ifaces.iter().find(|i| i.member.is_some() && i.member == member);
         if let Some(port) = port.map(|i| i.of_port) {
-            self.output_port(port, last, false);
+            self.output_port(port, OutputOpts::last(last));
         }
     }
 
     /// A packet that a bond's output sent round again: only the bucket is left to be found.
     pub(super) fn recirculated(&mut self, bridge: usize, n: usize) {
-        let bundle = &self.snap.bridges[bridge].bundles[n];
+        let bundle = &self.at.snap().bridges[bridge].bundles[n];
         let Some(bond) = &bundle.bond else { return };
-        let bucket = self.key.dp_hash as u8;
-        self.wc.key.dp_hash |= 0xff;
-        self.deps.stats_targets.push(StatsTarget::Bucket(bundle.state.clone(), bucket));
-        if self.is_traced() {
-            self.tell_bucket(bond, bundle, bridge, n, bucket);
+        let bucket = self.flow.orig().dp_hash as u8;
+        self.flow.examine(|_, wc| wc.dp_hash |= 0xff);
+        self.deps.count(StatsTarget::Bucket(bundle.state.clone(), bucket));
+        if self.trace.is_on() {
+            self.note_bucket(bond, bundle, bridge, n, bucket);
         }
-        self.push_action(Action::OutputBucket { table: bond.table, bucket });
+        self.out.push(Action::OutputBucket { table: bond.table, bucket });
         self.mirror_egress(n);
     }
 
     /// Tells of the rule in the switch's own table that stands for a bucket.
-    fn tell_bucket(
+    fn note_bucket(
         &mut self,
         bond: &Arc<BondHandle>,
         bundle: &Bundle,
@@ -131,23 +133,23 @@ impl Translator<'_> {
         n: usize,
         bucket: u8,
     ) {
-        let at = self.trace_depth();
-        self.enter(NodeKind::Thaw, || "thaw".to_owned());
+        let at = self.trace.depth();
+        self.trace.enter(NodeKind::Thaw, || "thaw".to_owned());
         self.note(NodeKind::Thaw, "Resuming from table 254");
-        self.leave_to(at);
+        self.trace.leave_to(at);
         let member = bond.forwarding.load().buckets[usize::from(bucket)];
         let found = bundle.ifaces.iter().position(|i| i.member.is_some() && i.member == member);
         let Some(iface) = found else {
-            self.enter(NodeKind::Table, || "254. recirc_id=0, priority 2".to_owned());
+            self.trace.enter(NodeKind::Table, || "254. recirc_id=0, priority 2".to_owned());
             self.note(NodeKind::Action, "drop");
             return;
         };
         let id = bond.recirc_id;
-        self.enter(NodeKind::Table, || {
+        self.trace.enter(NodeKind::Table, || {
             format!("254. recirc_id={id:#x},dp_hash={bucket:#x}/0xff, priority 20")
         });
         let place = Place { bridge, bundle: n, iface };
-        let port = openflow::Action::output(self.snap.iface(place).of_port);
+        let port = openflow::Action::output(self.at.snap().iface(place).of_port);
         let text = self.with_names(|names| openflow::text::print_actions(&[port], names));
         self.note(NodeKind::Action, text);
     }

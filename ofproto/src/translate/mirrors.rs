@@ -3,12 +3,12 @@
 use openflow::OfPort;
 
 use crate::mask;
-use crate::mirror::{Mask, Output};
+use crate::mirror::{MirrorMask, MirrorTarget};
 use crate::snapshot::Place;
 use crate::vlan::Tags;
 use crate::xlate_cache::StatsTarget;
 
-use super::context::{Translator, VID_AND_PRESENT};
+use super::context::Translator;
 
 impl Translator<'_> {
     /// The packet arrives at its port.
@@ -20,8 +20,10 @@ impl Translator<'_> {
         match self.in_place() {
             Some(place) => self.mirror(place.bundle, bridge.mirrors.roles(place.bundle).source),
             // A controller's packet comes from nowhere.
-            None if matches!(self.flow.in_port, OfPort::NONE | OfPort::CONTROLLER) => {}
-            None => self.error(format!("received packet on unknown port {}", self.flow.in_port.0)),
+            None if matches!(self.flow.in_port(), OfPort::NONE | OfPort::CONTROLLER) => {}
+            None => {
+                self.error(format!("received packet on unknown port {}", self.flow.in_port().0))
+            }
         }
     }
 
@@ -39,58 +41,59 @@ impl Translator<'_> {
     }
 
     pub(super) fn is_mirror_bundle(&self, bridge: usize, bundle: usize) -> bool {
-        self.snap.bridges[bridge].mirrors.is_output(bundle)
+        self.at.snap().bridges[bridge].mirrors.is_output(bundle)
     }
 
     /// Copies the packet as it is, which passes by `bundle`, to those of `candidates` that want it
     /// and have not got it yet.
-    fn mirror(&mut self, bundle: usize, mut candidates: Mask) {
+    fn mirror(&mut self, bundle: usize, mut candidates: MirrorMask) {
         let bridge = self.here();
         let port = &bridge.bundles[bundle];
-        let received = self.tags();
+        let received = self.flow.tags();
         if !self.vid_is_valid(port, received.outer().vid) {
             return;
         }
         let inside = port.vlan.ingress(&received);
         let (vlan, pcp) = (inside.outer().vid, received.outer().pcp);
-        candidates &= !self.mirrors;
+        candidates &= !self.mirroring.copied();
         while candidates != 0 {
             let bit = candidates & candidates.wrapping_neg();
             candidates ^= bit;
             let Some(mirror) = bridge.mirrors.first(bit) else { continue };
             if let Some(vlans) = &mirror.vlans {
-                self.wc.key.vlan[0].tci |= VID_AND_PRESENT;
+                self.flow.look_at_vid();
                 if !vlans.contains(vlan) {
                     continue;
                 }
             }
             if let Some(filter) = &mirror.filter {
-                self.wc = self.wc.zip(&filter.mask, |looked, at| looked | at);
-                if !filter.matches(&self.flow) {
+                let matches = self.flow.examine_fields(|flow, wc| {
+                    *wc = wc.zip(&filter.mask, |looked, at| looked | at);
+                    filter.matches(flow)
+                });
+                if !matches {
                     continue;
                 }
             }
-            self.deps.stats_targets.push(StatsTarget::Mirror(mirror.counter.clone()));
-            // Now, not afterwards: what is sent below may be mirrored itself.
-            self.mirrors |= mirror.same_output;
-            self.snaplen = mirror.snaplen.unwrap_or(0);
+            self.deps.count(StatsTarget::Mirror(mirror.counter.clone()));
+            self.mirroring.start_copy(mirror);
             match mirror.output {
-                Output::Bundle(n) => self.output_normal(n, &inside, pcp, false),
-                Output::Vlan(to) => {
-                    if to != vlan && !mask::is_reserved(self.flow.key.eth_dst) {
+                MirrorTarget::Bundle(n) => self.output_normal(n, &inside, pcp, false),
+                MirrorTarget::Vlan(to) => {
+                    if to != vlan && !mask::is_reserved(self.flow.key().eth_dst) {
                         self.mirror_to_vlan(&inside.with_vid(to), pcp);
                     }
                 }
             }
-            candidates &= !self.mirrors;
-            self.snaplen = 0;
+            candidates &= !self.mirroring.copied();
+            self.mirroring.end_copy();
         }
     }
 
     /// To all ports of a VLAN, which is for nothing but copies.
     fn mirror_to_vlan(&mut self, inside: &Tags, pcp: u8) {
         for n in 0..self.here().bundles.len() {
-            if self.includes(n, inside) && !self.is_mirror_bundle(self.bridge, n) {
+            if self.includes(n, inside) && !self.is_mirror_bundle(self.at.bridge(), n) {
                 self.output_normal(n, inside, pcp, false);
             }
         }

@@ -3,7 +3,7 @@
 use bond::Admission;
 use openflow::OfPort;
 use openflow::msg::config;
-use wire::{EtherType, VlanTag};
+use wire::EtherType;
 
 use crate::config::VlanMode;
 use crate::mac_table::Learn;
@@ -12,38 +12,28 @@ use crate::snapshot::{Bundle, Place};
 use crate::trace::NodeKind;
 use crate::vlan::Tags;
 
-use super::Learning;
-use super::context::{Translator, VID_AND_PRESENT};
-use super::fields::{MAC, PCP};
-
-/// What a bond says of a packet that came in by it.
-struct Admitted {
-    /// Let in now.
-    open: bool,
-    /// Only unless its sender is known to be on another port: the packet is one of our own, sent
-    /// out by one member and reflected by the switch beyond to another.
-    unless_moved: bool,
-}
+use super::admission::Verdict;
+use super::context::Translator;
+use super::xlate::Learning;
 
 impl Translator<'_> {
     /// Forwards the packet as a switch does.
     pub(super) fn normal(&mut self, last: bool) {
         let bridge = self.here();
-        let key = self.flow.key;
-        self.wc.key.eth_src = MAC;
-        self.wc.key.eth_dst = MAC;
-        self.wc.key.vlan[0].tci |= VID_AND_PRESENT;
+        let key = *self.flow.key();
+        self.flow.look_at_macs();
+        self.flow.look_at_vid();
         if key.vlan[0].is_present() && key.vlan[0].vid() == 0 {
             // A priority tag is kept or not by its priority.
-            self.wc.key.vlan[0].tci = u16::MAX;
+            self.flow.look_at_outer_tag();
         }
 
         let place = self.in_place();
         // Packets of a controller come from no port: they have any VLAN, and nothing is learned.
-        let none = matches!(self.flow.in_port, OfPort::NONE | OfPort::CONTROLLER);
+        let none = matches!(self.flow.in_port(), OfPort::NONE | OfPort::CONTROLLER);
         let input = place.map(|p| &bridge.bundles[p.bundle]);
         if input.is_none() && !none {
-            self.error(format!("received packet on unknown port {}", self.flow.in_port.0));
+            self.error(format!("received packet on unknown port {}", self.flow.in_port().0));
             self.note(NodeKind::Warning, "no input bundle, dropping");
             return;
         }
@@ -51,7 +41,7 @@ impl Translator<'_> {
         let truncated = !key.vlan[0].is_present()
             && matches!(key.eth_type, EtherType::VLAN | EtherType::VLAN_8021AD);
         if truncated {
-            if self.learning == Learning::Packet {
+            if self.input.learning == Learning::Packet {
                 let name = name();
                 self.error(format!(
                     "dropping packet with partial VLAN tag received on port {name}"
@@ -61,7 +51,7 @@ impl Translator<'_> {
             return;
         }
         if place.is_some_and(|p| self.is_mirror_output(p)) {
-            if self.learning == Learning::Packet {
+            if self.input.learning == Learning::Packet {
                 let name = name();
                 self.error(format!(
                     "dropping packet received on port {name}, which is reserved exclusively for \
@@ -71,7 +61,7 @@ impl Translator<'_> {
             self.note(NodeKind::Warning, "input port is mirror output port, dropping");
             return;
         }
-        let received = self.tags();
+        let received = self.flow.tags();
         if let Some(input) = input
             && !self.vid_is_valid(input, received.outer().vid)
         {
@@ -85,19 +75,19 @@ impl Translator<'_> {
             self.note(NodeKind::Detail, "packet has reserved destination MAC, dropping");
             return;
         }
-        let gratuitous = mask::is_gratuitous_arp(&key, &mut self.wc.key);
+        let gratuitous = self.flow.examine(mask::is_gratuitous_arp);
         if let (Some(place), Some(input)) = (place, input)
             && !self.admit_and_learn(place, input, vlan, gratuitous, last)
         {
             return;
         }
-        let gate_at = self.actions.len();
+        let gate_at = self.out.len();
         let gated = last && self.is_gated() && input.is_some_and(|b| b.bond.is_some());
 
         let target = bridge.state.macs.lock().lookup(key.eth_dst, vlan);
         let pcp = received.outer().pcp;
         match target.map(|t| bridge.bundle_by_id(t)) {
-            Some(Some(n)) if self.is_mirror_bundle(self.bridge, n) => {
+            Some(Some(n)) if self.is_mirror_bundle(self.at.bridge(), n) => {
                 self.note(NodeKind::Warning, "learned port is a mirror port, dropping");
                 return;
             }
@@ -115,11 +105,10 @@ impl Translator<'_> {
             }
         }
         if gated
-            && let Some(bond) = &self.admission_gate
-            && self.actions.len() > gate_at
+            && let Some(table) = self.admission_gate.table()
+            && self.out.len() > gate_at
         {
-            let table = bond.table;
-            self.actions.insert(gate_at, datapath::Action::Gate { table });
+            self.out.insert_gate(gate_at, table);
         }
     }
 
@@ -159,21 +148,21 @@ impl Translator<'_> {
         last: bool,
     ) -> bool {
         let bridge = self.here();
-        let mac = self.flow.key.eth_src;
+        let mac = self.flow.key().eth_src;
         let admitted = self.admission(input, place);
         if !admitted.open {
             if !(last && self.is_gated()) {
                 self.note(NodeKind::Detail, "bonding refused admissibility, dropping");
                 return false;
             }
-            self.not_admitted = true;
+            self.admission_gate.refuse();
         }
         let id = input.state.id;
         let mut macs = bridge.state.macs.lock();
         let before = macs.lookup(mac, vlan);
         if admitted.unless_moved
             && before.is_some_and(|at| at != id)
-            && (!gratuitous || macs.is_locked(self.now, mac, vlan))
+            && (!gratuitous || macs.is_locked(self.input.now, mac, vlan))
         {
             drop(macs);
             self.note(NodeKind::Detail, "SLB bond thinks this packet looped back, dropping");
@@ -181,12 +170,12 @@ impl Translator<'_> {
         }
         // Behind a closed gate nothing is learned, but the actions are those of a packet that
         // was let in: should the bond open the gate, this flow is already right.
-        if self.not_admitted {
+        if self.admission_gate.is_refused() {
             return true;
         }
-        let heard = match self.learning {
+        let heard = match self.input.learning {
             Learning::No => None,
-            Learning::Packet => Some((self.now, false)),
+            Learning::Packet => Some((self.input.now, false)),
             Learning::Flow(used) => Some((used, true)),
         };
         let entry = match heard {
@@ -197,10 +186,14 @@ impl Translator<'_> {
             None => macs.entry(mac, vlan, id),
         };
         let learned = heard.is_some() && before != Some(id) && entry.is_some();
-        self.deps.unlearned |= entry.is_none() && macs.wants(mac, vlan);
+        let wanted = entry.is_none() && macs.wants(mac, vlan);
         drop(macs);
-        self.deps.learned.extend(entry);
-        if learned && self.is_traced() {
+        match entry {
+            Some(entry) => self.deps.learned(entry),
+            None if wanted => self.deps.missed_learning(),
+            None => {}
+        }
+        if learned && self.trace.is_on() {
             let name = &input.name;
             let text = format!("learned that {mac} is on port {name} in VLAN {vlan}");
             self.note(NodeKind::Detail, text);
@@ -208,25 +201,16 @@ impl Translator<'_> {
         true
     }
 
-    fn admission(&mut self, input: &Bundle, place: Place) -> Admitted {
-        let Some(bond) = &input.bond else { return Admitted { open: true, unless_moved: false } };
+    fn admission(&mut self, input: &Bundle, place: Place) -> Verdict {
+        let Some(bond) = &input.bond else { return Verdict::OPEN };
         let forwarding = bond.forwarding.load();
-        self.deps.bonds.push((bond.clone(), forwarding.generation));
-        let multicast = self.flow.key.eth_dst.is_multicast();
+        self.deps.asked(bond.clone(), forwarding.generation);
+        let multicast = self.flow.key().eth_dst.is_multicast();
         let member = input.ifaces[place.iface].member;
-        match member.map_or(Admission::Closed, |m| forwarding.admission(m)) {
-            Admission::Open => Admitted { open: true, unless_moved: false },
-            Admission::UnlessMoved => Admitted { open: true, unless_moved: true },
-            Admission::Unicast => Admitted { open: !multicast, unless_moved: true },
-            Admission::Closed => Admitted {
-                open: false,
-                // As the other members are asked, so will this one be when it is let in.
-                unless_moved: forwarding
-                    .admission
-                    .iter()
-                    .any(|(_, a)| matches!(a, Admission::Unicast | Admission::UnlessMoved)),
-            },
-        }
+        let admission = member.map_or(Admission::Closed, |m| forwarding.admission(m));
+        let restricted = |a: &Admission| matches!(a, Admission::Unicast | Admission::UnlessMoved);
+        let any_restricted = || forwarding.admission.iter().any(|(_, a)| restricted(a));
+        Verdict::of(admission, multicast, any_restricted)
     }
 
     /// To every bundle of the packet's VLAN but its own. Those that need a second look come last,
@@ -238,7 +222,7 @@ impl Translator<'_> {
             if from.is_none_or(|p| p.bundle != n)
                 && self.includes(n, inside)
                 && self.may_flood(n)
-                && !self.is_mirror_bundle(self.bridge, n)
+                && !self.is_mirror_bundle(self.at.bridge(), n)
             {
                 to.push(n);
             }
@@ -251,7 +235,7 @@ impl Translator<'_> {
     }
 
     /// Whether a bundle belongs to the packet's VLAN.
-    pub(crate) fn includes(&mut self, n: usize, inside: &Tags) -> bool {
+    pub(super) fn includes(&mut self, n: usize, inside: &Tags) -> bool {
         let vlan = &self.here().bundles[n].vlan;
         // The customer's tag decides too, where a packet can have one.
         let inner = match vlan.mode() {
@@ -260,8 +244,8 @@ impl Translator<'_> {
             VlanMode::Trunk | VlanMode::NativeTagged | VlanMode::NativeUntagged => false,
         };
         let includes = vlan.includes(inside);
-        if inner && self.vlan_limit > 1 && self.key.vlan[0].is_present() {
-            self.wc.key.vlan[1].tci |= VlanTag::CFI | VlanTag::VID_MASK;
+        if inner {
+            self.flow.look_at_inner_vid();
         }
         includes
     }
@@ -278,22 +262,21 @@ impl Translator<'_> {
     }
 
     /// To a bundle, with the tags that packets leave it with.
-    pub(crate) fn output_normal(&mut self, n: usize, inside: &Tags, pcp: u8, last: bool) {
+    pub(super) fn output_normal(&mut self, n: usize, inside: &Tags, pcp: u8, last: bool) {
         let bundle = &self.here().bundles[n];
         let out = bundle.vlan.egress(inside, pcp);
-        let now = self.tags();
-        let tagged = self.vlan_limit > 1 && self.key.vlan[0].is_present();
-        if tagged && (out.count() < now.count() || now.outer().vid == 0) {
+        let now = self.flow.tags();
+        if self.flow.may_have_inner_tag() && (out.count() < now.count() || now.outer().vid == 0) {
             // What stands under a tag that goes, or that says nothing, decides what is sent.
-            self.wc.key.vlan[1].tci = u16::MAX;
+            self.flow.look_at_inner_tag();
         }
         if bundle.vlan.copies_priority() && out != now && now.outer().tpid != 0 {
             // The tag that is sent has the priority of the one that came.
-            self.wc.key.vlan[0].tci |= PCP;
+            self.flow.look_at_priority();
         }
-        let before = (self.flow.key.vlan, self.third_tag);
-        self.set_tags(&out);
+        let before = self.flow.save_tags();
+        self.flow.set_tags(&out);
         self.output_bundle(n, last);
-        (self.flow.key.vlan, self.third_tag) = before;
+        self.flow.restore_tags(before);
     }
 }

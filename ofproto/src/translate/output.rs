@@ -11,19 +11,10 @@ use crate::config::IfaceKind;
 use crate::snapshot::Place;
 use crate::trace::NodeKind;
 
-use super::context::{CurrentRule, Translator};
-use super::table::RunOn;
-
-/// How a packet goes out.
-#[derive(Clone, Copy)]
-pub(super) struct OutputOpts {
-    /// To a table it may end at the controllers.
-    pub(super) may_packet_in: bool,
-    /// Nothing is done with the packet afterwards.
-    pub(super) last: bool,
-    /// This copy is cut.
-    pub(super) truncate: bool,
-}
+use super::context::Translator;
+use super::options::{OnMiss, OutputOpts, RunOn, TableVisit};
+use super::position::CurrentRule;
+use super::xlate::Learning;
 
 /// What a packet-in says of the pipeline, beside the packet itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,18 +29,21 @@ impl Translator<'_> {
     /// The `output` action.
     pub(super) fn output_action(&mut self, port: OfPort, max_len: u16, to: OutputOpts) {
         match port {
-            OfPort::IN_PORT => self.output_port(self.flow.in_port, to.last, to.truncate),
-            OfPort::TABLE => {
-                let in_port = self.flow.in_port;
-                self.table_action(in_port, 0, to.may_packet_in, true, false, RunOn::Packet);
-            }
+            OfPort::IN_PORT => self.output_port(self.flow.in_port(), to),
+            OfPort::TABLE => self.visit_table(TableVisit {
+                table: 0,
+                in_port: self.flow.in_port(),
+                on_miss: if to.may_packet_in { OnMiss::PacketIn } else { OnMiss::NoPacketIn },
+                last: false,
+                run_on: RunOn::Packet,
+            }),
             OfPort::NORMAL => self.normal(to.last),
             OfPort::FLOOD => self.flood(config::NO_FLOOD, to.last),
             OfPort::ALL => self.flood(0, to.last),
             OfPort::CONTROLLER => {
-                let reason = if self.in_packet_out {
+                let reason = if self.input.packet_out {
                     PacketInReason::PACKET_OUT
-                } else if self.in_action_set {
+                } else if self.progress.in_action_set() {
                     PacketInReason::ACTION_SET
                 } else {
                     PacketInReason::ACTION
@@ -57,8 +51,8 @@ impl Translator<'_> {
                 self.output_controller(max_len, reason, 0, &[]);
             }
             OfPort::NONE => {}
-            port if port == self.flow.in_port => self.info("skipping output to input port"),
-            port => self.output_port(port, to.last, to.truncate),
+            port if port == self.flow.in_port() => self.info("skipping output to input port"),
+            port => self.output_port(port, to),
         }
     }
 
@@ -67,36 +61,36 @@ impl Translator<'_> {
         let bridge = self.here();
         let mut ports: Vec<OfPort> =
             bridge.bundles.iter().flat_map(|b| &b.ifaces).map(|i| i.of_port).collect();
-        ports.retain(|p| *p != self.flow.in_port && self.port_config(*p) & without == 0);
+        ports.retain(|p| *p != self.flow.in_port() && self.at.port_config(*p) & without == 0);
         ports.sort_unstable();
         let final_one = ports.len().saturating_sub(1);
         for (i, port) in ports.into_iter().enumerate() {
-            self.output_port(port, last && i == final_one, false);
+            self.output_port(port, OutputOpts::last(last && i == final_one));
         }
     }
 
     /// To one port of this bridge.
-    pub(super) fn output_port(&mut self, port: OfPort, last: bool, truncate: bool) {
-        let Some(place) = self.place(port) else {
+    pub(super) fn output_port(&mut self, port: OfPort, to: OutputOpts) {
+        let Some(place) = self.at.place(port) else {
             self.note(NodeKind::Warning, "Nonexistent output port");
             return;
         };
-        if self.port_config(port) & config::NO_FWD != 0 {
+        if self.at.port_config(port) & config::NO_FWD != 0 {
             self.note(NodeKind::Detail, "OFPPC_NO_FWD set, skipping output");
             return;
         }
-        self.output_place(place, last, truncate);
+        self.output_place(place, to);
     }
 
     /// To an interface of this bridge whose configuration lets packets out.
-    pub(super) fn output_place(&mut self, place: Place, last: bool, truncate: bool) {
-        let bundle = &self.snap.bridges[place.bridge].bundles[place.bundle];
+    pub(super) fn output_place(&mut self, place: Place, opts: OutputOpts) {
+        let bundle = &self.at.snap().bridges[place.bridge].bundles[place.bundle];
         let iface = &bundle.ifaces[place.iface];
         let to = match &iface.kind {
             IfaceKind::Datapath(port) => Some(*port),
             IfaceKind::Patch { .. } => None,
         };
-        if self.snaplen != 0 && to.is_none() {
+        if self.mirroring.snaplen().is_some() && to.is_none() {
             self.note(NodeKind::Warning, "Mirror truncate to ODPP_NONE, skipping output");
             return;
         }
@@ -108,14 +102,14 @@ impl Translator<'_> {
             Some(port) => {
                 self.commit();
                 self.cut_for_mirror();
-                self.push_action(Action::Output(port));
+                self.out.push(Action::Output(port));
                 self.mirror_egress(place.bundle);
             }
             None => {
-                if truncate {
+                if opts.truncate {
                     self.error("Cannot truncate output to patch port");
                 }
-                self.output_patch(place, last);
+                self.output_patch(place, opts.last);
             }
         }
     }
@@ -124,13 +118,6 @@ impl Translator<'_> {
     pub(super) fn between_protected(&self, bundle: usize) -> bool {
         let bundles = &self.here().bundles;
         bundles[bundle].protected && self.in_place().is_some_and(|p| bundles[p.bundle].protected)
-    }
-
-    /// The next copy is a mirror's, which may want only its beginning.
-    pub(super) fn cut_for_mirror(&mut self) {
-        if self.snaplen != 0 && self.snaplen < u16::MAX {
-            self.push_action(Action::Trunc(self.snaplen.into()));
-        }
     }
 
     pub(super) fn output_trunc(&mut self, port: OfPort, max_len: u32, last: bool) {
@@ -144,34 +131,34 @@ impl Translator<'_> {
                 let text = format!("output_trunc does not support port: {port}");
                 self.note(NodeKind::Warning, text);
             }
-            port if port == self.flow.in_port => self.info("skipping output to input port"),
+            port if port == self.flow.in_port() => self.info("skipping output to input port"),
             port => {
-                let real = self.place(port).and_then(|p| self.snap.datapath_port(p));
+                let real = self.at.place(port).and_then(|p| self.at.snap().datapath_port(p));
                 // As upstream has it, `in_port` is taken as a number here: no port has it.
                 if real.is_none() {
                     self.error(format!("output_trunc does not support patch port {port}"));
                     return;
                 }
-                self.push_action(Action::Trunc(max_len));
+                self.out.push(Action::Trunc(max_len));
                 self.output_action(
                     port,
                     0,
-                    OutputOpts { may_packet_in: false, last, truncate: true },
+                    OutputOpts { last, may_packet_in: false, truncate: true },
                 );
             }
         }
     }
 
     pub(super) fn enqueue(&mut self, port: OfPort, queue: u32, last: bool) {
+        self.flow.look_at_queue();
         let port = match port {
-            OfPort::IN_PORT => self.flow.in_port,
-            port if port == self.flow.in_port => return,
+            OfPort::IN_PORT => self.flow.in_port(),
+            port if port == self.flow.in_port() => return,
             port => port,
         };
-        // The queue's number is its priority in a userspace datapath.
-        let before = std::mem::replace(&mut self.flow.key.skb_priority, queue);
-        self.output_port(port, last, false);
-        self.flow.key.skb_priority = before;
+        let before = self.flow.set_queue(queue);
+        self.output_port(port, OutputOpts::last(last));
+        self.flow.set_queue(before);
     }
 
     /// Sends the packet as it is now to controllers.
@@ -184,7 +171,7 @@ impl Translator<'_> {
     ) {
         self.commit();
         // A rule that matches everything, of the lowest priority, is a table's miss entry.
-        let reason = match &self.rule {
+        let reason = match self.at.rule() {
             Some(CurrentRule::Rule(r))
                 if reason == PacketInReason::ACTION && r.priority == 0 && r.matches_all() =>
             {
@@ -207,16 +194,16 @@ impl Translator<'_> {
     ) {
         let notes = PacketInContext {
             bridge: Arc::from(self.here().name.as_str()),
-            pipeline: pipeline(&self.flow),
+            pipeline: self.flow.pipeline(),
         };
-        self.push_action(Action::Controller(Box::new(ToController {
+        self.out.push(Action::Controller(Box::new(ToController {
             reason: reason.0,
             max_len,
             controller_id,
-            cookie: self.cookie,
-            table: self.table,
+            cookie: self.at.cookie(),
+            table: self.at.table(),
             // Only somebody asks what would happen.
-            dont_send: self.is_traced() && self.learning == super::Learning::No,
+            dont_send: self.trace.is_on() && self.input.learning == Learning::No,
             continuation,
             recirc_id,
             userdata: userdata.to_vec(),
@@ -226,15 +213,8 @@ impl Translator<'_> {
 
     /// Shorter time-outs for the rule, now that its connection ends.
     pub(super) fn fin_timeout(&mut self, idle: u16, hard: u16) {
-        if let Some(CurrentRule::Rule(rule)) = &self.rule {
-            self.deps.fin.push((rule.stats.clone(), idle, hard));
+        if let Some(CurrentRule::Rule(rule)) = self.at.rule() {
+            self.deps.shorten_at_fin(rule.stats.clone(), idle, hard);
         }
     }
-}
-
-/// What is not in the packet's octets.
-pub(super) fn pipeline(flow: &Fields) -> Fields {
-    let key =
-        wire::FlowKey { pkt_mark: flow.key.pkt_mark, recirc_id: 0, ..wire::FlowKey::default() };
-    Fields { key, mpls: [0; 3], packet_type: 0, conj_id: 0, ..*flow }
 }

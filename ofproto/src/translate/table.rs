@@ -1,25 +1,22 @@
-//! Looking a packet up in the tables of its bridge.
+//! Lookups in flow tables, and the rules that they lead to.
 
-use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 
 use openflow::action::{Controller, PacketInReason};
 use openflow::msg::config;
 use openflow::{Action as OfAction, OfPort};
-use wire::key::FRAG_ANY;
 
-use crate::tables::{INTERNAL_TABLE, N_TABLES, TableMiss};
+use crate::tables::{INTERNAL_TABLE, N_TABLES, Rule, TableMiss};
 use crate::trace::NodeKind;
 use crate::xlate_cache::StatsTarget;
 
-use super::Failure;
-use super::context::{CurrentRule, MAX_DEPTH, MAX_RESUBMITS, MAX_SIZE, Translator};
-use std::sync::Arc;
-
-use crate::tables::Rule;
+use super::context::Translator;
+use super::options::{OnMiss, RunOn, TableVisit, deeper};
+use super::position::CurrentRule;
 
 /// What a lookup ends in.
-pub(super) enum TableLookup {
+pub(super) enum Outcome {
     Rule(Arc<Rule>),
     /// No rule, and a controller wants to know.
     PacketIn,
@@ -27,6 +24,29 @@ pub(super) enum TableLookup {
     Nothing,
     /// IP fragments are dropped here.
     Fragment,
+}
+
+/// What a lookup ends in, and the rules of the conjunction that led there.
+pub(super) struct TableLookup {
+    outcome: Outcome,
+    conjunction: Vec<Arc<Rule>>,
+}
+
+impl TableLookup {
+    fn actions(&self) -> &[OfAction] {
+        match &self.outcome {
+            Outcome::Rule(r) => &r.actions,
+            Outcome::PacketIn => &*PACKET_IN,
+            Outcome::Nothing | Outcome::Fragment => &[],
+        }
+    }
+
+    fn rule(&self) -> CurrentRule {
+        match &self.outcome {
+            Outcome::Rule(r) => CurrentRule::Rule(r.clone()),
+            Outcome::PacketIn | Outcome::Nothing | Outcome::Fragment => CurrentRule::Internal,
+        }
+    }
 }
 
 /// What is done with a packet that no rule matches and that a controller wants.
@@ -37,66 +57,59 @@ static PACKET_IN: LazyLock<[OfAction; 1]> = LazyLock::new(|| {
     })]
 });
 
-/// Octets of stack that one level of nesting never needs, and what is added when less is left.
-const STACK_LEFT: usize = 128 << 10;
-const STACK_MORE: usize = 2 << 20;
-
-/// One level further in. Tables in ascending order may nest thousands deep, more than a thread's
-/// stack holds.
-pub(super) fn deeper<R>(go: impl FnOnce() -> R) -> R {
-    stacker::maybe_grow(STACK_LEFT, STACK_MORE, go)
-}
-
 /// `OFPC_FRAG_*` (OpenFlow 1.3.5, 7.3.2), and Nicira's fourth.
 const FRAG_NORMAL: u8 = 0;
 const FRAG_NX_MATCH: u8 = 3;
 
-/// How a table's rules are to be carried out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum RunOn {
-    /// On the packet itself.
-    Packet,
-    /// On a copy: the packet entered another bridge.
-    Copy,
-}
+/// The priority that is not shown in a match.
+const DEFAULT_PRIORITY: u16 = 0x8000;
 
 impl Translator<'_> {
-    /// Looks for the packet's rule in `self.table`, and in the tables after it where a table says
-    /// so, as if it had come in by `in_port`. `self.table` is then where the search ended.
-    pub(super) fn find(
+    /// Looks the packet up in the current table, and in the tables after it where a table says so,
+    /// as if it had come in by `in_port`. The position is then the table where the search ended,
+    /// and lookup and rule are counted.
+    pub(super) fn find(&mut self, in_port: OfPort, on_miss: OnMiss) -> TableLookup {
+        let mut conjunction = Vec::new();
+        let outcome = self.search(in_port, on_miss, &mut conjunction);
+        if let Outcome::Rule(rule) = &outcome {
+            self.deps.count(StatsTarget::Rule(rule.stats.clone()));
+        }
+        TableLookup { outcome, conjunction }
+    }
+
+    fn search(
         &mut self,
         in_port: OfPort,
-        may_packet_in: bool,
-        honor_miss: bool,
-    ) -> TableLookup {
-        let fragment = self.flow.key.nw_frag & FRAG_ANY != 0;
-        let mut flow = self.flow;
-        if fragment {
+        on_miss: OnMiss,
+        conjunction: &mut Vec<Arc<Rule>>,
+    ) -> Outcome {
+        let mut flow = *self.flow.fields();
+        if self.flow.is_fragment() {
             match self.here().state.frag.load(Ordering::Relaxed) {
                 FRAG_NX_MATCH => {}
                 // Transport ports count as not being there.
                 FRAG_NORMAL => (flow.key.tp_src, flow.key.tp_dst) = (0, 0),
                 _ => {
-                    self.count(self.table, true);
-                    return TableLookup::Fragment;
+                    self.count(self.at.table(), true);
+                    return Outcome::Fragment;
                 }
             }
         }
         flow.in_port = in_port;
-        let tables = self.tables.clone();
+        let tables = self.at.tables().clone();
         let mut miss = TableMiss::Continue;
-        let mut next = self.table;
+        let mut next = self.at.table();
         while next < N_TABLES {
-            self.table = next;
-            let (rule, conjunction) = tables.lookup_parts(next, &flow, &mut self.wc);
-            let rule = rule.cloned();
-            self.conjunction = conjunction.into_iter().cloned().collect();
+            self.at.set_table(next);
+            let (rule, parts) =
+                self.flow.examine_fields(|_, wc| tables.lookup_parts(next, &flow, wc));
+            *conjunction = parts.into_iter().cloned().collect();
             self.count(next, rule.is_some());
             if let Some(rule) = rule {
-                return TableLookup::Rule(rule);
+                return Outcome::Rule(rule.clone());
             }
-            if !honor_miss {
-                break;
+            if on_miss == OnMiss::Stop {
+                return Outcome::Nothing;
             }
             miss = tables.miss(next);
             if miss != TableMiss::Continue {
@@ -107,44 +120,39 @@ impl Translator<'_> {
                 next += 1;
             }
         }
-        let wanted = may_packet_in
+        let wanted = on_miss == OnMiss::PacketIn
             && match miss {
                 TableMiss::Continue | TableMiss::Controller => {
-                    let port = self.flow.in_port;
-                    self.place(port).is_some() && self.port_config(port) & config::NO_PACKET_IN == 0
+                    let port = self.flow.in_port();
+                    self.at.place(port).is_some()
+                        && self.at.port_config(port) & config::NO_PACKET_IN == 0
                 }
                 TableMiss::Default => self.here().state.packet_in_on_miss.load(Ordering::Relaxed),
                 TableMiss::Drop => false,
             };
-        if wanted { TableLookup::PacketIn } else { TableLookup::Nothing }
+        if wanted { Outcome::PacketIn } else { Outcome::Nothing }
     }
 
-    /// Puts the look into a table down to its counters.
+    /// Counts a lookup.
     fn count(&mut self, table: u8, found: bool) {
-        if let Some(c) = self.tables.counters(table) {
-            self.deps.stats_targets.push(StatsTarget::Table(c.clone(), found));
+        if let Some(c) = self.at.tables().counters(table) {
+            let target = StatsTarget::Table(c.clone(), found);
+            self.deps.count(target);
         }
     }
 
-    /// Puts the packet down to its rule.
-    pub(super) fn credit(&mut self, found: &TableLookup) {
-        if let TableLookup::Rule(rule) = found {
-            self.deps.stats_targets.push(StatsTarget::Rule(rule.stats.clone()));
-        }
-    }
-
-    /// Tells of the rule; what follows happens in its table.
+    /// Adds the rule to the trace; what follows comes under it.
     pub(super) fn enter_table(&mut self, found: &TableLookup, table: u8) {
-        if !self.is_traced() {
+        if !self.trace.is_on() {
             return;
         }
-        let text = match found {
-            TableLookup::PacketIn => "No match, and a \"packet-in\" is called for.".to_owned(),
-            TableLookup::Nothing => "No match.".to_owned(),
-            TableLookup::Fragment => {
+        let text = match &found.outcome {
+            Outcome::PacketIn => "No match, and a \"packet-in\" is called for.".to_owned(),
+            Outcome::Nothing => "No match.".to_owned(),
+            Outcome::Fragment => {
                 "Packets are IP fragments and the fragment handling mode is \"drop\".".to_owned()
             }
-            TableLookup::Rule(rule) => {
+            Outcome::Rule(rule) => {
                 let m = rule.matching();
                 let mut text =
                     self.with_names(|n| openflow::text::print_match(&m, DEFAULT_PRIORITY, n));
@@ -158,8 +166,8 @@ impl Translator<'_> {
                 text
             }
         };
-        self.enter(NodeKind::Table, || format!("{table:2}. {text}"));
-        for part in std::mem::take(&mut self.conjunction) {
+        self.trace.enter(NodeKind::Table, || format!("{table:2}. {text}"));
+        for part in &found.conjunction {
             let (m, priority) = (part.matching(), part.priority as u16);
             let text = self.with_names(|n| openflow::text::print_match(&m, priority, n));
             self.note(NodeKind::Detail, format!("conj. {text}"));
@@ -168,86 +176,34 @@ impl Translator<'_> {
 
     /// Carries out the first rule of a translation.
     pub(super) fn run_first(&mut self, found: &TableLookup) {
-        match found {
-            TableLookup::Rule(rule) => {
-                self.rule = Some(CurrentRule::Rule(rule.clone()));
-                self.cookie = rule.cookie;
-                self.run(&rule.actions, true);
+        self.at.enter_rule(found.rule());
+        self.run(found.actions(), true);
+    }
+
+    /// Looks the packet up in a table and carries out what is found.
+    pub(super) fn visit_table(&mut self, v: TableVisit) {
+        if let Err(e) = self.limits.check(self.out.size(), self.stack.size()) {
+            self.error(e.text());
+            match e.failure() {
+                Some(f) => self.progress.fail(f),
+                None => self.progress.exit(),
             }
-            TableLookup::PacketIn => self.internal(|t| t.run(&*PACKET_IN, true)),
-            TableLookup::Nothing | TableLookup::Fragment => self.internal(|t| t.run(&[], true)),
-        }
-    }
-
-    fn internal(&mut self, run: impl FnOnce(&mut Self)) {
-        self.rule = Some(CurrentRule::Internal);
-        self.cookie = 0;
-        run(self);
-    }
-
-    /// Goes through `table` as if the packet had come in by `in_port`.
-    pub(super) fn table_action(
-        &mut self,
-        in_port: OfPort,
-        table: u8,
-        may_packet_in: bool,
-        honor_miss: bool,
-        last: bool,
-        how: RunOn,
-    ) {
-        if !self.may_go_on() {
             return;
         }
-        let old_table = std::mem::replace(&mut self.table, table);
-        let found = self.find(in_port, may_packet_in, honor_miss);
-        self.credit(&found);
-        let traced = self.trace_depth();
-        self.enter_table(&found, table);
-        let counts = u32::from(table <= old_table);
-        self.resubmits += 1;
-        self.depth += counts;
-        let (old_rule, old_cookie) = (self.rule.take(), self.cookie);
-        let (rule, cookie) = match &found {
-            TableLookup::Rule(r) => (CurrentRule::Rule(r.clone()), r.cookie),
-            TableLookup::PacketIn | TableLookup::Nothing | TableLookup::Fragment => {
-                (CurrentRule::Internal, 0)
-            }
-        };
-        (self.rule, self.cookie) = (Some(rule), cookie);
-        let actions: &[OfAction] = match &found {
-            TableLookup::Rule(r) => &r.actions,
-            TableLookup::PacketIn => &*PACKET_IN,
-            TableLookup::Nothing | TableLookup::Fragment => &[],
-        };
-        deeper(|| match how {
-            RunOn::Packet => self.run(actions, last),
-            RunOn::Copy => self.run_copy(actions, last),
+        let old_table = self.at.set_table(v.table);
+        let found = self.find(v.in_port, v.on_miss);
+        let traced = self.trace.depth();
+        self.enter_table(&found, v.table);
+        let level = self.limits.enter(v.table <= old_table);
+        let rule = self.at.enter_rule(found.rule());
+        deeper(|| match v.run_on {
+            RunOn::Packet => self.run(found.actions(), v.last),
+            RunOn::Copy => self.run_copy(found.actions(), v.last),
         });
-        (self.rule, self.cookie) = (old_rule, old_cookie);
-        self.depth -= counts;
-        self.leave_to(traced);
-        self.table = old_table;
-    }
-
-    /// False when the packet has been through too much already.
-    fn may_go_on(&mut self) -> bool {
-        if self.depth >= MAX_DEPTH {
-            self.error(format!("over max translation depth {MAX_DEPTH}"));
-            self.failure = Some(Failure::TooDeep);
-        } else if self.resubmits >= MAX_RESUBMITS {
-            self.error(format!("over {MAX_RESUBMITS} resubmit actions"));
-            self.failure = Some(Failure::TooManyResubmits);
-        } else if self.size >= MAX_SIZE {
-            self.error("resubmits yielded over 64 kB of actions");
-            // What there is so far is done.
-            self.exit = true;
-        } else if self.stack_size >= MAX_SIZE {
-            self.error("resubmits yielded over 64 kB of stack");
-            self.failure = Some(Failure::StackTooDeep);
-        } else {
-            return true;
-        }
-        false
+        self.at.leave_rule(rule);
+        self.limits.leave(level);
+        self.trace.leave_to(traced);
+        self.at.set_table(old_table);
     }
 
     /// `resubmit`.
@@ -257,12 +213,13 @@ impl Translator<'_> {
             self.error("resubmit(ct) with non-tracked or non-IP packet!");
             return;
         }
-        let internal = matches!(self.rule, Some(CurrentRule::Internal));
-        let in_port = if in_port == OfPort::IN_PORT { self.flow.in_port } else { in_port };
-        let table = if table == 255 { self.table } else { table };
-        self.table_action(in_port, table, internal, internal, last, RunOn::Packet);
+        let internal = matches!(self.at.rule(), Some(CurrentRule::Internal));
+        self.visit_table(TableVisit {
+            table: if table == 255 { self.at.table() } else { table },
+            in_port: if in_port == OfPort::IN_PORT { self.flow.in_port() } else { in_port },
+            on_miss: if internal { OnMiss::PacketIn } else { OnMiss::Stop },
+            last,
+            run_on: RunOn::Packet,
+        });
     }
 }
-
-/// The priority that is not shown in a match.
-const DEFAULT_PRIORITY: u16 = 0x8000;
