@@ -7,7 +7,6 @@
 //!   instructions, [`action_check`] the rules about which go with which match.
 //! - [`text`] reads and writes matches, actions and flows as `ovs-ofctl` does, and reads the
 //!   datapath's notation.
-//! - [`compose`] makes a frame from fields.
 //! - [`target`] reads where a controller is.
 //!
 //! One connection's life: send [`msg::Body::Hello`], read the peer's with
@@ -18,7 +17,6 @@
 pub mod action;
 pub mod action_check;
 pub mod codec;
-pub mod compose;
 pub mod error;
 pub mod field;
 pub mod msg;

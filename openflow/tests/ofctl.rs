@@ -274,10 +274,10 @@ fn samples(v: Version) -> Vec<(Body, Vec<&'static str>)> {
     };
     let mut metadata = Match::default();
     metadata.set(Field::InPort, 3);
-    let packet = openflow::compose::compose(
+    let packet = wire::compose::compose(
         &wire::FlowKey { eth_type: 0x800, nw_proto: 6, nw_ttl: 64, ..wire::FlowKey::default() },
         &[0; 3],
-        openflow::compose::Payload::UpTo(60),
+        wire::compose::Payload::UpTo(60),
     );
     let packet_in = |format| PacketIn {
         format,

@@ -1,7 +1,12 @@
 //! ARP and RARP: the packets that tell a network where an address is.
 
-use crate::eth::{EtherType, frame};
-use crate::{EthAddr, FlowKey};
+use std::net::Ipv4Addr;
+
+use pnet_packet::arp::{ArpHardwareTypes, ArpOperation, MutableArpPacket};
+use pnet_packet::ethernet::EtherTypes;
+
+use crate::frame::{ethernet, to_pnet};
+use crate::{EthAddr, EtherType, FlowKey};
 
 /// ARP opcodes (RFC 826, RFC 903).
 pub mod op {
@@ -27,27 +32,60 @@ pub fn is_gratuitous(key: &FlowKey) -> bool {
     }
 }
 
-fn body(opcode: u8, sha: EthAddr, spa: [u8; 4], tha: EthAddr, tpa: [u8; 4]) -> [u8; 28] {
-    let mut b = [0; 28];
-    b[..8].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, opcode]);
-    b[8..14].copy_from_slice(&sha.0);
-    b[14..18].copy_from_slice(&spa);
-    b[18..24].copy_from_slice(&tha.0);
-    b[24..28].copy_from_slice(&tpa);
-    b
+/// The fields of an ARP or RARP packet for IPv4 over Ethernet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    /// One of [`op`].
+    pub(crate) op: u16,
+    /// Sender hardware address.
+    pub(crate) sha: EthAddr,
+    /// Sender protocol address.
+    pub(crate) spa: Ipv4Addr,
+    /// Target hardware address.
+    pub(crate) tha: EthAddr,
+    /// Target protocol address.
+    pub(crate) tpa: Ipv4Addr,
 }
 
-/// A learning packet: a broadcast RARP request from and about `mac`, with no IPv4 addresses. It
-/// makes switches learn where `mac` is and asks for no answer. 42 octets, untagged.
+impl Default for Packet {
+    fn default() -> Packet {
+        let (mac, ip) = (EthAddr::ZERO, Ipv4Addr::UNSPECIFIED);
+        Packet { op: 0, sha: mac, spa: ip, tha: mac, tpa: ip }
+    }
+}
+
+impl Packet {
+    /// The packet's 28 octets, which follow the Ethernet type.
+    pub(crate) fn emit(&self) -> Vec<u8> {
+        let mut buf = vec![0; MutableArpPacket::minimum_packet_size()];
+        if let Some(mut p) = MutableArpPacket::new(&mut buf) {
+            p.set_hardware_type(ArpHardwareTypes::Ethernet);
+            p.set_protocol_type(EtherTypes::Ipv4);
+            p.set_hw_addr_len(6);
+            p.set_proto_addr_len(4);
+            p.set_operation(ArpOperation(self.op));
+            p.set_sender_hw_addr(to_pnet(self.sha));
+            p.set_sender_proto_addr(self.spa);
+            p.set_target_hw_addr(to_pnet(self.tha));
+            p.set_target_proto_addr(self.tpa);
+        }
+        buf
+    }
+}
+
+/// A learning packet: a broadcast RARP request from and about `mac`, with no IPv4 addresses.
+/// Switches learn the location of `mac` from it, and nothing answers it. 42 octets, untagged.
 pub fn learning_packet(mac: EthAddr) -> Vec<u8> {
-    let b = body(op::RARP_REQUEST, mac, [0; 4], mac, [0; 4]);
-    frame(EthAddr::BROADCAST, mac, EtherType::RARP, &b)
+    let op = u16::from(op::RARP_REQUEST);
+    let p = Packet { op, sha: mac, tha: mac, ..Packet::default() };
+    ethernet(EthAddr::BROADCAST, mac, &[], EtherType::RARP, &p.emit())
 }
 
 /// A gratuitous ARP request: `mac` has `ip`. 42 octets, untagged (RFC 5227 section 3).
 pub fn gratuitous_arp(mac: EthAddr, ip: [u8; 4]) -> Vec<u8> {
-    let b = body(op::REQUEST, mac, ip, EthAddr::ZERO, ip);
-    frame(EthAddr::BROADCAST, mac, EtherType::ARP, &b)
+    let (op, ip) = (u16::from(op::REQUEST), Ipv4Addr::from(ip));
+    let p = Packet { op, sha: mac, spa: ip, tpa: ip, ..Packet::default() };
+    ethernet(EthAddr::BROADCAST, mac, &[], EtherType::ARP, &p.emit())
 }
 
 #[cfg(test)]

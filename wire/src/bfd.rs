@@ -3,11 +3,13 @@
 
 use std::net::Ipv4Addr;
 
+use pnet_packet::udp::UdpPacket;
 use serde::Serialize;
 
-use crate::checksum::checksum;
 use crate::extract::MAX_VLANS;
-use crate::{EthAddr, EtherType, eth, extract_layers, ip};
+use crate::frame::{Ipv4, ethernet, udp};
+use crate::{EthAddr, EtherType, extract_layers, ip};
+use format::{ControlPacket, MutableControlPacket};
 
 /// Destination port of control packets over a single hop (RFC 5881 section 4).
 pub const PORT: u16 = 3784;
@@ -26,9 +28,12 @@ const TOS: u8 = 0xc0;
 pub const LEN: usize = 24;
 const VERSION: u8 = 1;
 
+// Bits of the flags octet, below the state.
 const POLL: u8 = 0x20;
 const FINAL: u8 = 0x10;
+const CONTROL_PLANE_INDEPENDENT: u8 = 0x08;
 const AUTH: u8 = 0x04;
+const DEMAND: u8 = 0x02;
 const MULTIPOINT: u8 = 0x01;
 
 /// bfd.SessionState.
@@ -154,27 +159,34 @@ pub enum PacketError {
 impl Packet {
     /// Reads the payload of a datagram.
     pub fn parse(octets: &[u8]) -> Result<Packet, PacketError> {
-        let too_short = PacketError::TooShort(octets.len());
-        let p: &[u8; LEN] = octets.first_chunk().ok_or(too_short)?;
-        let word = |i: usize| u32::from_be_bytes([p[i], p[i + 1], p[i + 2], p[i + 3]]);
-        let flags = p[1] & 0x3f;
-        if p[0] >> 5 != VERSION {
-            return Err(PacketError::Version(p[0] >> 5));
+        let Some(p) = ControlPacket::new(octets) else {
+            return Err(PacketError::TooShort(octets.len()));
+        };
+        let flags = p.get_flags();
+        if p.get_version() != VERSION {
+            return Err(PacketError::Version(p.get_version()));
         }
         if flags & AUTH != 0 {
             return Err(PacketError::Authenticated);
         }
-        if usize::from(p[3]) < LEN || usize::from(p[3]) > octets.len() {
-            return Err(PacketError::Length(p[3]));
+        let length = p.get_length();
+        if usize::from(length) < LEN || usize::from(length) > octets.len() {
+            return Err(PacketError::Length(length));
         }
-        if p[2] == 0 {
+        if p.get_detect_mult() == 0 {
             return Err(PacketError::ZeroMultiplier);
         }
         if flags & MULTIPOINT != 0 {
             return Err(PacketError::Multipoint);
         }
-        let state = [State::AdminDown, State::Down, State::Init, State::Up][usize::from(p[1] >> 6)];
-        let (my_discriminator, your_discriminator) = (word(4), word(8));
+        let state = match p.get_state() {
+            0 => State::AdminDown,
+            1 => State::Down,
+            2 => State::Init,
+            _ => State::Up,
+        };
+        let (my_discriminator, your_discriminator) =
+            (p.get_my_discriminator(), p.get_your_discriminator());
         if my_discriminator == 0 {
             return Err(PacketError::NoDiscriminator);
         }
@@ -183,32 +195,40 @@ impl Packet {
         }
         Ok(Packet {
             state,
-            diag: Diag(p[0] & 0x1f),
+            diag: Diag(p.get_diag()),
             poll: flags & POLL != 0,
             fin: flags & FINAL != 0,
             flags,
-            mult: p[2],
+            mult: p.get_detect_mult(),
             my_discriminator,
             your_discriminator,
-            min_tx: word(12),
-            min_rx: word(16),
+            min_tx: p.get_desired_min_tx(),
+            min_rx: p.get_required_min_rx(),
         })
     }
 
-    /// The packet's octets. `flags` is not looked at; no echo is offered.
+    /// The packet's octets, [`LEN`] of them. Of the flags only `poll` and `fin` are sent; Required
+    /// Min Echo RX Interval is 0, which means that echo is not supported.
     pub fn emit(&self) -> Vec<u8> {
-        let state = match self.state {
-            State::AdminDown => 0,
-            State::Down => 1,
-            State::Init => 2,
-            State::Up => 3,
-        };
-        let bit = |on: bool, bit: u8| if on { bit } else { 0 };
-        let flags = bit(self.poll, POLL) | bit(self.fin, FINAL);
-        let mut out = vec![VERSION << 5 | self.diag.0 & 0x1f, state << 6 | flags, self.mult, 24];
-        let words = [self.my_discriminator, self.your_discriminator, self.min_tx, self.min_rx, 0];
-        out.extend(words.iter().flat_map(|w| w.to_be_bytes()));
-        out
+        let mut buf = vec![0; LEN];
+        if let Some(mut p) = MutableControlPacket::new(&mut buf) {
+            p.set_version(VERSION);
+            p.set_diag(self.diag.0 & 0x1f);
+            p.set_state(match self.state {
+                State::AdminDown => 0,
+                State::Down => 1,
+                State::Init => 2,
+                State::Up => 3,
+            });
+            p.set_flags(flags_of(self.poll, self.fin));
+            p.set_detect_mult(self.mult);
+            p.set_length(LEN as u8);
+            p.set_my_discriminator(self.my_discriminator);
+            p.set_your_discriminator(self.your_discriminator);
+            p.set_desired_min_tx(self.min_tx);
+            p.set_required_min_rx(self.min_rx);
+        }
+        buf
     }
 }
 
@@ -216,9 +236,9 @@ impl Packet {
 pub fn flag_names(flags: u8) -> String {
     let names = [
         (MULTIPOINT, "multipoint"),
-        (0x02, "demand"),
+        (DEMAND, "demand"),
         (AUTH, "auth"),
-        (0x08, "ctl"),
+        (CONTROL_PLANE_INDEPENDENT, "ctl"),
         (FINAL, "final"),
         (POLL, "poll"),
     ];
@@ -250,22 +270,17 @@ impl Path {
     /// A whole frame around a control packet. UDP's checksum is left out (RFC 768 allows it), as
     /// Open vSwitch does.
     pub fn frame(&self, payload: &[u8]) -> Vec<u8> {
-        const HEADERS: usize = 20 + 8;
-        let len = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
-        let mut p = Vec::with_capacity(HEADERS + payload.len());
-        p.extend([0x45, TOS]);
-        p.extend(len(HEADERS + payload.len()));
-        p.extend([0, 0, 0, 0, TTL, ip::UDP, 0, 0]);
-        p.extend(self.src_ip.octets());
-        p.extend(self.dst_ip.octets());
-        let sum = checksum(&p);
-        p[10..12].copy_from_slice(&sum.to_be_bytes());
-        p.extend(self.src_port.to_be_bytes());
-        p.extend(PORT.to_be_bytes());
-        p.extend(len(8 + payload.len()));
-        p.extend([0, 0]);
-        p.extend(payload);
-        eth::frame(self.dst_mac, self.src_mac, EtherType::IPV4, &p)
+        let header = Ipv4 {
+            tos: TOS,
+            flags: 0,
+            fragment_offset: 0,
+            ttl: TTL,
+            proto: ip::UDP,
+            src: self.src_ip,
+            dst: self.dst_ip,
+        };
+        let packet = header.packet(&udp(self.src_port, PORT, payload));
+        ethernet(self.dst_mac, self.src_mac, &[], EtherType::IPV4, &packet)
     }
 }
 
@@ -288,13 +303,38 @@ pub fn receive(frame: &[u8]) -> Option<Received<'_>> {
     if key.eth_type != EtherType::IPV4 || key.nw_proto != ip::UDP || key.tp_dst != PORT {
         return None;
     }
-    let datagram = frame.get(layers.l4?..layers.l4_end)?;
-    let len = usize::from(u16::from_be_bytes([*datagram.get(4)?, *datagram.get(5)?]));
-    let payload = datagram.get(8..len)?;
+    let octets = frame.get(layers.l4?..layers.l4_end)?;
+    let length = usize::from(UdpPacket::new(octets)?.get_length());
+    let payload = octets.get(UdpPacket::minimum_packet_size()..length)?;
     (key.nw_frag == 0).then(|| Received {
         dst_mac: key.eth_dst,
         dst_ip: key.ipv4_dst().into(),
         ttl: key.nw_ttl,
         payload,
     })
+}
+
+// The macro's output is not under our control.
+#[allow(unreachable_pub, unused, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod format {
+    use pnet_macros::packet;
+    use pnet_macros_support::types::*;
+
+    /// The mandatory section of a control packet, RFC 5880 section 4.1.
+    #[packet]
+    pub struct Control {
+        pub version: u3,
+        pub diag: u5,
+        pub state: u2,
+        pub flags: u6,
+        pub detect_mult: u8,
+        pub length: u8,
+        pub my_discriminator: u32be,
+        pub your_discriminator: u32be,
+        pub desired_min_tx: u32be,
+        pub required_min_rx: u32be,
+        pub required_min_echo_rx: u32be,
+        #[payload]
+        pub authentication: Vec<u8>,
+    }
 }

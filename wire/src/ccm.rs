@@ -4,6 +4,7 @@
 //! What is parsed and emitted here starts after the Ethernet type 0x8902.
 
 use crate::EthAddr;
+use format::{CcmPacket, MutableCcmPacket};
 
 /// Octets of a message, the end TLV included.
 pub const LEN: usize = 75;
@@ -18,8 +19,6 @@ pub const DST_EXTENDED: EthAddr = EthAddr([0x01, 0x23, 0x20, 0, 0, 0x30]);
 const OPCODE: u8 = 1;
 /// From the sequence number to the TLVs.
 const TLV_OFFSET: u8 = 70;
-const RDI: u8 = 0x80;
-const INTERVAL: u8 = 0x07;
 
 /// Octets of a maintenance association's identifier.
 pub const MAID_LEN: usize = 48;
@@ -72,35 +71,71 @@ pub enum CcmError {
 impl Ccm {
     /// Reads a frame's payload. Level, version and TLVs are not looked at, as in Open vSwitch.
     pub fn parse(octets: &[u8]) -> Result<Ccm, CcmError> {
-        let p: &[u8; ACCEPTED] = octets.first_chunk().ok_or(CcmError::TooShort(octets.len()))?;
-        if p[1] != OPCODE {
-            return Err(CcmError::Opcode(p[1]));
+        let header = octets.get(..ACCEPTED).and_then(CcmPacket::new);
+        let Some(p) = header else { return Err(CcmError::TooShort(octets.len())) };
+        if p.get_opcode() != OPCODE {
+            return Err(CcmError::Opcode(p.get_opcode()));
         }
-        let half = |i: usize| u16::from_be_bytes([p[i], p[i + 1]]);
+        let mut maid = [0; MAID_LEN];
+        maid.copy_from_slice(p.get_maid_raw());
         Ok(Ccm {
-            interval: p[2] & INTERVAL,
-            rdi: p[2] & RDI != 0,
-            seq: u32::from(half(4)) << 16 | u32::from(half(6)),
-            mpid: half(8),
-            maid: std::array::from_fn(|i| p[10 + i]),
-            interval_ms: half(58),
-            mpid64: (60..68).fold(0, |v, i| v << 8 | u64::from(p[i])),
-            opdown: p[68] != 0,
+            interval: p.get_interval(),
+            rdi: p.get_rdi() != 0,
+            seq: p.get_seq(),
+            mpid: p.get_mpid(),
+            maid,
+            interval_ms: p.get_interval_ms(),
+            mpid64: p.get_mpid64(),
+            opdown: p.get_opdown() != 0,
         })
     }
 
-    /// The message's octets.
+    /// The message's octets, [`LEN`] of them. Maintenance level, version and reserved octets are
+    /// zero.
     pub fn emit(&self) -> Vec<u8> {
-        let flags = if self.rdi { RDI } else { 0 } | self.interval & INTERVAL;
-        let mut out = vec![0, OPCODE, flags, TLV_OFFSET];
-        out.extend(self.seq.to_be_bytes());
-        out.extend(self.mpid.to_be_bytes());
-        out.extend(self.maid);
-        out.extend(self.interval_ms.to_be_bytes());
-        out.extend(self.mpid64.to_be_bytes());
-        out.push(u8::from(self.opdown));
-        // Five octets of zeros and the end TLV.
-        out.resize(LEN, 0);
-        out
+        let mut buf = vec![0; LEN];
+        if let Some(mut p) = MutableCcmPacket::new(&mut buf) {
+            p.set_opcode(OPCODE);
+            p.set_rdi(u8::from(self.rdi));
+            p.set_interval(self.interval & 0x07);
+            p.set_tlv_offset(TLV_OFFSET);
+            p.set_seq(self.seq);
+            p.set_mpid(self.mpid);
+            p.set_maid(&self.maid);
+            p.set_interval_ms(self.interval_ms);
+            p.set_mpid64(self.mpid64);
+            p.set_opdown(u8::from(self.opdown));
+        }
+        buf
+    }
+}
+
+// The macro's output is not under our control.
+#[allow(unreachable_pub, unused, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod format {
+    use pnet_macros::packet;
+    use pnet_macros_support::types::*;
+
+    /// Figure 21-5 up to the MAID; then Open vSwitch's fields in place of those of Y.1731.
+    #[packet]
+    pub struct Ccm {
+        pub level: u3,
+        pub version: u5,
+        pub opcode: u8,
+        pub rdi: u1,
+        pub flags_reserved: u4,
+        pub interval: u3,
+        pub tlv_offset: u8,
+        pub seq: u32be,
+        pub mpid: u16be,
+        #[length = "48"]
+        pub maid: Vec<u8>,
+        pub interval_ms: u16be,
+        pub mpid64: u64be,
+        pub opdown: u8,
+        #[length = "5"]
+        pub reserved: Vec<u8>,
+        #[payload]
+        pub tlvs: Vec<u8>,
     }
 }

@@ -1,220 +1,332 @@
-//! A packet that looks like a given flow: what a test lets a device receive.
+//! Frames made from a flow key: the opposite of [`extract`](crate::extract()).
 //!
-//! The opposite of [`extract`](crate::extract()): headers from the key's fields, lengths and
-//! checksums that are right, and a payload where the protocol carries one.
+//! `netdev-dummy/receive`, `ofproto/trace -generate` and tests use them. Lengths and checksums are
+//! right; fields that a frame cannot carry (`in_port`, other metadata) are ignored. The choices
+//! where several frames have the same key are those of Open vSwitch.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use pnet_packet::icmp::{self, IcmpCode, IcmpType, MutableIcmpPacket};
+use pnet_packet::icmpv6::ndp::{MutableNeighborSolicitPacket, NdpOption, NdpOptionTypes};
+use pnet_packet::icmpv6::{Icmpv6Code, Icmpv6Type, MutableIcmpv6Packet};
+use pnet_packet::ip::IpNextHeaderProtocol;
+use pnet_packet::tcp::{MutableTcpPacket, TcpFlags};
+use pnet_packet::util;
 
 use crate::arp;
-use crate::checksum::{checksum, fold, pseudo_v4, pseudo_v6, sum};
-use crate::eth::ETH_HEADER_LEN;
+use crate::frame::{Ipv4, Ipv6, MORE_FRAGMENTS, ethernet, ipv6_fragment, udp};
 use crate::key::{FRAG_ANY, FRAG_LATER};
-use crate::{EthAddr, EtherType, FlowKey, ip};
+use crate::{EthAddr, EtherType, FlowKey, VlanTag, ip};
+use format::MutableSctpPacket;
 
-/// Octets of payload, counting up from 0, unless a length is asked for: as many as Open vSwitch
-/// puts there.
-const PAYLOAD: usize = 64;
+/// 64 octets that count up from 0: the payload that `netdev-dummy/receive` sends.
+pub const COUNTING: [u8; 64] = {
+    let mut p = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        p[i] = i as u8;
+        i += 1;
+    }
+    p
+};
 
-/// Headers of the payload's own protocol that carry it: RFC 792, RFC 4443.
+/// Bit in an MPLS label stack entry: the bottom of the stack (RFC 3032 section 2.1).
+const MPLS_BOTTOM: u32 = 0x100;
+
+/// ICMP types of echo reply and request (RFC 792), and of ICMPv6 (RFC 4443).
 const ECHO: [u16; 2] = [0, 8];
 const ECHO_V6: [u16; 2] = [128, 129];
-
-/// Neighbour solicitation and advertisement (RFC 4861).
+/// ICMPv6 types of neighbour solicitation and advertisement (RFC 4861).
 const NEIGHBOUR: [u16; 2] = [135, 136];
 
-/// SYN, FIN and RST: segments that carry no data here.
-const NO_DATA: u16 = 0x007;
+/// Segments with one of these flags carry no payload.
+const NO_DATA: u16 = (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) as u16;
 
-/// The packet is longer than the length that was asked for.
+/// Fragment offset of a fragment that is not the first, in units of 8 octets.
+const LATER_OFFSET: u16 = 100;
+
+/// What follows the innermost header.
+#[derive(Clone, Copy, Debug)]
+pub enum Payload<'a> {
+    /// These octets, where the protocol carries any: after UDP, after ICMP echo, and after TCP
+    /// without SYN, FIN and RST.
+    Octets(&'a [u8]),
+    /// Zeros until the frame has at least this many octets. They count as part of the innermost
+    /// packet.
+    UpTo(usize),
+}
+
+/// The headers alone are longer than the requested frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a packet of this flow has at least {least} octets, {asked} are asked for")]
 pub struct TooLong {
-    /// The least length, in octets.
+    /// Octets of the headers.
     pub least: usize,
-    /// The length that was asked for, in octets.
+    /// The requested length, in octets.
     pub asked: usize,
 }
 
-/// A frame that [`extract`](crate::extract()) reads as `key`, as far as frames can say it; with a
-/// payload of 64 octets where the protocol has one.
-pub fn compose(key: &FlowKey) -> Vec<u8> {
-    frame(key, PAYLOAD, None)
+/// A frame whose flow key is `key`.
+///
+/// `mpls` is the label stack for an MPLS Ethernet type, outermost entry first; entries after the
+/// one with the bottom-of-stack bit are ignored. The checksum of SCTP is left zero.
+pub fn compose(key: &FlowKey, mpls: &[u32], payload: Payload<'_>) -> Vec<u8> {
+    match payload {
+        Payload::Octets(octets) => frame(key, mpls, octets, 0),
+        Payload::UpTo(len) => {
+            let headers = frame(key, mpls, &[], 0);
+            match len.saturating_sub(headers.len()) {
+                0 => headers,
+                zeros => frame(key, mpls, &[], zeros),
+            }
+        }
+    }
 }
 
-/// As [`compose`], with exactly `len` octets: zeros follow the headers.
+/// As [`compose`] with [`Payload::UpTo`], with exactly `len` octets.
 ///
 /// # Errors
 ///
-/// The headers alone are longer.
-pub fn compose_len(key: &FlowKey, len: usize) -> Result<Vec<u8>, TooLong> {
-    let least = frame(key, 0, None).len();
-    if least > len {
-        return Err(TooLong { least, asked: len });
-    }
-    Ok(frame(key, 0, Some(len - least)))
+/// The headers alone are longer than `len`.
+pub fn compose_len(key: &FlowKey, mpls: &[u32], len: usize) -> Result<Vec<u8>, TooLong> {
+    let frame = compose(key, mpls, Payload::UpTo(len));
+    if frame.len() > len { Err(TooLong { least: frame.len(), asked: len }) } else { Ok(frame) }
 }
 
-/// `extra` zeros follow as part of the innermost packet.
-fn frame(key: &FlowKey, payload: usize, extra: Option<usize>) -> Vec<u8> {
-    let extra = extra.unwrap_or(0);
-    let mut f = Vec::with_capacity(128);
-    f.extend(key.eth_dst.0);
-    f.extend(key.eth_src.0);
-    for tag in key.vlan.iter().filter(|t| t.is_present()) {
-        let (vid, pcp) = (tag.vid(), u16::from(tag.pcp()));
-        f.extend(tag.tpid.to_be_bytes());
-        f.extend((pcp << 13 | vid).to_be_bytes());
-    }
-    if key.eth_type == EtherType::NONE {
-        // IEEE 802.3: a length. Of the whole frame, as Open vSwitch has it.
-        let len = f.len() + 2 + extra;
-        f.extend((len as u16).to_be_bytes());
-        f.resize(len, 0);
-        return f;
-    }
-    f.extend(key.eth_type.to_be_bytes());
-    match key.eth_type {
-        EtherType::IPV4 => ipv4(key, payload, extra, &mut f),
-        EtherType::IPV6 => ipv6(key, payload, extra, &mut f),
-        EtherType::ARP | EtherType::RARP => {
-            arp(key, &mut f);
-            f.resize(f.len() + extra, 0);
-        }
-        _ => f.resize(f.len() + extra, 0),
-    }
-    debug_assert!(f.len() >= ETH_HEADER_LEN);
-    f
-}
-
-fn ipv4(key: &FlowKey, payload: usize, extra: usize, f: &mut Vec<u8>) {
-    let mut l4 = transport(key, payload);
-    l4.resize(l4.len() + extra, 0);
-    finish(key, &mut l4);
-    let fragment: u16 = match (key.nw_frag & FRAG_ANY != 0, key.nw_frag & FRAG_LATER != 0) {
-        (false, _) => 0,
-        (true, false) => 0x2000,
-        (true, true) => 0x2000 | 100,
-    };
-    let mut h = [0; 20];
-    h[0] = 0x45;
-    h[1] = key.nw_tos;
-    h[2..4].copy_from_slice(&((20 + l4.len()) as u16).to_be_bytes());
-    h[6..8].copy_from_slice(&fragment.to_be_bytes());
-    h[8] = key.nw_ttl;
-    h[9] = key.nw_proto;
-    h[12..16].copy_from_slice(&key.ipv4_src());
-    h[16..20].copy_from_slice(&key.ipv4_dst());
-    let c = checksum(&h);
-    h[10..12].copy_from_slice(&c.to_be_bytes());
-    f.extend(h);
-    f.extend(l4);
-}
-
-fn ipv6(key: &FlowKey, payload: usize, extra: usize, f: &mut Vec<u8>) {
-    let mut l4 = transport(key, payload);
-    l4.resize(l4.len() + extra, 0);
-    finish(key, &mut l4);
-    let word = 6 << 28 | u32::from(key.nw_tos) << 20 | key.ipv6_label & 0x000f_ffff;
-    f.extend(word.to_be_bytes());
-    f.extend((l4.len() as u16).to_be_bytes());
-    f.extend([key.nw_proto, key.nw_ttl]);
-    f.extend(key.nw_src);
-    f.extend(key.nw_dst);
-    f.extend(l4);
-}
-
-fn arp(key: &FlowKey, f: &mut Vec<u8>) {
-    let mut b = [0; 28];
-    b[..8].copy_from_slice(&[0, 1, 8, 0, 6, 4, 0, key.nw_proto]);
-    if matches!(key.nw_proto, arp::op::REQUEST | arp::op::REPLY) {
-        b[8..14].copy_from_slice(&key.arp_sha.0);
-        b[14..18].copy_from_slice(&key.ipv4_src());
-        b[18..24].copy_from_slice(&key.arp_tha.0);
-        b[24..28].copy_from_slice(&key.ipv4_dst());
-    }
-    f.extend(b);
-}
-
-/// The L4 header and payload; length and checksum are still to be filled in.
-fn transport(key: &FlowKey, payload: usize) -> Vec<u8> {
-    if key.nw_frag & FRAG_LATER != 0 {
-        return Vec::new();
-    }
-    let (src, dst) = (key.tp_src.to_be_bytes(), key.tp_dst.to_be_bytes());
-    let kind = [key.tp_src as u8, key.tp_dst as u8];
-    let data = (0..payload).map(|i| i as u8);
-    match key.nw_proto {
-        ip::TCP => {
-            let mut h = vec![0; 20];
-            h[..2].copy_from_slice(&src);
-            h[2..4].copy_from_slice(&dst);
-            h[12..14].copy_from_slice(&(5 << 12 | key.tcp_flags & 0x0fff).to_be_bytes());
-            if key.tcp_flags & NO_DATA == 0 {
-                h.extend(data);
-            }
-            h
-        }
-        ip::UDP => [src, dst, [0; 2], [0; 2]].concat().into_iter().chain(data).collect(),
-        ip::SCTP => [src, dst].concat().into_iter().chain([0; 8]).collect(),
-        ip::ICMP => {
-            let mut h = [&kind[..], &[0; 6]].concat();
-            if ECHO.contains(&key.tp_src) && key.tp_dst == 0 {
-                h.extend(data);
-            }
-            h
-        }
-        ip::IGMP => [&kind[..], &[0; 6]].concat(),
-        ip::ICMPV6 => {
-            let mut h = [&kind[..], &[0; 6]].concat();
-            if NEIGHBOUR.contains(&key.tp_src) && key.tp_dst == 0 {
-                h.extend(key.nd_target);
-                for (option, mac) in [(1, key.arp_sha), (2, key.arp_tha)] {
-                    if mac != EthAddr::ZERO {
-                        h.extend([option, 1]);
-                        h.extend(mac.0);
-                    }
-                }
-            } else if ECHO_V6.contains(&key.tp_src) && key.tp_dst == 0 {
-                h.extend(data);
-            }
-            h
-        }
+/// `octets` follow where the protocol carries a payload, and then `zeros` as many zeros.
+fn frame(key: &FlowKey, mpls: &[u32], octets: &[u8], zeros: usize) -> Vec<u8> {
+    let tag =
+        |t: VlanTag| VlanTag { tpid: if t.tpid == 0 { EtherType::VLAN } else { t.tpid }, ..t };
+    let vlan = key.vlan.map(tag);
+    let mut l3 = match key.eth_type {
+        EtherType::IPV4 => ipv4(key, octets, zeros),
+        EtherType::IPV6 => ipv6(key, octets, zeros),
+        EtherType::ARP | EtherType::RARP => arp(key),
+        EtherType::MPLS | EtherType::MPLS_MULTICAST => label_stack(mpls),
         _ => Vec::new(),
+    };
+    if !matches!(key.eth_type, EtherType::IPV4 | EtherType::IPV6) {
+        l3.resize(l3.len() + zeros, 0);
+    }
+    let mut eth_type = key.eth_type;
+    if eth_type == EtherType::NONE {
+        // IEEE 802.3: a length. That of the whole frame, as in Open vSwitch.
+        let tags = vlan.iter().filter(|t| t.is_present()).count();
+        let len = crate::eth::ETH_HEADER_LEN + 4 * tags + l3.len();
+        eth_type = u16::try_from(len).unwrap_or(u16::MAX).min(EtherType::NONE);
+    }
+    ethernet(key.eth_dst, key.eth_src, &vlan, eth_type, &l3)
+}
+
+fn label_stack(entries: &[u32]) -> Vec<u8> {
+    let bottom = entries.iter().position(|e| e & MPLS_BOTTOM != 0);
+    let used = bottom.map_or(entries, |i| &entries[..=i]);
+    used.iter().flat_map(|e| e.to_be_bytes()).collect()
+}
+
+/// The addresses are zero unless the packet is a request or a reply.
+fn arp(key: &FlowKey) -> Vec<u8> {
+    let mut p = arp::Packet { op: u16::from(key.nw_proto), ..arp::Packet::default() };
+    if matches!(key.nw_proto, arp::op::REQUEST | arp::op::REPLY) {
+        (p.sha, p.spa) = (key.arp_sha, key.ipv4_src().into());
+        (p.tha, p.tpa) = (key.arp_tha, key.ipv4_dst().into());
+    }
+    p.emit()
+}
+
+fn ipv4(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    let (flags, fragment_offset) = match (key.nw_frag & FRAG_ANY, key.nw_frag & FRAG_LATER) {
+        (0, 0) => (0, 0),
+        (_, 0) => (MORE_FRAGMENTS, 0),
+        _ => (MORE_FRAGMENTS, LATER_OFFSET),
+    };
+    Ipv4 {
+        tos: key.nw_tos,
+        flags,
+        fragment_offset,
+        ttl: key.nw_ttl,
+        proto: key.nw_proto,
+        src: key.ipv4_src().into(),
+        dst: key.ipv4_dst().into(),
+    }
+    .packet(&transport(key, octets, zeros))
+}
+
+fn ipv6(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    let mut payload = transport(key, octets, zeros);
+    let mut next_header = key.nw_proto;
+    if key.nw_frag & FRAG_ANY != 0 {
+        let offset = if key.nw_frag & FRAG_LATER != 0 { LATER_OFFSET } else { 0 };
+        payload = ipv6_fragment(key.nw_proto, offset, &payload);
+        next_header = ip::FRAGMENT;
+    }
+    Ipv6 {
+        traffic_class: key.nw_tos,
+        flow_label: key.ipv6_label,
+        next_header,
+        hop_limit: key.nw_ttl,
+        src: key.nw_src.into(),
+        dst: key.nw_dst.into(),
+    }
+    .packet(&payload)
+}
+
+/// The IP payload, with its checksum.
+fn transport(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    if key.nw_frag & FRAG_LATER != 0 {
+        return vec![0; zeros];
+    }
+    match key.nw_proto {
+        ip::TCP => tcp(key, octets, zeros),
+        ip::UDP => datagram(key, octets, zeros),
+        ip::SCTP => sctp(key, zeros),
+        ip::ICMP => icmp(key, octets, zeros),
+        ip::IGMP => icmp(key, &[], zeros),
+        ip::ICMPV6 => icmpv6(key, octets, zeros),
+        _ => vec![0; zeros],
     }
 }
 
-/// Fills in UDP's length and whatever checksum the protocol has.
-fn finish(key: &FlowKey, l4: &mut [u8]) {
-    if key.nw_frag & FRAG_LATER != 0 {
-        return;
-    }
-    let len = l4.len() as u32;
-    let pseudo = if key.eth_type == EtherType::IPV6 {
-        pseudo_v6(&key.nw_src, &key.nw_dst, key.nw_proto, len)
+/// `header` zeros, `octets`, and then `zeros` more.
+fn buffer(header: usize, octets: &[u8], zeros: usize) -> Vec<u8> {
+    let mut buf = vec![0; header + octets.len() + zeros];
+    buf[header..header + octets.len()].copy_from_slice(octets);
+    buf
+}
+
+/// The checksum of `l4` with the pseudo-header of `key`; the 16-bit word number `skip` counts as
+/// zero.
+fn checksum(key: &FlowKey, l4: &[u8], skip: usize) -> u16 {
+    let proto = IpNextHeaderProtocol(key.nw_proto);
+    if key.eth_type == EtherType::IPV6 {
+        let (src, dst) = (Ipv6Addr::from(key.nw_src), Ipv6Addr::from(key.nw_dst));
+        util::ipv6_checksum(l4, skip, &[], &src, &dst, proto)
     } else {
-        pseudo_v4(key.ipv4_src(), key.ipv4_dst(), key.nw_proto, len)
-    };
-    let (at, pseudo) = match key.nw_proto {
-        ip::TCP => (16, pseudo),
-        ip::UDP => {
-            l4[4..6].copy_from_slice(&(len as u16).to_be_bytes());
-            (6, pseudo)
-        }
-        ip::ICMPV6 => (2, pseudo),
-        ip::ICMP | ip::IGMP => (2, 0),
-        _ => return,
-    };
-    let mut c = !fold(sum(l4, pseudo));
-    if key.nw_proto == ip::UDP && c == 0 {
-        // Zero would mean "none" (RFC 768).
-        c = 0xffff;
+        let (src, dst) = (Ipv4Addr::from(key.ipv4_src()), Ipv4Addr::from(key.ipv4_dst()));
+        util::ipv4_checksum(l4, skip, &[], &src, &dst, proto)
     }
-    l4[at..at + 2].copy_from_slice(&c.to_be_bytes());
+}
+
+fn tcp(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    const LEN: usize = MutableTcpPacket::minimum_packet_size();
+    let octets = if key.tcp_flags & NO_DATA == 0 { octets } else { &[] };
+    let mut buf = buffer(LEN, octets, zeros);
+    if let Some(mut p) = MutableTcpPacket::new(&mut buf) {
+        p.set_source(key.tp_src);
+        p.set_destination(key.tp_dst);
+        p.set_data_offset((LEN / 4) as u8);
+        p.set_reserved((key.tcp_flags >> 8) as u8 & 0x0f);
+        p.set_flags(key.tcp_flags as u8);
+    }
+    let sum = checksum(key, &buf, 8);
+    if let Some(mut p) = MutableTcpPacket::new(&mut buf) {
+        p.set_checksum(sum);
+    }
+    buf
+}
+
+fn datagram(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    let mut buf = udp(key.tp_src, key.tp_dst, &buffer(0, octets, zeros));
+    let sum = match checksum(key, &buf, 3) {
+        // Zero would mean "no checksum" (RFC 768).
+        0 => 0xffff,
+        sum => sum,
+    };
+    if let Some(mut p) = pnet_packet::udp::MutableUdpPacket::new(&mut buf) {
+        p.set_checksum(sum);
+    }
+    buf
+}
+
+fn sctp(key: &FlowKey, zeros: usize) -> Vec<u8> {
+    let mut buf = buffer(MutableSctpPacket::minimum_packet_size(), &[], zeros);
+    if let Some(mut p) = MutableSctpPacket::new(&mut buf) {
+        p.set_source(key.tp_src);
+        p.set_destination(key.tp_dst);
+    }
+    buf
+}
+
+/// Octets of an ICMP or ICMPv6 header with the four octets whose meaning depends on the type. An
+/// IGMPv2 message has the same layout (RFC 2236 section 2).
+const ICMP_LEN: usize = 8;
+
+fn icmp(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    let echo = ECHO.contains(&key.tp_src) && key.tp_dst == 0;
+    let mut buf = buffer(ICMP_LEN, if echo { octets } else { &[] }, zeros);
+    if let Some(mut p) = MutableIcmpPacket::new(&mut buf) {
+        p.set_icmp_type(IcmpType(key.tp_src as u8));
+        p.set_icmp_code(IcmpCode(key.tp_dst as u8));
+        let sum = icmp::checksum(&p.to_immutable());
+        p.set_checksum(sum);
+    }
+    buf
+}
+
+fn icmpv6(key: &FlowKey, octets: &[u8], zeros: usize) -> Vec<u8> {
+    let mut buf = if NEIGHBOUR.contains(&key.tp_src) && key.tp_dst == 0 {
+        neighbour(key, zeros)
+    } else {
+        let echo = ECHO_V6.contains(&key.tp_src) && key.tp_dst == 0;
+        buffer(ICMP_LEN, if echo { octets } else { &[] }, zeros)
+    };
+    if let Some(mut p) = MutableIcmpv6Packet::new(&mut buf) {
+        p.set_icmpv6_type(Icmpv6Type(key.tp_src as u8));
+        p.set_icmpv6_code(Icmpv6Code(key.tp_dst as u8));
+    }
+    let sum = checksum(key, &buf, 1);
+    if let Some(mut p) = MutableIcmpv6Packet::new(&mut buf) {
+        p.set_checksum(sum);
+    }
+    buf
+}
+
+/// A neighbour solicitation or advertisement; an advertisement's flags are zero.
+fn neighbour(key: &FlowKey, zeros: usize) -> Vec<u8> {
+    let option = |option_type, mac: EthAddr| {
+        let data = mac.0.to_vec();
+        (!mac.is_zero()).then_some(NdpOption { option_type, length: 1, data })
+    };
+    let options: Vec<NdpOption> = [
+        option(NdpOptionTypes::SourceLLAddr, key.arp_sha),
+        option(NdpOptionTypes::TargetLLAddr, key.arp_tha),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let headers = MutableNeighborSolicitPacket::minimum_packet_size() + 8 * options.len();
+    let mut buf = vec![0; headers];
+    if let Some(mut p) = MutableNeighborSolicitPacket::new(&mut buf) {
+        p.set_target_addr(key.nd_target.into());
+        p.set_options(&options);
+    }
+    buf.resize(headers + zeros, 0);
+    buf
+}
+
+// The macro's output is not under our control.
+#[allow(unreachable_pub, unused, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod format {
+    use pnet_macros::packet;
+    use pnet_macros_support::types::*;
+
+    /// The common header of SCTP (RFC 9260 section 3.1).
+    #[packet]
+    pub struct Sctp {
+        pub source: u16be,
+        pub destination: u16be,
+        pub verification_tag: u32be,
+        pub checksum: u32be,
+        #[payload]
+        pub chunks: Vec<u8>,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checksum::verify;
-    use crate::{VlanTag, extract};
+    use crate::extract;
 
     fn key(eth_type: u16, nw_proto: u8) -> FlowKey {
         FlowKey {
@@ -270,11 +382,11 @@ mod tests {
             ] {
                 let k = FlowKey { vlan, ..k };
                 let tags = vlan.iter().filter(|t| t.is_present()).count();
-                let f = compose(&k);
+                let f = compose(&k, &[], Payload::Octets(&COUNTING));
                 assert_eq!(extract(&f, 7), k, "{k:?}");
                 assert_eq!(f.len(), len + 4 * tags, "{k:?}");
                 assert_ne!(verify(&f), Some(false), "{k:?}");
-                let f = compose_len(&k, 300).unwrap();
+                let f = compose_len(&k, &[], 300).unwrap();
                 assert_eq!((f.len(), extract(&f, 7)), (300, k));
                 assert_ne!(verify(&f), Some(false), "{k:?}");
             }
@@ -284,9 +396,9 @@ mod tests {
     #[test]
     fn as_long_as_asked_or_not_at_all() {
         let k = key(EtherType::IPV4, ip::UDP);
-        assert_eq!(compose_len(&k, 42).unwrap().len(), 42);
-        assert_eq!(compose_len(&k, 41), Err(TooLong { least: 42, asked: 41 }));
-        let f = compose_len(&k, 60).unwrap();
+        assert_eq!(compose_len(&k, &[], 42).unwrap().len(), 42);
+        assert_eq!(compose_len(&k, &[], 41), Err(TooLong { least: 42, asked: 41 }));
+        let f = compose_len(&k, &[], 60).unwrap();
         assert_eq!(f[38..40], 26_u16.to_be_bytes(), "UDP's length tells of the zeros");
     }
 }

@@ -115,16 +115,6 @@ impl<'de> Deserialize<'de> for EthAddr {
 /// Octets of an Ethernet header without tags.
 pub const ETH_HEADER_LEN: usize = 14;
 
-/// A frame of the given header and payload, without padding and frame check sequence.
-pub fn frame(dst: EthAddr, src: EthAddr, eth_type: u16, payload: &[u8]) -> Vec<u8> {
-    let mut f = Vec::with_capacity(ETH_HEADER_LEN + payload.len());
-    f.extend(dst.0);
-    f.extend(src.0);
-    f.extend(eth_type.to_be_bytes());
-    f.extend(payload);
-    f
-}
-
 /// EtherType values in host byte order.
 pub struct EtherType;
 
@@ -135,6 +125,10 @@ impl EtherType {
     pub const ARP: u16 = 0x0806;
     /// RARP (RFC 903).
     pub const RARP: u16 = 0x8035;
+    /// MPLS unicast (RFC 3032).
+    pub const MPLS: u16 = 0x8847;
+    /// MPLS multicast (RFC 5332).
+    pub const MPLS_MULTICAST: u16 = 0x8848;
     /// IEEE 802.1Q C-tag.
     pub const VLAN: u16 = 0x8100;
     /// IPv6.

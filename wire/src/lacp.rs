@@ -4,10 +4,12 @@
 //! type 0x8809. A [`Lacpdu`] in hand has passed the checks of [`Lacpdu::parse`]; nothing in it
 //! can be malformed.
 
-use pnet_base::MacAddr;
+use pnet_packet::ethernet::EthernetPacket;
+use pnet_packet::vlan::VlanPacket;
 use serde::Serialize;
 
-use crate::EthAddr;
+use crate::frame::{ethernet, from_pnet, to_pnet};
+use crate::{EthAddr, EtherType};
 use format::{LacpduPacket, MutableLacpduPacket};
 
 /// Octets of an LACPDU from its subtype on.
@@ -181,17 +183,30 @@ impl Lacpdu {
 
     /// A whole frame: Ethernet header to the Slow Protocols address, then the PDU (124 octets).
     pub fn frame(&self, src: EthAddr) -> Vec<u8> {
-        crate::eth::frame(EthAddr::SLOW_PROTOCOLS, src, crate::EtherType::SLOW, &self.emit())
+        slow_frame(src, &self.emit())
     }
 }
 
-fn from_pnet(m: MacAddr) -> EthAddr {
-    EthAddr(m.octets())
+/// A frame from `src` to the Slow Protocols address with `payload`, which begins at the subtype.
+pub fn slow_frame(src: EthAddr, payload: &[u8]) -> Vec<u8> {
+    ethernet(EthAddr::SLOW_PROTOCOLS, src, &[], EtherType::SLOW, payload)
 }
 
-fn to_pnet(m: EthAddr) -> MacAddr {
-    let b = m.0;
-    MacAddr::new(b[0], b[1], b[2], b[3], b[4], b[5])
+/// The payload of a Slow Protocols frame, from the subtype on; `None` for any other frame. A
+/// priority tag (VID 0) is skipped, as Linux does for packet sockets; a frame in a VLAN is no Slow
+/// Protocols frame.
+pub fn slow_payload(frame: &[u8]) -> Option<&[u8]> {
+    const ETH: usize = EthernetPacket::minimum_packet_size();
+    const TAG: usize = VlanPacket::minimum_packet_size();
+    match EthernetPacket::new(frame)?.get_ethertype().0 {
+        EtherType::SLOW => frame.get(ETH..),
+        EtherType::VLAN => {
+            let tag = VlanPacket::new(frame.get(ETH..)?)?;
+            let slow = tag.get_vlan_identifier() == 0 && tag.get_ethertype().0 == EtherType::SLOW;
+            if slow { frame.get(ETH + TAG..) } else { None }
+        }
+        _ => None,
+    }
 }
 
 /// The octets, in the words of figure 6-7.
@@ -301,5 +316,20 @@ mod tests {
         let mut long = good.clone();
         long.extend([0xff; 18]);
         assert_eq!(Lacpdu::parse(&long), Ok(sample()));
+    }
+
+    #[test]
+    fn slow_payload_skips_priority_tag_only() {
+        let frame = slow_frame(EthAddr([2, 0, 0, 0, 0, 1]), &[1; LACPDU_LEN]);
+        assert_eq!(slow_payload(&frame), Some(&[1; LACPDU_LEN][..]));
+        let tagged = |tag: [u8; 4]| [&frame[..12], &tag, &frame[12..]].concat();
+        assert_eq!(slow_payload(&tagged([0x81, 0, 0xe0, 0])), Some(&[1; LACPDU_LEN][..]));
+        assert_eq!(slow_payload(&tagged([0x81, 0, 0, 5])), None);
+        assert_eq!(slow_payload(&tagged([0x81, 0, 1, 0])), None);
+        assert_eq!(slow_payload(&tagged([0x88, 0xa8, 0, 5])), None);
+        assert_eq!(slow_payload(&tagged([0x81, 0, 0, 0])[..15]), None);
+        assert_eq!(slow_payload(&frame[..13]), None);
+        assert_eq!(slow_payload(&[0; 60]), None);
+        assert_eq!(slow_payload(&[]), None);
     }
 }

@@ -12,6 +12,7 @@ pub mod compose;
 pub mod crc32c;
 pub mod eth;
 pub mod extract;
+pub mod frame;
 pub mod hash;
 pub mod ip;
 pub mod key;

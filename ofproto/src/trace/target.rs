@@ -1,9 +1,9 @@
 //! Which bridge is meant, and with which packet.
 
 use datapath::{Packet, PortNo};
-use openflow::compose::{self, compose};
 use openflow::text::{self, Names, OdpFlow};
 use openflow::{Fields, OfPort};
+use wire::compose::{self, compose};
 use wire::{EtherType, FlowKey, extract};
 
 use super::args::{PacketArg, Payload};

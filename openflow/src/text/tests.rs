@@ -6,9 +6,9 @@ use wire::{EtherType, FlowKey, VlanTag, extract, ip};
 
 use super::*;
 use crate::action::Action;
-use crate::compose::{COUNTING, Payload, compose};
 use crate::field::{Field, Match};
 use crate::msg::{FlowFlags, FlowModCommand, FlowStats};
+use wire::compose::{COUNTING, Payload, compose};
 
 fn flow_error(s: &str) -> String {
     parse_flow(s, FlowText::Command(FlowModCommand::Add), &NoNames).unwrap_err().0
@@ -234,10 +234,13 @@ fn key() -> impl Strategy<Value = FlowKey> {
             match typ {
                 0x806 => {
                     k.nw_proto = proto;
-                    k.nw_src[12..].copy_from_slice(&a[12..]);
-                    k.nw_dst[12..].copy_from_slice(&b[12..]);
-                    k.arp_sha = k.eth_src;
-                    k.arp_tha = k.eth_dst;
+                    // Other packets than requests and replies are composed without addresses.
+                    if matches!(proto, 1 | 2) {
+                        k.nw_src[12..].copy_from_slice(&a[12..]);
+                        k.nw_dst[12..].copy_from_slice(&b[12..]);
+                        k.arp_sha = k.eth_src;
+                        k.arp_tha = k.eth_dst;
+                    }
                     return k;
                 }
                 0x800 => {

@@ -66,9 +66,12 @@ fn receive(c: &Context, args: &[String]) -> Result<(), String> {
                 if len < ETH_MIN {
                     return Err("too small packet len".to_owned());
                 }
-                compose::compose_len(&key, len).map_err(|e| e.to_string())?
+                compose::compose_len(&key, &[], len).map_err(|e| e.to_string())?
             }
-            (None, _) => compose::compose(&flow(text)?),
+            (None, _) => {
+                let payload = compose::Payload::Octets(&compose::COUNTING);
+                compose::compose(&flow(text)?, &[], payload)
+            }
         };
         dummy.port.inject(Packet::new(&frame));
     }

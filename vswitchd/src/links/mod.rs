@@ -33,7 +33,6 @@ mod outbox;
 mod port;
 mod prober;
 mod queries;
-mod slow;
 mod sockets;
 mod thread;
 

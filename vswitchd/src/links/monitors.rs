@@ -12,7 +12,7 @@ use bond::{Monitor, Notice};
 use datapath::{Action, Datapath, Execute, PortNo};
 use netdev::Packet;
 use wire::bfd::Path;
-use wire::{EthAddr, EtherType, Time, eth};
+use wire::{EthAddr, EtherType, Time, VlanTag, frame};
 
 use super::queries::Purpose;
 use super::sockets::ControlSocket;
@@ -584,12 +584,8 @@ fn cfm_event(frame: &[u8], payload: &[u8]) -> cfm::Event {
 }
 
 fn cfm_frame(destination: EthAddr, source: EthAddr, tci: Option<u16>, payload: &[u8]) -> Vec<u8> {
-    let Some(tci) = tci else { return eth::frame(destination, source, EtherType::CFM, payload) };
-    let mut tagged = Vec::with_capacity(4 + payload.len());
-    tagged.extend(tci.to_be_bytes());
-    tagged.extend(EtherType::CFM.to_be_bytes());
-    tagged.extend(payload);
-    eth::frame(destination, source, EtherType::VLAN, &tagged)
+    let tag = tci.map(|tci| VlanTag { tpid: EtherType::VLAN, tci: tci | VlanTag::CFI });
+    frame::ethernet(destination, source, tag.as_slice(), EtherType::CFM, payload)
 }
 
 #[cfg(test)]

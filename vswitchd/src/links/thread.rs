@@ -20,6 +20,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use netdev::Packet;
 use netdev::link::LinkMonitor;
 use ofproto::SlowPathQueue;
+use wire::lacp::{slow_frame, slow_payload};
 use wire::{EthAddr, Time};
 
 use self::compare::Comparison;
@@ -30,7 +31,6 @@ use super::outbox::Outbox;
 use super::port::Running;
 use super::prober::Prober;
 use super::queries::{DeviceQueries, Purpose, Queries, Query};
-use super::slow::{slow_frame, slow_payload};
 use super::{LinkDevice, Links, Request};
 use crate::clock::Clock;
 use crate::modules::{BOND, LACP};
