@@ -145,7 +145,7 @@ impl Bed {
     pub(super) fn change_bystander(&self) -> Result<(), Error> {
         let Some(tap) = &self.bystander else { return Ok(()) };
         tap.set_carrier(false)?;
-        super::pause(BYSTANDER_FIRST)
+        super::signal::pause(BYSTANDER_FIRST)
     }
 
     /// Gives the bystander its carrier back.

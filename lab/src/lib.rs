@@ -62,16 +62,3 @@ fn run(options: &Options, privileges: privileges::Privileges) -> Result<Report, 
     }
     Ok(report)
 }
-
-/// Sleeps in small steps, so that a signal ends it.
-fn pause(d: std::time::Duration) -> Result<(), testbed::Error> {
-    let end = std::time::Instant::now() + d;
-    loop {
-        signal::check()?;
-        let left = end.saturating_duration_since(std::time::Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        std::thread::sleep(left.min(std::time::Duration::from_millis(10)));
-    }
-}

@@ -35,3 +35,16 @@ pub(super) fn check() -> Result<(), Error> {
         Some(s) => Err(Error::Daemon(format!("ended by signal {s}"))),
     }
 }
+
+/// Sleeps in small steps, so that a signal ends it.
+pub(crate) fn pause(d: std::time::Duration) -> Result<(), testbed::Error> {
+    let end = std::time::Instant::now() + d;
+    loop {
+        check()?;
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(std::time::Duration::from_millis(10)));
+    }
+}

@@ -8,6 +8,7 @@
 pub mod cable;
 pub mod carrier;
 pub mod daemon;
+pub mod debian;
 pub mod error;
 pub mod fabric;
 pub mod frame;

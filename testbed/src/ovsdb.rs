@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::switch::check_tools;
+use super::debian::check_tools;
 use super::{Daemon, Error, ours};
 
 /// Chooses for the whole-system tests and the benchmark: `embedded`, `ours` or `debian`.

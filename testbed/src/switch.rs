@@ -6,39 +6,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::debian::{SCHEMA, tool};
 use super::error::wait_for;
 use super::process::{self, Process};
 use super::{Daemon, Error, Netns, Ovsdb, Scratch};
 
-/// Everything of Open vSwitch's that a testbed with [`Ovsdb::Debian`] uses.
-const TOOLS: [&str; 4] = ["ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-appctl"];
-const INSTALL: &str = "apt-get install openvswitch-switch";
-const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// How long a tool, or a daemon that starts or ends, may take.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// Checks that Debian's tools are installed, and names those that are not.
-pub fn check_tools() -> Result<(), Error> {
-    let mut missing: Vec<String> =
-        TOOLS.iter().filter(|t| tool(t).is_none()).map(|t| t.to_string()).collect();
-    if missing.is_empty() && !Path::new(SCHEMA).is_file() {
-        missing.push(SCHEMA.into());
-    }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Missing { programs: missing, install: INSTALL })
-    }
-}
-
-/// Where a program is: on `PATH`, or in a folder that an ordinary user's `PATH` may lack.
-pub fn tool(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from))
-        .map(|d| d.join(name))
-        .find(|p| p.is_file())
-}
 
 /// A switch of its own: a database and a daemon in one network namespace, files in one folder. Dropping it ends both and removes the folder.
 pub struct Switch {

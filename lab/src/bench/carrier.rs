@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Bench, LINKS, Options};
+use super::bed::{Bench, LINKS};
+use super::options::Options;
 use testbed::error::wait_for;
 use testbed::frame;
 use testbed::stream::Stretch;

@@ -20,6 +20,7 @@
 //!            daemon          pidfile, threads, everything; writes the octet when ready
 //! ```
 
+mod error;
 mod fork;
 mod monitor;
 mod pidfile;
@@ -32,8 +33,12 @@ use std::path::PathBuf;
 use crate::log;
 use crate::modules::DAEMON as LOG;
 
+use error::system;
+
+pub use error::DaemonError;
 pub use pidfile::Pidfile;
 pub use signals::{Signal, Signals};
+pub use user::Privileges;
 
 /// How to run in the background.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,31 +52,6 @@ pub struct Daemonize {
     pub user: Option<String>,
 }
 
-/// Why the daemon cannot start. `main` prints it and exits with status 1.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    #[error("{what} failed ({})", posix::text(error))]
-    System { what: &'static str, error: io::Error },
-    #[error("cannot daemonize with {0} threads running")]
-    Threads(usize),
-    #[error("could not detach from foreground session ({0})")]
-    Detach(String),
-    #[error("could not initiate process monitoring ({0})")]
-    Monitor(String),
-    #[error("{path}: {what} failed ({})", posix::text(error))]
-    File { path: PathBuf, what: &'static str, error: io::Error },
-    #[error("{path}: already running as pid {pid}, aborting")]
-    Running { path: PathBuf, pid: i32 },
-    #[error("{path}: locked by pid {pid}, which is starting, aborting")]
-    Starting { path: PathBuf, pid: i32 },
-    #[error("--user={spec}: {why}")]
-    User { spec: String, why: String },
-}
-
-fn system(what: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
-    move |error| DaemonError::System { what, error }
-}
-
 /// The daemon runs, but nobody has been told yet.
 #[must_use = "the parent process waits for ready()"]
 pub struct Ready {
@@ -79,15 +59,6 @@ pub struct Ready {
     detach: bool,
     chdir: bool,
     pidfile: Option<Pidfile>,
-}
-
-/// The capabilities that a program keeps under `--user`, as in Open vSwitch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Privileges {
-    /// CAP_NET_BIND_SERVICE and CAP_IPC_LOCK.
-    Basic,
-    /// These, and CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BROADCAST for network devices.
-    Network,
 }
 
 /// Changes the user, forks as asked, and takes the pidfile, in this order. Returns in the daemon

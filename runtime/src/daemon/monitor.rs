@@ -6,9 +6,10 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use super::error::{DaemonError, system};
 use super::fork::{Died, Forked, Notify, close_standard_fds, fork_and_wait, wait};
-use super::{DaemonError, LOG, system};
 use crate::log;
+use crate::modules::DAEMON as LOG;
 
 /// Between two restarts.
 const PAUSE: Duration = Duration::from_secs(10);

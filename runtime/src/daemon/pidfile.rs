@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use posix::file::{lock, lock_holder, open_no_link};
 
-use super::DaemonError;
+use super::error::DaemonError;
 
 /// Our pidfile; removed when dropped.
 #[derive(Debug)]

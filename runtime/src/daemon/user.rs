@@ -4,7 +4,7 @@ use std::io;
 
 use nix::unistd::{Gid, Group, Uid, User, getgid, getuid, setgid, setgroups, setuid};
 
-use super::{DaemonError, Privileges};
+use super::error::DaemonError;
 use crate::log;
 
 /// Capability numbers (linux/capability.h).
@@ -19,6 +19,15 @@ const CAP_LAST: u32 = 40;
 const BASIC: u32 = 1 << CAP_NET_BIND_SERVICE | 1 << CAP_IPC_LOCK;
 /// What network devices need besides.
 const NETWORK: u32 = 1 << CAP_NET_BROADCAST | 1 << CAP_NET_ADMIN | 1 << CAP_NET_RAW;
+
+/// The capabilities that a program keeps under `--user`, as in Open vSwitch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privileges {
+    /// CAP_NET_BIND_SERVICE and CAP_IPC_LOCK.
+    Basic,
+    /// These, and CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BROADCAST for network devices.
+    Network,
+}
 
 impl Privileges {
     /// The capabilities as a bit mask, by their numbers.

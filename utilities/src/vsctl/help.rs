@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::cmd::ROW_NAMES;
+use super::global::{GLOBAL, default_db};
 use super::grammar::command::Syntax;
 use super::grammar::getopt::{Opt, Takes};
-use super::options::{self, GLOBAL};
 
 /// The version of the `Open_vSwitch` schema that the commands know best.
 pub(super) const SCHEMA_VERSION: &str = "8.8.0";
@@ -203,8 +203,7 @@ pub(super) fn usage(commands: &[&'static Syntax]) -> String {
     for (table, how) in row_names() {
         let _ = writeln!(out, "  {table}: {how}");
     }
-    let _ =
-        writeln!(out, "\nOptions (the server's address is {} by default):", options::default_db());
+    let _ = writeln!(out, "\nOptions (the server's address is {} by default):", default_db());
     for (name, argument, what) in OPTIONS {
         let _ = writeln!(out, "  {:<30} {what}", option_synopsis(name, argument));
     }

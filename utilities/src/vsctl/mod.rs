@@ -6,6 +6,7 @@
 pub mod cmd;
 pub mod console;
 pub mod db;
+mod global;
 pub mod grammar;
 mod help;
 mod options;
@@ -22,7 +23,7 @@ use grammar::words::nearest;
 use options::Request;
 use run::End;
 
-pub use options::{default_db, log_directory, run_directory};
+pub use global::{default_db, log_directory, run_directory};
 pub use run::die_of_alarm;
 
 /// Runs the program with its command line, the program's name first.

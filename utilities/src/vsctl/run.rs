@@ -14,8 +14,9 @@ use serde_json::Value;
 use super::cmd::{Before, COMMANDS, Context, Stop};
 use super::console::Console;
 use super::db::{LinkError, Outcome, Rows, Txn, Wants, link};
+use super::global::log_directory;
 use super::grammar::command::Command;
-use super::options::{Options, log_directory};
+use super::options::Options;
 use super::output;
 
 /// How the program ends.

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use ovsdb::{Atom, Datum};
 
 use super::controller::real_of;
-use super::{Before, Context, Done, Stop, topology};
+use super::{Before, Context, Done, Stop, lookup};
 use crate::vsctl::db::RowId;
 use crate::vsctl::grammar::command::Command;
 
 pub(super) fn before(before: &mut Before<'_, '_>, _: &Command) -> Done {
-    topology::want(before.wants);
+    lookup::want(before.wants);
     before.wants.column("Bridge", "auto_attach");
     before.wants.column("AutoAttach", "mappings");
     Ok(())

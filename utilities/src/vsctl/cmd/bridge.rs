@@ -2,7 +2,8 @@
 
 use ovsdb::{Atom, Datum};
 
-use super::{Before, Context, Done, Stop, push_sorted, topology};
+use super::lines::push_sorted;
+use super::{Before, Context, Done, Stop, lookup};
 use crate::vsctl::db::RowId;
 use crate::vsctl::grammar::command::Command;
 
@@ -92,7 +93,7 @@ pub(super) fn leading_number(text: &str) -> i64 {
 }
 
 pub(super) fn before_delete(before: &mut Before<'_, '_>, _: &Command) -> Done {
-    topology::want(before.wants);
+    lookup::want(before.wants);
     before.wants.column("Flow_Sample_Collector_Set", "bridge");
     Ok(())
 }
@@ -160,7 +161,7 @@ pub(super) fn to_parent(ctx: &mut Context<'_, '_>, command: &Command) -> Done {
 }
 
 pub(super) fn before_external_id(before: &mut Before<'_, '_>, _: &Command) -> Done {
-    topology::want(before.wants);
+    lookup::want(before.wants);
     before.wants.column("Bridge", "external_ids");
     before.wants.column("Port", "external_ids");
     Ok(())

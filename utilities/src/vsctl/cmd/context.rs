@@ -2,15 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ovsdb::{Atom, Datum, Uuid};
+use ovsdb::{Atom, DatabaseSchema, Datum, Uuid};
 
 use super::symbols::{SymbolTable, fresh_uuid};
 use super::topology::Topology;
 use super::{Done, Stop};
 use crate::vsctl::console::Console;
-use crate::vsctl::db::{RowId, Txn};
+use crate::vsctl::db::{RowId, Txn, Wants};
 use crate::vsctl::grammar::words::{self, Column, Table};
 use crate::vsctl::output;
+
+/// What a command looks at before it runs.
+pub struct Before<'a, 's> {
+    /// The server's schema.
+    pub schema: &'s DatabaseSchema,
+    /// What to ask the server for.
+    pub wants: &'a mut Wants,
+    /// For warnings.
+    pub console: &'a mut Console,
+}
 
 /// The state of one attempt to run all commands.
 pub struct Context<'s, 'c> {

@@ -3,13 +3,14 @@
 use ovsdb::{Atom, Datum, Uuid};
 
 use super::bridge::leading_number;
+use super::lines::push_sorted;
 use super::topology::Bridge;
-use super::{Before, Context, Done, Stop, push_sorted, topology};
+use super::{Before, Context, Done, Stop, lookup};
 use crate::vsctl::db::RowId;
 use crate::vsctl::grammar::command::Command;
 
 pub(super) fn before(before: &mut Before<'_, '_>, _: &Command) -> Done {
-    topology::want(before.wants);
+    lookup::want(before.wants);
     before.wants.columns("Controller", &["target", "inactivity_probe"]);
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! OVSDB managers: where the database server connects to or listens.
 
 use super::controller::{insert_targets, verified_targets};
-use super::{Before, Context, Done, push_unique};
+use super::lines::push_unique;
+use super::{Before, Context, Done};
 use crate::vsctl::grammar::command::Command;
 
 pub(super) fn before(before: &mut Before<'_, '_>, _: &Command) -> Done {

@@ -2,7 +2,8 @@
 
 use ovsdb::{Atom, Datum};
 
-use super::{Before, Context, Done, Stop, change, database, push_sorted, topology};
+use super::lines::push_sorted;
+use super::{Before, Context, Done, Stop, change, database, lookup};
 use crate::vsctl::grammar::command::Command;
 
 pub(super) fn list(ctx: &mut Context<'_, '_>, command: &Command) -> Done {
@@ -41,7 +42,7 @@ pub(super) fn interface_to_bridge(ctx: &mut Context<'_, '_>, command: &Command) 
 /// The columns that settings read, besides the usual. An error in one is reported when the command
 /// runs: names that are in use or missing come first, and `--may-exist` may leave the settings out.
 pub(super) fn before_add(before: &mut Before<'_, '_>, command: &Command) -> Done {
-    topology::want(before.wants);
+    lookup::want(before.wants);
     for setting in command.args_from(3).iter().skip_while(|argument| !argument.contains('=')) {
         if database::want_operand(before, "Port", setting).is_err() {
             break;

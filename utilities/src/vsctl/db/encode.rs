@@ -9,7 +9,7 @@ use ovsdb::{Atom, DatabaseSchema, Datum, Uuid};
 use serde_json::Value;
 
 use super::replica::Rows;
-use super::txn::RowId;
+use super::row::RowId;
 
 /// The operations to send, and what to look for in the answer.
 #[derive(Debug)]

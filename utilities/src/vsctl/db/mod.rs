@@ -8,9 +8,11 @@
 mod encode;
 pub mod link;
 pub mod replica;
+mod row;
 pub mod txn;
 
 pub use encode::{Outcome, Request};
 pub use link::LinkError;
 pub use replica::{Rows, Wants};
-pub use txn::{RowId, Txn};
+pub use row::RowId;
+pub use txn::Txn;

@@ -9,15 +9,7 @@ use ovsdb::{Atom, DatabaseSchema, Datum, Uuid};
 
 use super::encode::{Encoder, Request};
 use super::replica::Rows;
-
-/// A row of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowId<'s> {
-    /// Its table's name.
-    pub table: &'s str,
-    /// Its identifier; a stand-in while it is being inserted.
-    pub uuid: Uuid,
-}
+use super::row::RowId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
