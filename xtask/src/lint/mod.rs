@@ -68,10 +68,7 @@ const CIRCULAR: &[&str] = &[
     "ovsdb-client",
     "ovsdb-server",
     "runtime",
-    "utilities",
     "vswitchd",
-    "testbed",
-    "lab",
 ];
 
 /// A text that must not stand in some crates' sources, and what to do instead.
@@ -120,8 +117,17 @@ const BANS: [Ban; 7] = [
     },
 ];
 
-/// Longest module, blank lines not counted.
+/// Longest module, in lines of any kind.
 const LINES: usize = 600;
+
+/// Files that are still longer. A file leaves the list when it is split; nothing is added.
+const TOO_LONG: &[&str] = &[
+    "ofproto/src/mac_table.rs",
+    "ofproto/src/ofproto.rs",
+    "vswitchd/src/links/monitors.rs",
+    "vswitchd/src/reactor.rs",
+];
+
 /// What a longer one says at its top, with the reason.
 const EXCUSE: &str = "//! Long because";
 
@@ -249,12 +255,16 @@ fn sources(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), S
 }
 
 fn source(folder: &str, file: &str, text: &str, found: &mut Vec<String>) {
-    let lines = text.lines().filter(|l| !l.trim().is_empty()).count();
+    let lines = text.lines().count();
     let excused = text.lines().take_while(|l| l.starts_with("//!")).any(|l| l.starts_with(EXCUSE));
-    if lines > LINES && !excused {
+    if TOO_LONG.contains(&file) {
+        if lines <= LINES {
+            found.push(format!("{file}: is short enough; remove it from xtask's list `TOO_LONG`"));
+        }
+    } else if lines > LINES && !excused {
         found.push(format!(
-            "{file}: {lines} lines, blank ones not counted; split it by topic (at most {LINES}), or \
-             say `{EXCUSE} …` at its top"
+            "{file}: {lines} lines; split it by topic (at most {LINES}), or say `{EXCUSE} …` at its \
+             top"
         ));
     }
     // Tests may read a clock; a crate's product code is in `src`.
@@ -298,8 +308,15 @@ mod tests {
         source("bond", "bond/tests/x.rs", &text, &mut found);
         assert!(found.is_empty(), "{found:?}");
 
-        source("wire", "wire/src/x.rs", &"//\n".repeat(LINES + 1), &mut found);
+        source("wire", "wire/src/x.rs", &("//\n".repeat(LINES) + "\n"), &mut found);
         assert_eq!(found.len(), 1, "{found:?}");
+        found.clear();
+        source("wire", "wire/src/x.rs", &"//\n".repeat(LINES), &mut found);
+        assert!(found.is_empty(), "{found:?}");
+        for listed in TOO_LONG {
+            source("wire", listed, "//\n", &mut found);
+            assert!(found.pop().is_some_and(|f| f.contains("remove it")), "{listed}");
+        }
         found.clear();
         let excused = format!("{EXCUSE} it is one table.\n") + &"//\n".repeat(LINES);
         source("wire", "wire/src/x.rs", &excused, &mut found);
