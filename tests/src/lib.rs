@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 pub use rig::Rig;
-use testbed::{Daemon, Error, Ovsdb, privileges, switch};
+use testbed::{Daemon, Error, Ovsdb, debian, privileges};
 
 /// Runs before `main`, while the test program has one thread: an ordinary user gets a user
 /// namespace of its own, in which it is root.
@@ -41,7 +41,7 @@ pub fn able() {
 
 /// A program's path; skips the test where it is not installed.
 pub fn tool(name: &str) -> PathBuf {
-    let found = switch::tool(name);
+    let found = debian::tool(name);
     found.unwrap_or_else(|| harness::skip(format!("{name} is not installed")))
 }
 
