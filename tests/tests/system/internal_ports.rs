@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use testbed::process::{self, Process};
 use testbed::tap::Tap;
-use testbed::{Netns, PacketSocket, switch};
+use testbed::{Netns, PacketSocket, debian};
 use tests::Rig;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ fn able() {
 }
 
 fn ip(ns: &Netns, words: &str) -> String {
-    let mut c: Command = ns.command(switch::tool("ip").expect("ip(8)"));
+    let mut c: Command = ns.command(debian::tool("ip").expect("ip(8)"));
     process::output(c.args(words.split(' ')), LIMIT).unwrap_or_else(|e| panic!("{e}"))
 }
 
