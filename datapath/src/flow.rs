@@ -71,8 +71,8 @@ pub struct FlowHandle {
     /// Nanoseconds of `Time`; 0 = never.
     pub(crate) used: AtomicU64,
     pub(crate) tcp_flags: AtomicU16,
-    /// Set by `flow_remove`; caches that still hold the flow drop it at the next look.
-    pub(crate) dead: AtomicBool,
+    /// Set by `flow_remove`; caches that still refer to the flow drop it when they next find it.
+    dead: AtomicBool,
     /// Translation's notes, replaced together with the actions.
     pub notes: ArcSwap<Option<Arc<dyn Any + Send + Sync>>>,
     pub created: Time,
@@ -148,6 +148,13 @@ impl FlowHandle {
         self.tcp_flags.store(0, Relaxed);
     }
 
+    /// Marks the flow as removed; returns whether it was not before. A backend calls this when it
+    /// takes the flow out, so that caches that still refer to the flow skip it.
+    pub fn mark_dead(&self) -> bool {
+        !self.dead.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the flow was removed.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Relaxed)
     }

@@ -1,14 +1,12 @@
 //! The datapath: frames in, a cached flow's actions, frames out.
 //!
-//! [`Datapath`] is the control side's view of any backend; `userspace` is the real one, `fake`
-//! records what it is told, `chaos` fails on purpose from a seed. The packet path itself is in
-//! `userspace`: it takes no lock that main or the links thread holds.
+//! [`Datapath`] is the control side's view of any backend; `userspace` is the one that ships, and
+//! `datapath-testing` has test doubles. The packet path itself is in `userspace`: it takes no lock
+//! that main or the links thread holds.
 //!
 //! A backend knows bucket tables ([`table`]), never bonds.
 
 pub mod action;
-pub mod chaos;
-pub mod fake;
 pub mod flow;
 pub mod format;
 pub mod set;

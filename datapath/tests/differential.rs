@@ -4,11 +4,11 @@ mod support;
 
 use std::sync::Arc;
 
-use datapath::fake::{Fake, memory};
 use datapath::{
     Action, Datapath, Layer, Notes, PortNo, SetHeader, TableId, ToController, Upcall,
     UserspaceReason,
 };
+use datapath_testing::{Fake, memory};
 use proptest::prelude::*;
 use support::*;
 use wire::{EthAddr, FlowKey, FlowMask};

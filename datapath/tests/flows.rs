@@ -137,9 +137,9 @@ fn failover_moves_a_hundred_thousand_flows() {
 #[test]
 fn ports_come_and_go() {
     let s = Switch::new(2, |_| translation(&[out(2), out(7)], l2()));
-    let (io, seven) = datapath::fake::memory().expect("an eventfd");
+    let (io, seven) = datapath_testing::memory().expect("an eventfd");
     assert_eq!(s.port_add("seven", Box::new(io), Some(PortNo(7))), Ok(PortNo(7)));
-    let (io, _) = datapath::fake::memory().expect("an eventfd");
+    let (io, _) = datapath_testing::memory().expect("an eventfd");
     assert_eq!(s.port_add("taken", Box::new(io), Some(PortNo(7))), Ok(PortNo(3)));
     s.inject(1, &udp(1, 20));
     assert_eq!((s.sent(2).len(), seven.sent().len()), (1, 1));
@@ -148,7 +148,7 @@ fn ports_come_and_go() {
     s.inject(1, &udp(1, 20));
     assert_eq!((s.sent(2).len(), seven.sent().len()), (1, 0));
     assert_eq!(s.port_counters(PortNo(7)), None);
-    let (io, _) = datapath::fake::memory().expect("an eventfd");
+    let (io, _) = datapath_testing::memory().expect("an eventfd");
     assert_eq!(s.port_add("huge", Box::new(io), Some(PortNo(1 << 20))), Ok(PortNo(4)));
 }
 

@@ -8,11 +8,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use datapath::chaos::{Chaos, Faults};
-use datapath::fake::memory;
 use datapath::{
     Action, Datapath, DatapathError, Execute, IoCounters, Packet, PacketIo, PortNo, Userspace,
 };
+use datapath_testing::memory;
+use datapath_testing::{Chaos, Faults};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::time::{ClockId, clock_gettime};
 use support::*;
@@ -293,5 +293,5 @@ fn chaos_around_the_real_thing_loses_nothing_but_what_it_says() {
     chaos.settle();
     s.settle();
     wait("all frames", || s.port(2).sent_len() == 266);
-    assert!(chaos.damage().1 > 50);
+    assert!(chaos.faults_injected().1 > 50);
 }

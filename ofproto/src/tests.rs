@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use datapath::fake::{MemoryPort, memory};
 use datapath::{Datapath, PortNo, Userspace};
+use datapath_testing::{MemoryPort, memory};
 use openflow::msg::PacketOut;
 use openflow::{Match, Version};
 use wire::{EthAddr, Time};

@@ -15,8 +15,8 @@ use bond::{
     OutputRule, PrimaryReselect,
 };
 use config::Detect;
-use datapath::fake::Fake;
 use datapath::{Datapath, Execute, Packet, PortNo, TableId, Userspace};
+use datapath_testing::Fake;
 use mio::{Poll, Token, Waker};
 use netdev::DeviceError;
 use netdev::link::mii::LinkSource;

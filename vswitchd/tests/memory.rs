@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datapath::fake::memory;
 use datapath::{Datapath, PortNo, Userspace};
+use datapath_testing::memory;
 use ofproto::{
     BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto, OfprotoConfig,
     RevalidatorOptions,

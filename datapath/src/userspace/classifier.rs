@@ -363,7 +363,7 @@ mod tests {
                     }
                     Op::Kill(i) if !list.is_empty() => {
                         let f = list.remove(i % list.len());
-                        f.dead.store(true, std::sync::atomic::Ordering::Relaxed);
+                        f.mark_dead();
                     }
                     Op::Remove(_) | Op::Kill(_) => {}
                     Op::Look(k) => {

@@ -252,7 +252,7 @@ impl Shared {
 
     /// Marks a flow dead; true for the one call that did it.
     pub(crate) fn kill(&self, flow: &Arc<FlowHandle>) -> bool {
-        let first = !flow.dead.swap(true, Ordering::AcqRel);
+        let first = flow.mark_dead();
         if first {
             self.flow_count.fetch_sub(1, Ordering::Relaxed);
             self.removed.push(flow.clone());

@@ -11,10 +11,10 @@ use wire::{FlowKey, FlowMask, Time};
 use super::Userspace;
 use super::shared::COMMANDS;
 use crate::action::{Action, PortNo};
-use crate::fake::memory;
 use crate::table::{Bucket, BucketTable, TableId};
 use crate::upcall::{SlowPath, Translation, Upcall};
 use crate::{Datapath, Execute};
+use datapath_testing::memory;
 
 struct EachItsOwn;
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use datapath::fake::{MemoryPort, memory};
 use datapath::{
     Action, BucketTable, Datapath, Ingress, PortNo, SlowPath, TableId, ToController, Translation,
     Upcall, Userspace, UserspaceReason,
 };
+use datapath_testing::{MemoryPort, memory};
 use netdev::Packet;
 use wire::{EthAddr, FlowKey, FlowMask, Time};
 

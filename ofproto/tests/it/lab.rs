@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bond::{Admission, Forwarding, MemberId, OutputRule};
-use datapath::fake::{Call, Fake};
 use datapath::{
     BucketTable, Datapath, FlowHandle, Ingress, Packet, PortNo, SlowPath, TableId, UserspaceReason,
 };
+use datapath_testing::{Call, Fake};
 use netdev::{IoCounters, PacketIo};
 use ofproto::tables::{FlowTables, Requester};
 use ofproto::{

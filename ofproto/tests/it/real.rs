@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bond::{Admission, BUCKETS, Forwarding, MemberId, OutputRule};
-use datapath::fake::{MemoryPort, memory};
 use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId, Userspace};
+use datapath_testing::{MemoryPort, memory};
 use ofproto::{
     BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto, OfprotoConfig,
     Revalidator,

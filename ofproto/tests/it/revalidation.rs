@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bond::RevalidateReason;
-use datapath::fake::Call;
 use datapath::{Action, Datapath, PortNo};
+use datapath_testing::Call;
 use ofproto::{FlowEvent, RevalidatorOptions};
 use parking_lot::Mutex;
 

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_number_is_free_after_a_round_that_saw_its_port_gone() {
         use datapath::Datapath;
-        use datapath::fake::Fake;
+        use datapath_testing::Fake;
 
         let (ofproto, dp) = (ofproto::Ofproto::new(), Arc::new(Fake::new()));
         let datapath: Arc<dyn Datapath> = dp.clone();

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("bond", &["wire"]),
     ("netdev", &["wire", "posix"]),
     ("datapath", &["wire", "netdev"]),
+    ("datapath-testing", &["wire", "netdev", "datapath"]),
     ("openflow", &["wire"]),
     ("ofproto", &["wire", "bond", "datapath", "openflow"]),
     ("tls", &["posix"]),
@@ -55,8 +56,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What a crate's tests and examples may use besides; all may use `harness`.
-const TEST_ARROWS: &[(&str, &[&str])] =
-    &[("ofproto", &["netdev"]), ("ovsdb-client", &["ovsdb-server"]), ("utilities", &["testbed"])];
+const TEST_ARROWS: &[(&str, &[&str])] = &[
+    ("datapath", &["datapath-testing"]),
+    ("ofproto", &["netdev", "datapath-testing"]),
+    ("vswitchd", &["datapath-testing"]),
+    ("ovsdb-client", &["ovsdb-server"]),
+    ("utilities", &["testbed"]),
+];
 
 /// Crates whose modules still depend on each other in circles. A crate leaves the list when it has
 /// none; nothing is added.

@@ -1,9 +1,9 @@
-//! A datapath that fails and dawdles, from a seed.
+//! A datapath that refuses and delays operations, from a seed.
 //!
-//! [`Chaos`] wraps another backend. Some calls that may fail do; some that only ask for something
-//! to be done later are done later than asked: after some more calls, or at [`Chaos::settle`].
-//! Nothing is done twice, and jobs are never lost: those are promises of [`Datapath`] itself, as
-//! is that a table is in force when `table_publish` returns.
+//! [`Chaos`] wraps another backend. Calls that return an error may fail. Calls that only queue work
+//! (`run`, `execute`, `flow_remove`, `flow_flush`) may take effect late: after a number of later
+//! calls, or at [`Chaos::settle`]. The guarantees of [`Datapath`] hold: nothing is done twice, no
+//! job is lost, order is kept, and a table is in force when `table_publish` returns.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,19 +12,18 @@ use netdev::{IoCounters, PacketIo};
 use parking_lot::Mutex;
 use wire::Time;
 
-use crate::action::PortNo;
-use crate::flow::FlowHandle;
-use crate::table::{BucketTable, TableId};
-use crate::{Datapath, DatapathError, DatapathStats, Execute, Job};
+use datapath::{
+    BucketTable, Datapath, DatapathError, DatapathStats, Execute, FlowHandle, Job, PortNo, TableId,
+};
 
-/// How bad it is.
+/// How often operations fail or wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Faults {
-    /// Of a thousand calls that can fail, how many do. A packet to execute that fails is lost.
+    /// Calls that fail, per thousand of those that can. A packet whose `execute` fails is lost.
     pub fail: u16,
-    /// Of a thousand calls that can wait, how many do.
+    /// Calls that are delayed, per thousand of those that can be.
     pub delay: u16,
-    /// Most calls that something waits for.
+    /// The longest delay, in later calls.
     pub longest: u8,
 }
 
@@ -43,15 +42,16 @@ enum Later {
 
 struct State {
     /// SplitMix64.
-    dice: u64,
-    /// Waiting, each with the calls it still waits for. Order is kept among them: the first
-    /// holds up the rest, as a queue would.
+    seed_state: u64,
+    /// Delayed work, each with the number of calls it still waits for. A queue: the first item
+    /// holds up the rest.
     later: VecDeque<(u8, Later)>,
     failures: u64,
     delays: u64,
 }
 
-/// See the module. `D` points to a datapath: a reference, a `Box` or an `Arc`.
+/// A datapath that fails; see the module. `D` points to the wrapped datapath: a reference, a `Box`
+/// or an `Arc`.
 pub struct Chaos<D> {
     inner: D,
     faults: Faults,
@@ -60,36 +60,37 @@ pub struct Chaos<D> {
 
 impl State {
     fn roll(&mut self) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.dice;
+        self.seed_state = self.seed_state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed_state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    fn happens(&mut self, per_mille: u16) -> bool {
+    fn chance(&mut self, per_mille: u16) -> bool {
         self.roll() % 1000 < u64::from(per_mille)
     }
 }
 
 impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
-    /// The same seed and the same calls give the same faults.
+    /// Wraps `inner`. Equal seeds and equal calls give equal faults.
     pub fn new(inner: D, seed: u64, faults: Faults) -> Chaos<D> {
-        let state = State { dice: seed, later: VecDeque::new(), failures: 0, delays: 0 };
+        let state = State { seed_state: seed, later: VecDeque::new(), failures: 0, delays: 0 };
         Chaos { inner, faults, state: Mutex::new(state) }
     }
 
+    /// The wrapped datapath.
     pub fn inner(&self) -> &D {
         &self.inner
     }
 
-    /// Calls that failed or were lost, and calls that were late.
-    pub fn damage(&self) -> (u64, u64) {
+    /// The number of calls that failed, and of those that were delayed.
+    pub fn faults_injected(&self) -> (u64, u64) {
         let s = self.state.lock();
         (s.failures, s.delays)
     }
 
-    /// Does everything that still waits.
+    /// Performs everything that is still delayed.
     pub fn settle(&self) {
         loop {
             let next = self.state.lock().later.pop_front();
@@ -107,7 +108,7 @@ impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
         }
     }
 
-    /// One more call: what has waited long enough is done first.
+    /// Counts a call, and performs what has waited long enough.
     fn tick(&self) {
         loop {
             let due = {
@@ -128,17 +129,17 @@ impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
 
     fn fails(&self) -> bool {
         let mut s = self.state.lock();
-        let fails = s.happens(self.faults.fail);
+        let fails = s.chance(self.faults.fail);
         s.failures += u64::from(fails);
         fails
     }
 
-    fn perhaps_later(&self, what: Later) {
+    fn maybe_delay(&self, what: Later) {
         self.tick();
         let now = {
             let mut s = self.state.lock();
-            // Never before something that waits already.
-            if s.later.is_empty() && !s.happens(self.faults.delay) {
+            // Never ahead of work that is delayed already.
+            if s.later.is_empty() && !s.chance(self.faults.delay) {
                 Some(what)
             } else {
                 let wait = s.roll() % (u64::from(self.faults.longest) + 1);
@@ -216,16 +217,16 @@ where
     }
 
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {
-        self.perhaps_later(Later::FlowRemove(flow.clone()));
+        self.maybe_delay(Later::FlowRemove(flow.clone()));
     }
 
     fn flow_flush(&self) {
-        self.perhaps_later(Later::FlowFlush);
+        self.maybe_delay(Later::FlowFlush);
     }
 
     fn execute(&self, what: Execute) {
         if !self.fails() {
-            self.perhaps_later(Later::Execute(what));
+            self.maybe_delay(Later::Execute(what));
         }
     }
 
@@ -238,7 +239,7 @@ where
     }
 
     fn run(&self, job: Job) {
-        self.perhaps_later(Later::Run(job));
+        self.maybe_delay(Later::Run(job));
     }
 
     fn stats(&self) -> DatapathStats {
@@ -259,9 +260,9 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     use super::*;
-    use crate::fake::{Fake, memory};
+    use crate::{Fake, memory};
 
-    fn story(seed: u64) -> (Vec<bool>, (u64, u64), u32) {
+    fn run_once(seed: u64) -> (Vec<bool>, (u64, u64), u32) {
         let chaos =
             Chaos::new(Box::new(Fake::new()), seed, Faults { fail: 300, delay: 500, longest: 3 });
         let ran = Arc::new(AtomicU32::new(0));
@@ -277,14 +278,14 @@ mod tests {
         let early = ran.load(Relaxed);
         chaos.settle();
         assert_eq!(ran.load(Relaxed), 40, "no job is ever lost");
-        (added, chaos.damage(), early)
+        (added, chaos.faults_injected(), early)
     }
 
     #[test]
-    fn the_same_seed_is_the_same_story() {
-        assert_eq!(story(1), story(1));
-        assert_ne!(story(1).0, story(2).0);
-        let (added, (failures, delays), _) = story(3);
+    fn the_same_seed_is_the_same_run_once() {
+        assert_eq!(run_once(1), run_once(1));
+        assert_ne!(run_once(1).0, run_once(2).0);
+        let (added, (failures, delays), _) = run_once(3);
         assert!(failures > 0 && delays > 0 && added.contains(&true));
     }
 }

@@ -1,10 +1,8 @@
-//! Stand-ins for tests: a device in memory, and a datapath without threads.
+//! A datapath without threads.
 //!
-//! [`Fake`] does what [`Datapath`] says in the plainest way: a list of flows, actions one after
-//! the other, everything in the caller's thread. It records what it is told, in order, and what
-//! it sends. It is also what the real backend is compared with.
-
-mod port;
+//! [`Fake`] implements [`Datapath`] in the simplest way: a list of flows, actions one after the
+//! other, everything in the caller's thread. It records calls and sent frames in order. The
+//! differential test compares the userspace datapath with it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,28 +12,53 @@ use netdev::{IoCounters, Packet, PacketIo};
 use parking_lot::Mutex;
 use wire::{EtherType, FlowKey, Time, hash};
 
-use crate::action::{Action, PortNo};
-use crate::flow::FlowHandle;
-use crate::set;
-use crate::table::{BucketTable, TableId};
-use crate::upcall::{SlowPath, Upcall};
-use crate::{Datapath, DatapathError, DatapathStats, Execute, Job};
+use datapath::set;
+use datapath::{
+    Action, BucketTable, Datapath, DatapathError, DatapathStats, Execute, FlowHandle, Job, PortNo,
+    SlowPath, TableId, Upcall,
+};
 
-pub use port::{MemoryIo, MemoryPort, memory};
-
-/// One thing that the control side did.
+/// A recorded call of the [`Datapath`] trait, with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    PortAdd { name: String, port: PortNo },
+    /// `port_add`.
+    PortAdd {
+        /// The device's name.
+        name: String,
+        /// The number that the port got.
+        port: PortNo,
+    },
+    /// `port_del`.
     PortDel(PortNo),
+    /// `port_move`: the old number, the new number.
     PortMove(PortNo, PortNo),
-    TablePublish { id: TableId, table: Arc<BucketTable> },
+    /// `table_publish`.
+    TablePublish {
+        /// The table's identity.
+        id: TableId,
+        /// Its new contents.
+        table: Arc<BucketTable>,
+    },
+    /// `table_remove`.
     TableRemove(TableId),
+    /// `flow_install`: the masked key.
     FlowInstall(FlowKey),
+    /// `flow_remove`: the masked key.
     FlowRemove(FlowKey),
+    /// `flow_flush`.
     FlowFlush,
-    Execute { in_port: PortNo, frame: Vec<u8>, actions: Vec<Action> },
+    /// `execute` or `execute_urgent`.
+    Execute {
+        /// The port that the packet counts as received on.
+        in_port: PortNo,
+        /// The packet's octets.
+        frame: Vec<u8>,
+        /// The actions to run.
+        actions: Vec<Action>,
+    },
+    /// `run` or `run_urgent`.
     Run,
+    /// `set_flow_limit`.
     SetFlowLimit(usize),
 }
 
@@ -68,27 +91,29 @@ impl Default for Fake {
     }
 }
 
-/// As many as the real one allows.
+/// Recirculations of one packet; the userspace datapath allows as many.
 const MAX_RECIRC: u32 = 8;
 
 impl Fake {
+    /// A datapath without ports, flows and tables.
     pub fn new() -> Fake {
         let state = State { flow_limit: usize::MAX, ..State::default() };
         Fake { state: Mutex::new(state), upcall: OnceLock::new(), now: AtomicU64::new(0) }
     }
 
-    /// Who translates. Without one, packets that match no flow are lost. Only the first call
-    /// counts.
+    /// Sets what translates misses. Without it, packets that match no flow are lost. Only the
+    /// first call has an effect.
     pub fn set_upcall(&self, upcall: Arc<dyn Upcall>) {
-        // A second one would change what earlier packets meant: ignored, as documented.
+        // An error means that one is set: ignored, as documented.
         let _ = self.upcall.set(upcall);
     }
 
+    /// Sets the clock.
     pub fn set_now(&self, now: Time) {
         self.now.store(now.as_nanos(), Relaxed);
     }
 
-    /// Lets a port receive a frame; everything that follows from it is done on return.
+    /// Receives a frame on a port and processes it to the end.
     pub fn receive(&self, port: PortNo, frame: &[u8]) {
         {
             let mut s = self.state.lock();
@@ -100,12 +125,12 @@ impl Fake {
         self.forward(Packet::new(frame), key, None, 0, None);
     }
 
-    /// Takes what was sent since the last call, in order.
+    /// Takes the frames sent since the last call, in order, each with its port.
     pub fn sent(&self) -> Vec<(PortNo, Vec<u8>)> {
         std::mem::take(&mut self.state.lock().sent)
     }
 
-    /// Takes what was recorded since the last call, in order.
+    /// Takes the calls recorded since the last call, in order.
     pub fn calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.state.lock().calls)
     }
@@ -363,7 +388,7 @@ impl Datapath for Fake {
 
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {
         let mut s = self.state.lock();
-        flow.dead.store(true, Relaxed);
+        flow.mark_dead();
         s.flows.retain(|f| !Arc::ptr_eq(f, flow));
         s.calls.push(Call::FlowRemove(flow.key));
     }
@@ -371,7 +396,7 @@ impl Datapath for Fake {
     fn flow_flush(&self) {
         let mut s = self.state.lock();
         for flow in s.flows.drain(..) {
-            flow.dead.store(true, Relaxed);
+            flow.mark_dead();
         }
         s.calls.push(Call::FlowFlush);
     }

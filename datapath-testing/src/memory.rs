@@ -1,4 +1,5 @@
-//! A device in memory: what is pushed in is received, what is sent can be read back.
+//! A device in memory: the test pushes frames that the switch receives, and reads back those that
+//! it sends.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -8,7 +9,7 @@ use netdev::{IoCounters, Packet, PacketIo};
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Both ends' state.
+/// The state that both ends share.
 struct Wire {
     to_switch: Mutex<VecDeque<Packet>>,
     from_switch: Mutex<Vec<Packet>>,
@@ -44,29 +45,29 @@ pub fn memory() -> std::io::Result<(MemoryIo, MemoryPort)> {
 }
 
 impl MemoryPort {
-    /// Lets the switch receive a frame.
+    /// Queues a frame for the switch to receive.
     pub fn push(&self, frame: &[u8]) {
         self.push_all([frame]);
     }
 
-    /// Lets the switch receive frames, in this order.
+    /// Queues frames for the switch to receive, in this order.
     pub fn push_all<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>) {
         self.0.to_switch.lock().extend(frames.into_iter().map(Packet::new));
         // Fails only when it is readable already.
         let _ = rustix::io::write(&self.0.ready, &1u64.to_ne_bytes());
     }
 
-    /// Frames that the switch has not taken yet.
+    /// The number of frames that the switch has not received yet.
     pub fn waiting(&self) -> usize {
         self.0.to_switch.lock().len()
     }
 
-    /// Takes what the switch has sent since the last call.
+    /// Takes the frames that the switch has sent since the last call.
     pub fn sent(&self) -> Vec<Packet> {
         std::mem::take(&mut *self.0.from_switch.lock())
     }
 
-    /// How many frames `sent` would give.
+    /// The number of frames that `sent` would return.
     pub fn sent_len(&self) -> usize {
         self.0.from_switch.lock().len()
     }
