@@ -1,60 +1,197 @@
-//! What a port's row says of bonding and of LACP.
+//! Bonding and LACP of a `Port` row.
 
 use std::time::Duration;
 
-use ::bond::{LacpTime, Mode, PrimaryReselect};
+use ::bond::{BondConfig, LacpConfig, LacpTime, Mode, PrimaryReselect};
 use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
-use crate::iface::WantIface;
-use crate::options::{self, millis};
-use crate::warning::{Section, Severity, Unusable, Warning};
+use crate::option::{MAX_MS, Opt, Outside, millis, range};
+use crate::section::Section;
+use crate::warning::{Severity, Warning};
 
 /// How a member's link state is found out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Detect {
-    /// `rtnetlink` says when the carrier changes.
+    /// From the carrier that the kernel reports by rtnetlink.
     #[default]
     Carrier,
-    /// The device is asked (MII, else ethtool) at this interval.
+    /// By asking the device (MII, otherwise ethtool) at this interval.
     Miimon(Duration),
 }
 
-/// `::bond::BondConfig` without what only the devices know.
-#[derive(Clone, Debug, PartialEq)]
+/// A bond as wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WantBond {
-    pub mode: Mode,
-    pub updelay: Duration,
-    pub downdelay: Duration,
-    pub hash_basis: u32,
-    pub primary: Option<String>,
-    pub primary_reselect: PrimaryReselect,
-    pub failback_delay: Duration,
-    pub failback_limit: u32,
-    pub all_members_active: bool,
-    pub loop_protect: bool,
-    pub lb_output: bool,
-    pub rebalance_interval: Duration,
-    pub lacp_fallback_ab: bool,
-    pub active_member_mac: Option<EthAddr>,
+    /// What the row says. `lacp`, `recirc_id` and `members` depend on devices; they are left at
+    /// their defaults.
+    pub config: BondConfig,
+    /// `bond-detect-mode` and `bond-miimon-interval`.
     pub detect: Detect,
 }
 
-/// LACP of a port; the system's identity is the bridge's address unless the row names one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WantLacp {
-    pub active: bool,
-    pub time: LacpTime,
-    pub system_id: Option<EthAddr>,
-    pub system_priority: u16,
-    pub fallback_ab: bool,
+/// Keys of `Port.other_config` that configure a bond.
+pub(crate) const BOND: &[Opt<WantBond>] = &[
+    Opt::word(
+        "bond-detect-mode",
+        "how a member's link state is found out",
+        &["carrier", "miimon"],
+        |b: &mut WantBond, word| {
+            b.detect = match word {
+                "miimon" => Detect::Miimon(Duration::ZERO),
+                _ => Detect::Carrier,
+            }
+        },
+    )
+    .warned_as(|row, value| {
+        format!("port {row}: unsupported bond-detect-mode {value}, defaulting to carrier")
+    }),
+    // After the mode, of which it is a part.
+    Opt::number(
+        "bond-miimon-interval",
+        "interval of bond-detect-mode=miimon",
+        range(1, MAX_MS, 200, "ms"),
+        |b: &mut WantBond, ms| {
+            if let Detect::Miimon(interval) = &mut b.detect {
+                *interval = millis(ms);
+            }
+        },
+    ),
+    Opt::number(
+        "bond-hash-basis",
+        "seed of the hash that assigns flows to buckets",
+        range(i32::MIN as i64, u32::MAX as i64, 0, ""),
+        |b: &mut WantBond, n| b.config.hash_basis = n as u32,
+    )
+    .modes(&[Mode::BalanceSlb, Mode::BalanceTcp]),
+    Opt::number(
+        "bond-rebalance-interval",
+        "interval of moving buckets from loaded to idle members",
+        range(1000, MAX_MS, 10_000, "ms, 0 = off").or_zero().outside(Outside::Raise),
+        |b: &mut WantBond, ms| b.config.rebalance_interval = millis(ms),
+    )
+    .modes(&[Mode::BalanceSlb, Mode::BalanceTcp]),
+    Opt::text(
+        "bond-primary",
+        "the member that is preferred as the active one",
+        "an interface's name",
+        |b: &mut WantBond, name| {
+            b.config.primary = Some(name.to_owned());
+            Ok(())
+        },
+    )
+    .modes(&[Mode::ActiveBackup]),
+    Opt::word(
+        "bond-primary-reselect",
+        "when a better member takes over from a working active member",
+        &["always", "better", "failure"],
+        |b: &mut WantBond, word| {
+            b.config.primary_reselect = match word {
+                "better" => PrimaryReselect::Better,
+                "failure" => PrimaryReselect::Failure,
+                _ => PrimaryReselect::Always,
+            }
+        },
+    )
+    .modes(&[Mode::ActiveBackup]),
+    Opt::number(
+        "bond-failback-delay",
+        "how long a better member must have been enabled before it takes over",
+        range(1, MAX_MS, 0, "ms").or_zero(),
+        |b: &mut WantBond, ms| b.config.failback_delay = millis(ms),
+    )
+    .modes(&[Mode::ActiveBackup]),
+    Opt::number(
+        "bond-failback-limit",
+        "how often in an hour a better member takes over",
+        range(1, 1_000_000, 0, "an hour, 0 = no limit").or_zero(),
+        |b: &mut WantBond, n| b.config.failback_limit = n as u32,
+    )
+    .modes(&[Mode::ActiveBackup]),
+    Opt::flag(
+        "bond-loop-protect",
+        "hold the bond down while it makes a loop with another port",
+        |b: &mut WantBond, on| b.config.loop_protect = on,
+    ),
+    Opt::flag(
+        "all-members-active",
+        "accept multicast and broadcast on every member, without LACP",
+        |b: &mut WantBond, on| b.config.all_members_active = on,
+    )
+    .modes(&[Mode::BalanceSlb]),
+    Opt::flag(
+        "lb-output-action",
+        "choose the member in the datapath, without recirculation",
+        |b: &mut WantBond, on| b.config.lb_output = on,
+    )
+    .modes(&[Mode::BalanceTcp]),
+    Opt::flag(
+        "lacp-fallback-ab",
+        "work as active-backup while the partner does not speak LACP",
+        |b: &mut WantBond, on| b.config.lacp_fallback_ab = on,
+    ),
+];
+
+/// LACP of a port while it is being read.
+#[derive(Default)]
+pub(crate) struct LacpRow {
+    active: bool,
+    time: LacpTime,
+    system_id: Option<EthAddr>,
+    system_priority: u16,
+    /// The identity cannot be used. LACP is off then: with another identity the partner could
+    /// aggregate the wrong links.
+    off: bool,
 }
 
+const LACP_SYSTEM_ID: &str = "lacp-system-id";
+const LACP_SYSTEM_PRIORITY: &str = "lacp-system-priority";
+
+/// Keys of `Port.other_config` that configure LACP.
+pub(crate) const LACP: &[Opt<LacpRow>] = &[
+    Opt::text(
+        LACP_SYSTEM_ID,
+        "the system's identity, by default the bridge's address",
+        "an address, not zero",
+        |l: &mut LacpRow, text| match text.parse() {
+            Ok(mac) => {
+                l.system_id = Some(mac);
+                Ok(())
+            }
+            Err(_) => {
+                l.off = true;
+                Err("accepted is an address, xx:xx:xx:xx:xx:xx".to_owned())
+            }
+        },
+    )
+    .warned_as(|row, value| {
+        format!("port {row}: LACP system ID ({value}) must be an Ethernet address.")
+    }),
+    Opt::number(
+        LACP_SYSTEM_PRIORITY,
+        "the system's priority",
+        range(1, 65_535, 65_534, "lower is preferred"),
+        |l: &mut LacpRow, n| l.system_priority = n as u16,
+    ),
+    Opt::word_any_case(
+        "lacp-time",
+        "how often the partner is asked to send: every 30 s or every second",
+        &["slow", "fast"],
+        |l: &mut LacpRow, word| {
+            l.time = match word {
+                "fast" => LacpTime::Fast,
+                _ => LacpTime::Slow,
+            }
+        },
+    ),
+];
+
+/// The bond of a port; `members` are the names of its interfaces.
 pub(crate) fn want(
     row: &Port,
     slb_ok: bool,
-    ifaces: &[WantIface],
+    members: &[&str],
     warnings: &mut Vec<Warning>,
 ) -> WantBond {
     let name = &row.name;
@@ -93,67 +230,43 @@ pub(crate) fn want(
         );
     }
     let mut delay = |name: &str, ms: i64| {
-        if !(0..=options::MAX_MS).contains(&ms) {
-            let (max, used) = (options::MAX_MS, ms.clamp(0, options::MAX_MS));
+        if !(0..=MAX_MS).contains(&ms) {
+            let (max, used) = (MAX_MS, ms.clamp(0, MAX_MS));
             let advice = format!("accepted are 0 to {max} ms; using {used}");
             column(name, ms.to_string(), &advice, None);
         }
-        millis(ms.clamp(0, options::MAX_MS))
+        millis(ms.clamp(0, MAX_MS))
     };
     let updelay = delay("bond_updelay", row.bond_updelay);
     let downdelay = delay("bond_downdelay", row.bond_downdelay);
-
-    let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
-    let interval = s.number(&options::BOND_MIIMON_INTERVAL);
-    let detect = match s.word_as(&options::BOND_DETECT_MODE, |value| {
-        format!("port {name}: unsupported bond-detect-mode {value}, defaulting to carrier")
-    }) {
-        "miimon" => Detect::Miimon(millis(interval)),
-        _ => Detect::Carrier,
-    };
-    let lacp_fallback_ab = s.flag(&options::LACP_FALLBACK_AB);
-    let lb_output = s.flag(&options::LB_OUTPUT_ACTION) && mode == Mode::BalanceTcp;
-    let primary = s.text(&options::BOND_PRIMARY);
-    if let Some(name) = &primary
-        && ifaces.iter().all(|i| i.name != *name)
-    {
-        let members: Vec<&str> = ifaces.iter().map(|i| i.name.as_str()).collect();
-        // It may be about to become one: a row can be written before its member is.
-        s.note(
-            &options::BOND_PRIMARY,
-            &format!("not a member of this bond now; its members are {}", members.join(", ")),
-        );
-    }
-    WantBond {
+    let active_member_mac = row
+        .bond_active_slave
+        .as_deref()
+        .and_then(|m| m.parse().ok())
+        .filter(|m: &EthAddr| !m.is_zero());
+    let config = BondConfig {
+        name: name.clone(),
         mode,
         updelay,
         downdelay,
-        hash_basis: s.number(&options::BOND_HASH_BASIS) as u32,
-        // Upstream looks at the primary in these modes only.
-        primary: primary.filter(|_| mode == Mode::ActiveBackup || lacp_fallback_ab),
-        primary_reselect: match s.word(&options::BOND_PRIMARY_RESELECT, false) {
-            "better" => PrimaryReselect::Better,
-            "failure" => PrimaryReselect::Failure,
-            _ => PrimaryReselect::Always,
-        },
-        failback_delay: millis(s.number(&options::BOND_FAILBACK_DELAY)),
-        failback_limit: s.number(&options::BOND_FAILBACK_LIMIT) as u32,
-        all_members_active: s.flag(&options::ALL_MEMBERS_ACTIVE),
-        loop_protect: s.flag(&options::BOND_LOOP_PROTECT),
-        lb_output,
-        rebalance_interval: millis(s.number_raised(&options::BOND_REBALANCE_INTERVAL)),
-        lacp_fallback_ab,
-        active_member_mac: row
-            .bond_active_slave
-            .as_deref()
-            .and_then(|m| m.parse().ok())
-            .filter(|m: &EthAddr| !m.is_zero()),
-        detect,
+        active_member_mac,
+        ..BondConfig::default()
+    };
+    let mut want = WantBond { config, detect: Detect::default() };
+    let mut s = Section::other_config("port", name, &row.other_config, warnings);
+    s.read(BOND, &mut want);
+    if let Some(primary) = &want.config.primary
+        && !members.contains(&primary.as_str())
+    {
+        let members = members.join(", ");
+        s.warn("bond-primary", format!("not a member of this bond now; its members are {members}"));
     }
+    want
 }
 
-/// LACP, also of a port with one interface. `None` = off.
-pub(crate) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Option<WantLacp> {
+/// LACP, also of a port with one interface. `None` = off. The identity is zero where the bridge's
+/// address is to be used.
+pub(crate) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Option<LacpConfig> {
     let active = match row.lacp.as_deref() {
         None | Some("off") => return None,
         Some("active") => true,
@@ -166,30 +279,22 @@ pub(crate) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Op
             return None;
         }
     };
-    let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
-    // As upstream, a bad identity turns LACP off rather than using another one.
-    let system_id = match s.mac_as(&options::LACP_SYSTEM_ID, |value| {
-        format!("port {}: LACP system ID ({value}) must be an Ethernet address.", row.name)
-    }) {
-        Ok(Some(mac)) if mac.is_zero() => {
-            let text = format!("port {}: Invalid zero LACP system ID.", row.name);
-            s.refuse_as(&options::LACP_SYSTEM_ID, Severity::Warn, text, "LACP is off");
-            return None;
-        }
-        Ok(mac) => mac,
-        Err(Unusable) => return None,
-    };
-    let given = s.map.contains_key(options::LACP_SYSTEM_PRIORITY.name);
-    let priority = s.number(&options::LACP_SYSTEM_PRIORITY) as u16;
-    Some(WantLacp {
-        active,
-        time: match s.word(&options::LACP_TIME, true) {
-            "fast" => LacpTime::Fast,
-            _ => LacpTime::Slow,
-        },
-        system_id,
-        // A port that cannot be aggregated yields to one that can.
-        system_priority: if given || is_bond { priority } else { u16::MAX },
-        fallback_ab: s.flag(&options::LACP_FALLBACK_AB),
+    let mut want = LacpRow { active, ..LacpRow::default() };
+    let mut s = Section::other_config("port", &row.name, &row.other_config, warnings);
+    s.read(LACP, &mut want);
+    if want.system_id.is_some_and(EthAddr::is_zero) {
+        let text = format!("port {}: Invalid zero LACP system ID.", row.name);
+        s.warn_as(LACP_SYSTEM_ID, Severity::Warn, text, "LACP is off");
+        want.off = true;
+    }
+    // A port that cannot be aggregated yields to one that can.
+    if !is_bond && !row.other_config.contains_key(LACP_SYSTEM_PRIORITY) {
+        want.system_priority = u16::MAX;
+    }
+    (!want.off).then(|| LacpConfig {
+        active: want.active,
+        time: want.time,
+        system_id: want.system_id.unwrap_or(EthAddr::ZERO),
+        system_priority: want.system_priority,
     })
 }

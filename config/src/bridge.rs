@@ -10,14 +10,16 @@ use wire::EthAddr;
 
 use crate::claims::Claims;
 use crate::columns;
-use crate::controller::{self, WantOpenFlow};
+use crate::controller::{self, OPENFLOW, WantOpenFlow};
 use crate::flow_table::{self, WantTables};
 use crate::iface::{DummyPolicy, Kinds};
+use crate::inert;
 use crate::mirror::{self, WantMirror};
-use crate::options;
+use crate::option::{Opt, Outside, keys, range};
 use crate::port::{self, WantPort};
+use crate::section::Section;
 use crate::unsupported;
-use crate::warning::{Section, Severity, Unusable, Warning};
+use crate::warning::{Severity, Warning};
 
 /// A bridge as wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +49,51 @@ pub struct WantBridge {
     pub mirrors: Vec<WantMirror>,
 }
 
+/// What [`BRIDGE`] sets.
+#[derive(Default)]
+pub(crate) struct BridgeRow {
+    hwaddr: Option<EthAddr>,
+    datapath_id: Option<u64>,
+    forward_bpdu: bool,
+    mac_aging: Duration,
+    mac_table_size: usize,
+}
+
+const HWADDR: &str = "hwaddr";
+
+/// Keys of `Bridge.other_config` but those of OpenFlow.
+pub(crate) const BRIDGE: &[Opt<BridgeRow>] = &[
+    Opt::mac(HWADDR, "the bridge's address, by default the lowest of its ports'", |b, mac| {
+        b.hwaddr = Some(mac);
+    }),
+    Opt::text(
+        "datapath-id",
+        "the OpenFlow datapath ID, by default from the bridge's address",
+        "16 hexadecimal digits, or 0x and 1 to 16",
+        |b, text| {
+            b.datapath_id = parse_datapath_id(text);
+            b.datapath_id.map(drop).ok_or_else(|| {
+                "accepted are 16 hexadecimal digits, or 0x and 1 to 16, not all zero".to_owned()
+            })
+        },
+    ),
+    Opt::flag("forward-bpdu", "forward frames to reserved multicast addresses", |b, on| {
+        b.forward_bpdu = on;
+    }),
+    Opt::number(
+        "mac-aging-time",
+        "how long an address is kept in the MAC table",
+        range(15, 3600, 300, "s").or_zero().outside(Outside::Clamp),
+        |b, n| b.mac_aging = Duration::from_secs(if n == 0 { 300 } else { n as u64 }),
+    ),
+    Opt::number(
+        "mac-table-size",
+        "most addresses in the MAC table",
+        range(10, 1_000_000, 8192, "").or_zero().outside(Outside::Clamp),
+        |b, n| b.mac_table_size = if n == 0 { 8192 } else { n as usize },
+    ),
+];
+
 /// Whether there is such a datapath.
 pub(crate) fn has_datapath(datapath_type: &str, dummy: DummyPolicy) -> bool {
     match datapath_type {
@@ -65,38 +112,16 @@ pub(crate) fn want(
     warnings: &mut Vec<Warning>,
 ) -> WantBridge {
     unsupported::bridge(tables, uuid, row, warnings);
-    let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
-    s.keys(options::BRIDGE);
-    let hwaddr = match s.mac(&options::HWADDR) {
-        Ok(Some(mac)) if mac.is_multicast() || mac.is_zero() => {
-            let to =
-                if mac.is_zero() { "zero".to_owned() } else { format!("multicast address {mac}") };
-            let text = format!("bridge {}: cannot set MAC address to {to}", row.name);
-            s.refuse_as(&options::HWADDR, Severity::Err, text, "");
-            None
-        }
-        Ok(mac) => mac,
-        Err(Unusable) => None,
-    };
-    let datapath_id = s.text(&options::DATAPATH_ID).and_then(|text| {
-        let id = parse_datapath_id(&text);
-        if id.is_none() {
-            s.note(
-                &options::DATAPATH_ID,
-                "accepted are 16 hexadecimal digits, or 0x and 1 to 16, not all zero",
-            );
-        }
-        id
-    });
-    let from = s.warnings.len();
-    let mac_aging = aging(s.number_clamped(&options::MAC_AGING_TIME));
-    let table_size = match s.number_clamped(&options::MAC_TABLE_SIZE) {
-        0 => 8192,
-        n => n as usize,
-    };
-    // The nearer end of the range is used, as in Open vSwitch, which says nothing of it.
-    s.quieten(from);
-    let forward_bpdu = s.flag(&options::FORWARD_BPDU);
+    let mut s = Section::other_config("bridge", &row.name, &row.other_config, warnings);
+    s.check_keys(&[keys(BRIDGE), keys(OPENFLOW)], inert::BRIDGE, &[]);
+    let mut options = BridgeRow::default();
+    s.read(BRIDGE, &mut options);
+    if let Some(mac) = options.hwaddr.filter(|mac| mac.is_multicast() || mac.is_zero()) {
+        let to = if mac.is_zero() { "zero".to_owned() } else { format!("multicast address {mac}") };
+        let text = format!("bridge {}: cannot set MAC address to {to}", row.name);
+        s.warn_as(HWADDR, Severity::Err, text, "");
+        options.hwaddr = None;
+    }
     let fail_mode = match row.fail_mode.as_deref() {
         Some("secure") => FailMode::Secure,
         None | Some(_) => FailMode::Standalone,
@@ -128,23 +153,19 @@ pub(crate) fn want(
         name: row.name.clone(),
         datapath_type: datapath_type.to_owned(),
         dummy_datapath,
-        hwaddr,
-        datapath_id,
+        hwaddr: options.hwaddr,
+        datapath_id: options.datapath_id,
         default_mac: default_mac(uuid),
         fail_mode,
         openflow,
         flow_tables: flow_table::want(tables, row),
-        mac_aging,
-        mac_table_size: table_size,
-        forward_bpdu,
+        mac_aging: options.mac_aging,
+        mac_table_size: options.mac_table_size,
+        forward_bpdu: options.forward_bpdu,
         flood_vlans,
         ports,
         mirrors: mirror::want(tables, row, warnings),
     }
-}
-
-fn aging(seconds: i64) -> Duration {
-    Duration::from_secs(if seconds == 0 { 300 } else { seconds as u64 })
 }
 
 /// The UUID's first six octets as they lie in memory on a little-endian machine (four-octet words

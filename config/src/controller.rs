@@ -9,9 +9,10 @@ use openflow::{Version, VersionSet, target};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
 
-use crate::options::{self, millis};
+use crate::option::{Opt, keys, millis, range};
+use crate::section::Section;
 use crate::unsupported;
-use crate::warning::{Section, Severity, Warning};
+use crate::warning::{Severity, Warning};
 
 /// OVSDB's port (IANA).
 const OVSDB_PORT: u16 = 6640;
@@ -47,6 +48,49 @@ pub struct WantController {
     pub config: ControllerConfig,
 }
 
+/// What [`OPENFLOW`] sets.
+#[derive(Default)]
+pub(crate) struct OpenFlowRow {
+    queue_size: usize,
+    disable_in_band: bool,
+    description: Option<String>,
+    serial: Option<String>,
+    in_band_queue: Option<u32>,
+}
+
+/// Keys of `Bridge.other_config` that configure OpenFlow.
+pub(crate) const OPENFLOW: &[Opt<OpenFlowRow>] = &[
+    Opt::number(
+        "controller-queue-size",
+        "packets that may wait for a controller",
+        range(1, 512, 100, "packets"),
+        |o, n| o.queue_size = n as usize,
+    ),
+    Opt::flag("disable-in-band", "no in-band control", |o, on| o.disable_in_band = on),
+    Opt::text("dp-desc", "the datapath's description in OpenFlow", "any text", |o, text| {
+        o.description = Some(text.to_owned());
+        Ok(())
+    }),
+    Opt::text("dp-sn", "the serial number in OpenFlow", "any text", |o, text| {
+        o.serial = Some(text.to_owned());
+        Ok(())
+    }),
+    Opt::number(
+        "in-band-queue",
+        "queue of in-band control traffic",
+        range(-1, u32::MAX as i64, -1, "a queue, -1 = none"),
+        |o, n| o.in_band_queue = u32::try_from(n).ok(),
+    ),
+];
+
+/// Keys of `Controller.other_config`.
+pub(crate) const CONTROLLER: &[Opt<u8>] = &[Opt::number(
+    "dscp",
+    "differentiated services code point of the connection's packets",
+    range(0, 63, 48, "a differentiated services code point"),
+    |dscp, n| *dscp = n as u8,
+)];
+
 /// Reads what concerns OpenFlow in a bridge's row and its controllers'.
 pub(crate) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> WantOpenFlow {
     let mut versions: VersionSet =
@@ -54,13 +98,10 @@ pub(crate) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -
     if versions.is_empty() {
         versions = VersionSet::ALL;
     }
-    let mut s = Section { table: "bridge", row: &row.name, map: &row.other_config, warnings };
-    let disable_in_band = s.flag(&options::DISABLE_IN_BAND);
-    let queue_size = s.number(&options::CONTROLLER_QUEUE_SIZE) as usize;
-    let queue = s.number(&options::IN_BAND_QUEUE);
-    let in_band_queue = u32::try_from(queue).ok();
-    let description = s.text(&options::DP_DESC);
-    let serial = s.text(&options::DP_SN);
+    let mut s = Section::other_config("bridge", &row.name, &row.other_config, warnings);
+    let mut options = OpenFlowRow::default();
+    s.read(OPENFLOW, &mut options);
+    let OpenFlowRow { queue_size, disable_in_band, description, serial, in_band_queue } = options;
     let rows: Vec<(Uuid, &Controller)> =
         row.controller.iter().filter_map(|u| Some((*u, tables.controllers.get(u)?))).collect();
     let none = matches!(rows.as_slice(), [(_, only)] if only.target == "none");
@@ -103,10 +144,10 @@ fn one(
         Some(0) => Duration::ZERO,
         Some(ms) => whole_seconds(ms).max(SECOND),
     };
-    let map = &c.other_config;
-    let mut s = Section { table: "controller", row: &c.target, map, warnings };
-    s.keys(options::CONTROLLER);
-    let dscp = s.number(&options::DSCP) as u8;
+    let mut s = Section::other_config("controller", &c.target, &c.other_config, warnings);
+    s.check_keys(&[keys(CONTROLLER)], &[], &[]);
+    let mut dscp = 0;
+    s.read(CONTROLLER, &mut dscp);
     ControllerConfig {
         target: c.target.clone(),
         primary: match c.r#type.as_deref() {

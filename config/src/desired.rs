@@ -6,6 +6,7 @@ use ovsdb_client::rows::Tables;
 
 use crate::bridge::{self, WantBridge};
 use crate::claims::{self, Claims};
+use crate::compat;
 use crate::controller;
 use crate::iface::DummyPolicy;
 use crate::switch::{SwitchOptions, switch_options};
@@ -69,6 +70,7 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
             bridges.insert(&row.name, bridge);
         }
     }
+    compat::lower(dummy, &mut warnings);
     warnings.sort();
     warnings.dedup();
     let tls = controller::tls(tables, root);

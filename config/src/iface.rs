@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use bond::LacpMemberConfig;
 use ovsdb::Uuid;
 use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 
 use crate::columns::mac_column;
-use crate::monitor::{self, WantBfd};
-use crate::options;
+use crate::inert;
+use crate::monitor::{self, CFM, WantBfd};
+use crate::option::{Opt, keys, range};
+use crate::section::Section;
 use crate::unsupported;
-use crate::warning::{Section, Severity, Warning};
+use crate::warning::{Severity, Warning};
 
 /// What kind of device an interface is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,50 @@ impl Kinds {
     }
 }
 
+/// An interface as a member of a bond, or as a port of its own with LACP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSettings {
+    /// `port_id` is 0 where the OpenFlow port number is to be used.
+    pub lacp: LacpMemberConfig,
+    /// `bond-member-priority`: the higher is preferred.
+    pub priority: i32,
+}
+
+impl Default for MemberSettings {
+    fn default() -> MemberSettings {
+        let lacp = LacpMemberConfig { port_id: 0, port_priority: u16::MAX, key: 0 };
+        MemberSettings { lacp, priority: 0 }
+    }
+}
+
+/// Keys of `Interface.other_config` but those of CFM.
+pub(crate) const INTERFACE: &[Opt<MemberSettings>] = &[
+    Opt::number(
+        "lacp-port-id",
+        "LACP port number, by default the OpenFlow port number",
+        range(1, 65_535, 0, "").or_zero(),
+        |m, n| m.lacp.port_id = n as u16,
+    ),
+    Opt::number(
+        "lacp-port-priority",
+        "LACP port priority",
+        range(1, 65_535, 65_535, "lower is preferred"),
+        |m, n| m.lacp.port_priority = n as u16,
+    ),
+    Opt::number(
+        "lacp-aggregation-key",
+        "LACP key, by default one of the port's own",
+        range(1, 65_535, 0, "").or_zero(),
+        |m, n| m.lacp.key = n as u16,
+    ),
+    Opt::number(
+        "bond-member-priority",
+        "rank among enabled members that are not the primary",
+        range(i32::MIN as i64, i32::MAX as i64, 0, "higher is preferred"),
+        |m, n| m.priority = n as i32,
+    ),
+];
+
 /// An interface as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantIface {
@@ -105,11 +152,8 @@ pub struct WantIface {
     /// `ofport` as it stands in the database: the number of the last run.
     pub ofport: Option<u16>,
     pub options: BTreeMap<String, String>,
-    pub lacp_port_id: u16,
-    pub lacp_port_priority: u16,
-    pub lacp_key: u16,
-    /// `bond-member-priority`.
-    pub priority: i32,
+    /// LACP and rank as a member of a bond.
+    pub member: MemberSettings,
     pub bfd: Option<WantBfd>,
     pub cfm: Option<bond::monitor::cfm::Config>,
 }
@@ -127,10 +171,7 @@ impl WantIface {
             ofport_request: None,
             ofport: None,
             options: BTreeMap::new(),
-            lacp_port_id: 0,
-            lacp_port_priority: u16::MAX,
-            lacp_key: 0,
-            priority: 0,
+            member: MemberSettings::default(),
             bfd: None,
             cfm: None,
         }
@@ -181,8 +222,10 @@ pub(crate) fn want(
         ok
     });
     let (bfd, cfm) = (monitor::bfd(row, warnings), monitor::cfm(row, warnings));
-    let mut s = Section { table: "interface", row: &row.name, map: &row.other_config, warnings };
-    s.keys(options::INTERFACE);
+    let mut s = Section::other_config("interface", &row.name, &row.other_config, warnings);
+    s.check_keys(&[keys(INTERFACE), keys(CFM)], inert::INTERFACE, &[]);
+    let mut member = MemberSettings::default();
+    s.read(INTERFACE, &mut member);
     WantIface {
         uuid,
         name: row.name.clone(),
@@ -193,10 +236,7 @@ pub(crate) fn want(
         ofport_request,
         ofport: row.ofport.and_then(ofport),
         options: row.options.clone(),
-        lacp_port_id: s.number(&options::LACP_PORT_ID) as u16,
-        lacp_port_priority: s.number(&options::LACP_PORT_PRIORITY) as u16,
-        lacp_key: s.number(&options::LACP_AGGREGATION_KEY) as u16,
-        priority: s.number(&options::BOND_MEMBER_PRIORITY) as i32,
+        member,
         bfd,
         cfm,
     }

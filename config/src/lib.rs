@@ -15,34 +15,42 @@
 //! | `flow_table` | settings of OpenFlow tables |
 //! | `columns` | columns of the same form in several tables |
 //! | `claims` | which port an interface belongs to |
-//! | `options` | every key of `other_config`, its range and default, as data |
-//! | `warning` | reading a column by that table; the warning about a bad value |
+//! | `option` | options as data: the type of the tables in the files above |
+//! | `section` | reading a column by its table |
+//! | `inert` | keys that have no effect |
+//! | `reference` | the list of all options |
+//! | `warning` | what is wrong with a row |
 //! | `unsupported` | what this switch does not do |
+//! | `compat` | what exists only for Open vSwitch's test suite |
 //! | `mac` | which address a bridge takes |
 
 mod bond;
 mod bridge;
 mod claims;
 mod columns;
+mod compat;
 mod controller;
 mod desired;
 mod flow_table;
 mod iface;
+mod inert;
 pub mod mac;
 mod mirror;
 mod monitor;
-pub mod options;
+mod option;
 mod port;
+pub mod reference;
+mod section;
 mod switch;
 mod unsupported;
 mod warning;
 
-pub use self::bond::{Detect, WantBond, WantLacp};
+pub use self::bond::{Detect, WantBond};
 pub use self::bridge::WantBridge;
 pub use self::controller::{WantController, WantOpenFlow};
 pub use self::desired::{Desired, desired, desired_after};
 pub use self::flow_table::WantTables;
-pub use self::iface::{DeviceKind, DummyPolicy, WantIface};
+pub use self::iface::{DeviceKind, DummyPolicy, MemberSettings, WantIface};
 pub use self::mirror::WantMirror;
 pub use self::monitor::WantBfd;
 pub use self::port::WantPort;

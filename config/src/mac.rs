@@ -50,7 +50,7 @@ fn lowest(
             }
             // The first by name stands for a bond, as Linux bonding and the scripts around it do.
             let iface = port.ifaces.iter().find(|i| address(&i.name).is_some())?;
-            if iface.local || tag.is_some_and(|t| t != 0 && port.vlan != t) {
+            if iface.local || tag.is_some_and(|t| t != 0 && port.bundle.vlan != t) {
                 return None;
             }
             address(&iface.name)

@@ -9,8 +9,10 @@ use ovsdb_client::rows::Interface;
 use wire::EthAddr;
 use wire::bfd::{DEFAULT_DST_IP, DEFAULT_DST_MAC, DEFAULT_SRC_IP};
 
-use crate::options::{self, Opt};
-use crate::warning::{Section, Warning, parse_number};
+use crate::inert;
+use crate::option::{MAX_MS, Opt, Outside, keys, parse_number, range};
+use crate::section::Section;
+use crate::warning::Warning;
 
 /// A BFD session as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,92 +38,173 @@ impl WantBfd {
     }
 }
 
+/// `Interface.bfd` while it is being read.
+pub(crate) struct BfdRow {
+    enable: bool,
+    want: WantBfd,
+}
+
+/// An address of zeros means that there is none, as in Open vSwitch.
+fn not_zero(mac: EthAddr) -> Option<EthAddr> {
+    (!mac.is_zero()).then_some(mac)
+}
+
+/// An IPv4 address; an empty text means `default`.
+fn ip(text: &str, default: Ipv4Addr, to: &mut Ipv4Addr) -> Result<(), String> {
+    if !text.is_empty() {
+        *to = text.parse().map_err(|_| format!("accepted is an IPv4 address; using {default}"))?;
+    }
+    Ok(())
+}
+
+const DECAY_MIN_RX: &str = "decay_min_rx";
+
+/// Keys of `Interface.bfd`.
+pub(crate) const BFD: &[Opt<BfdRow>] = &[
+    Opt::flag("enable", "run BFD on the interface", |b, on| b.enable = on),
+    Opt::number(
+        "min_rx",
+        "shortest interval at which control packets are accepted",
+        range(1, MAX_MS, 1000, "ms").outside(Outside::Raise),
+        |b, ms| b.want.session.min_rx = ms as u64,
+    ),
+    Opt::number(
+        "min_tx",
+        "shortest interval at which control packets are sent",
+        range(1, MAX_MS, 100, "ms").outside(Outside::Raise),
+        |b, ms| b.want.session.min_tx = ms as u64,
+    ),
+    Opt::number(
+        DECAY_MIN_RX,
+        "min_rx while there is no traffic; at least min_rx",
+        range(1, MAX_MS, 0, "ms, 0 = off").or_zero(),
+        |b, ms| b.want.session.decay_min_rx = ms as u64,
+    ),
+    Opt::flag("forwarding_if_rx", "received traffic keeps the interface usable", |b, on| {
+        b.want.session.forwarding_if_rx = on
+    }),
+    Opt::flag("cpath_down", "tell the other end that the path is not to be used", |b, on| {
+        b.want.session.cpath_down = on
+    }),
+    Opt::number(
+        "mult",
+        "control packets that may be lost before the session goes down",
+        range(1, 255, 3, "packets"),
+        |b, n| b.want.session.mult = n as u8,
+    ),
+    Opt::mac(
+        "bfd_local_src_mac",
+        "source address of what is sent, by default the interface's",
+        |b, mac| b.want.src_mac = not_zero(mac),
+    ),
+    Opt::mac("bfd_local_dst_mac", "destination address of what is sent", |b, mac| {
+        b.want.dst_mac = not_zero(mac).unwrap_or(DEFAULT_DST_MAC)
+    }),
+    Opt::mac("bfd_remote_dst_mac", "accept only packets to this address", |b, mac| {
+        b.want.remote_dst_mac = not_zero(mac)
+    }),
+    Opt::text(
+        "bfd_src_ip",
+        "source address of what is sent, by default 169.254.1.1",
+        "an IPv4 address",
+        |b, text| ip(text, DEFAULT_SRC_IP, &mut b.want.src_ip),
+    ),
+    Opt::text(
+        "bfd_dst_ip",
+        "destination address of what is sent, by default 169.254.1.0",
+        "an IPv4 address",
+        |b, text| ip(text, DEFAULT_DST_IP, &mut b.want.dst_ip),
+    ),
+];
+
 /// `None` unless `bfd:enable` is true.
 pub(crate) fn bfd(row: &Interface, warnings: &mut Vec<Warning>) -> Option<WantBfd> {
-    let mut said = Vec::new();
-    let mut s = Section { table: "interface", row: &row.name, map: &row.bfd, warnings: &mut said };
-    s.keys(options::BFD);
-    let want = s.flag(&options::BFD_ENABLE).then(|| session(&row.name, &mut s));
-    warnings.extend(said.into_iter().map(|w| Warning { column: "bfd".to_owned(), ..w }));
-    want
+    let (table, column, map) = ("interface", "bfd", &row.bfd);
+    let mut s = Section { table, row: &row.name, column, map, warnings };
+    s.check_keys(&[keys(BFD)], inert::BFD, &[]);
+    let mut want = BfdRow::new(&row.name);
+    let (enable, others) = BFD.split_at(1);
+    s.read(enable, &mut want);
+    if !want.enable {
+        return None;
+    }
+    s.read(others, &mut want);
+    let session = &want.want.session;
+    if session.decay_min_rx != 0 && session.decay_min_rx < session.min_rx {
+        s.warn(DECAY_MIN_RX, "must not be less than min_rx; not used");
+    }
+    Some(want.want)
 }
 
-fn session(name: &str, s: &mut Section<'_>) -> WantBfd {
-    let min_rx = s.number_raised(&options::BFD_MIN_RX);
-    let decay_min_rx = match s.number(&options::BFD_DECAY_MIN_RX) {
-        decay if decay != 0 && decay < min_rx => {
-            s.refuse(&options::BFD_DECAY_MIN_RX, "must not be less than min_rx; not used");
-            0
-        }
-        decay => decay,
-    };
-    let session = bfd::Config {
-        min_tx: s.number_raised(&options::BFD_MIN_TX) as u64,
-        min_rx: min_rx as u64,
-        mult: s.number(&options::BFD_MULT) as u8,
-        cpath_down: s.flag(&options::BFD_CPATH_DOWN),
-        forwarding_if_rx: s.flag(&options::BFD_FORWARDING_IF_RX),
-        decay_min_rx: decay_min_rx as u64,
-        ..bfd::Config::new(name)
-    };
-    // An address of zeros is none, as upstream.
-    let mut mac = |opt: &Opt| s.mac(opt).ok().flatten().filter(|mac| !mac.is_zero());
-    let src_mac = mac(&options::BFD_LOCAL_SRC_MAC);
-    let dst_mac = mac(&options::BFD_LOCAL_DST_MAC).unwrap_or(DEFAULT_DST_MAC);
-    let remote_dst_mac = mac(&options::BFD_REMOTE_DST_MAC);
-    let src_ip = ip(s, &options::BFD_SRC_IP, DEFAULT_SRC_IP);
-    let dst_ip = ip(s, &options::BFD_DST_IP, DEFAULT_DST_IP);
-    WantBfd { session, src_mac, dst_mac, remote_dst_mac, src_ip, dst_ip }
-}
-
-fn ip(s: &mut Section<'_>, opt: &Opt, default: Ipv4Addr) -> Ipv4Addr {
-    match s.text(opt).filter(|t| !t.is_empty()).map(|t| t.parse()) {
-        None => default,
-        Some(Ok(ip)) => ip,
-        Some(Err(_)) => {
-            s.refuse(opt, &format!("accepted is an IPv4 address; using {default}"));
-            default
-        }
+impl BfdRow {
+    fn new(name: &str) -> BfdRow {
+        let want = WantBfd {
+            session: bfd::Config::new(name),
+            src_mac: None,
+            dst_mac: DEFAULT_DST_MAC,
+            remote_dst_mac: None,
+            src_ip: DEFAULT_SRC_IP,
+            dst_ip: DEFAULT_DST_IP,
+        };
+        BfdRow { enable: false, want }
     }
 }
+
+/// Keys of `Interface.other_config` that configure CFM.
+pub(crate) const CFM: &[Opt<cfm::Config>] = &[
+    Opt::number(
+        "cfm_ccm_pcp",
+        "priority in the VLAN tag of what is sent",
+        range(0, 7, 0, "a priority"),
+        |c, n| c.pcp = n as u8,
+    ),
+    Opt::text(
+        "cfm_ccm_vlan",
+        "VLAN of what is sent, by default none",
+        "random, or 0 to 4095",
+        |c, text| {
+            c.vlan = match parse_number(text) {
+                _ if text.eq_ignore_ascii_case("random") => CcmVlan::Random,
+                Some(0) => CcmVlan::None,
+                Some(vlan @ 1..=4095) => CcmVlan::Id(vlan as u16),
+                _ => {
+                    return Err("accepted are random and a VLAN, 0 to 4095; using none".to_owned());
+                }
+            };
+            Ok(())
+        },
+    ),
+    Opt::flag("cfm_demand", "received traffic counts as continuity checks", |c, on| c.demand = on),
+    Opt::flag("cfm_extended", "extended mode: any interval, 64-bit identifiers", |c, on| {
+        c.extended = on
+    }),
+    Opt::number(
+        "cfm_interval",
+        "interval of continuity check messages",
+        range(1, MAX_MS, 1000, "ms"),
+        |c, ms| c.interval = ms as u64,
+    ),
+    Opt::word_any_case(
+        "cfm_opstate",
+        "the state that is told to the other end, in extended mode",
+        &["up", "down"],
+        |c, word| c.opup = word == "up",
+    ),
+];
 
 /// `None` without `cfm_mpid`, or with one that cannot be used.
 pub(crate) fn cfm(row: &Interface, warnings: &mut Vec<Warning>) -> Option<cfm::Config> {
     let mpid = row.cfm_mpid?;
-    let mut s = Section { table: "interface", row: &row.name, map: &row.other_config, warnings };
-    let extended = s.flag(&options::CFM_EXTENDED);
-    let config = cfm::Config {
-        interval: s.number(&options::CFM_INTERVAL) as u64,
-        extended,
-        demand: s.flag(&options::CFM_DEMAND),
-        opup: s.word(&options::CFM_OPSTATE, true) == "up",
-        vlan: ccm_vlan(&mut s),
-        pcp: s.number(&options::CFM_CCM_PCP) as u8,
-        ..cfm::Config::new(&row.name, mpid.max(0) as u64)
-    };
-    if mpid >= 1 && (extended || config.mpid <= cfm::MAX_MPID) {
+    let mut config = cfm::Config::new(&row.name, mpid.max(0) as u64);
+    let mut s = Section::other_config("interface", &row.name, &row.other_config, warnings);
+    s.read(CFM, &mut config);
+    if mpid >= 1 && (config.extended || config.mpid <= cfm::MAX_MPID) {
         return Some(config);
     }
     let advice = "accepted are 1 to 8191, and with cfm_extended any number from 1; CFM stays off";
     let of = ("interface", row.name.as_str());
     warnings.push(Warning::of_column(of, "cfm_mpid", mpid.to_string(), advice));
     None
-}
-
-fn ccm_vlan(s: &mut Section<'_>) -> CcmVlan {
-    let Some(text) = s.text(&options::CFM_CCM_VLAN) else { return CcmVlan::None };
-    if text.eq_ignore_ascii_case("random") {
-        return CcmVlan::Random;
-    }
-    match parse_number(&text) {
-        Some(0) => CcmVlan::None,
-        Some(vlan @ 1..=4095) => CcmVlan::Id(vlan as u16),
-        _ => {
-            let why = "accepted are random and a VLAN, 0 to 4095; using none";
-            s.refuse(&options::CFM_CCM_VLAN, why);
-            CcmVlan::None
-        }
-    }
 }
 
 #[cfg(test)]

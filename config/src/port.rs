@@ -1,35 +1,29 @@
 //! Rows of `Port`.
 
-use std::collections::BTreeSet;
-
+use ::bond::LacpConfig;
 use ofproto::VlanMode;
-use ofproto::config::PriorityTags;
+use ofproto::config::{BundleSettings, PriorityTags};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Port, Tables};
 use wire::EthAddr;
 
-use crate::bond::{self, WantBond, WantLacp};
+use crate::bond::{self, BOND, LACP, WantBond};
 use crate::claims::Claims;
 use crate::columns::{mac_column, vlan_set};
 use crate::iface::{self, Kinds, WantIface};
-use crate::options;
+use crate::inert;
+use crate::option::{Opt, keys};
+use crate::section::Section;
 use crate::unsupported;
-use crate::warning::{Section, Severity, Warning};
+use crate::warning::{Severity, Warning};
 
 /// A port as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantPort {
     pub uuid: Uuid,
     pub name: String,
-    pub vlan_mode: VlanMode,
-    /// The access or native VLAN; 0 = none.
-    pub vlan: u16,
-    /// Empty = all.
-    pub trunks: BTreeSet<u16>,
-    /// Customer VLANs of a `dot1q-tunnel` port; empty = all.
-    pub cvlans: BTreeSet<u16>,
-    pub priority_tags: PriorityTags,
-    pub protected: bool,
+    /// VLANs and protection.
+    pub bundle: BundleSettings,
     /// `mac`: the address that this port offers the bridge.
     pub mac: Option<EthAddr>,
     /// `fake_bridge`: an internal port that stands for a VLAN.
@@ -38,9 +32,44 @@ pub struct WantPort {
     pub fake_iface: Option<WantIface>,
     /// The row names two or more interfaces.
     pub bond: Option<WantBond>,
-    pub lacp: Option<WantLacp>,
+    /// `system_id` is zero where the bridge's address is to be used.
+    pub lacp: Option<LacpConfig>,
     /// By name.
     pub ifaces: Vec<WantIface>,
+}
+
+/// Keys of `Port.other_config` that configure neither a bond nor LACP.
+pub(crate) const PORT: &[Opt<PortRow>] = &[
+    Opt::word(
+        "priority-tags",
+        "when an untagged packet leaves with a tag of VLAN 0",
+        &["never", "if-nonzero", "always", "true", "no", "false"],
+        |p, word| {
+            p.priority_tags = match word {
+                "if-nonzero" | "true" => PriorityTags::IfNonzero,
+                "always" => PriorityTags::Always,
+                _ => PriorityTags::No,
+            }
+        },
+    ),
+    Opt::word(
+        "qinq-ethtype",
+        "the Ethernet type of the outer tag of vlan_mode=dot1q-tunnel",
+        &["802.1ad", "802.1q"],
+        |p, word| {
+            p.tpid = match word {
+                "802.1q" => wire::EtherType::VLAN,
+                _ => wire::EtherType::VLAN_8021AD,
+            }
+        },
+    ),
+];
+
+/// What [`PORT`] sets.
+#[derive(Default)]
+pub(crate) struct PortRow {
+    priority_tags: PriorityTags,
+    tpid: u16,
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -55,15 +84,11 @@ pub(crate) fn want(
     warnings: &mut Vec<Warning>,
 ) -> WantPort {
     unsupported::port(tables, row, warnings);
-    let (vlan_mode, vlan, trunks) = vlans(row, warnings);
-    let cvlans = vlan_set("port", &row.name, "cvlans", &row.cvlans, warnings);
-    let mut s = Section { table: "port", row: &row.name, map: &row.other_config, warnings };
-    s.keys(options::PORT);
-    let priority_tags = match s.word(&options::PRIORITY_TAGS, false) {
-        "if-nonzero" | "true" => PriorityTags::IfNonzero,
-        "always" => PriorityTags::Always,
-        _ => PriorityTags::No,
-    };
+    let mut s = Section::other_config("port", &row.name, &row.other_config, warnings);
+    s.check_keys(&[keys(BOND), keys(LACP), keys(PORT)], inert::PORT, inert::PORT_FOREIGN);
+    let mut options = PortRow::default();
+    s.read(PORT, &mut options);
+    let bundle = bundle(row, &options, warnings);
     let mac = mac_column("port", &row.name, row.mac.as_deref(), warnings);
 
     let mut ifaces = Vec::new();
@@ -80,16 +105,14 @@ pub(crate) fn want(
     ifaces.sort_by(|a, b| a.name.cmp(&b.name));
     let is_bond = ifaces.len() > 1;
     let lacp = bond::lacp(row, is_bond, warnings);
-    let bond = is_bond.then(|| bond::want(row, slb_ok, &ifaces, warnings));
+    let bond = is_bond.then(|| {
+        let members: Vec<&str> = ifaces.iter().map(|i| i.name.as_str()).collect();
+        bond::want(row, slb_ok, &members, warnings)
+    });
     WantPort {
         uuid,
         name: row.name.clone(),
-        vlan_mode,
-        vlan,
-        trunks,
-        cvlans,
-        priority_tags,
-        protected: row.protected,
+        bundle,
         mac,
         fake_bridge: row.fake_bridge,
         fake_iface: (row.bond_fake_iface && is_bond)
@@ -101,8 +124,8 @@ pub(crate) fn want(
     }
 }
 
-/// Mode, VLAN and trunks, the mode's default worked out from the other two.
-fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u16>) {
+/// VLANs and protection; the mode's default follows from `tag` and `trunks`.
+fn bundle(row: &Port, options: &PortRow, warnings: &mut Vec<Warning>) -> BundleSettings {
     let name = row.name.as_str();
     let mut warn = |column: &str, value: String, advice: &str, text: &str| {
         let warning = Warning::of_column(("port", name), column, value, advice);
@@ -118,16 +141,12 @@ fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u1
             None
         }
     });
-    let tpid = match row.other_config.get(options::QINQ_ETHTYPE.name).map(String::as_str) {
-        Some("802.1q") => wire::EtherType::VLAN,
-        _ => wire::EtherType::VLAN_8021AD,
-    };
     let mode = match row.vlan_mode.as_deref() {
         Some("access") => VlanMode::Access,
         Some("trunk") => VlanMode::Trunk,
         Some("native-tagged") => VlanMode::NativeTagged,
         Some("native-untagged") => VlanMode::NativeUntagged,
-        Some("dot1q-tunnel") => VlanMode::Dot1qTunnel { tpid },
+        Some("dot1q-tunnel") => VlanMode::Dot1qTunnel { tpid: options.tpid },
         Some(other) => {
             warn(
                 "vlan_mode",
@@ -150,5 +169,12 @@ fn vlans(row: &Port, warnings: &mut Vec<Warning>) -> (VlanMode, u16, BTreeSet<u1
     if mode == VlanMode::Access {
         trunks.clear();
     }
-    (mode, tag.unwrap_or(0), trunks)
+    BundleSettings {
+        vlan_mode: mode,
+        vlan: tag.unwrap_or(0),
+        trunks,
+        cvlans: vlan_set("port", &row.name, "cvlans", &row.cvlans, warnings),
+        priority_tags: options.priority_tags,
+        protected: row.protected,
+    }
 }

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use ovsdb_client::rows::OpenVSwitch;
 
-use crate::options::{self, millis};
-use crate::warning::{Section, Warning};
+use crate::inert;
+use crate::option::{MAX_MS, Opt, Outside, keys, millis, range};
+use crate::section::Section;
+use crate::warning::Warning;
 
 /// `Open_vSwitch.other_config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,22 +60,61 @@ impl SwitchOptions {
     }
 }
 
-pub(crate) fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {
-    let mut s = Section { table: "open_vswitch", row: ".", map: &root.other_config, warnings };
-    s.keys(options::OPEN_VSWITCH);
-    SwitchOptions {
-        stats_interval: millis(s.number_raised(&options::STATS_UPDATE_INTERVAL)),
-        flow_limit: s.number(&options::FLOW_LIMIT) as usize,
-        max_idle: millis(s.number_raised(&options::MAX_IDLE)),
-        max_revalidator: millis(s.number_raised(&options::MAX_REVALIDATOR)),
-        min_revalidate_pps: s.number(&options::MIN_REVALIDATE_PPS) as u64,
-        flow_restore_wait: s.flag(&options::FLOW_RESTORE_WAIT),
-        bundle_idle: bundle_idle(s.number(&options::BUNDLE_IDLE_TIMEOUT)),
-        vlan_limit: s.number(&options::VLAN_LIMIT) as u8,
-    }
-}
+/// Keys of `Open_vSwitch.other_config`.
+pub(crate) const OPEN_VSWITCH: &[Opt<SwitchOptions>] = &[
+    Opt::number(
+        "stats-update-interval",
+        "interval at which statistics are written to the database",
+        range(5000, MAX_MS, 5000, "ms").outside(Outside::Raise),
+        |s, ms| s.stats_interval = millis(ms),
+    ),
+    Opt::number(
+        "flow-limit",
+        "most flows in the datapath",
+        range(0, u32::MAX as i64, 200_000, "flows"),
+        |s, n| s.flow_limit = n as usize,
+    ),
+    Opt::number(
+        "vlan-limit",
+        "VLAN tags of a packet that are looked at",
+        range(1, 2, 1, "tags, 0 = as many as can be").or_zero(),
+        |s, n| s.vlan_limit = n as u8,
+    ),
+    Opt::number(
+        "max-idle",
+        "time without traffic after which a flow leaves the datapath",
+        range(1, MAX_MS, 10_000, "ms").outside(Outside::Raise),
+        |s, ms| s.max_idle = millis(ms),
+    ),
+    Opt::number(
+        "max-revalidator",
+        "longest time between two rounds of the revalidator",
+        range(100, MAX_MS, 500, "ms").outside(Outside::Raise),
+        |s, ms| s.max_revalidator = millis(ms),
+    ),
+    Opt::number(
+        "min-revalidate-pps",
+        "rate below which a flow is deleted rather than translated again while rounds take long",
+        range(1, u32::MAX as i64, 5, "packets in a second, 0 = off").or_zero(),
+        |s, n| s.min_revalidate_pps = n as u64,
+    ),
+    Opt::flag(
+        "flow-restore-wait",
+        "forward nothing and connect no controller until it is removed, at a start",
+        |s, on| s.flow_restore_wait = on,
+    ),
+    Opt::number(
+        "bundle-idle-timeout",
+        "time after which an OpenFlow bundle without messages is discarded",
+        range(1, u32::MAX as i64, 10, "s, 0 = the default").or_zero(),
+        |s, n| s.bundle_idle = Duration::from_secs(if n == 0 { 10 } else { n.unsigned_abs() }),
+    ),
+];
 
-/// 0 and the default are the same.
-fn bundle_idle(seconds: i64) -> Duration {
-    Duration::from_secs(if seconds == 0 { 10 } else { seconds.unsigned_abs() })
+pub(crate) fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {
+    let mut s = Section::other_config("open_vswitch", ".", &root.other_config, warnings);
+    s.check_keys(&[keys(OPEN_VSWITCH)], inert::OPEN_VSWITCH, inert::OPEN_VSWITCH_FOREIGN);
+    let mut options = SwitchOptions::default();
+    s.read(OPEN_VSWITCH, &mut options);
+    options
 }

@@ -96,22 +96,31 @@ pub enum VlanMode {
     },
 }
 
+/// What a `Port` row says of VLANs and protection; no device is needed to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BundleSettings {
+    /// `vlan_mode`.
+    pub vlan_mode: VlanMode,
+    /// `tag`: the access or native VLAN; 0 = none.
+    pub vlan: u16,
+    /// `trunks`; empty = all.
+    pub trunks: BTreeSet<u16>,
+    /// `cvlans` of a dot1q-tunnel port: the customer's VLANs let through; empty = all.
+    pub cvlans: BTreeSet<u16>,
+    /// `other_config:priority-tags`.
+    pub priority_tags: PriorityTags,
+    /// `protected`: no traffic between two protected ports.
+    pub protected: bool,
+}
+
 /// A port of the database: one interface, or a bond of several.
 #[derive(Clone, Debug)]
 pub struct BundleConfig {
     /// `Port.name`.
     pub name: String,
-    pub vlan_mode: VlanMode,
-    /// The access or native VLAN; 0 for none.
-    pub vlan: u16,
-    /// Trunked VLANs; empty = all.
-    pub trunks: BTreeSet<u16>,
-    /// `cvlans` of a dot1q-tunnel port: the customer's VLANs let through; empty = all.
-    pub cvlans: BTreeSet<u16>,
-    /// `priority-tags`: `no`, `if-nonzero`, `always`.
-    pub priority_tags: PriorityTags,
-    /// `protected`: no traffic between two protected ports.
-    pub protected: bool,
+    /// VLANs and protection.
+    pub settings: BundleSettings,
+    /// Interfaces that work.
     pub ifaces: Vec<IfaceConfig>,
     /// `None` for an ordinary port.
     pub bond: Option<Arc<BondHandle>>,
@@ -200,12 +209,7 @@ impl BundleConfig {
     pub fn new(name: &str, iface: IfaceConfig) -> BundleConfig {
         BundleConfig {
             name: name.to_owned(),
-            vlan_mode: VlanMode::Trunk,
-            vlan: 0,
-            trunks: BTreeSet::new(),
-            cvlans: BTreeSet::new(),
-            priority_tags: PriorityTags::No,
-            protected: false,
+            settings: BundleSettings::default(),
             ifaces: vec![iface],
             bond: None,
             lacp: false,

@@ -36,8 +36,8 @@ mod xlate_cache;
 
 pub use self::ofproto::{ConfigChange, FlowEvent, Ofproto, OfprotoStats, QueryError};
 pub use config::{
-    BfdMatch, BondHandle, BridgeConfig, BundleConfig, FailMode, IfaceConfig, IfaceKind, OfPort,
-    OfprotoConfig, PriorityTags, VlanMode,
+    BfdMatch, BondHandle, BridgeConfig, BundleConfig, BundleSettings, FailMode, IfaceConfig,
+    IfaceKind, OfPort, OfprotoConfig, PriorityTags, VlanMode,
 };
 pub use counter::Count;
 pub use revalidate::{

@@ -555,10 +555,10 @@ impl Control {
                 // The database has no two ports of one name; the first would be meant.
                 continue;
             }
-            let vlan = PortVlan::new(b);
+            let vlan = PortVlan::new(&b.settings);
             let state = match old.remove(&b.name) {
                 Some(k) => {
-                    if k.vlan != vlan || k.protected != b.protected {
+                    if k.vlan != vlan || k.protected != b.settings.protected {
                         gone.push((b.name.clone(), k.state.id));
                     }
                     if k.state.buckets.is_empty() && b.bond.is_some() {
@@ -580,7 +580,7 @@ impl Control {
                 }
             });
             let patches = patches.collect();
-            let entry = KnownBundle { state: state.clone(), vlan, protected: b.protected };
+            let entry = KnownBundle { state: state.clone(), vlan, protected: b.settings.protected };
             known.insert(b.name.clone(), entry);
             bundles.push(Bundle::new(b, state, patches));
         }

@@ -188,8 +188,8 @@ impl Bundle {
     ) -> Bundle {
         Bundle {
             name: c.name.clone(),
-            vlan: PortVlan::new(c),
-            protected: c.protected,
+            vlan: PortVlan::new(&c.settings),
+            protected: c.settings.protected,
             lacp: c.lacp,
             bond: c.bond.clone(),
             ifaces: c.ifaces.clone(),

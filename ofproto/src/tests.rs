@@ -85,7 +85,7 @@ fn the_control_side_takes_no_lock_of_the_packet_path() {
         std::thread::spawn(move || {
             let now = dp.now();
             let mut other = config();
-            other.bridges[0].bundles[1].vlan = 7;
+            other.bridges[0].bundles[1].settings.vlan = 7;
             other.bridges[0].flood_vlans = BTreeSet::from([9]);
             ofproto.configure(now, other);
             assert_ne!(ofproto.new_recirc_id(), ofproto.new_recirc_id());

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use datapath::Action;
 use wire::{EtherType, FlowKey, VlanTag};
 
-use crate::config::{BundleConfig, PriorityTags, VlanMode};
+use crate::config::{BundleSettings, PriorityTags, VlanMode};
 
 /// A set of VLAN IDs, by default all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,7 +166,7 @@ pub(crate) struct PortVlan {
 }
 
 impl PortVlan {
-    pub(crate) fn new(c: &BundleConfig) -> PortVlan {
+    pub(crate) fn new(c: &BundleSettings) -> PortVlan {
         let mut trunks = VlanSet::all_if_empty(&c.trunks);
         if matches!(c.vlan_mode, VlanMode::NativeTagged | VlanMode::NativeUntagged) && c.vlan != 0 {
             // A port always carries its native VLAN, and untagged packets are in no other.

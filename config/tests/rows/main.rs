@@ -6,10 +6,11 @@ mod texts;
 
 use std::time::Duration;
 
-use bond::{LacpTime, Mode, PrimaryReselect};
+use bond::monitor::{bfd, cfm};
+use bond::{BondConfig, LacpTime, Mode, PrimaryReselect};
 use config::{
-    Desired, Detect, DeviceKind, DummyPolicy, Severity, WantBridge, WantPort, desired,
-    desired_after, mac, options,
+    Desired, Detect, DeviceKind, DummyPolicy, MemberSettings, Severity, SwitchOptions, WantBond,
+    WantBridge, WantPort, desired, desired_after, mac, reference,
 };
 use ofproto::config::{MirrorConfig, MirrorOutput, PriorityTags};
 use ofproto::{FailMode, VlanMode};
@@ -26,10 +27,11 @@ fn a_bond_with_nothing_said_has_upstreams_defaults() {
     let names: Vec<&str> = port.ifaces.iter().map(|i| i.name.as_str()).collect();
     assert_eq!(names, ["e0", "e1"]);
     let bond = port.bond.unwrap();
+    assert_eq!(bond.detect, Detect::Carrier);
+    let bond = bond.config;
     assert_eq!(bond.mode, Mode::ActiveBackup);
     assert_eq!((bond.updelay, bond.downdelay), (Duration::ZERO, Duration::ZERO));
     assert_eq!(bond.rebalance_interval, Duration::from_secs(10));
-    assert_eq!(bond.detect, Detect::Carrier);
     assert_eq!(bond.primary_reselect, PrimaryReselect::Always);
     assert_eq!((bond.failback_delay, bond.failback_limit), (Duration::ZERO, 0));
     assert!(!bond.all_members_active && !bond.lb_output && !bond.lacp_fallback_ab);
@@ -49,15 +51,16 @@ fn one_interface_is_no_bond() {
 fn options_of_bonds() {
     type Read = fn(&WantPort) -> String;
     let bond = |read: Read| read;
-    let rebalance = bond(|p| p.bond.as_ref().unwrap().rebalance_interval.as_millis().to_string());
+    let rebalance =
+        bond(|p| p.bond.as_ref().unwrap().config.rebalance_interval.as_millis().to_string());
     let detect = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().detect));
-    let basis = bond(|p| p.bond.as_ref().unwrap().hash_basis.to_string());
-    let primary = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().primary));
-    let reselect = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().primary_reselect));
-    let delay = bond(|p| p.bond.as_ref().unwrap().failback_delay.as_millis().to_string());
-    let limit = bond(|p| p.bond.as_ref().unwrap().failback_limit.to_string());
-    let protect = bond(|p| p.bond.as_ref().unwrap().loop_protect.to_string());
-    let all = bond(|p| p.bond.as_ref().unwrap().all_members_active.to_string());
+    let basis = bond(|p| p.bond.as_ref().unwrap().config.hash_basis.to_string());
+    let primary = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().config.primary));
+    let reselect = bond(|p| format!("{:?}", p.bond.as_ref().unwrap().config.primary_reselect));
+    let delay = bond(|p| p.bond.as_ref().unwrap().config.failback_delay.as_millis().to_string());
+    let limit = bond(|p| p.bond.as_ref().unwrap().config.failback_limit.to_string());
+    let protect = bond(|p| p.bond.as_ref().unwrap().config.loop_protect.to_string());
+    let all = bond(|p| p.bond.as_ref().unwrap().config.all_members_active.to_string());
     let cases: &[(&str, &str, Read, &str, bool)] = &[
         ("bond-rebalance-interval", "0", rebalance, "0", false),
         ("bond-rebalance-interval", "1000", rebalance, "1000", false),
@@ -114,16 +117,9 @@ fn modes() {
     ] {
         let row = Port { bond_mode: Some(given.to_owned()), ..bond_row(&[]) };
         let (port, warnings) = one(row, &["e0", "e1"]);
-        assert_eq!(port.bond.unwrap().mode, mode, "{given}");
+        assert_eq!(port.bond.unwrap().config.mode, mode, "{given}");
         assert_eq!(warnings.len(), usize::from(warned), "{warnings:?}");
     }
-    // The primary counts in active-backup and with lacp-fallback-ab only; one pass in balance-tcp.
-    let row = Port {
-        bond_mode: Some("balance-slb".to_owned()),
-        ..bond_row(&[("bond-primary", "e0"), ("lb-output-action", "true")])
-    };
-    let bond = one(row, &["e0", "e1"]).0.bond.unwrap();
-    assert_eq!((bond.primary, bond.lb_output), (None, false));
 }
 
 #[test]
@@ -135,7 +131,7 @@ fn delays_and_the_member_of_the_last_run() {
         ..bond_row(&[])
     };
     let (port, warnings) = one(row, &["e0", "e1"]);
-    let bond = port.bond.unwrap();
+    let bond = port.bond.unwrap().config;
     assert_eq!(bond.updelay, Duration::from_secs(5));
     assert_eq!(bond.downdelay, Duration::ZERO);
     assert_eq!(bond.active_member_mac, Some("00:11:22:33:44:55".parse().unwrap()));
@@ -150,7 +146,7 @@ fn lacp_of_ports() {
     let (port, warnings) = one(row("active", &[("lacp-time", "FAST")]), &["e0", "e1"]);
     let lacp = port.lacp.unwrap();
     assert_eq!((lacp.active, lacp.time, lacp.system_priority), (true, LacpTime::Fast, 65_534));
-    assert_eq!((lacp.system_id, warnings.len()), (None, 0));
+    assert_eq!((lacp.system_id, warnings.len()), (EthAddr::ZERO, 0));
     // A port that cannot be aggregated yields.
     assert_eq!(one(row("passive", &[]), &["e0"]).0.lacp.unwrap().system_priority, 65_535);
     let given = row("active", &[("lacp-system-priority", "7")]);
@@ -195,8 +191,12 @@ fn vlans_of_ports() {
             ..Port::default()
         };
         let (port, warnings) = one(row, &["p"]);
-        let got: Vec<u16> = port.trunks.iter().copied().collect();
-        assert_eq!((port.vlan_mode, port.vlan), (*want_mode, *want_vlan), "{tag:?} {mode:?}");
+        let got: Vec<u16> = port.bundle.trunks.iter().copied().collect();
+        assert_eq!(
+            (port.bundle.vlan_mode, port.bundle.vlan),
+            (*want_mode, *want_vlan),
+            "{tag:?} {mode:?}"
+        );
         assert_eq!(got, *want_trunks);
         assert_eq!(warnings.len(), *warned, "{warnings:?}");
     }
@@ -211,7 +211,7 @@ fn priority_tags() {
         ("false", PriorityTags::No),
     ] {
         let (port, warnings) = one(bond_row(&[("priority-tags", value)]), &["e0", "e1"]);
-        assert_eq!((port.priority_tags, warnings.len()), (tags, 0), "{value}");
+        assert_eq!((port.bundle.priority_tags, warnings.len()), (tags, 0), "{value}");
     }
 }
 
@@ -272,7 +272,7 @@ fn bad_values_of_interfaces() {
         (iface.mac, iface.mtu, iface.ofport_request, iface.ofport),
         (None, None, None, None)
     );
-    assert_eq!((iface.lacp_port_id, iface.lacp_key, iface.lacp_port_priority), (0, 0, 65_535));
+    assert_eq!(iface.member, MemberSettings::default());
     let columns: Vec<&str> = wanted.warnings.iter().map(|w| w.column.as_str()).collect();
     assert_eq!(columns, ["mac", "mtu_request", "ofport_request", "other_config", "other_config"]);
     let all: String = wanted.warnings.iter().map(|w| format!("{w}\n")).collect();
@@ -324,7 +324,7 @@ fn bridges() {
     assert!(b.forward_bpdu);
     let keys: Vec<&str> =
         wanted.warnings.iter().map(|w| w.key.as_deref().unwrap_or(&w.column)).collect();
-    assert_eq!(keys, ["flood_vlans", "forward_bpdus", "hwaddr", "mac-aging-time"]);
+    assert_eq!(keys, ["flood_vlans", "forward_bpdus", "hwaddr", "mac-aging-time", "owner"]);
 }
 
 #[test]
@@ -379,19 +379,58 @@ fn the_bridges_address() {
     );
 }
 
-/// Every key of the tables is listed once, and its default is within its own range.
+/// The reference lists each key once, with a default that is accepted.
 #[test]
-fn the_tables_of_options_are_sound() {
-    let tables = [options::PORT, options::INTERFACE, options::BRIDGE, options::OPEN_VSWITCH];
-    for table in tables.into_iter().chain([options::BFD, options::CONTROLLER]) {
-        for (n, opt) in table.iter().enumerate() {
-            assert!(table[..n].iter().all(|o| o.name != opt.name), "{} twice", opt.name);
-            assert_eq!(options::nearest(table, opt.name), Some(opt.name));
-            if let options::Form::Number { min, max, default, zero } = opt.form {
-                assert!((min..=max).contains(&default) || (zero && default == 0), "{}", opt.name);
-            }
-        }
+fn option_tables_are_sound() {
+    let all = reference::entries();
+    for (n, e) in all.iter().enumerate() {
+        let same = |o: &reference::Entry| (o.column, o.key) == (e.column, e.key);
+        assert!(!all[..n].iter().any(same), "{} twice", e.key);
+        assert!(!e.about.is_empty() && !e.about.ends_with('.'), "{}", e.key);
+        let Ok(default) = e.default.parse::<i64>() else { continue };
+        let (zero, range) = match e.accepted.strip_prefix("0 or ") {
+            Some(range) => (true, range),
+            None => (false, e.accepted.as_str()),
+        };
+        let words: Vec<&str> = range.split(' ').collect();
+        let range = words[0].parse::<i64>().unwrap()..=words[2].parse().unwrap();
+        assert!(range.contains(&default) || (zero && default == 0), "{}", e.key);
     }
+}
+
+/// An option that a row does not name has its default, which is also the engine's.
+#[test]
+fn defaults_of_tables_are_the_engines() {
+    let bond = one(bond_row(&[]), &["e0", "e1"]).0.bond.unwrap();
+    let engine = BondConfig { name: "bond0".to_owned(), ..BondConfig::default() };
+    assert_eq!(bond, WantBond { config: engine, detect: Detect::Carrier });
+    let mut rows = Rows::new();
+    let row = Interface {
+        name: "p".to_owned(),
+        cfm_mpid: Some(5),
+        bfd: map(&[("enable", "true")]),
+        ..Interface::default()
+    };
+    let iface = rows.iface(row);
+    rows.port_of(Port { name: "p".to_owned(), ..Port::default() }, vec![iface]);
+    let wanted = rows.wanted();
+    assert_eq!(wanted.switch, SwitchOptions::default());
+    let p = &wanted.bridges[0].ports[1].ifaces[0];
+    assert_eq!(p.member, MemberSettings::default());
+    assert_eq!(p.bfd.as_ref().unwrap().session, bfd::Config::new("p"));
+    assert_eq!(*p.cfm.as_ref().unwrap(), cfm::Config::new("p", 5));
+}
+
+/// `spec/options.md` is made from the tables: `BRAID_BLESS=1` writes it anew.
+#[test]
+fn options_file_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/options.md");
+    let text = reference::markdown();
+    if std::env::var_os("BRAID_BLESS").is_some() {
+        std::fs::write(path, &text).unwrap();
+    }
+    let is = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(is == text, "spec/options.md is out of date: BRAID_BLESS=1 cargo test -p config");
 }
 
 #[test]

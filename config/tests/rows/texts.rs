@@ -1,6 +1,6 @@
 //! Warnings in Open vSwitch's words.
 
-use config::Severity;
+use config::{DummyPolicy, Severity, desired};
 use ovsdb_client::rows::Port;
 
 use super::fixture::{Rows, bond_row, map};
@@ -59,7 +59,7 @@ fn texts_are_open_vswitchs() {
         (
             bond(&[("bond-primary", "c")]),
             &["a", "b"],
-            Severity::Info,
+            Severity::Warn,
             "port bond0: other_config:bond-primary=c: not a member of this bond now",
         ),
     ];
@@ -94,4 +94,19 @@ fn texts_about_addresses_are_open_vswitchs() {
         "interface br0: ignoring mac in Interface record (use Bridge record to set local port's \
          mac)"
     );
+}
+
+/// Open vSwitch's test suite sets such values with dummies enabled, and fails on a WARN.
+#[test]
+fn wrong_primary_is_a_warning_unless_dummies_are_enabled() {
+    let mut rows = Rows::new();
+    rows.port(bond_row(&[("bond-primary", "c"), ("bond-hash-basis", "x")]), &["a", "b"]);
+    for (dummy, primary) in [(DummyPolicy::Off, Severity::Warn), (DummyPolicy::On, Severity::Info)]
+    {
+        let warnings = desired(&rows.tables, dummy).warnings;
+        let severity =
+            |key: &str| warnings.iter().find(|w| w.key.as_deref() == Some(key)).map(|w| w.severity);
+        assert_eq!(severity("bond-primary"), Some(primary), "{dummy:?}");
+        assert_eq!(severity("bond-hash-basis"), Some(Severity::Warn), "{dummy:?}");
+    }
 }

@@ -335,26 +335,27 @@ fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>)
     }
     c.ifaces = ifaces;
     for o in words {
+        let s = &mut c.settings;
         let (key, v) = o.split_once('=').unwrap_or((o, ""));
         let vid = || v.split(':').next().unwrap().parse::<u16>().expect("a VLAN ID");
         match key {
-            "access" => (c.vlan_mode, c.vlan) = (VlanMode::Access, vid()),
-            "native-tagged" => (c.vlan_mode, c.vlan) = (VlanMode::NativeTagged, vid()),
-            "native-untagged" => (c.vlan_mode, c.vlan) = (VlanMode::NativeUntagged, vid()),
+            "access" => (s.vlan_mode, s.vlan) = (VlanMode::Access, vid()),
+            "native-tagged" => (s.vlan_mode, s.vlan) = (VlanMode::NativeTagged, vid()),
+            "native-untagged" => (s.vlan_mode, s.vlan) = (VlanMode::NativeUntagged, vid()),
             "tunnel" => {
                 let tpid = if v.ends_with(":ad") { 0x88a8 } else { 0x8100 };
-                (c.vlan_mode, c.vlan) = (VlanMode::Dot1qTunnel { tpid }, vid());
+                (s.vlan_mode, s.vlan) = (VlanMode::Dot1qTunnel { tpid }, vid());
             }
-            "trunks" => c.trunks = vids(v),
-            "cvlans" => c.cvlans = vids(v),
+            "trunks" => s.trunks = vids(v),
+            "cvlans" => s.cvlans = vids(v),
             "priority-tags" => {
-                c.priority_tags = match v {
+                s.priority_tags = match v {
                     "if-nonzero" => PriorityTags::IfNonzero,
                     "always" => PriorityTags::Always,
                     _ => panic!("unknown priority-tags {v}"),
                 }
             }
-            "protected" => c.protected = true,
+            "protected" => s.protected = true,
             "lacp" => c.lacp = true,
             "bfd" => c.ifaces.iter_mut().for_each(|i| i.bfd = Some(BfdMatch::default())),
             "cfm" => c.ifaces.iter_mut().for_each(|i| i.cfm = Some(wire::ccm::DST)),

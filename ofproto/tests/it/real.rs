@@ -231,7 +231,7 @@ fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
     });
     assert_eq!(settled(), STATIONS, "static ones stay");
     costs("a port with other VLANs", &mut || {
-        bridge.bundles[1].vlan = 5;
+        bridge.bundles[1].settings.vlan = 5;
         let change = ofproto.configure(dp.now(), config(&bridge));
         assert_eq!(change.flushed.len(), 1);
     });

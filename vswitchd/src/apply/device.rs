@@ -18,7 +18,6 @@ use wire::{EthAddr, Time};
 use crate::modules::{DPIF_NETDEV, NETDEV, NETDEV_DUMMY};
 use crate::options::Dirs;
 use crate::status::IFACE_TYPES;
-use config::options::distance;
 use config::{DeviceKind, WantIface};
 
 /// An interface that works.
@@ -197,7 +196,7 @@ fn unknown_type(name: &str, kind: &str) -> String {
     } else {
         let nearest = IFACE_TYPES
             .iter()
-            .map(|known| (distance(&folded, known), known))
+            .map(|known| (strsim::osa_distance(&folded, known), known))
             .filter(|(d, known)| *d <= (known.len() / 3).max(1))
             .min();
         let hint = nearest.map(|(_, n)| format!("; did you mean \"{n}\"?")).unwrap_or_default();

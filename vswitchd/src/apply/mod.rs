@@ -437,7 +437,7 @@ impl Switch {
             let mut set: Vec<(String, EthAddr)> = vec![(bridge.name.clone(), address)];
             for port in &bridge.ports {
                 for iface in port.ifaces.iter().filter(|i| taps::own(&i.kind) && !i.local) {
-                    let fake = || mac::fake_bridge_mac(bridge, port.vlan, own);
+                    let fake = || mac::fake_bridge_mac(bridge, port.bundle.vlan, own);
                     let mac = iface.mac.or_else(|| port.fake_bridge.then(fake));
                     set.extend(mac.map(|mac| (iface.name.clone(), mac)));
                 }

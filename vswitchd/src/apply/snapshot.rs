@@ -8,7 +8,7 @@ use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfprotoConfig}
 use super::device::{self, Attached};
 use super::{RunningBridge, Switch};
 use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
-use config::{Desired, DeviceKind, WantBond, WantIface, WantPort};
+use config::{Desired, DeviceKind, WantIface, WantPort};
 
 impl Switch {
     /// The interfaces of a port that work.
@@ -77,12 +77,7 @@ impl Switch {
             .collect();
         BundleConfig {
             name: port.name.clone(),
-            vlan_mode: port.vlan_mode,
-            vlan: port.vlan,
-            trunks: port.trunks.clone(),
-            cvlans: port.cvlans.clone(),
-            priority_tags: port.priority_tags,
-            protected: port.protected,
+            settings: port.bundle.clone(),
             ifaces,
             bond: port.bond.as_ref().and_then(|_| self.bond_handle(&port.name)).cloned(),
             lacp: port.lacp.is_some(),
@@ -142,16 +137,14 @@ impl Switch {
     ) -> Option<LinkPort> {
         let working: Vec<(&WantIface, &Attached)> = self.working(port).collect();
         let (first, _) = working.first()?;
-        let lacp = port.lacp.as_ref().map(|l| LacpConfig {
-            active: l.active,
-            time: l.time,
-            system_id: l.system_id.unwrap_or(running.mac),
-            system_priority: l.system_priority,
+        let lacp = port.lacp.clone().map(|l| {
+            let own = if l.system_id.is_zero() { running.mac } else { l.system_id };
+            LacpConfig { system_id: own, ..l }
         });
         let (kind, detect) = match (&port.bond, lacp) {
             (Some(bond), lacp) => {
                 let handle = self.bond_handle(&port.name)?.clone();
-                let config = bond_config(port, bond, lacp, handle.recirc_id, &working);
+                let config = bond_config(&bond.config, lacp, handle.recirc_id, &working);
                 (LinkPortKind::Bond { config: Box::new(config), handle }, bond.detect)
             }
             (None, Some(lacp)) => {
@@ -183,52 +176,27 @@ impl Switch {
     }
 }
 
+/// An interface's LACP; its port number is by default the OpenFlow port number, as in Open vSwitch.
 fn member_lacp(want: &WantIface, attached: &Attached) -> LacpMemberConfig {
-    LacpMemberConfig {
-        // As upstream: the OpenFlow port number.
-        port_id: match want.lacp_port_id {
-            0 => attached.of_port.0,
-            id => id,
-        },
-        port_priority: want.lacp_port_priority,
-        key: want.lacp_key,
-    }
+    let lacp = want.member.lacp;
+    let port_id = if lacp.port_id == 0 { attached.of_port.0 } else { lacp.port_id };
+    LacpMemberConfig { port_id, ..lacp }
 }
 
+/// A bond's configuration with what depends on devices filled in.
 fn bond_config(
-    port: &WantPort,
-    bond: &WantBond,
+    row: &BondConfig,
     lacp: Option<LacpConfig>,
     recirc_id: u32,
     working: &[(&WantIface, &Attached)],
 ) -> BondConfig {
-    BondConfig {
-        name: port.name.clone(),
-        mode: bond.mode,
-        updelay: bond.updelay,
-        downdelay: bond.downdelay,
-        hash_basis: bond.hash_basis,
-        primary: bond.primary.clone(),
-        primary_reselect: bond.primary_reselect,
-        failback_delay: bond.failback_delay,
-        failback_limit: bond.failback_limit,
-        all_members_active: bond.all_members_active,
-        loop_protect: bond.loop_protect,
-        lb_output: bond.lb_output,
-        rebalance_interval: bond.rebalance_interval,
-        lacp,
-        lacp_fallback_ab: bond.lacp_fallback_ab,
-        recirc_id,
-        active_member_mac: bond.active_member_mac,
-        members: working
-            .iter()
-            .map(|(want, a)| MemberConfig {
-                id: a.member,
-                name: want.name.clone(),
-                mac: a.link.mac,
-                priority: want.priority,
-                lacp: member_lacp(want, a),
-            })
-            .collect(),
-    }
+    let member = |(want, a): &(&WantIface, &Attached)| MemberConfig {
+        id: a.member,
+        name: want.name.clone(),
+        mac: a.link.mac,
+        priority: want.member.priority,
+        lacp: member_lacp(want, a),
+    };
+    let members = working.iter().map(member).collect();
+    BondConfig { lacp, recirc_id, members, ..row.clone() }
 }
