@@ -84,6 +84,8 @@ pub struct Stretch {
     /// From the last packet that arrived before the first loss to the first that arrived after
     /// the last loss, by the time they were sent; `None` when nothing was lost.
     pub gap: Option<Duration>,
+    /// The longest way from sender to receiver; of packets that have arrived.
+    pub slowest: Duration,
 }
 
 impl Ledger {
@@ -140,6 +142,11 @@ impl Ledger {
         let begin = b.entries.partition_point(|e| e.sent < from);
         let end = b.entries.partition_point(|e| e.sent < to);
         let mut s = Stretch { sent: (end - begin) as u64, ..Stretch::default() };
+        let ways = (begin..end).filter_map(|i| {
+            let e = &b.entries[i];
+            e.arrived.map(|(at, _)| at.saturating_sub(e.sent))
+        });
+        s.slowest = ways.max().unwrap_or_default();
         let mut lost = (begin..end).filter(|i| b.entries[*i].arrived.is_none());
         if let Some(first) = lost.next() {
             let (last, more) = lost.fold((first, 0), |(_, n), i| (i, n + 1));

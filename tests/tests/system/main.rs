@@ -22,6 +22,7 @@ mod loops;
 mod monitors;
 mod openflow;
 mod outages;
+mod pauses;
 mod remotes;
 mod restore;
 mod status;
