@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{Error, ours};
 
@@ -27,7 +28,12 @@ impl Daemon {
                     path.display()
                 )));
             }
-            return Ok(Daemon { path, ours: false });
+            // Such as a release build: its second line names it.
+            let version = Command::new(&path).arg("--version").output();
+            let ours = version.is_ok_and(|o| {
+                String::from_utf8_lossy(&o.stdout).lines().any(|l| l.starts_with("Braid "))
+            });
+            return Ok(Daemon { path, ours });
         }
         let path = ours::folder(&["ovs-vswitchd"])?.join("ovs-vswitchd");
         Ok(Daemon { path, ours: true })
@@ -42,7 +48,7 @@ impl Daemon {
         &self.path
     }
 
-    /// Whether it is Braid's, as far as we know.
+    /// Whether it is Braid's: built with the running program, or by what its `--version` says.
     pub fn is_ours(&self) -> bool {
         self.ours
     }
