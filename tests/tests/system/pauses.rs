@@ -16,10 +16,9 @@ const IN_FLIGHT: Duration = Duration::from_millis(150);
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// Control commands, run in this order; the last ones delete what the others look at.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 26] = [
     "bond/list",
     "bond/show",
-    "bond/set-active-member bond0 nic1",
     "lacp/show",
     "coverage/show",
     "memory/show",
@@ -116,6 +115,10 @@ fn packets_do_not_wait_for_commands() {
             assert!(rounds < 20, "{} addresses are learned", entries(&rig));
         }
     };
+    // Before there are addresses: the receiver here is too slow for a learning packet of each.
+    measure("bond/set-active-member bond0 nic1", &mut || {
+        rig.appctl("bond/set-active-member bond0 nic1");
+    });
     learned(addresses * 9 / 10);
     for command in COMMANDS {
         measure(command, &mut || {
