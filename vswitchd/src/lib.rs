@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod commands;
+pub mod compat;
 pub mod counters;
 pub mod embedded;
 pub mod identity;

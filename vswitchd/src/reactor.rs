@@ -59,6 +59,7 @@ use self::threads::{Started, Threads};
 use crate::apply::Switch;
 use crate::clock::Clock;
 use crate::commands::Context;
+use crate::compat;
 use crate::coverage::Counter;
 use crate::identity::Identity;
 use crate::links::Links;
@@ -81,10 +82,6 @@ const LOCK: &str = "ovs_vswitchd";
 
 /// How often it is asked whether a port number is free again, when none was.
 const NUMBER_RETRY: Duration = Duration::from_millis(500);
-
-/// Batches of packets that had to grow. Ours are of fixed size: it stays 0, which is what whoever
-/// asks for it (Open vSwitch's own tests do, after each) wants to hear.
-static BATCH_GROWN: Counter = Counter::new("dp_packet_batch_grow");
 
 /// Configurations applied.
 static RECONFIGURED: Counter = Counter::new("bridge_reconfigure");
@@ -146,7 +143,7 @@ impl Daemon {
     ///
     /// The system's, when it has no descriptor or thread left.
     pub fn start(setup: Setup, poll: &Poll, waker: Arc<Waker>) -> io::Result<Daemon> {
-        crate::coverage::register(&[&BATCH_GROWN, &RECONFIGURED]);
+        crate::coverage::register(&[&compat::BATCH_GROWN, &RECONFIGURED]);
         crate::counters::start();
         let dummies = setup.dummy != DummyPolicy::Off;
         let Started { threads, context, packets } = Threads::start(&setup.clock, dummies, &waker)?;

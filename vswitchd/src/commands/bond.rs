@@ -5,7 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::EthAddr;
 
-use super::{Answer, Call, Context};
+use super::context::{Answer, Call, Context};
 use crate::links::{BondError, BondView, LacpView};
 
 /// `bond/list`: the header also where there is no bond.

@@ -2,7 +2,7 @@
 
 use wire::EthAddr;
 
-use super::{Answer, Call, Context};
+use super::context::{Answer, Call, Context};
 
 pub fn list(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&c.ofproto.list(), |names| names.iter().map(|n| format!("{n}\n")).collect())

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::sync::Arc;
 
-use datapath::format::{FlowDump, Show};
-use datapath::{FlowHandle, PortNo};
+use datapath::PortNo;
 use ofproto::show::{DpifShow, UpcallShow};
 use serde::Serialize;
 
-use super::dpctl::Options;
-use super::{Answer, Call, Context, View};
+use super::context::{Answer, Call, Context};
+use super::dpctl_options::Options;
+use super::flow_dump::{dumps, lines};
 use crate::unixctl::{Format, Reply, Request};
 
 pub fn dpif_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
@@ -28,16 +27,8 @@ pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, Strin
     call.show(&names, |names| names.iter().map(|n| format!("{n}\n")).collect())
 }
 
-/// The datapaths that exist: one as soon as there is a bridge, and those made by hand.
-pub(super) fn datapaths(c: &Context) -> Vec<String> {
-    let mut names = c.spares.names();
-    names.extend(c.ofproto.dpif_show().into_iter().map(|d| d.name));
-    names.sort();
-    names
-}
-
 pub fn dump_dps(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    call.show(&datapaths(c), |names| names.iter().map(|n| format!("{n}\n")).collect())
+    call.show(&c.datapaths(), |names| names.iter().map(|n| format!("{n}\n")).collect())
 }
 
 #[derive(Serialize)]
@@ -77,7 +68,7 @@ impl DpctlShow {
 }
 
 pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let known = datapaths(c);
+    let known = c.datapaths();
     let mut asked: Vec<String> = Vec::new();
     for arg in call.args.iter().filter(|a| !a.starts_with('-')) {
         if !known.contains(arg) {
@@ -91,10 +82,10 @@ pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let shown: Vec<DpctlShow> = if asked.is_empty() { known } else { asked }
         .into_iter()
         .map(|name| {
-            let spare = c.spares.context(c, &name);
-            let at = spare.as_ref().unwrap_or(c);
+            let other = c.with_user_datapath(&name);
+            let at = other.as_ref().unwrap_or(c);
             let (stats, view) = (at.datapath.stats(), at.view.lock().clone());
-            let local = spare.is_none().then(|| DpctlPort {
+            let local = other.is_none().then(|| DpctlPort {
                 number: 0,
                 name: name.split('@').nth(1).unwrap_or(&name).to_owned(),
                 kind: "tap".to_owned(),
@@ -115,30 +106,6 @@ pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         })
         .collect();
     call.show(&shown, |all| all.iter().map(DpctlShow::text).collect())
-}
-
-/// Renders flows as asked for by `-m` and `--names`.
-pub(super) fn dumps(
-    c: &Context,
-    options: Options,
-    flows: &[Arc<FlowHandle>],
-    view: &View,
-) -> Vec<FlowDump> {
-    let Options { more, names, .. } = options;
-    let now = c.datapath.now();
-    let table = |id| c.datapath.table(id);
-    let name = |port: PortNo| view.ports.get(&port).map(|p| p.0.clone());
-    let show = Show { table: &table, names: names.then_some(&name as _), more };
-    flows.iter().map(|f| FlowDump::new(f, now, show)).collect()
-}
-
-pub(super) fn lines(dumps: &[FlowDump]) -> String {
-    let mut out = String::new();
-    for dump in dumps {
-        // Writing to a string cannot fail.
-        let _ = writeln!(out, "{dump}");
-    }
-    out
 }
 
 pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
@@ -167,7 +134,7 @@ pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 
 pub fn upcall_show(c: &Context, req: &Request<'_>) -> Reply {
     let (pending, reply) = req.defer();
-    let names = datapaths(c);
+    let names = c.datapaths();
     c.revalidator.run(move |r| {
         let status = r.status();
         let shown: Vec<UpcallShow> =
@@ -200,16 +167,6 @@ pub fn disable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text(c.ofproto.enable_megaflows(false))
 }
 
-/// How Open vSwitch reads the flows of a datapath in the kernel. Ours are read where they are,
-/// either way.
-pub fn enable_ufid(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    Answer::text("Datapath dumping tersely using UFID enabled for supported datapaths")
-}
-
-pub fn disable_ufid(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    Answer::text("Datapath dumping tersely using UFID disabled")
-}
-
 pub fn revalidator_wait(c: &Context, req: &Request<'_>) -> Reply {
     let (pending, reply) = req.defer();
     c.revalidator.after_round(move || pending.complete(Reply::Text(String::new())));
@@ -238,7 +195,7 @@ pub fn revalidator_resume(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
 
 /// The bucket tables of bonds whose flows go through them in one pass (`lb-output-action`).
 pub fn bond_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let known = datapaths(c);
+    let known = c.datapaths();
     let asked = |dp: &str| known.iter().any(|k| k == dp || k.split('@').nth(1) == Some(dp));
     if known.is_empty() || call.arg(0).is_some_and(|dp| !asked(dp)) {
         return Err("please specify an existing datapath".to_owned());

@@ -11,56 +11,10 @@ use wire::{FlowKey, FlowMask};
 
 use crate::modules::DPIF_NETDEV;
 
-use super::datapath::{datapaths, dumps, lines};
-use super::{Answer, Call, Context, View};
-
-/// Options before the other arguments, as every `dpctl/*` command takes them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// `-m`: also what a flow does not look at.
-    pub more: bool,
-    /// Ports by name; unless said otherwise, with `-m`.
-    pub names: bool,
-    /// `-s`: counters of what is changed.
-    pub statistics: bool,
-    /// `mod-flow`: make the flow if it is not there.
-    pub may_create: bool,
-    /// `mod-flow`: counters begin at 0.
-    pub clear: bool,
-}
-
-/// The options, and what follows them.
-///
-/// # Errors
-///
-/// Names an option that is not known.
-pub fn options(args: &[String]) -> Result<(Options, &[String]), String> {
-    let (mut o, mut names, mut rest) = (Options::default(), None, args);
-    while let Some((arg, more)) = rest.split_first() {
-        match arg.as_str() {
-            "--statistics" => o.statistics = true,
-            "--clear" => o.clear = true,
-            "--may-create" => o.may_create = true,
-            "--more" => o.more = true,
-            "--names" => names = Some(true),
-            "--no-names" => names = Some(false),
-            long if long.starts_with("--") => return Err(format!("Unrecognized option {long}")),
-            short if short.starts_with('-') && short.len() > 1 => {
-                for c in short[1..].chars() {
-                    match c {
-                        'm' => o.more = true,
-                        's' => o.statistics = true,
-                        c => return Err(format!("Unrecognized option -{c}")),
-                    }
-                }
-            }
-            _ => break,
-        }
-        rest = more;
-    }
-    o.names = names.unwrap_or(o.more);
-    Ok((o, rest))
-}
+use super::context::{Answer, Call, Context};
+use super::dpctl_options::{Options, options};
+use super::flow_dump::{dumps, lines};
+use super::view::View;
 
 /// What a command on a datapath works on: the datapath, the options and the arguments behind the datapath's
 /// name, which may be left out while there is one datapath and there are fewer than `most`
@@ -71,11 +25,11 @@ pub(super) fn open<'a>(
     most: usize,
 ) -> Result<(Context, Options, &'a [String]), String> {
     let (options, rest) = options(args)?;
-    let known = datapaths(c);
+    let known = c.datapaths();
     if let Some((name, rest)) = rest.split_first()
         && known.contains(name)
     {
-        let context = c.spares.context(c, name).unwrap_or_else(|| c.clone());
+        let context = c.with_user_datapath(name).unwrap_or_else(|| c.clone());
         return Ok((context, options, rest));
     }
     if rest.len() == most {
@@ -319,7 +273,7 @@ pub fn mod_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 /// All flows, or those of a file.
 pub fn del_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let (_, rest) = options(call.args)?;
-    let named = rest.first().is_some_and(|dp| datapaths(c).contains(dp));
+    let named = rest.first().is_some_and(|dp| c.datapaths().contains(dp));
     if rest.len() > usize::from(named) {
         return from_file(c, call, Verb::Delete);
     }

@@ -7,7 +7,8 @@ use netdev::Packet;
 use netdev::io::dummy::Connection;
 use wire::{FlowKey, compose};
 
-use super::{Context, Dummy};
+use super::context::Context;
+use super::view::Dummy;
 use crate::unixctl::builtin::TimeWarp;
 use crate::unixctl::{Commands, Reply};
 

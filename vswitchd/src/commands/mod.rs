@@ -1,7 +1,7 @@
 //! What `ovs-appctl` can ask: each command's arguments, its answer, its errors.
 //!
-//! An answer is one value with two faces: the text that Open vSwitch prints, and JSON for
-//! `--format json`.
+//! An answer is one value in two formats: the text that Open vSwitch prints, and JSON for
+//! `--format json`. Commands that exist only for Open vSwitch's test suite are in [`crate::compat`].
 //!
 //! | file | commands |
 //! |---|---|
@@ -12,112 +12,27 @@
 //! | `trace` | `ofproto/trace`, `ofproto/trace-packet-out` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 //! | `dpctl` | `dpctl/*` on flows |
-//! | `spare` | `dpctl/*` on datapaths made by hand |
 //! | `pmd` | `dpif-netdev/pmd-*` |
 //! | `unbuilt` | those on features that are not built, as where nothing uses them |
 
 pub mod bond;
 pub mod bridge;
+mod context;
 pub mod datapath;
 pub mod dpctl;
+mod dpctl_options;
 pub mod dummy;
+mod flow_dump;
 pub mod monitor;
 pub mod pmd;
-pub mod spare;
 pub mod trace;
 pub mod unbuilt;
+mod view;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use ::datapath::{Datapath, PortNo};
-use netdev::io::dummy::DummyPort;
-use parking_lot::Mutex;
-use serde_json::Value;
-
-use crate::clock::Clock;
-use crate::links::Links;
-use crate::revalidator::Queue;
+pub use self::context::{Answer, Call, Cleared, Context};
+pub use self::view::{Dummy, View};
+use crate::compat::commands as compat;
 use crate::unixctl::{Commands, Format, Reply, Request};
-use config::Warning;
-
-/// What the handlers ask. All of it may be asked from main's thread at any time.
-#[derive(Clone)]
-pub struct Context {
-    pub clock: Clock,
-    pub links: Links,
-    pub ofproto: Arc<ofproto::Ofproto>,
-    pub datapath: Arc<dyn Datapath>,
-    pub revalidator: Queue,
-    pub view: Arc<Mutex<View>>,
-    /// Datapaths made by hand.
-    pub spares: spare::Spares,
-    /// The packet thread's counters as they were when they were cleared.
-    pub cleared: pmd::Cleared,
-}
-
-/// What main knows and handlers show.
-#[derive(Clone, Debug, Default)]
-pub struct View {
-    /// Datapath ports: name and type (`system` or `tap`), for `dpctl/show`.
-    pub ports: BTreeMap<PortNo, (String, String)>,
-    /// The datapath port of each interface, and the bridge it is on.
-    pub bridges: BTreeMap<String, Vec<PortNo>>,
-    /// Dummy devices by interface.
-    pub dummies: BTreeMap<String, Dummy>,
-    /// What is wrong in the database.
-    pub warnings: Vec<Warning>,
-}
-
-/// A dummy device, as commands see it.
-#[derive(Clone, Debug)]
-pub struct Dummy {
-    pub port: DummyPort,
-    /// Receive queues that it is said to have.
-    pub queues: u32,
-}
-
-/// What a handler is given.
-pub struct Call<'a> {
-    pub args: &'a [String],
-    /// `--format json`: [`Answer::Json`] is wanted.
-    pub json: bool,
-}
-
-impl Call<'_> {
-    /// The argument at `at`, counted from 0 behind the command's name.
-    pub fn arg(&self, at: usize) -> Option<&str> {
-        self.args.get(at).map(String::as_str)
-    }
-}
-
-/// What a handler answers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    Text(String),
-    Json(Value),
-}
-
-impl Answer {
-    pub fn text(text: impl Into<String>) -> Result<Answer, String> {
-        Ok(Answer::Text(text.into()))
-    }
-}
-
-impl Call<'_> {
-    /// The wanted face of a value.
-    pub fn show<T: serde::Serialize>(
-        &self,
-        value: &T,
-        text: impl FnOnce(&T) -> String,
-    ) -> Result<Answer, String> {
-        if self.json {
-            serde_json::to_value(value).map(Answer::Json).map_err(|e| e.to_string())
-        } else {
-            Ok(Answer::Text(text(value)))
-        }
-    }
-}
 
 /// A command.
 pub struct Command {
@@ -222,10 +137,10 @@ pub const ALL: &[Command] = &[
         datapath::dump_bridge,
     ),
     command("dpctl/show", "[-s] [dp...]", 0, usize::MAX, datapath::dpctl_show),
-    command("dpctl/add-dp", "dp [iface...]", 1, usize::MAX, spare::add_dp),
-    command("dpctl/del-dp", "dp", 1, 1, spare::del_dp),
-    command("dpctl/add-if", "dp iface...", 2, usize::MAX, spare::add_if),
-    command("dpctl/set-if", "dp iface...", 2, usize::MAX, spare::set_if),
+    command("dpctl/add-dp", "dp [iface...]", 1, usize::MAX, compat::add_dp),
+    command("dpctl/del-dp", "dp", 1, 1, compat::del_dp),
+    command("dpctl/add-if", "dp iface...", 2, usize::MAX, compat::add_if),
+    command("dpctl/set-if", "dp iface...", 2, usize::MAX, compat::set_if),
     command("dpctl/dump-dps", "", 0, 0, datapath::dump_dps),
     command(
         "dpctl/dump-flows",
@@ -243,8 +158,8 @@ pub const ALL: &[Command] = &[
     command("dpctl/del-flows", "[dp] [file]", 0, usize::MAX, dpctl::del_flows),
     command("upcall/enable-megaflows", "", 0, 0, datapath::enable_megaflows),
     command("upcall/disable-megaflows", "", 0, 0, datapath::disable_megaflows),
-    command("upcall/enable-ufid", "", 0, 0, datapath::enable_ufid),
-    command("upcall/disable-ufid", "", 0, 0, datapath::disable_ufid),
+    command("upcall/enable-ufid", "", 0, 0, compat::enable_ufid),
+    command("upcall/disable-ufid", "", 0, 0, compat::disable_ufid),
     command("revalidator/resume", "", 0, 0, datapath::revalidator_resume),
     command("dpif-netdev/bond-show", "[dp]", 0, 1, datapath::bond_show),
     command(
@@ -290,10 +205,19 @@ pub const ALL: &[Command] = &[
     command("dpctl/dump-conntrack-exp", "[dp] [zone=N]", 0, 2, unbuilt::connections),
     command("dpctl/ipf-get-status", "[dp]", 0, 1, unbuilt::fragments),
     command("dpctl/offload-stats-show", "[dp]", 0, 1, unbuilt::offload_stats),
-    command("dpctl/list-commands", "", 0, usize::MAX, unbuilt::dpctl_commands),
+    command("dpctl/list-commands", "", 0, usize::MAX, dpctl_commands),
 ];
 
-/// Names of old, and of the manual; not listed, as in Open vSwitch.
+/// `dpctl/list-commands`: the commands of this daemon.
+fn dpctl_commands(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
+    let mut out = "The available commands are:\n".to_owned();
+    for command in ALL.iter().filter(|c| c.name.starts_with("dpctl/")) {
+        out += &format!("  {:28} {}\n", command.name, command.usage);
+    }
+    Answer::text(out)
+}
+
+/// Former names, and those of the manual; `list-commands` does not list them, as in Open vSwitch.
 const ALIASES: &[(&str, &str)] = &[
     ("bond/set-active-slave", "bond/set-active-member"),
     ("bond/enable-slave", "bond/enable-member"),

@@ -2,7 +2,7 @@
 
 use bond::Monitor;
 
-use super::{Answer, Call, Context};
+use super::context::{Answer, Call, Context};
 
 pub fn bfd_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let mut all = c.links.bfds();

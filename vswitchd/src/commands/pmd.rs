@@ -4,27 +4,17 @@
 //! core, sleeps when there is nothing to do, and polls all ports. So there are no PMD threads to
 //! list, and no share of a queue in a core.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use ::datapath::DatapathStats;
-use parking_lot::Mutex;
-use wire::Time;
 
-use super::datapath::datapaths;
-use super::{Answer, Call, Context};
+use super::context::{Answer, Call, Context};
 
 /// The core that Open vSwitch gives to a thread that has none.
 const NO_CORE: u32 = u32::MAX;
 
 /// The seconds that the share of a queue is measured over, at most.
 const MOST_SECONDS: u32 = 60;
-
-/// What the counters were when they were last cleared, by datapath; from the start when they were
-/// not.
-#[derive(Clone, Default)]
-pub struct Cleared(Arc<Mutex<BTreeMap<String, (Time, DatapathStats)>>>);
 
 /// What is asked for.
 struct Asked {
@@ -39,7 +29,7 @@ struct Asked {
 /// `[-pmd CORE] [-secs SECONDS] [DATAPATH]`, and the options that choose parts of a history, which
 /// only PMD threads have. A datapath that does not exist is passed over while there is only one.
 fn asked(c: &Context, args: &[String]) -> Result<Asked, String> {
-    let known = datapaths(c);
+    let known = c.datapaths();
     let (mut thread, mut seconds, mut name) = (true, None, None);
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
@@ -58,7 +48,7 @@ fn asked(c: &Context, args: &[String]) -> Result<Asked, String> {
         (Some(name), _) | (None, [name]) => name.clone(),
         (None, _) => return Err("please specify an existing datapath".to_owned()),
     };
-    let context = c.spares.context(c, &name).unwrap_or_else(|| c.clone());
+    let context = c.with_user_datapath(&name).unwrap_or_else(|| c.clone());
     Ok(Asked { name, context, thread, seconds })
 }
 

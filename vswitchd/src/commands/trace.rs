@@ -5,7 +5,8 @@ use ofproto::Ofproto;
 use ofproto::trace::PortNames;
 use wire::Time;
 
-use super::{Context, View};
+use super::context::Context;
+use super::view::View;
 use crate::unixctl::{Reply, Request};
 
 impl PortNames for View {

@@ -3,8 +3,8 @@
 //! does where nothing of the kind is in use: with an empty list, or with the reason why there is
 //! none. Commands that would change something are not there.
 
+use super::context::{Answer, Call, Context};
 use super::dpctl;
-use super::{Answer, Call, Context};
 
 /// An empty list.
 pub fn nothing(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
@@ -188,7 +188,7 @@ pub fn offload_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
 
 /// The caches of the kernel's datapath, which have a size to set. Ours have none.
 pub fn caches(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let known = super::datapath::datapaths(c);
+    let known = c.datapaths();
     let asked: Vec<String> = match call.arg(0) {
         None => known,
         Some(dp) if known.iter().any(|k| k == dp) => vec![dp.to_owned()],
@@ -197,13 +197,4 @@ pub fn caches(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         }
     };
     Answer::text(asked.iter().map(|dp| format!("{dp}:\n")).collect::<String>())
-}
-
-/// `dpctl/list-commands`: those of this daemon.
-pub fn dpctl_commands(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
-    let mut out = "The available commands are:\n".to_owned();
-    for command in super::ALL.iter().filter(|c| c.name.starts_with("dpctl/")) {
-        out += &format!("  {:28} {}\n", command.name, command.usage);
-    }
-    Answer::text(out)
 }

@@ -54,7 +54,7 @@ pub(super) fn register<C: 'static>(commands: &mut Commands<C>, parts: fn(&mut C)
 
 fn remove_ports(parts: Parts<'_>, datapath: &str, ports: &[String]) -> Result<(), String> {
     let Parts { forwarding, context, .. } = parts;
-    if let Some(done) = context.spares.remove_ports(datapath, ports) {
+    if let Some(done) = context.user_datapaths.remove_ports(datapath, ports) {
         return done;
     }
     if !context.ofproto.dpif_show().iter().any(|d| d.name == datapath) {

@@ -15,7 +15,9 @@ use parking_lot::Mutex;
 
 use super::{notices, packet_clock};
 use crate::clock::Clock;
-use crate::commands::{self, Context, View};
+use crate::commands::{Cleared, Context, View};
+use crate::compat;
+use crate::compat::user_datapaths::UserDatapaths;
 use crate::links;
 use crate::revalidator::{self, Queue};
 
@@ -51,16 +53,14 @@ impl Threads {
         ofproto.attach(datapath.clone());
         // Weak: `ofproto` must not keep its datapath alive.
         let tables = Arc::downgrade(&datapath);
-        let dpif = if dummies { "dummy@ovs-dummy" } else { "system@ovs-system" };
+        let dpif = compat::dpif_name(dummies);
         ofproto.set_flow_watcher(Box::new(move |event, flow| {
             notices::log_flow(&tables, dpif, || datapath::Clock::now(&*time), event, flow);
         }));
         ofproto.set_reporter(Box::new(notices::log_report));
         std::thread::Builder::new().name("datapath1".to_owned()).spawn(move || {
             if dummies {
-                // Open vSwitch handles packets of dummy devices in its main thread, and its test
-                // suite compares log lines with the thread's name in them.
-                crate::log::set_subprogram("");
+                compat::log_packets_as_main();
             }
             worker.run();
         })?;
@@ -84,8 +84,8 @@ impl Threads {
             datapath,
             revalidator: queue,
             view: Arc::new(Mutex::new(View::default())),
-            spares: commands::spare::Spares::new(dummies),
-            cleared: commands::pmd::Cleared::default(),
+            user_datapaths: UserDatapaths::new(dummies),
+            cleared: Cleared::default(),
         };
         Ok(Started { threads: Threads(vec![handle, revalidator]), context, packets })
     }
