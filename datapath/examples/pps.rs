@@ -17,7 +17,7 @@ use datapath::{
 };
 use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use rustix::time::{ClockId, clock_gettime};
-use wire::{FlowKey, Time};
+use wire::{FlowKey, FlowMask, Time};
 
 const SLOT: usize = 2048;
 const SLOTS: usize = 1024;
@@ -107,12 +107,12 @@ struct Fixed {
 
 impl Upcall for Fixed {
     fn miss(&self, _: Time, _: &Packet, key: &FlowKey) -> Translation {
-        let mut mask = FlowKey { recirc_id: !0, in_port: !0, eth_type: !0, ..Default::default() };
+        let mut mask = FlowMask { recirc_id: !0, in_port: !0, eth_type: !0, ..Default::default() };
         mask.eth_dst = wire::EthAddr([0xff; 6]);
         mask.eth_src = wire::EthAddr([0xff; 6]);
         mask.nw_frag = 0xff;
         if self.exact {
-            mask = FlowKey { nw_ttl: 0, tcp_flags: 0, ..FlowKey::exact_mask() };
+            mask = FlowMask { nw_ttl: 0, tcp_flags: 0, ..FlowMask::exact() };
         }
         let mut actions = self.first.lock().unwrap().clone();
         if key.recirc_id != 0 {
@@ -139,7 +139,7 @@ fn main() {
     let ttl = SetHeader {
         layer: Layer::Ipv4,
         value: FlowKey { nw_ttl: 63, ..FlowKey::default() },
-        mask: FlowKey { nw_ttl: !0, ..FlowKey::default() },
+        mask: FlowMask { nw_ttl: !0, ..FlowMask::default() },
     };
     let cases: [(&str, Vec<Action>); 5] = [
         ("output", vec![Action::Output(PortNo(2))]),

@@ -11,7 +11,7 @@ use wire::crc32c::crc32c;
 use wire::eth::ETH_HEADER_LEN;
 use wire::extract::MAX_VLANS;
 use wire::key::FRAG_LATER;
-use wire::{EtherType, FlowKey, Layers, ip};
+use wire::{EtherType, FlowKey, FlowMask, Layers, ip};
 
 use crate::action::{Layer, SetHeader};
 
@@ -179,7 +179,7 @@ fn put_ipv4(frame: &mut [u8], l3: usize, at: usize, new: &[u8]) {
     frame[l3 + at..l3 + at + new.len()].copy_from_slice(new);
 }
 
-fn ipv4(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
+fn ipv4(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let layers = layers(packet, key);
     let (Some(l3), Some(_)) = (layers.l3, layers.l4) else { return };
     let transport = Transport::find(packet, key, layers);
@@ -209,7 +209,7 @@ fn ipv4(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
     }
 }
 
-fn ipv6(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
+fn ipv6(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let layers = layers(packet, key);
     let (Some(l3), Some(l4)) = (layers.l3, layers.l4) else { return };
     let transport = Transport::find(packet, key, layers);
@@ -258,7 +258,7 @@ fn still_routed(packet: &[u8]) -> bool {
     false
 }
 
-fn arp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
+fn arp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let Some(l3) = layers(packet, key).l3 else { return };
     let Some(h) = packet.data_mut()[l3..].first_chunk_mut::<28>() else { return };
     if h[..6] != [0, 1, 8, 0, 6, 4] {
@@ -290,7 +290,7 @@ fn l4(packet: &Packet, key: &FlowKey, least: usize) -> Option<(Layers, usize)> {
     (layers.l4_end >= l4 + least).then_some((layers, l4))
 }
 
-fn ports(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
+fn ports(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let least = match key.nw_proto {
         ip::TCP => 20,
         ip::SCTP => 12,
@@ -333,7 +333,7 @@ fn ports(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
     }
 }
 
-fn icmp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
+fn icmp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let Some((layers, l4)) = l4(packet, key, 8) else { return };
     let old = [packet.data()[l4], packet.data()[l4 + 1]];
     let mut new = old;
@@ -354,7 +354,7 @@ fn icmp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
     refresh(packet, key);
 }
 
-fn nd(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowKey) {
+fn nd(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let Some((layers, l4)) = l4(packet, key, 24) else { return };
     // Neighbour solicitation and advertisement, RFC 4861 sections 4.3 and 4.4.
     if !matches!(packet.data()[l4..l4 + 2], [135 | 136, 0]) {

@@ -171,7 +171,11 @@ fn change() -> impl Strategy<Value = SetHeader> {
     let words = || any::<[u64; FlowKey::WORDS]>().prop_map(from_words);
     (prop::sample::select(&LAYERS[..]), words(), words(), any::<bool>()).prop_map(
         |(layer, value, mask, whole)| {
-            let mask = if whole { settable(layer) } else { mask.masked(&settable(layer)) };
+            let mask = if whole {
+                settable(layer)
+            } else {
+                FlowMask::from_key(mask.masked(&settable(layer)))
+            };
             SetHeader { layer, value, mask }
         },
     )

@@ -311,8 +311,7 @@ fn a_flow_written_without_a_packet_type() {
 
 #[test]
 fn all_of_a_packet() {
-    let text =
-        matching(tcp(1), FlowMask { tcp_flags: 0xfff, nw_frag: 3, ..FlowMask::exact_mask() });
+    let text = matching(tcp(1), FlowMask { tcp_flags: 0xfff, nw_frag: 3, ..FlowMask::exact() });
     assert!(
         text.starts_with(
             "recirc_id(0),dp_hash(0),skb_priority(0),in_port(1),skb_mark(0),\

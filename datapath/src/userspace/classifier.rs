@@ -326,7 +326,7 @@ mod tests {
             FlowMask { in_port: 3, ..none },
             FlowMask { in_port: 3, tp_src: 7, ..none },
             FlowMask { tp_dst: 5, recirc_id: 1, ..none },
-            FlowMask::exact_mask(),
+            FlowMask::exact(),
         ]
     }
 

@@ -164,7 +164,7 @@ pub fn l2() -> FlowMask {
 
 /// Everything that tells connections apart.
 pub fn exact() -> FlowMask {
-    FlowMask { nw_ttl: 0, tcp_flags: 0, ..FlowMask::exact_mask() }
+    FlowMask { nw_ttl: 0, tcp_flags: 0, ..FlowMask::exact() }
 }
 
 /// A UDP frame of connection `n`, with `payload` octets after the headers.

@@ -64,7 +64,7 @@ impl FlowState {
     /// what OpenFlow sees of it.
     pub(super) fn new(orig: FlowKey, flow: Fields, vlan_limit: usize) -> FlowState {
         let mut wc = Fields {
-            key: mask::base(&orig),
+            key: *mask::base(&orig).as_key(),
             in_port: OfPort(u16::MAX),
             packet_type: u32::MAX,
             ..Fields::default()
@@ -100,7 +100,7 @@ impl FlowState {
 
     /// Lets `f` read the packet and add to the wildcards the bits that its result depends on.
     pub(super) fn examine<R>(&mut self, f: impl FnOnce(&FlowKey, &mut FlowMask) -> R) -> R {
-        f(&self.flow.key, &mut self.wc.key)
+        f(&self.flow.key, FlowMask::from_key_mut(&mut self.wc.key))
     }
 
     /// As [`FlowState::examine`], with the pipeline's fields.
@@ -549,7 +549,7 @@ impl FlowState {
     /// The bits that the translation depends on. A field that the packet does not have counts with
     /// its absence.
     pub(super) fn needed_mask(&self) -> FlowMask {
-        let mut m = self.tidy_mask().key;
+        let mut m = FlowMask::from_key(self.tidy_mask().key);
         m.in_port = u32::MAX;
         for tag in &mut m.vlan {
             tag.tpid = if tag.tci == 0 { 0 } else { u16::MAX };

@@ -216,7 +216,7 @@ impl OutputList {
         if changed {
             flow.examine(|_, wc| (wc.tp_src, wc.tp_dst) = (0xff, 0xff));
             let value = FlowKey { tp_src, tp_dst, ..FlowKey::default() };
-            let mask = FlowKey { tp_src: 0xff, tp_dst: 0xff, ..FlowKey::default() };
+            let mask = FlowMask { tp_src: 0xff, tp_dst: 0xff, ..FlowMask::default() };
             self.push(Action::Set(Box::new(SetHeader { layer, value, mask })));
             (self.base.key.tp_src, self.base.key.tp_dst) = (tp_src, tp_dst);
             self.translate_each_packet();
@@ -232,8 +232,9 @@ impl OutputList {
         if new == old {
             return false;
         }
-        let mut mask = FlowMask::default();
-        flow.examine(|_, wc| pick(wc, &mut mask));
+        let mut mask = FlowKey::default();
+        flow.examine(|_, wc| pick(wc.as_key(), &mut mask));
+        let mut mask = FlowMask::from_key(mask);
         keep_changed(&mut mask, &new, &old);
         let value = new.masked(&mask);
         self.push(Action::Set(Box::new(SetHeader { layer, value, mask })));

@@ -1,7 +1,7 @@
 //! Megaflows match no more than what translation looked at, and no less.
 
 use datapath::Datapath;
-use wire::{EthAddr, FlowKey, FlowMask, VlanTag};
+use wire::{EthAddr, FlowMask, VlanTag};
 
 use crate::frame::{BROADCAST, arp, other, udp, udp_ports};
 use crate::lab::Lab;
@@ -13,7 +13,7 @@ fn only_mask(lab: &Lab) -> FlowMask {
 }
 
 fn normal() -> FlowMask {
-    FlowKey {
+    FlowMask {
         recirc_id: u32::MAX,
         in_port: u32::MAX,
         eth_type: u16::MAX,
@@ -23,7 +23,7 @@ fn normal() -> FlowMask {
             VlanTag { tpid: u16::MAX, tci: VlanTag::CFI | VlanTag::VID_MASK },
             VlanTag::default(),
         ],
-        ..FlowKey::default()
+        ..FlowMask::default()
     }
 }
 
@@ -34,18 +34,18 @@ fn normal_looks_at_addresses_vlan_and_fragments() {
     assert_eq!(only_mask(&lab), normal());
     lab.dp.flow_flush();
     lab.send(1, &udp(1, 2));
-    assert_eq!(only_mask(&lab), FlowKey { nw_frag: u8::MAX, ..normal() });
+    assert_eq!(only_mask(&lab), FlowMask { nw_frag: u8::MAX, ..normal() });
     lab.dp.flow_flush();
     let any = [u8::MAX; 16];
     lab.send(1, &arp(1, 1, 1, 2));
     assert_eq!(
         only_mask(&lab),
-        FlowKey { nw_proto: u8::MAX, nw_src: any, nw_dst: any, ..normal() },
+        FlowMask { nw_proto: u8::MAX, nw_src: any, nw_dst: any, ..normal() },
         "whether an ARP is gratuitous"
     );
     lab.dp.flow_flush();
     lab.send(1, &arp(1, 2, 1, 2));
-    assert_eq!(only_mask(&lab), FlowKey { nw_proto: u8::MAX, ..normal() });
+    assert_eq!(only_mask(&lab), FlowMask { nw_proto: u8::MAX, ..normal() });
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn priority_matters_only_where_a_tag_changes() {
     lab.send(1, &other(1, 2, 0xabcd).tag(20));
     let one_tag = VlanTag { tpid: u16::MAX, tci: VlanTag::CFI };
     let outer = normal().vlan[0];
-    assert_eq!(only_mask(&lab), FlowKey { vlan: [outer, one_tag], ..normal() });
+    assert_eq!(only_mask(&lab), FlowMask { vlan: [outer, one_tag], ..normal() });
     lab.dp.flow_flush();
     lab.send(1, &other(1, 2, 0xabcd).tag(10));
     assert_eq!(only_mask(&lab).vlan[0], VlanTag { tpid: u16::MAX, tci: u16::MAX });
