@@ -6,22 +6,8 @@ use std::sync::Arc;
 
 use wire::{FlowKey, FlowMask};
 
+use crate::port::PortNo;
 use crate::table::{Bucket, TableId};
-
-/// A datapath port number; not an OpenFlow port number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PortNo(pub u32);
-
-impl PortNo {
-    /// No port: the `in_port` of a packet that the switch made itself.
-    pub const NONE: PortNo = PortNo(u32::MAX);
-}
-
-impl fmt::Display for PortNo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Why a packet goes up to the control side besides, or instead of, being forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

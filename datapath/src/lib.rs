@@ -4,26 +4,28 @@
 //! `datapath-testing` has test doubles. The packet path itself is in `userspace`: it takes no lock
 //! that main or the links thread holds.
 //!
-//! A backend knows bucket tables ([`table`]), never bonds.
+//! A backend knows bucket tables ([`BucketTable`]), never bonds.
 
-pub mod action;
-pub mod flow;
+mod action;
+mod flow;
 pub mod format;
+mod port;
 pub mod set;
-pub mod table;
-pub mod upcall;
-pub mod userspace;
+mod table;
+mod upcall;
+mod userspace;
 
 use std::sync::Arc;
 
 pub use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use wire::Time;
 
-pub use action::{Action, Layer, Note, Notes, PortNo, SetHeader, ToController, UserspaceReason};
+pub use action::{Action, Layer, Note, Notes, SetHeader, ToController, UserspaceReason};
 pub use flow::{FlowActions, FlowHandle, FlowStats};
+pub use port::PortNo;
 pub use table::{Bucket, BucketTable, Ingress, TableId};
 pub use upcall::{SlowPath, Translation, Upcall};
-pub use userspace::{Clock, Userspace, Worker};
+pub use userspace::{Clock, DEFAULT_FLOW_LIMIT, Userspace, Worker};
 
 /// Totals over all threads; what `dpif/show` and `dpctl/show` print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Bucket tables: the one indirection between flows and the ports of a bond.
 
-use crate::action::PortNo;
+use crate::port::PortNo;
 
 /// Names a bucket table in the datapath.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use netdev::Packet;
 use wire::{FlowKey, FlowMask, Time};
 
-use crate::action::{Action, PortNo, ToController, UserspaceReason};
+use crate::action::{Action, ToController, UserspaceReason};
 use crate::flow::FlowHandle;
+use crate::port::PortNo;
 
 /// The answer to a miss.
 pub struct Translation {

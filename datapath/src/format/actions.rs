@@ -2,8 +2,10 @@
 
 use wire::{EtherType, FlowKey, VlanTag};
 
-use super::{Show, fields};
-use crate::action::{Action, PortNo, ToController};
+use super::attr::Show;
+use super::fields;
+use crate::action::{Action, ToController};
+use crate::port::PortNo;
 
 /// What the actions do now with packets like `key`. What goes through a bucket table is shown as
 /// where it goes.

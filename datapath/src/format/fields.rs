@@ -8,8 +8,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use wire::key::{FRAG_ANY, FRAG_LATER};
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag, ip};
 
-use super::{Attr, Show, Value};
-use crate::action::{Layer, PortNo};
+use super::attr::{Attr, Show, Value};
+use crate::action::Layer;
+use crate::port::PortNo;
 
 /// `Ethernet type` values below this are lengths of IEEE 802.3 frames.
 const ETH_TYPE_MIN: u16 = 0x600;

@@ -5,6 +5,7 @@
 //! same for `--format json`.
 
 mod actions;
+mod attr;
 mod fields;
 pub mod parse;
 pub mod parse_actions;
@@ -12,47 +13,14 @@ pub mod parse_actions;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use wire::{FlowKey, Time};
 
-use crate::action::{Action, PortNo};
+use crate::action::Action;
 use crate::flow::FlowHandle;
-use crate::table::{BucketTable, TableId};
-
-/// How to show flows.
-#[derive(Clone, Copy)]
-pub struct Show<'a> {
-    /// The bucket table in force: [`Datapath::table`](crate::Datapath::table).
-    pub table: &'a dyn Fn(TableId) -> Option<Arc<BucketTable>>,
-    /// A port's name; `None` shows numbers (`--names` and `-m` show names).
-    pub names: Option<&'a dyn Fn(PortNo) -> Option<String>>,
-    /// `-m`: also what the flow does not look at, and the flow's identity.
-    pub more: bool,
-}
-
-impl Show<'_> {
-    fn port(&self, port: PortNo) -> String {
-        self.names.and_then(|name| name(port)).unwrap_or_else(|| port.to_string())
-    }
-}
-
-/// One attribute of a match, such as `eth(src=..,dst=..)`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attr {
-    pub name: &'static str,
-    pub value: Value,
-}
-
-/// What stands between an attribute's parentheses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    One(String),
-    Fields(Vec<(&'static str, String)>),
-    /// What a VLAN tag encapsulates.
-    Nested(Vec<Attr>),
-}
+pub use attr::{Attr, Show, Value};
+use attr::{Attrs, commas};
 
 /// A flow and what it has done so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,34 +147,6 @@ pub fn ufid(flow: &FlowHandle) -> String {
     )
 }
 
-/// Writes `items` with commas between them.
-fn commas<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
-    for (i, item) in items.iter().enumerate() {
-        if i > 0 {
-            f.write_str(",")?;
-        }
-        item.fmt(f)?;
-    }
-    Ok(())
-}
-
-impl fmt::Display for Attr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}(", self.name)?;
-        match &self.value {
-            Value::One(v) => f.write_str(v)?,
-            Value::Fields(fields) => {
-                for (i, (name, v)) in fields.iter().enumerate() {
-                    let comma = if i > 0 { "," } else { "" };
-                    write!(f, "{comma}{name}={v}")?;
-                }
-            }
-            Value::Nested(attrs) => commas(f, attrs)?,
-        }
-        f.write_str(")")
-    }
-}
-
 impl fmt::Display for FlowDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(ufid) = &self.ufid {
@@ -219,31 +159,6 @@ impl fmt::Display for FlowDump {
         }
         f.write_str(", actions:")?;
         if self.actions.is_empty() { f.write_str("drop") } else { commas(f, &self.actions) }
-    }
-}
-
-/// Attributes as a map.
-struct Attrs<'a>(&'a [Attr]);
-
-impl Serialize for Attrs<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut map = s.serialize_map(Some(self.0.len()))?;
-        for a in self.0 {
-            match &a.value {
-                Value::One(v) => map.serialize_entry(a.name, v)?,
-                Value::Fields(v) => map.serialize_entry(a.name, &Fields(v))?,
-                Value::Nested(v) => map.serialize_entry(a.name, &Attrs(v))?,
-            }
-        }
-        map.end()
-    }
-}
-
-struct Fields<'a>(&'a [(&'static str, String)]);
-
-impl Serialize for Fields<'_> {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.0.iter().map(|(k, v)| (k, v)))
     }
 }
 

@@ -11,7 +11,7 @@ use wire::key::{FRAG_ANY, FRAG_LATER};
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag};
 
 use super::fields::FLAG_NAMES;
-use crate::action::PortNo;
+use crate::port::PortNo;
 
 /// The text is no match.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,8 @@
 use wire::{EtherType, FlowKey, FlowMask, VlanTag};
 
 use super::parse::{DELIMITERS, ParseError, Parser, number, parentheses};
-use crate::action::{Action, Layer, Notes, PortNo, SetHeader, ToController, UserspaceReason};
+use crate::action::{Action, Layer, Notes, SetHeader, ToController, UserspaceReason};
+use crate::port::PortNo;
 
 /// Reads a list of actions; `drop` and nothing at all are the empty list. `port` finds a port by
 /// name, where one is given instead of a number.

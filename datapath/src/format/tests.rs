@@ -6,8 +6,9 @@ use wire::key::{FRAG_ANY, FRAG_LATER};
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, Time, VlanTag, ip};
 
 use super::{FlowDump, Show};
-use crate::action::{Action, PortNo, UserspaceReason};
+use crate::action::{Action, UserspaceReason};
 use crate::flow::FlowHandle;
+use crate::port::PortNo;
 use crate::table::{BucketTable, Ingress, TableId};
 
 const ALL: EthAddr = EthAddr([0xff; 6]);

@@ -8,6 +8,8 @@
 //!
 //! The size is fixed. Memory is only used where entries are: with few flows a few pages.
 
+use super::prefetch::prefetch;
+
 /// Entries of a set; one set is half a cache line.
 const WAYS: usize = 4;
 /// 2 MiB when full; 100,000 connections find room.
@@ -56,7 +58,7 @@ impl SignatureCache {
     /// Asks for the memory that `get` will read.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
-        super::prefetch(self.set(place(hash).0).as_ptr());
+        prefetch(self.set(place(hash).0).as_ptr());
     }
 
     /// The flow that a packet with this hash hit last, perhaps.

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use wire::{FlowKey, FlowMask};
 
 use super::keyhash::KeyHasher;
+use super::prefetch::prefetch;
 use crate::action::Action;
 use crate::flow::FlowHandle;
 
@@ -122,7 +123,7 @@ impl Classifier {
     #[inline]
     pub(crate) fn prefetch_entry(&self, n: u32) {
         if let Some(e) = self.entries.get(n as usize) {
-            super::prefetch(e);
+            prefetch(e);
         }
     }
 
@@ -131,9 +132,9 @@ impl Classifier {
     pub(crate) fn prefetch_flow(&self, n: u32) {
         if let Some(Some(e)) = self.entries.get(n as usize) {
             let p: *const FlowHandle = Arc::as_ptr(&e.flow);
-            super::prefetch(p);
-            super::prefetch(p.cast::<u8>().wrapping_add(64));
-            super::prefetch(p.cast::<u8>().wrapping_add(128));
+            prefetch(p);
+            prefetch(p.cast::<u8>().wrapping_add(64));
+            prefetch(p.cast::<u8>().wrapping_add(128));
         }
     }
 

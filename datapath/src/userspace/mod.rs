@@ -16,10 +16,12 @@
 
 mod cache;
 mod classifier;
+mod clock;
 mod keyhash;
 mod path;
 mod poller;
 mod ports;
+mod prefetch;
 mod shared;
 mod tables;
 #[cfg(test)]
@@ -32,50 +34,16 @@ use std::sync::{Arc, mpsc};
 use netdev::{IoCounters, PacketIo};
 use wire::Time;
 
-use crate::action::PortNo;
 use crate::flow::FlowHandle;
+use crate::port::PortNo;
 use crate::table::{BucketTable, TableId};
 use crate::upcall::Upcall;
 use crate::{Datapath, DatapathError, DatapathStats, Execute, Job, PORTS};
+pub use clock::Clock;
 use poller::Poller;
+pub use shared::DEFAULT_FLOW_LIMIT;
 use shared::{Command, PortCounters, Shared};
 pub use worker::Worker;
-
-/// Flows that may be installed before anyone says otherwise; Open vSwitch's default.
-pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
-
-/// The clock of the daemon. Read once a round, from the packet thread.
-pub trait Clock: Send + Sync {
-    fn now(&self) -> Time;
-
-    /// The packet thread begins a round.
-    fn round_begins(&self) {}
-
-    /// A round has ended; `busy` if there was anything to do. After one that was not, the thread
-    /// sleeps until a packet or a command comes, or until [`Userspace::waker`] is called.
-    fn round_ends(&self, busy: bool) {
-        let _ = busy;
-    }
-}
-
-impl<F: Fn() -> Time + Send + Sync> Clock for F {
-    fn now(&self) -> Time {
-        self()
-    }
-}
-
-/// Asks for memory that will be read soon.
-#[inline(always)]
-fn prefetch<T>(p: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing as far as the program can tell, whatever the address.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(p.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
-}
 
 /// The control side's handle. Dropping it ends the packet thread.
 pub struct Userspace {

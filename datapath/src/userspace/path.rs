@@ -11,11 +11,13 @@ use super::cache::SignatureCache;
 use super::classifier::Classifier;
 use super::keyhash::KeyHasher;
 use super::ports::Ports;
+use super::prefetch::prefetch;
 use super::shared::Shared;
 use super::tables::View;
 use crate::Execute;
-use crate::action::{Action, PortNo, SetHeader};
+use crate::action::{Action, SetHeader};
 use crate::flow::FlowHandle;
+use crate::port::PortNo;
 use crate::set;
 use crate::upcall::SlowPath;
 
@@ -143,7 +145,7 @@ impl Path {
         let mut keys = std::mem::take(&mut self.keys);
         let mut state = [Before::default(); STAGE];
         for p in packets.iter() {
-            super::prefetch(p.data().as_ptr());
+            prefetch(p.data().as_ptr());
         }
         for ((p, key), s) in packets.iter().zip(&mut keys).zip(&mut state) {
             *key = wire::extract(p.data(), in_port);

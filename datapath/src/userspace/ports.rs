@@ -5,7 +5,7 @@ use std::sync::Arc;
 use netdev::{Packet, PacketIo};
 
 use super::shared::PortCounters;
-use crate::action::PortNo;
+use crate::port::PortNo;
 
 /// Packets in flight after which a round is ended early, so that rings are given back.
 pub(crate) const ROUND: usize = 1024;

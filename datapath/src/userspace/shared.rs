@@ -9,11 +9,12 @@ use crossbeam_queue::{ArrayQueue, SegQueue};
 use netdev::{IoCounters, PacketIo};
 use parking_lot::Mutex;
 
+use super::clock::Clock;
 use super::poller::Waker;
 use super::tables::Tables;
-use super::{Clock, Upcall};
-use crate::action::PortNo;
 use crate::flow::FlowHandle;
+use crate::port::PortNo;
+use crate::upcall::Upcall;
 use crate::{Execute, Job, URGENT};
 
 /// Commands that may wait for a packet thread.
@@ -22,6 +23,10 @@ use crate::{Execute, Job, URGENT};
 /// a millisecond, more than any control work makes. When the queue is full the caller waits for
 /// room; nothing is ever dropped.
 pub(super) const COMMANDS: usize = 1024;
+
+/// The flow limit until [`Datapath::set_flow_limit`](crate::Datapath::set_flow_limit); Open
+/// vSwitch's default.
+pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
 
 pub(crate) enum Command {
     Run(Job),
@@ -155,7 +160,7 @@ impl Shared {
             installed: SegQueue::new(),
             removed: SegQueue::new(),
             flow_count: AtomicUsize::new(0),
-            flow_limit: AtomicUsize::new(super::DEFAULT_FLOW_LIMIT),
+            flow_limit: AtomicUsize::new(DEFAULT_FLOW_LIMIT),
             list: Mutex::default(),
             ports: Mutex::default(),
         }

@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::action::PortNo;
+use crate::port::PortNo;
 use crate::table::{Bucket, BucketTable, TableId};
 
 type Slots = HashMap<TableId, Arc<Slot>, foldhash::fast::FixedState>;

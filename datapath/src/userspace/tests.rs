@@ -10,7 +10,8 @@ use wire::{FlowKey, FlowMask, Time};
 
 use super::Userspace;
 use super::shared::COMMANDS;
-use crate::action::{Action, PortNo};
+use crate::action::Action;
+use crate::port::PortNo;
 use crate::table::{Bucket, BucketTable, TableId};
 use crate::upcall::{SlowPath, Translation, Upcall};
 use crate::{Datapath, Execute};

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use connmgr::PacketQueue;
 use datapath::Datapath;
-use datapath::userspace::Userspace;
+use datapath::Userspace;
 use mio::Waker;
 use parking_lot::Mutex;
 
