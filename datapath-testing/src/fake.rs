@@ -214,7 +214,7 @@ impl Fake {
         };
         if let Some(port) = port {
             match cut.take().filter(|len| *len < packet.len()) {
-                Some(len) => self.output(port, &set::cut(packet, len)),
+                Some(len) => self.output(port, &set::truncated(packet, len)),
                 None => self.output(port, packet),
             }
         }
@@ -236,7 +236,7 @@ impl Fake {
             key = again(&packet, &key);
             // What leaves now.
             let leaves = |cut: &mut Option<usize>| match cut.take() {
-                Some(len) if len < packet.len() => set::cut(&packet, len),
+                Some(len) if len < packet.len() => set::truncated(&packet, len),
                 _ => packet.to_owned_packet(),
             };
             match action {
@@ -261,7 +261,7 @@ impl Fake {
                         packet.pop_vlan();
                     }
                 }
-                Action::Set(new) => set::header(&mut packet, &mut key, new),
+                Action::Set(new) => set::set_header(&mut packet, &mut key, new),
                 Action::Trunc(len) => cut = Some((*len as usize).max(14)),
                 Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&key, *basis)),
                 Action::LbOutput { table, .. } => {
@@ -291,7 +291,7 @@ impl Fake {
                     }
                 }
                 Action::Controller(what) => {
-                    let packet = &set::complete(&leaves(&mut cut));
+                    let packet = &set::with_checksum(&leaves(&mut cut));
                     if let Some(upcall) = self.upcall.get() {
                         upcall.to_controller(self.now(), what, packet, &again(packet, &key));
                     }

@@ -80,25 +80,25 @@ pub struct FlowHandle {
     pub key: FlowKey,
     pub mask: FlowMask,
     /// The key of the packet that the flow was made for, unmasked: what a dump shows.
-    pub seen: FlowKey,
+    pub packet_key: FlowKey,
     /// Whether the flow is said to look at the packet type. All packets are Ethernet, so it only
     /// shows.
     pub(crate) packet_type: bool,
 }
 
 impl FlowHandle {
-    /// A flow for packets that agree with `seen` where `mask` has bits set.
+    /// A flow for packets that agree with `packet_key` where `mask` has bits set.
     pub fn new(
-        seen: FlowKey,
+        packet_key: FlowKey,
         mask: FlowMask,
         actions: Vec<Action>,
         notes: Option<Arc<dyn Any + Send + Sync>>,
         created: Time,
     ) -> FlowHandle {
         FlowHandle {
-            key: seen.masked(&mask),
+            key: packet_key.masked(&mask),
             mask,
-            seen,
+            packet_key,
             packet_type: true,
             actions: FlowActions::new(actions),
             notes: ArcSwap::from_pointee(notes),
@@ -134,9 +134,9 @@ impl FlowHandle {
         self.bytes.store(self.bytes.load(Relaxed) + bytes, Relaxed);
         // 0 means never; a clock that starts at 0 counts as having used the flow at 1 ns.
         self.used.store(now.as_nanos().max(1), Relaxed);
-        let seen = self.tcp_flags.load(Relaxed);
-        if seen | tcp_flags != seen {
-            self.tcp_flags.store(seen | tcp_flags, Relaxed);
+        let all_flags = self.tcp_flags.load(Relaxed);
+        if all_flags | tcp_flags != all_flags {
+            self.tcp_flags.store(all_flags | tcp_flags, Relaxed);
         }
     }
 

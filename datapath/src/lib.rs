@@ -89,10 +89,10 @@ pub enum DatapathError {
 
 /// Urgent frames and jobs that may wait for a datapath thread: what a failover of a thousand bonds
 /// makes.
-pub const URGENT: usize = 2048;
+pub const URGENT_DEPTH: usize = 2048;
 
 /// Port numbers are below this, so that packets find ports in an array.
-pub const PORTS: u32 = 1 << 16;
+pub const MAX_PORTS: u32 = 1 << 16;
 
 /// A function to run on a datapath thread, between two batches of packets.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -153,7 +153,7 @@ pub trait Datapath: Send + Sync {
 
     /// As [`execute`](Datapath::execute), for a thread that must not wait, ahead of what the rest
     /// of the control side has asked for. False: dropped, because the datapath's thread has not
-    /// taken the last [`URGENT`] such things, and counted in [`DatapathStats::urgent_dropped`].
+    /// taken the last [`URGENT_DEPTH`] such things, and counted in [`DatapathStats::urgent_dropped`].
     fn execute_urgent(&self, what: Execute) -> bool;
 
     /// As [`run`](Datapath::run), in the manner of `execute_urgent`.

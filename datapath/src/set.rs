@@ -1,9 +1,8 @@
 //! Writing header fields into a frame, with the checksums that cover them.
 //!
-//! Checksums are changed by the difference (RFC 1624), so one that was wrong stays wrong and one
-//! that the device has still to complete stays so. A packet without the header that is to be
-//! changed, or whose header does not check out, stays as it is: the flow key says zero there, and
-//! that is what the flow was found by.
+//! Checksums are updated incrementally (RFC 1624): a wrong one stays wrong, and one that the device
+//! is to complete stays incomplete. A packet without the header, or with an invalid one, is not
+//! changed: its flow key has zeros for that header, and the flow was looked up by them.
 
 use netdev::{Packet, VnetHdr};
 use wire::checksum;
@@ -15,8 +14,8 @@ use wire::{EtherType, FlowKey, FlowMask, Layers, ip};
 
 use crate::action::{Layer, SetHeader};
 
-/// Writes `set` into `packet`, whose key is `key`, and into `key`.
-pub fn header(packet: &mut Packet, key: &mut FlowKey, set: &SetHeader) {
+/// Writes the fields of `set` into `packet` and into its flow key `key`.
+pub fn set_header(packet: &mut Packet, key: &mut FlowKey, set: &SetHeader) {
     let (v, m) = (&set.value, &set.mask);
     match set.layer {
         Layer::SkbPriority => {
@@ -25,8 +24,8 @@ pub fn header(packet: &mut Packet, key: &mut FlowKey, set: &SetHeader) {
         Layer::SkbMark => key.pkt_mark = key.pkt_mark & !m.pkt_mark | v.pkt_mark & m.pkt_mark,
         Layer::Eth => {
             if packet.len() >= ETH_HEADER_LEN {
-                mix(&mut key.eth_dst.0, &v.eth_dst.0, &m.eth_dst.0);
-                mix(&mut key.eth_src.0, &v.eth_src.0, &m.eth_src.0);
+                write_masked(&mut key.eth_dst.0, &v.eth_dst.0, &m.eth_dst.0);
+                write_masked(&mut key.eth_src.0, &v.eth_src.0, &m.eth_src.0);
                 let frame = packet.data_mut();
                 frame[..6].copy_from_slice(&key.eth_dst.0);
                 frame[6..12].copy_from_slice(&key.eth_src.0);
@@ -55,17 +54,17 @@ pub fn header(packet: &mut Packet, key: &mut FlowKey, set: &SetHeader) {
     }
 }
 
-/// The first `len` octets of a packet, complete in themselves: nothing is left for the device to
-/// do that needs the rest.
-pub fn cut(packet: &Packet, len: usize) -> Packet {
-    let mut copy = complete(packet);
+/// A copy of the first `len` octets of a packet. Its checksum was completed over the whole packet
+/// before, because the device could no longer do it.
+pub fn truncated(packet: &Packet, len: usize) -> Packet {
+    let mut copy = with_checksum(packet);
     copy.truncate(len);
     copy
 }
 
-/// A copy whose checksum is there, for whoever looks at the bytes. A train of segments becomes
-/// one long packet.
-pub fn complete(packet: &Packet) -> Packet {
+/// A copy with its L4 checksum completed and no offload request: a packet that the device would
+/// have segmented becomes one long packet.
+pub fn with_checksum(packet: &Packet) -> Packet {
     let mut copy = packet.to_owned_packet();
     let vnet = std::mem::take(&mut copy.vnet);
     if vnet.flags & VnetHdr::NEEDS_CSUM != 0 {
@@ -77,10 +76,10 @@ pub fn complete(packet: &Packet) -> Packet {
     copy
 }
 
-/// Where the headers of a packet with this key are.
+/// Offsets of the headers of a packet with this key.
 #[inline]
 fn layers(packet: &Packet, key: &FlowKey) -> Layers {
-    // The common case needs no second look at everything.
+    // Fast path for IPv4: no second extraction.
     if key.eth_type == EtherType::IPV4 {
         let frame = packet.data();
         let tags = key.vlan.iter().filter(|t| t.is_present()).count();
@@ -103,8 +102,8 @@ fn is(key: &FlowKey, eth_type: u16, proto: u8) -> bool {
     key.eth_type == eth_type && key.nw_proto == proto
 }
 
-/// Replaces the bits of `to` that `mask` has by those of `value`.
-fn mix(to: &mut [u8], value: &[u8], mask: &[u8]) {
+/// Replaces the bits of `to` that are set in `mask` by those of `value`.
+fn write_masked(to: &mut [u8], value: &[u8], mask: &[u8]) {
     for (t, (v, m)) in to.iter_mut().zip(value.iter().zip(mask)) {
         *t = *t & !m | v & m;
     }
@@ -114,13 +113,13 @@ fn mixed16(old: u16, value: u16, mask: u16) -> u16 {
     old & !mask | value & mask
 }
 
-/// Where a packet's L4 checksum is, and what it is.
+/// A packet's L4 checksum: its place and kind.
 struct Transport {
     /// Offset from the start of the frame.
     at: usize,
-    /// So far only the pseudo-header's sum; the device sums the rest when the frame leaves.
+    /// It holds the sum of the pseudo-header only; the device adds the rest on transmission.
     partial: bool,
-    /// All zero would mean "none" (RFC 768).
+    /// UDP: a checksum of zero means "none" (RFC 768), so that a computed zero is sent as 0xffff.
     udp: bool,
 }
 
@@ -143,7 +142,7 @@ impl Transport {
         (partial || !udp || !none).then_some(Transport { at: l4 + offset, partial, udp })
     }
 
-    /// Octets of the pseudo-header change.
+    /// Updates the checksum for a change of pseudo-header octets.
     fn pseudo(&self, frame: &mut [u8], old: &[u8], new: &[u8]) {
         if self.partial {
             // Not inverted yet.
@@ -154,7 +153,7 @@ impl Transport {
         }
     }
 
-    /// Octets that the checksum covers change, not in the pseudo-header.
+    /// Updates the checksum for a change of octets that it covers outside the pseudo-header.
     fn covered(&self, frame: &mut [u8], old: &[u8], new: &[u8]) {
         if self.partial {
             return;
@@ -172,7 +171,7 @@ fn put16(frame: &mut [u8], at: usize, v: u16) {
     frame[at..at + 2].copy_from_slice(&v.to_be_bytes());
 }
 
-/// Replaces octets and the IPv4 header's checksum.
+/// Replaces octets of the IPv4 header and updates its checksum.
 fn put_ipv4(frame: &mut [u8], l3: usize, at: usize, new: &[u8]) {
     let c = checksum::replace(be16(frame, l3 + 10), &frame[l3 + at..l3 + at + new.len()], new);
     put16(frame, l3 + 10, c);
@@ -184,8 +183,8 @@ fn ipv4(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let (Some(l3), Some(_)) = (layers.l3, layers.l4) else { return };
     let transport = Transport::find(packet, key, layers);
     let before = *key;
-    mix(&mut key.nw_src[12..], &v.nw_src[12..], &m.nw_src[12..]);
-    mix(&mut key.nw_dst[12..], &v.nw_dst[12..], &m.nw_dst[12..]);
+    write_masked(&mut key.nw_src[12..], &v.nw_src[12..], &m.nw_src[12..]);
+    write_masked(&mut key.nw_dst[12..], &v.nw_dst[12..], &m.nw_dst[12..]);
     key.nw_tos = key.nw_tos & !m.nw_tos | v.nw_tos & m.nw_tos;
     key.nw_ttl = key.nw_ttl & !m.nw_ttl | v.nw_ttl & m.nw_ttl;
     let frame = packet.data_mut();
@@ -214,8 +213,8 @@ fn ipv6(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let (Some(l3), Some(l4)) = (layers.l3, layers.l4) else { return };
     let transport = Transport::find(packet, key, layers);
     let before = *key;
-    mix(&mut key.nw_src, &v.nw_src, &m.nw_src);
-    mix(&mut key.nw_dst, &v.nw_dst, &m.nw_dst);
+    write_masked(&mut key.nw_src, &v.nw_src, &m.nw_src);
+    write_masked(&mut key.nw_dst, &v.nw_dst, &m.nw_dst);
     key.nw_tos = key.nw_tos & !m.nw_tos | v.nw_tos & m.nw_tos;
     key.nw_ttl = key.nw_ttl & !m.nw_ttl | v.nw_ttl & m.nw_ttl;
     let label = m.ipv6_label & 0x000f_ffff;
@@ -238,9 +237,9 @@ fn ipv6(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     frame[l3 + 7] = key.nw_ttl;
 }
 
-/// Whether a routing header says that the destination is not the last one: then checksums cover
-/// another address (RFC 8200 section 8.1). `packet` ends where the L4 header begins, and its
-/// extension headers check out.
+/// Whether a routing header has segments left: then the pseudo-header has the final destination, not
+/// the header's (RFC 8200 section 8.1). `packet` ends where the L4 header begins; its extension
+/// headers are valid.
 fn still_routed(packet: &[u8]) -> bool {
     let mut proto = packet[6];
     let mut at = 40;
@@ -273,17 +272,17 @@ fn arp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
         h[7] = low;
         key.nw_proto = if h[6] == 0 { low } else { 0 };
     }
-    mix(&mut h[8..14], &v.arp_sha.0, &m.arp_sha.0);
-    mix(&mut h[14..18], &v.nw_src[12..], &m.nw_src[12..]);
-    mix(&mut h[18..24], &v.arp_tha.0, &m.arp_tha.0);
-    mix(&mut h[24..28], &v.nw_dst[12..], &m.nw_dst[12..]);
+    write_masked(&mut h[8..14], &v.arp_sha.0, &m.arp_sha.0);
+    write_masked(&mut h[14..18], &v.nw_src[12..], &m.nw_src[12..]);
+    write_masked(&mut h[18..24], &v.arp_tha.0, &m.arp_tha.0);
+    write_masked(&mut h[24..28], &v.nw_dst[12..], &m.nw_dst[12..]);
     key.arp_sha.0.copy_from_slice(&h[8..14]);
     key.nw_src[12..].copy_from_slice(&h[14..18]);
     key.arp_tha.0.copy_from_slice(&h[18..24]);
     key.nw_dst[12..].copy_from_slice(&h[24..28]);
 }
 
-/// The L4 octets, if the packet has an L4 header of at least `least` octets.
+/// Offset of the L4 header, if the packet has one of at least `least` octets.
 fn l4(packet: &Packet, key: &FlowKey, least: usize) -> Option<(Layers, usize)> {
     let layers = layers(packet, key);
     let l4 = layers.l4.filter(|_| key.nw_frag & FRAG_LATER == 0)?;
@@ -337,7 +336,7 @@ fn icmp(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     let Some((layers, l4)) = l4(packet, key, 8) else { return };
     let old = [packet.data()[l4], packet.data()[l4 + 1]];
     let mut new = old;
-    mix(&mut new, &[v.tp_src as u8, v.tp_dst as u8], &[m.tp_src as u8, m.tp_dst as u8]);
+    write_masked(&mut new, &[v.tp_src as u8, v.tp_dst as u8], &[m.tp_src as u8, m.tp_dst as u8]);
     if new == old {
         return;
     }
@@ -380,12 +379,12 @@ fn nd(packet: &mut Packet, key: &mut FlowKey, v: &FlowKey, m: &FlowMask) {
     refresh(packet, key);
 }
 
-/// Writes masked octets at an even offset of what `t` covers.
+/// Writes masked octets at an even offset within what `t` covers, and updates the checksum.
 fn write(frame: &mut [u8], t: &Transport, at: usize, value: &[u8], mask: &[u8]) {
     let mut new = [0; 16];
     let new = &mut new[..value.len()];
     new.copy_from_slice(&frame[at..at + value.len()]);
-    mix(new, value, mask);
+    write_masked(new, value, mask);
     let old = &mut [0; 16][..value.len()];
     old.copy_from_slice(&frame[at..at + value.len()]);
     if new != old {
@@ -394,7 +393,8 @@ fn write(frame: &mut [u8], t: &Transport, at: usize, value: &[u8], mask: &[u8]) 
     }
 }
 
-/// Makes `key` what the bytes are now; what is not in them stays.
+/// Extracts `key` from the packet again. Fields that are not in the packet (port, recirculation id,
+/// hash, mark, priority) keep their values.
 pub fn refresh(packet: &Packet, key: &mut FlowKey) {
     *key = FlowKey {
         recirc_id: key.recirc_id,

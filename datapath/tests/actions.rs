@@ -125,7 +125,7 @@ fn recirculation_makes_two_flows_with_counters_of_their_own() {
     // The packet that missed is not counted, as in Open vSwitch.
     assert_eq!(what, [(0, 3, 3 * 62), (17, 3, 3 * 62)]);
     let expected = hash::dp_hash_l4(&wire::extract(&frame, 1), 3);
-    assert_eq!((flows[1].seen.dp_hash, flows[1].key.dp_hash), (expected, expected & 0xff));
+    assert_eq!((flows[1].packet_key.dp_hash, flows[1].key.dp_hash), (expected, expected & 0xff));
     assert_eq!(s.misses(), 2);
     wait("counters", || (s.stats().hit, s.stats().missed) == (6, 2));
     let bytes = s.table_bytes(TABLE).expect("published");
@@ -295,7 +295,7 @@ fn a_second_look_and_hashes_see_new_headers() {
     let sent = s.sent(2);
     let now = wire::extract(&sent[0], 1);
     assert_eq!(now.tp_dst, 4242);
-    assert_eq!(s.flows()[1].seen.dp_hash, hash::dp_hash_l4(&now, 0));
+    assert_eq!(s.flows()[1].packet_key.dp_hash, hash::dp_hash_l4(&now, 0));
 }
 
 #[test]

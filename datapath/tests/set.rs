@@ -220,7 +220,7 @@ proptest! {
         let mut key = wire::extract(&frame, 1);
         for c in &changes {
             let want = expected(&key, c);
-            set::header(&mut packet, &mut key, c);
+            set::set_header(&mut packet, &mut key, c);
             if c.layer != Layer::Icmpv6 {
                 prop_assert_eq!(key, want);
             }
@@ -266,12 +266,12 @@ proptest! {
             ..VnetHdr::default()
         };
         let mut key = wire::extract(&frame, 1);
-        set::header(&mut packet, &mut key, &c);
-        let done = set::complete(&packet);
+        set::set_header(&mut packet, &mut key, &c);
+        let done = set::with_checksum(&packet);
         prop_assert_eq!(done.vnet, VnetHdr::default());
         prop_assert_eq!(wire::checksum::verify(done.data()), Some(true));
         // A cut copy has it too.
-        let cut = set::cut(&packet, 60);
+        let cut = set::truncated(&packet, 60);
         prop_assert_eq!(cut.data(), &done.data()[..60]);
     }
 
@@ -286,13 +286,13 @@ proptest! {
             packet.vnet = VnetHdr { flags: 1, csum_start: place as u16, csum_offset: 6, ..VnetHdr::default() };
             let mut key = wire::extract(&f, 1);
             for c in &changes {
-                set::header(&mut packet, &mut key, c);
+                set::set_header(&mut packet, &mut key, c);
                 let seen = wire::extract(packet.data(), 1);
                 let (pkt_mark, skb_priority) = (key.pkt_mark, key.skb_priority);
                 prop_assert_eq!(key, FlowKey { pkt_mark, skb_priority, ..seen });
                 prop_assert_eq!(packet.len(), f.len());
             }
-            let _ = set::cut(&packet, 14);
+            let _ = set::truncated(&packet, 14);
         }
     }
 }
@@ -330,13 +330,13 @@ fn wrong_stays_wrong() {
         };
         let value = FlowKey { tp_dst: 4321, ..FlowKey::default() };
         let mask = FlowMask { tp_dst: !0, ..FlowMask::default() };
-        set::header(&mut packet, &mut key, &SetHeader { layer, value, mask });
+        set::set_header(&mut packet, &mut key, &SetHeader { layer, value, mask });
         let mut fresh = packet.data().to_vec();
         put_l4_checksum(&mut fresh, l4);
         assert_ne!(fresh, packet.data(), "protocol {proto}");
         // Back again: nothing is left of it.
         let value = wire::extract(&frame, 1);
-        set::header(&mut packet, &mut key, &SetHeader { layer, value, mask });
+        set::set_header(&mut packet, &mut key, &SetHeader { layer, value, mask });
         assert_eq!(packet.data(), frame);
     }
 }
@@ -349,9 +349,9 @@ fn udp_without_a_checksum_stays_without() {
     let mut key = wire::extract(&frame, 1);
     let value = FlowKey { nw_ttl: 3, tp_dst: 7, ..FlowKey::default() };
     let ttl = FlowMask { nw_ttl: !0, nw_dst: [0xff; 16], ..FlowMask::default() };
-    set::header(&mut packet, &mut key, &SetHeader { layer: Layer::Ipv4, value, mask: ttl });
+    set::set_header(&mut packet, &mut key, &SetHeader { layer: Layer::Ipv4, value, mask: ttl });
     let ports = FlowMask { tp_dst: !0, ..FlowMask::default() };
-    set::header(&mut packet, &mut key, &SetHeader { layer: Layer::Udp, value, mask: ports });
+    set::set_header(&mut packet, &mut key, &SetHeader { layer: Layer::Udp, value, mask: ports });
     assert_eq!(packet.data()[40..42], [0, 0]);
     assert_eq!((key.nw_ttl, key.tp_dst, key.ipv4_dst()), (3, 7, [0; 4]));
 }
@@ -366,7 +366,7 @@ fn a_later_fragment_has_no_ports_and_no_checksum() {
     let value = FlowKey { nw_dst: [9; 16], tp_dst: 7, ..FlowKey::default() };
     for layer in [Layer::Ipv4, Layer::Udp] {
         let change = SetHeader { layer, value, mask: settable(layer) };
-        set::header(&mut packet, &mut key, &change);
+        set::set_header(&mut packet, &mut key, &change);
     }
     assert_eq!(packet.data()[l4..], frame[l4..]);
     assert_eq!(key.ipv4_dst(), [9; 4]);
@@ -382,12 +382,12 @@ fn a_routing_header_that_goes_on_hides_the_destination_from_the_checksum() {
     let mut key = wire::extract(&frame, 1);
     let value = FlowKey { nw_dst: [9; 16], ..FlowKey::default() };
     let mask = FlowMask { nw_dst: [0xff; 16], ..FlowMask::default() };
-    set::header(&mut packet, &mut key, &SetHeader { layer: Layer::Ipv6, value, mask });
+    set::set_header(&mut packet, &mut key, &SetHeader { layer: Layer::Ipv6, value, mask });
     assert_eq!(packet.data()[l4..], frame[l4..]);
     frame[l3 + 43] = 0;
     let mut packet = Packet::new(&frame);
     let mut key = wire::extract(&frame, 1);
-    set::header(&mut packet, &mut key, &SetHeader { layer: Layer::Ipv6, value, mask });
+    set::set_header(&mut packet, &mut key, &SetHeader { layer: Layer::Ipv6, value, mask });
     assert_eq!(wire::checksum::verify(packet.data()), Some(true));
 }
 
@@ -401,7 +401,7 @@ fn arp_is_rewritten() {
     let mac = EthAddr([2, 0, 0, 0, 0, 9]);
     let value = FlowKey { nw_proto: 2, arp_sha: mac, ..FlowKey::default() };
     let mask = FlowMask { nw_proto: 0xff, arp_sha: EthAddr([0xff; 6]), ..FlowMask::default() };
-    set::header(&mut packet, &mut key, &SetHeader { layer: Layer::Arp, value, mask });
+    set::set_header(&mut packet, &mut key, &SetHeader { layer: Layer::Arp, value, mask });
     assert_eq!((key.nw_proto, key.arp_sha), (2, mac));
     assert_eq!(packet.data()[20..32], [0, 2, 2, 0, 0, 0, 0, 9, 10, 0, 0, 1]);
     assert_eq!(key, wire::extract(packet.data(), 1));

@@ -217,7 +217,7 @@ impl Revalidator {
             Some(used) if packets > 0 => Learning::Flow(used),
             _ => Learning::No,
         };
-        let mut answer = self.ofproto.translate(now, Source::Key(&flow.seen), learning);
+        let mut answer = self.ofproto.translate(now, Source::Key(&flow.packet_key), learning);
         let looked = answer.needed.words().iter().zip(flow.mask.words());
         if !answer.install || looked.into_iter().any(|(new, old)| new & !old != 0) {
             return false;

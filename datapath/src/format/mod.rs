@@ -52,7 +52,7 @@ impl FlowDump {
             bytes: stats.bytes,
             used_ms: stats.used.map(|t| now.as_millis().saturating_sub(t.as_millis())),
             tcp_flags: fields::tcpdump_flags(stats.tcp_flags),
-            actions: actions::list(&flow.actions.load(), &flow.seen, show),
+            actions: actions::list(&flow.actions.load(), &flow.packet_key, show),
         }
     }
 }
@@ -73,7 +73,7 @@ impl FlowDump {
 }
 
 fn key(flow: &FlowHandle, show: Show<'_>) -> Vec<Attr> {
-    let mut key = fields::key(&flow.seen, &flow.mask, show);
+    let mut key = fields::key(&flow.packet_key, &flow.mask, show);
     if !flow.packet_type
         && let Some(at) = key.iter().position(|a| a.name == "packet_type")
     {

@@ -1,8 +1,8 @@
 //! The megaflow classifier: tuple space search.
 //!
-//! Flows of one mask share a hash table over the masked key; a lookup tries the masks, those
-//! with many hits first. Flows that match the same packet do the same (translation promises it),
-//! so the first match is the answer and there are no priorities.
+//! Flows with equal masks share a hash table keyed by the masked key. A lookup tries the masks,
+//! those with most hits first. Translation guarantees that flows that match the same packet have
+//! equal actions: the first match is the answer, and there are no priorities.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use super::prefetch::prefetch;
 use crate::action::Action;
 use crate::flow::FlowHandle;
 
-/// Lookups between two looks at the order of the masks.
-const RANK_EVERY: u32 = 4096;
+/// Lookups between two sorts of the masks.
+const SORT_EVERY: u32 = 4096;
 
-/// Actions kept in the entry itself; longer lists stay where they are.
+/// Actions copied into the entry; a longer list is read through the `Arc`.
 const COPIED: usize = 2;
 
-/// A flow as its thread knows it: one cache line.
+/// A flow as stored by the classifier: one cache line.
 #[repr(align(64))]
 struct Entry {
     flow: Arc<FlowHandle>,
-    /// The actions as last seen.
+    /// The actions as last loaded.
     actions: Arc<Vec<Action>>,
-    /// Which version of the flow's actions they are: a load and a comparison tell whether they
-    /// were replaced.
+    /// The version of `actions`. Comparing it with the flow's version shows whether they were
+    /// replaced.
     version: u32,
     subtable: u32,
-    /// How many of `copy` count; more than there are: the list is too long.
+    /// Number of actions in `copy`; more than `COPIED`: use `actions`.
     copy_len: u8,
     copy: [Action; COPIED],
 }
@@ -48,14 +48,15 @@ impl Entry {
     }
 }
 
-/// The flows of one mask.
+/// The flows with one mask.
 struct Subtable {
     mask: FlowMask,
     /// The words of the mask that are not zero.
     words: SmallVec<[(u8, u64); FlowKey::WORDS]>,
-    /// Masked hashes, which the table grows by, and numbers of entries.
+    /// Hashes of masked keys, and entry numbers. The hash is stored so that the table can grow
+    /// without the keys.
     table: HashTable<(u64, u32)>,
-    /// Since the last ranking; halved then, so that old fame fades.
+    /// Hits, halved at each sort: an exponentially decaying count.
     hits: u64,
 }
 
@@ -64,9 +65,9 @@ pub(crate) struct Classifier {
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     subtables: Vec<Option<Subtable>>,
-    /// Numbers of subtables, the busiest first.
+    /// Subtable numbers, by descending hits.
     order: Vec<u32>,
-    until_rank: u32,
+    until_sort: u32,
 }
 
 #[inline]
@@ -87,7 +88,7 @@ impl Classifier {
             free: Vec::new(),
             subtables: Vec::new(),
             order: Vec::new(),
-            until_rank: RANK_EVERY,
+            until_sort: SORT_EVERY,
         }
     }
 
@@ -100,13 +101,17 @@ impl Classifier {
         self.entries.len() - self.free.len()
     }
 
-    /// The flow with this number. Panics when there is none: numbers come from `lookup`.
+    /// The flow with this number.
+    ///
+    /// # Panics
+    ///
+    /// When there is none; callers pass numbers that `lookup` returned.
     #[inline]
     fn flow(&self, n: u32) -> &Arc<FlowHandle> {
         &self.entries[n as usize].as_ref().expect("a flow that lookup returned").flow
     }
 
-    /// What flow `n` does now, and the flow.
+    /// The current actions of flow `n`, and the flow.
     #[inline]
     pub(crate) fn actions(&mut self, n: u32) -> (&[Action], &FlowHandle) {
         let e = self.entries[n as usize].as_mut().expect("a flow that lookup returned");
@@ -119,7 +124,7 @@ impl Classifier {
         (e.copy.get(..usize::from(e.copy_len)).unwrap_or(&e.actions), &e.flow)
     }
 
-    /// Asks for the entry's memory; `prefetch_flow` may follow a little later.
+    /// Prefetches the entry. `prefetch_flow` follows when the entry has arrived.
     #[inline]
     pub(crate) fn prefetch_entry(&self, n: u32) {
         if let Some(e) = self.entries.get(n as usize) {
@@ -127,7 +132,7 @@ impl Classifier {
         }
     }
 
-    /// Asks for the flow's counters, actions and key.
+    /// Prefetches the flow's counters, actions and key.
     #[inline]
     pub(crate) fn prefetch_flow(&self, n: u32) {
         if let Some(Some(e)) = self.entries.get(n as usize) {
@@ -138,7 +143,7 @@ impl Classifier {
         }
     }
 
-    /// Whether flow `n` exists, lives and matches `key`.
+    /// Whether flow `n` exists, is not dead and matches `key`.
     #[inline]
     pub(crate) fn verify(&self, n: u32, key: &FlowKey) -> bool {
         let Some(Some(e)) = self.entries.get(n as usize) else { return false };
@@ -146,12 +151,12 @@ impl Classifier {
         matches(&s.words, &e.flow.key, key) && !e.flow.is_dead()
     }
 
-    /// A living flow that matches, and how many subtables it took to find it. Takes out dead ones
-    /// that it meets.
+    /// A flow that matches and is not dead, and the number of subtables searched. Removes the dead
+    /// flows that it finds.
     pub(crate) fn lookup(&mut self, key: &FlowKey) -> Option<(u32, u64)> {
-        self.until_rank -= 1;
-        if self.until_rank == 0 {
-            self.rank();
+        self.until_sort -= 1;
+        if self.until_sort == 0 {
+            self.sort_by_hits();
         }
         for i in 0..self.order.len() {
             let id = self.order[i];
@@ -169,17 +174,17 @@ impl Classifier {
                 }
                 return Some((n, i as u64 + 1));
             }
-            self.take(n);
-            // The mask may be gone with it, which moves the others up: start anew.
+            self.remove_entry(n);
+            // That may have removed the subtable and changed `order`: start again.
             return self.lookup(key);
         }
         None
     }
 
-    /// Adds a flow and returns its number. A flow with the same mask and key must not be there.
+    /// Adds a flow and returns its number. There must be none with the same mask and key.
     pub(crate) fn insert(&mut self, flow: Arc<FlowHandle>) -> u32 {
-        let same = |s: &Option<Subtable>| s.as_ref().is_some_and(|s| s.mask == flow.mask);
-        let subtable = match self.subtables.iter().position(same) {
+        let equal_mask = |s: &Option<Subtable>| s.as_ref().is_some_and(|s| s.mask == flow.mask);
+        let subtable = match self.subtables.iter().position(equal_mask) {
             Some(i) => i,
             None => self.new_subtable(flow.mask),
         };
@@ -207,8 +212,8 @@ impl Classifier {
         n
     }
 
-    /// The living flow with the same mask and key. Takes out a dead one.
-    pub(crate) fn same(&mut self, flow: &FlowHandle) -> Option<u32> {
+    /// The flow with the same mask and key, if it is not dead. Removes it if it is.
+    pub(crate) fn find_equal(&mut self, flow: &FlowHandle) -> Option<u32> {
         let found =
             self.subtables.iter().flatten().find(|s| s.mask == flow.mask).and_then(|s| {
                 let hash = self.hasher.masked(&flow.key, &s.words);
@@ -218,13 +223,13 @@ impl Classifier {
                 s.table.find(hash, is_it).map(|&(_, n)| n)
             })?;
         if self.flow(found).is_dead() {
-            self.take(found);
+            self.remove_entry(found);
             return None;
         }
         Some(found)
     }
 
-    /// Takes a flow out; whether it was there.
+    /// Removes a flow; returns whether it was there.
     pub(crate) fn remove(&mut self, flow: &Arc<FlowHandle>) -> bool {
         let found = self.subtables.iter().flatten().find(|s| s.mask == flow.mask).and_then(|s| {
             let hash = self.hasher.masked(&flow.key, &s.words);
@@ -234,7 +239,7 @@ impl Classifier {
             s.table.find(hash, is_it).map(|&(_, n)| n)
         });
         if let Some(n) = found {
-            self.take(n);
+            self.remove_entry(n);
         }
         found.is_some()
     }
@@ -257,11 +262,11 @@ impl Classifier {
         i
     }
 
-    fn take(&mut self, n: u32) {
+    fn remove_entry(&mut self, n: u32) {
         let Some(e) = self.entries[n as usize].take() else { return };
         self.free.push(n);
         if self.free.len() == self.entries.len() {
-            // The memory of a table that was large goes with its last flow.
+            // Return the memory of a table that was large.
             self.entries = Vec::new();
             self.free = Vec::new();
         }
@@ -277,10 +282,10 @@ impl Classifier {
         }
     }
 
-    fn rank(&mut self) {
-        self.until_rank = RANK_EVERY;
+    fn sort_by_hits(&mut self) {
+        self.until_sort = SORT_EVERY;
         let subtables = &mut self.subtables;
-        // Stable: masks without hits keep their order of creation.
+        // A stable sort: masks with equal hits keep their order of creation.
         self.order.sort_by_key(|&i| {
             std::cmp::Reverse(subtables[i as usize].as_ref().map_or(0, |s| s.hits))
         });
@@ -304,12 +309,12 @@ mod tests {
             key: u16,
         },
         Remove(usize),
-        /// As the control side marks a flow before the packet thread takes it out.
-        Kill(usize),
-        Look(u16),
+        /// Marks a flow as dead, as the control side does before the packet thread removes it.
+        MarkDead(usize),
+        Lookup(u16),
     }
 
-    /// Few bits, so that things collide.
+    /// A key with few bits set, so that flows overlap.
     fn key(bits: u16) -> FlowKey {
         FlowKey {
             in_port: u32::from(bits & 3),
@@ -335,23 +340,23 @@ mod tests {
         prop_oneof![
             3 => (0..5usize, any::<u16>()).prop_map(|(mask, key)| Op::Insert { mask, key }),
             1 => any::<usize>().prop_map(Op::Remove),
-            1 => any::<usize>().prop_map(Op::Kill),
-            4 => any::<u16>().prop_map(Op::Look),
+            1 => any::<usize>().prop_map(Op::MarkDead),
+            4 => any::<u16>().prop_map(Op::Lookup),
         ]
     }
 
     proptest! {
         #[test]
-        fn finds_what_a_list_finds(ops in prop::collection::vec(op(), 1..300)) {
+        fn lookup_agrees_with_a_linear_search(ops in prop::collection::vec(op(), 1..300)) {
             let mut c = Classifier::new(KeyHasher::new(3));
-            c.until_rank = 7;
+            c.until_sort = 7;
             let mut list: Vec<Arc<FlowHandle>> = Vec::new();
             for op in ops {
                 match op {
                     Op::Insert { mask, key: k } => {
                         let mask = masks()[mask];
                         let f = Arc::new(FlowHandle::new(key(k), mask, vec![], None, Time::ZERO));
-                        // Translation is asked only when nothing matches.
+                        // A flow is installed only after a miss.
                         if c.lookup(&key(k)).is_none() {
                             c.insert(f.clone());
                             list.push(f);
@@ -362,12 +367,12 @@ mod tests {
                         prop_assert!(c.remove(&f));
                         prop_assert!(!c.remove(&f));
                     }
-                    Op::Kill(i) if !list.is_empty() => {
+                    Op::MarkDead(i) if !list.is_empty() => {
                         let f = list.remove(i % list.len());
                         f.mark_dead();
                     }
-                    Op::Remove(_) | Op::Kill(_) => {}
-                    Op::Look(k) => {
+                    Op::Remove(_) | Op::MarkDead(_) => {}
+                    Op::Lookup(k) => {
                         let k = key(k);
                         let any = list.iter().any(|f| k.masked(&f.mask) == f.key);
                         let found = c.lookup(&k);
@@ -381,7 +386,7 @@ mod tests {
                         }
                     }
                 }
-                // Dead flows stay until somebody meets them.
+                // Dead flows stay until a lookup finds them.
                 prop_assert!(c.len() >= list.len());
                 prop_assert_eq!(c.masks(), c.subtables.iter().flatten().count());
             }

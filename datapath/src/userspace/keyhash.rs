@@ -1,9 +1,9 @@
-//! Hashes of flow keys, for the caches only: never shown, never sent.
+//! Hashes of flow keys, for the caches only: never printed, never sent.
 //!
-//! Pairs of words are multiplied to 128 bits and folded, each pair with secrets of its own, and
-//! the results are added: the multiplications do not wait for each other. The secrets come from
-//! a seed, so that a sender cannot aim at one slot. The result is well spread in all 64 bits,
-//! which hashbrown needs (it takes its tag from the top bits).
+//! Pairs of words are multiplied to 128 bits and folded, each pair with its own secrets, and the
+//! results are added: the multiplications are independent of each other. The secrets come from a
+//! seed, so that a sender cannot choose packets that collide. All 64 bits of the result are well
+//! distributed, which hashbrown needs (it takes its tag from the top bits).
 
 use wire::FlowKey;
 
@@ -56,7 +56,7 @@ impl KeyHasher {
         KeyHasher { secret }
     }
 
-    /// Hash of what tells one connection from another.
+    /// Hash of the words that distinguish connections.
     #[inline]
     pub(crate) fn full(&self, key: &FlowKey) -> u64 {
         let (w, s) = (key.words(), &self.secret);

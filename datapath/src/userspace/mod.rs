@@ -1,18 +1,18 @@
 //! The datapath in our own process.
 //!
 //! One packet thread owns every port's queues, the caches and the classifier: a packet that hits a
-//! flow takes no lock. What a miss takes is its [`Upcall`]'s affair. The control side ([`Userspace`]) talks to it by a queue of commands between two rounds,
-//! and both share what `shared` holds. A second thread would be a second [`Worker`] with ports
-//! and caches of its own.
+//! flow takes no lock. A miss takes the locks of its [`Upcall`]. The control side ([`Userspace`])
+//! queues commands, which the thread runs between two rounds; `shared` holds what both sides
+//! access. A second thread would be a second [`Worker`] with ports and caches of its own.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | `worker` | the thread: rounds over the ports, commands, sleep |
 //! | `path` | a packet: key, flow, actions |
-//! | `ports` | the thread's devices; what stays alive until a flush |
-//! | `cache`, `classifier`, `keyhash` | from a key to a flow |
-//! | `tables` | bucket tables, published and seen |
-//! | `shared`, `poller` | between the threads; waking and sleeping |
+//! | `ports` | the thread's devices, and the packets that must live until a flush |
+//! | `cache`, `classifier`, `keyhash` | lookup of a flow by key |
+//! | `tables` | bucket tables |
+//! | `shared`, `poller` | state of both sides; sleep and wake-up |
 
 mod cache;
 mod classifier;
@@ -38,7 +38,7 @@ use crate::flow::FlowHandle;
 use crate::port::PortNo;
 use crate::table::{BucketTable, TableId};
 use crate::upcall::Upcall;
-use crate::{Datapath, DatapathError, DatapathStats, Execute, Job, PORTS};
+use crate::{Datapath, DatapathError, DatapathStats, Execute, Job, MAX_PORTS};
 pub use clock::Clock;
 use poller::Poller;
 pub use shared::DEFAULT_FLOW_LIMIT;
@@ -69,23 +69,23 @@ impl Userspace {
         Ok((Userspace { shared }, worker))
     }
 
-    /// What wakes the packet thread for one round, whether or not there is anything to do.
+    /// A function that makes the packet thread run one round even when it has nothing to do.
     pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.clone();
-        move || shared.poke()
+        move || shared.request_round()
     }
 
     fn send(&self, command: Command) -> Result<(), DatapathError> {
-        if worker::is_own_thread(&self.shared) {
-            worker::keep_own(command);
+        if worker::is_packet_thread(&self.shared) {
+            worker::defer_local(command);
             return Ok(());
         }
         self.shared.send(command).map_err(|_| DatapathError::Stopped)
     }
 
     fn send_urgent(&self, command: Command) -> bool {
-        if worker::is_own_thread(&self.shared) {
-            worker::keep_own(command);
+        if worker::is_packet_thread(&self.shared) {
+            worker::defer_local(command);
             return true;
         }
         self.shared.send_urgent(command)
@@ -101,7 +101,7 @@ impl Userspace {
     }
 
     fn check_thread(&self) -> Result<(), DatapathError> {
-        if worker::is_own_thread(&self.shared) {
+        if worker::is_packet_thread(&self.shared) {
             return Err(DatapathError::OnPacketThread);
         }
         Ok(())
@@ -127,8 +127,8 @@ impl Datapath for Userspace {
         let port = {
             let mut ports = self.shared.ports.lock();
             let free = |n: &u32| !ports.contains_key(n);
-            let wanted = wanted.map(|p| p.0).filter(|n| *n < PORTS).filter(free);
-            let no = wanted.or_else(|| (1..PORTS).find(free)).ok_or(DatapathError::Full)?;
+            let wanted = wanted.map(|p| p.0).filter(|n| *n < MAX_PORTS).filter(free);
+            let no = wanted.or_else(|| (1..MAX_PORTS).find(free)).ok_or(DatapathError::Full)?;
             ports.insert(no, counters.clone());
             PortNo(no)
         };
@@ -147,9 +147,9 @@ impl Datapath for Userspace {
         }
         let (done, answer) = mpsc::channel();
         let io = self.send_and_wait(Command::PortDel { port, done }, &answer)?;
-        // The number is free only now, or a new port could meet the old one.
+        // Only now is the number free: the packet thread no longer has the old port.
         self.shared.ports.lock().remove(&port.0);
-        // Closing takes a while in the kernel: here, not on the packet thread.
+        // Closing the device may take long in the kernel: done here, not on the packet thread.
         drop(io);
         Ok(())
     }
@@ -158,7 +158,7 @@ impl Datapath for Userspace {
         self.check_thread()?;
         let counters = {
             let mut ports = self.shared.ports.lock();
-            if to.0 >= PORTS || ports.contains_key(&to.0) {
+            if to.0 >= MAX_PORTS || ports.contains_key(&to.0) {
                 return Err(DatapathError::PortInUse(to.0));
             }
             let counters = ports.get(&from.0).ok_or(DatapathError::NoSuchPort(from.0))?.clone();
@@ -199,7 +199,7 @@ impl Datapath for Userspace {
 
     fn flows(&self) -> Vec<Arc<FlowHandle>> {
         let mut list = self.shared.list.lock();
-        list.catch_up(&self.shared);
+        list.drain_installed(&self.shared);
         list.flows.iter().filter(|f| !f.is_dead()).cloned().collect()
     }
 
@@ -213,9 +213,9 @@ impl Datapath for Userspace {
 
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {
         let mut list = self.shared.list.lock();
-        list.catch_up(&self.shared);
-        if self.shared.kill(flow) {
-            list.bury(1);
+        list.drain_installed(&self.shared);
+        if self.shared.remove_flow(flow) {
+            list.compact(1);
             drop(list);
             self.shared.wake();
         }
@@ -223,15 +223,15 @@ impl Datapath for Userspace {
 
     fn flow_flush(&self) {
         let mut list = self.shared.list.lock();
-        list.catch_up(&self.shared);
-        let deaths = list.flows.iter().filter(|f| self.shared.kill(f)).count();
-        list.bury(deaths);
+        list.drain_installed(&self.shared);
+        let removed = list.flows.iter().filter(|f| self.shared.remove_flow(f)).count();
+        list.compact(removed);
         drop(list);
         self.shared.wake();
     }
 
     fn execute(&self, what: Execute) {
-        // Nobody is left to send it when the datapath has stopped.
+        // Fails only when the datapath has stopped: then the packet is dropped.
         let _ = self.send(Command::Execute(what));
     }
 
@@ -248,7 +248,7 @@ impl Datapath for Userspace {
     }
 
     fn on_refused_send(&self, hook: Box<dyn Fn() + Send + Sync>) {
-        // The first one stays.
+        // A second hook is ignored, as documented.
         let _ = self.shared.refused.set(hook);
     }
 

@@ -1,4 +1,4 @@
-//! What happens to a packet: key, flow, actions, and once more if a flow says so.
+//! The packet path: extract the key, find the flow, run its actions, recirculate.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,7 +13,7 @@ use super::keyhash::KeyHasher;
 use super::ports::Ports;
 use super::prefetch::prefetch;
 use super::shared::Shared;
-use super::tables::View;
+use super::tables::TableCache;
 use crate::Execute;
 use crate::action::{Action, SetHeader};
 use crate::flow::FlowHandle;
@@ -21,76 +21,77 @@ use crate::port::PortNo;
 use crate::set;
 use crate::upcall::SlowPath;
 
-/// Packets whose lookups overlap: the memory that one needs is asked for while others are
-/// worked on.
+/// Packets whose lookups are interleaved, so that the prefetches of one overlap with the work on
+/// others.
 const STAGE: usize = 32;
 
-/// Recirculations of one packet; as many as Open vSwitch allows.
+/// Most recirculations of one packet; Open vSwitch's limit.
 const MAX_RECIRC: u32 = 8;
 
-/// Counted by the packet thread, told to others now and then.
+/// The packet thread's counters; `Worker` publishes them.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counts {
     pub(crate) hit: u64,
     pub(crate) missed: u64,
     /// Recirculated too often.
     pub(crate) lost: u64,
-    /// Translated, but the flow limit was reached.
+    /// Translated but not installed: the flow limit was reached.
     pub(crate) over_limit: u64,
     pub(crate) received: u64,
     pub(crate) recirculated: u64,
-    /// Hits that the signature cache did not have.
+    /// Hits that the classifier found after a miss in the signature cache.
     pub(crate) masked_hit: u64,
-    /// Subtables that these looked into.
+    /// Subtables searched for those hits.
     pub(crate) masked_lookup: u64,
 }
 
-/// One thread's caches and outputs.
+/// One packet thread's caches and ports.
 pub(crate) struct Path {
     shared: Arc<Shared>,
     hasher: KeyHasher,
     cache: SignatureCache,
     classifier: Classifier,
     pub(crate) ports: Ports,
-    pub(crate) view: View,
+    pub(crate) tables: TableCache,
     pub(crate) counts: Counts,
-    /// Keys of the stage at hand; lent out while it is worked on.
+    /// Keys of the current stage; `stage` takes the vector out while it uses it.
     keys: Vec<FlowKey>,
 }
 
-/// What is known of a packet before a lookup.
+/// What a lookup needs, and what the packet's next pass inherits from the last.
 #[derive(Clone, Copy, Default)]
-struct Before {
+struct LookupState {
     hash: u64,
     candidate: Option<u32>,
     dp_hash: Option<u32>,
     sent: bool,
-    cut: u32,
+    max_len: u32,
 }
 
-/// A packet on its way through one or more lists of actions.
-struct Journey<'a> {
+/// A packet while its actions run.
+struct PacketContext<'a> {
     packet: &'a mut Packet,
     key: &'a mut FlowKey,
-    /// What the last `hash` left; `None` before one.
+    /// The result of the last `hash` action; `None` before one.
     dp_hash: Option<u32>,
-    /// Some device may still read the bytes: change a copy.
+    /// Queued on a device that may read the bytes until the flush: changes go to a copy.
     sent: bool,
-    /// The key no longer tells what the bytes are.
-    stale: bool,
-    /// Octets that the next copy may have; 0 = all. Outlives a recirculation.
-    cut: u32,
+    /// The bytes were changed since the key was extracted.
+    key_stale: bool,
+    /// Maximum length of the next output in octets, set by `trunc`; 0 = unlimited. A recirculation
+    /// keeps it.
+    max_len: u32,
 }
 
-/// How a list of actions ended.
-enum End {
+/// How running a list of actions ended.
+enum ActionOutcome {
     Done,
-    /// Look up again; then do the rest with the packet as it was.
+    /// Recirculate, then run the rest on the packet as it was.
     Recirc {
         id: u32,
         rest: SmallVec<[Action; 4]>,
     },
-    /// Do `inner` with a copy, then the rest with the packet as it was.
+    /// Run `inner` on a copy, then the rest on the packet as it was.
     Clone {
         inner: Arc<Vec<Action>>,
         rest: SmallVec<[Action; 4]>,
@@ -101,7 +102,7 @@ impl Path {
     pub(crate) fn new(shared: Arc<Shared>, seed: u64) -> Path {
         let hasher = KeyHasher::new(seed);
         Path {
-            view: View::new(shared.tables.clone()),
+            tables: TableCache::new(shared.tables.clone()),
             classifier: Classifier::new(hasher.clone()),
             cache: SignatureCache::new(),
             ports: Ports::default(),
@@ -116,9 +117,9 @@ impl Path {
         self.classifier.masks()
     }
 
-    /// Adds a flow of the control side's; false if one that matches the same is there.
+    /// Adds a flow for the control side. False if one with the same mask and key exists.
     pub(crate) fn install(&mut self, flow: Arc<FlowHandle>) -> bool {
-        let new = self.classifier.same(&flow).is_none();
+        let new = self.classifier.find_equal(&flow).is_none();
         if new {
             self.shared.flow_count.fetch_add(1, Relaxed);
             self.classifier.insert(flow.clone());
@@ -128,12 +129,11 @@ impl Path {
     }
 
     /// Takes a removed flow out.
-    pub(crate) fn take_out(&mut self, flow: &Arc<FlowHandle>) {
+    pub(crate) fn remove_flow(&mut self, flow: &Arc<FlowHandle>) {
         self.classifier.remove(flow);
     }
 
-    /// Takes packets from `in_port` through the switch. They must be kept until
-    /// `Ports::flush`.
+    /// Processes packets received on `in_port`. The caller keeps them until `Ports::flush`.
     pub(crate) fn receive(&mut self, now: Time, in_port: u32, packets: &mut [Packet]) {
         self.counts.received += packets.len() as u64;
         for stage in packets.chunks_mut(STAGE) {
@@ -143,7 +143,7 @@ impl Path {
 
     fn stage(&mut self, now: Time, in_port: u32, packets: &mut [Packet]) {
         let mut keys = std::mem::take(&mut self.keys);
-        let mut state = [Before::default(); STAGE];
+        let mut state = [LookupState::default(); STAGE];
         for p in packets.iter() {
             prefetch(p.data().as_ptr());
         }
@@ -152,89 +152,89 @@ impl Path {
             s.hash = self.hasher.full(key);
             self.cache.prefetch(s.hash);
         }
-        // Places of packets to look up, in order; then of those that recirculate, and so on.
-        let mut places: SmallVec<[u8; STAGE]> = (0..packets.len() as u8).collect();
+        // Indices of the packets to look up: at depth 0 all, later those that recirculate.
+        let mut pending: SmallVec<[u8; STAGE]> = (0..packets.len() as u8).collect();
         for depth in 0..=MAX_RECIRC {
-            for &i in &places {
+            for &i in &pending {
                 let s = &mut state[usize::from(i)];
                 s.candidate = self.cache.get(s.hash);
                 if let Some(n) = s.candidate {
                     self.classifier.prefetch_entry(n);
                 }
             }
-            for &i in &places {
+            for &i in &pending {
                 if let Some(n) = state[usize::from(i)].candidate {
                     self.classifier.prefetch_flow(n);
                 }
             }
-            places.retain(|i| {
+            pending.retain(|i| {
                 let i = usize::from(*i);
                 let (s, key) = (&mut state[i], &mut keys[i]);
-                let mut j = Journey {
+                let mut ctx = PacketContext {
                     packet: &mut packets[i],
                     key,
                     dp_hash: s.dp_hash,
                     sent: s.sent,
-                    stale: false,
-                    cut: s.cut,
+                    key_stale: false,
+                    max_len: s.max_len,
                 };
-                match self.forward(now, &mut j, s.hash, s.candidate) {
-                    End::Done => false,
-                    End::Recirc { id, rest } if rest.is_empty() && depth < MAX_RECIRC => {
+                match self.forward(now, &mut ctx, s.hash, s.candidate) {
+                    ActionOutcome::Done => false,
+                    ActionOutcome::Recirc { id, rest } if rest.is_empty() && depth < MAX_RECIRC => {
                         self.counts.recirculated += 1;
-                        j.look_again(id);
-                        (s.dp_hash, s.sent, s.cut) = (j.dp_hash, j.sent, j.cut);
+                        ctx.prepare_recirc(id);
+                        (s.dp_hash, s.sent, s.max_len) = (ctx.dp_hash, ctx.sent, ctx.max_len);
                         s.hash = self.hasher.full(key);
                         self.cache.prefetch(s.hash);
                         true
                     }
                     end => {
-                        self.go_on(now, j, end, depth);
+                        self.continue_after(now, ctx, end, depth);
                         false
                     }
                 }
             });
-            if places.is_empty() {
+            if pending.is_empty() {
                 break;
             }
         }
         self.keys = keys;
     }
 
-    /// Sends a packet of the control side's own.
+    /// Runs the actions of an `Execute`.
     pub(crate) fn execute(&mut self, now: Time, what: Execute) {
         let Execute { mut packet, in_port, actions } = what;
         let mut key = wire::extract(packet.data(), in_port.0);
-        let mut j = Journey {
+        let mut ctx = PacketContext {
             packet: &mut packet,
             key: &mut key,
             dp_hash: None,
             sent: false,
-            stale: false,
-            cut: 0,
+            key_stale: false,
+            max_len: 0,
         };
-        let end = self.apply(now, &mut j, &actions);
-        self.go_on(now, j, end, 0);
+        let end = self.apply(now, &mut ctx, &actions);
+        self.continue_after(now, ctx, end, 0);
         self.ports.hold(packet);
     }
 
-    /// Finds the flow and runs it.
+    /// Finds the flow and runs its actions; translates on a miss.
     #[inline]
     fn forward(
         &mut self,
         now: Time,
-        j: &mut Journey<'_>,
+        ctx: &mut PacketContext<'_>,
         hash: u64,
         candidate: Option<u32>,
-    ) -> End {
-        match self.find(j.key, hash, candidate) {
+    ) -> ActionOutcome {
+        match self.find(ctx.key, hash, candidate) {
             Some(n) => {
                 self.counts.hit += 1;
                 let (actions, flow) = self.classifier.actions(n);
-                flow.count(j.packet.len() as u64, now, j.key.tcp_flags);
-                apply(&mut self.ports, &mut self.view, &self.shared, now, j, actions)
+                flow.count(ctx.packet.len() as u64, now, ctx.key.tcp_flags);
+                apply(&mut self.ports, &mut self.tables, &self.shared, now, ctx, actions)
             }
-            None => self.miss(now, j, hash),
+            None => self.miss(now, ctx, hash),
         }
     }
 
@@ -254,15 +254,15 @@ impl Path {
     }
 
     #[cold]
-    fn miss(&mut self, now: Time, j: &mut Journey<'_>, hash: u64) -> End {
+    fn miss(&mut self, now: Time, ctx: &mut PacketContext<'_>, hash: u64) -> ActionOutcome {
         self.counts.missed += 1;
-        let t = self.shared.upcall.miss(now, j.packet, j.key);
+        let t = self.shared.upcall.miss(now, ctx.packet, ctx.key);
         if t.install {
             let s = &self.shared;
             if s.flow_count.load(Relaxed) < s.flow_limit.load(Relaxed) {
                 s.flow_count.fetch_add(1, Relaxed);
-                // The packet that missed is not counted, as Open vSwitch does not count it.
-                let flow = FlowHandle::new(*j.key, t.mask, t.actions.to_vec(), t.notes, now);
+                // Open vSwitch does not count the packet that missed either.
+                let flow = FlowHandle::new(*ctx.key, t.mask, t.actions.to_vec(), t.notes, now);
                 let flow = Arc::new(flow);
                 let n = self.classifier.insert(flow.clone());
                 self.cache.put(hash, n);
@@ -272,81 +272,93 @@ impl Path {
                 self.counts.over_limit += 1;
             }
         }
-        self.apply(now, j, &t.actions)
+        self.apply(now, ctx, &t.actions)
     }
 
-    /// Goes on after a list of actions that did not end by itself.
-    fn go_on(&mut self, now: Time, mut j: Journey<'_>, end: End, depth: u32) {
+    /// Performs the recirculation or clone at which a list stopped, then the rest of the list.
+    fn continue_after(
+        &mut self,
+        now: Time,
+        mut ctx: PacketContext<'_>,
+        end: ActionOutcome,
+        depth: u32,
+    ) {
         let (inner, rest) = match end {
-            End::Done => return,
-            End::Recirc { id, rest } if rest.is_empty() => {
-                return self.recirculate(now, j, id, depth);
+            ActionOutcome::Done => return,
+            ActionOutcome::Recirc { id, rest } if rest.is_empty() => {
+                return self.recirculate(now, ctx, id, depth);
             }
-            End::Recirc { id, rest } => (Err(id), rest),
-            End::Clone { inner, rest } => (Ok(inner), rest),
+            ActionOutcome::Recirc { id, rest } => (Err(id), rest),
+            ActionOutcome::Clone { inner, rest } => (Ok(inner), rest),
         };
-        // The rest works on the packet as it is now, so the branch gets a copy.
-        let mut copy = j.packet.to_owned_packet();
-        let mut key = *j.key;
-        let mut branch = Journey {
+        // The rest of the list needs the packet as it is now: the branch gets a copy.
+        let mut copy = ctx.packet.to_owned_packet();
+        let mut key = *ctx.key;
+        let mut branch = PacketContext {
             packet: &mut copy,
             key: &mut key,
-            dp_hash: j.dp_hash,
+            dp_hash: ctx.dp_hash,
             sent: false,
-            stale: j.stale,
-            cut: std::mem::take(&mut j.cut),
+            key_stale: ctx.key_stale,
+            max_len: std::mem::take(&mut ctx.max_len),
         };
         match inner {
             Ok(actions) => {
                 let end = self.apply(now, &mut branch, &actions);
-                self.go_on(now, branch, end, depth);
+                self.continue_after(now, branch, end, depth);
             }
             Err(id) => self.recirculate(now, branch, id, depth),
         }
         self.ports.hold(copy);
-        let end = self.apply(now, &mut j, &rest);
-        self.go_on(now, j, end, depth);
+        let end = self.apply(now, &mut ctx, &rest);
+        self.continue_after(now, ctx, end, depth);
     }
 
-    fn apply(&mut self, now: Time, j: &mut Journey<'_>, actions: &[Action]) -> End {
-        apply(&mut self.ports, &mut self.view, &self.shared, now, j, actions)
+    fn apply(
+        &mut self,
+        now: Time,
+        ctx: &mut PacketContext<'_>,
+        actions: &[Action],
+    ) -> ActionOutcome {
+        apply(&mut self.ports, &mut self.tables, &self.shared, now, ctx, actions)
     }
 
-    fn recirculate(&mut self, now: Time, mut j: Journey<'_>, id: u32, depth: u32) {
+    fn recirculate(&mut self, now: Time, mut ctx: PacketContext<'_>, id: u32, depth: u32) {
         if depth == MAX_RECIRC {
             self.counts.lost += 1;
             return;
         }
         self.counts.recirculated += 1;
-        j.look_again(id);
-        let hash = self.hasher.full(j.key);
+        ctx.prepare_recirc(id);
+        let hash = self.hasher.full(ctx.key);
         let candidate = self.cache.get(hash);
-        let end = self.forward(now, &mut j, hash, candidate);
-        self.go_on(now, j, end, depth + 1);
+        let end = self.forward(now, &mut ctx, hash, candidate);
+        self.continue_after(now, ctx, end, depth + 1);
     }
 }
 
-impl Journey<'_> {
-    /// Makes the key what the bytes are now.
+impl PacketContext<'_> {
+    /// Extracts the key again if the bytes were changed.
     #[inline]
     fn refresh(&mut self) {
-        if self.stale {
+        if self.key_stale {
             set::refresh(self.packet, self.key);
-            self.stale = false;
+            self.key_stale = false;
         }
     }
 
-    /// Makes the key what the second look looks at.
+    /// Sets the fields of the key that a recirculation changes.
     #[inline]
-    fn look_again(&mut self, recirc_id: u32) {
+    fn prepare_recirc(&mut self, recirc_id: u32) {
         self.refresh();
         self.key.recirc_id = recirc_id;
         self.key.dp_hash = self.dp_hash.unwrap_or(self.key.dp_hash);
     }
 
-    /// The packet, to change. Bytes that were sent stay as they are until the flush.
+    /// The packet, for writing. If its bytes are queued on a device, it becomes a copy, and the
+    /// original is held until the flush.
     #[inline]
-    fn own(&mut self, ports: &mut Ports) -> &mut Packet {
+    fn make_owned(&mut self, ports: &mut Ports) -> &mut Packet {
         if self.sent {
             let copy = self.packet.to_owned_packet();
             ports.hold(std::mem::replace(self.packet, copy));
@@ -355,26 +367,26 @@ impl Journey<'_> {
         self.packet
     }
 
-    /// The packet, to change its tags.
+    /// As `make_owned`, and marks the key as out of date.
     #[inline]
-    fn change(&mut self, ports: &mut Ports) -> &mut Packet {
-        self.stale = true;
-        self.own(ports)
+    fn data_mut_cow(&mut self, ports: &mut Ports) -> &mut Packet {
+        self.key_stale = true;
+        self.make_owned(ports)
     }
 
     #[inline]
     fn output(&mut self, ports: &mut Ports, port: PortNo) {
-        if self.cut == 0 {
+        if self.max_len == 0 {
             self.sent |= ports.output(port, self.packet);
         } else {
-            self.output_cut(ports, port);
+            self.output_truncated(ports, port);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn output_cut(&mut self, ports: &mut Ports, port: PortNo) {
-        match self.take_cut() {
+    fn output_truncated(&mut self, ports: &mut Ports, port: PortNo) {
+        match self.take_truncated() {
             None => self.sent |= ports.output(port, self.packet),
             Some(copy) => {
                 ports.output(port, &copy);
@@ -383,27 +395,27 @@ impl Journey<'_> {
         }
     }
 
-    /// A cut copy, if the packet is to be cut and is longer.
-    fn take_cut(&mut self) -> Option<Packet> {
-        match std::mem::take(&mut self.cut) as usize {
+    /// Takes the length limit; a truncated copy if the packet is longer.
+    fn take_truncated(&mut self) -> Option<Packet> {
+        match std::mem::take(&mut self.max_len) as usize {
             0 => None,
             len if len >= self.packet.len() => None,
-            len => Some(set::cut(self.packet, len)),
+            len => Some(set::truncated(self.packet, len)),
         }
     }
 
-    /// Octets that leave with the next output.
+    /// The length of the next output in octets.
     #[inline]
     fn out_len(&self) -> u64 {
         let len = self.packet.len() as u64;
-        if self.cut == 0 { len } else { len.min(u64::from(self.cut)) }
+        if self.max_len == 0 { len } else { len.min(u64::from(self.max_len)) }
     }
 
     #[inline(never)]
     fn set(&mut self, ports: &mut Ports, set: &SetHeader) {
         self.refresh();
-        self.own(ports);
-        set::header(self.packet, self.key, set);
+        self.make_owned(ports);
+        set::set_header(self.packet, self.key, set);
     }
 }
 
@@ -411,80 +423,83 @@ impl Journey<'_> {
 #[inline]
 fn apply(
     ports: &mut Ports,
-    view: &mut View,
+    tables: &mut TableCache,
     shared: &Shared,
     now: Time,
-    j: &mut Journey<'_>,
+    ctx: &mut PacketContext<'_>,
     actions: &[Action],
-) -> End {
+) -> ActionOutcome {
     for (i, action) in actions.iter().enumerate() {
         match *action {
-            Action::Output(port) => j.output(ports, port),
+            Action::Output(port) => ctx.output(ports, port),
             Action::OutputBucket { table, bucket } => {
-                if let Some(port) = view.resolve(table, bucket, j.out_len()) {
-                    j.output(ports, port);
+                if let Some(port) = tables.resolve(table, bucket, ctx.out_len()) {
+                    ctx.output(ports, port);
                 }
             }
             Action::Gate { table } => {
-                j.refresh();
-                if !view.admits(table, PortNo(j.key.in_port), j.key.eth_dst.is_multicast()) {
-                    return End::Done;
+                ctx.refresh();
+                if !tables.admits(table, PortNo(ctx.key.in_port), ctx.key.eth_dst.is_multicast()) {
+                    return ActionOutcome::Done;
                 }
             }
-            Action::PushVlan { tpid, tci } => j.change(ports).push_vlan(tpid, tci),
+            Action::PushVlan { tpid, tci } => ctx.data_mut_cow(ports).push_vlan(tpid, tci),
             Action::PopVlan => {
-                if has_tag(j.packet.data()) {
-                    j.change(ports).pop_vlan();
+                if has_vlan_tag(ctx.packet.data()) {
+                    ctx.data_mut_cow(ports).pop_vlan();
                 }
             }
             Action::HashL4 { basis } => {
-                j.refresh();
-                j.dp_hash = Some(hash::dp_hash_l4(j.key, basis));
+                ctx.refresh();
+                ctx.dp_hash = Some(hash::dp_hash_l4(ctx.key, basis));
             }
             Action::LbOutput { table, .. } => {
-                // In one pass there is no `hash` action; Open vSwitch takes the packet's own.
-                j.refresh();
-                let h = j.dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(j.key, 0));
-                if let Some(port) = view.resolve(table, h as u8, j.out_len()) {
-                    j.output(ports, port);
+                // Without a `hash` action before it, Open vSwitch hashes the packet's 5-tuple.
+                ctx.refresh();
+                let h = ctx.dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(ctx.key, 0));
+                if let Some(port) = tables.resolve(table, h as u8, ctx.out_len()) {
+                    ctx.output(ports, port);
                 }
             }
             Action::Recirc(id) => {
-                // Nearly always the last.
+                // Nearly always the last action.
                 let after = &actions[i + 1..];
                 let rest = if after.is_empty() { SmallVec::new() } else { rest(after) };
-                return End::Recirc { id, rest };
+                return ActionOutcome::Recirc { id, rest };
             }
             Action::Clone(ref inner) => {
-                return End::Clone { inner: inner.clone(), rest: rest(&actions[i + 1..]) };
+                return ActionOutcome::Clone {
+                    inner: inner.clone(),
+                    rest: rest(&actions[i + 1..]),
+                };
             }
-            Action::Set(ref set) => j.set(ports, set),
-            Action::Trunc(len) => j.cut = len.max(wire::eth::ETH_HEADER_LEN as u32),
-            Action::Drop(_) => return End::Done,
-            Action::Userspace(_) | Action::Controller(_) => go_up(shared, now, j, action),
+            Action::Set(ref set) => ctx.set(ports, set),
+            Action::Trunc(len) => ctx.max_len = len.max(wire::eth::ETH_HEADER_LEN as u32),
+            Action::Drop(_) => return ActionOutcome::Done,
+            Action::Userspace(_) | Action::Controller(_) => upcall_action(shared, now, ctx, action),
         }
     }
-    End::Done
+    ActionOutcome::Done
 }
 
-/// Actions to do later.
+/// The actions after a recirculation or clone.
 #[cold]
 #[inline(never)]
 fn rest(actions: &[Action]) -> SmallVec<[Action; 4]> {
     actions.iter().cloned().collect()
 }
 
-/// Hands a copy to the control side.
+/// Runs an action that passes the packet to the upcall.
 #[cold]
 #[inline(never)]
-fn go_up(shared: &Shared, now: Time, j: &mut Journey<'_>, action: &Action) {
-    j.refresh();
-    let mut key = *j.key;
-    let copy = j.take_cut();
-    if let Some(cut) = &copy {
-        set::refresh(cut, &mut key);
+fn upcall_action(shared: &Shared, now: Time, ctx: &mut PacketContext<'_>, action: &Action) {
+    ctx.refresh();
+    let mut key = *ctx.key;
+    let copy = ctx.take_truncated();
+    if let Some(truncated) = &copy {
+        set::refresh(truncated, &mut key);
     }
-    let packet = copy.as_ref().unwrap_or(j.packet);
+    let packet = copy.as_ref().unwrap_or(ctx.packet);
     match action {
         Action::Userspace(reason) => {
             let in_port = PortNo(key.in_port);
@@ -492,15 +507,15 @@ fn go_up(shared: &Shared, now: Time, j: &mut Journey<'_>, action: &Action) {
             shared.upcall.slow_path(now, what);
         }
         Action::Controller(what) => {
-            shared.upcall.to_controller(now, what, &set::complete(packet), &key);
+            shared.upcall.to_controller(now, what, &set::with_checksum(packet), &key);
         }
         _ => {}
     }
 }
 
-/// Whether there is a VLAN tag to pop.
+/// Whether the frame has a VLAN tag.
 #[inline]
-fn has_tag(frame: &[u8]) -> bool {
+fn has_vlan_tag(frame: &[u8]) -> bool {
     frame.get(12..14).is_some_and(|t| {
         matches!(u16::from_be_bytes([t[0], t[1]]), EtherType::VLAN | EtherType::VLAN_8021AD)
     }) && frame.len() >= 18

@@ -1,4 +1,4 @@
-//! Sleeping until a port has packets or the control side wants something.
+//! Sleeping until a port has packets or the control side wakes the thread.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
-/// The `data` of the event that wakes for commands.
+/// The epoll `data` of the eventfd that wakes the thread.
 const WAKE: u64 = u64::MAX;
 
-/// Fruitless wake-ups in a row after which a descriptor is left out for [`REST`].
-const PATIENCE: u32 = 8;
+/// Consecutive wake-ups without a packet after which a descriptor is not watched for [`REST`].
+const MAX_FRUITLESS: u32 = 8;
 
-/// A device in an error state (gone, or an error nobody collects) reports itself ready for ever.
-/// Such a port is asked this often instead of spinning.
+/// A device in an error state (removed, or with an error that no one reads) reports itself ready
+/// for ever. Such a port is polled at this interval, so that the thread does not spin.
 const REST: Duration = Duration::from_millis(100);
 
-/// Taken from the kernel at once; more come at the next sleep, and all ports are polled anyway.
+/// Events taken from the kernel at once. All ports are polled after a wake-up, so that events that
+/// do not fit delay nothing.
 const EVENTS: usize = 64;
 
 /// The write end of a wake-up.
@@ -25,14 +26,14 @@ pub(crate) struct Waker(std::sync::Arc<OwnedFd>);
 
 impl Waker {
     pub(crate) fn wake(&self) {
-        // Fails only when 2^64 - 2 wake-ups are pending: then it wakes anyway.
+        // Fails only when the counter is at its maximum: then the eventfd is readable anyway.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 }
 
 struct Watched {
     fd: RawFd,
-    /// Times in a row that it was ready and gave nothing.
+    /// Consecutive times that it was ready and had no packet.
     fruitless: u32,
     resting: bool,
 }
@@ -63,7 +64,7 @@ impl Poller {
         if self.ports.len() <= port {
             self.ports.resize_with(port + 1, || None);
         }
-        // Its descriptor must not be found under this number later.
+        // The previous device's descriptor must not stay registered under this number.
         self.remove(port);
         self.watch(port, fd);
         self.ports[port] = Some(Watched { fd, fruitless: 0, resting: false });
@@ -94,9 +95,9 @@ impl Poller {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// The port gave packets.
+    /// The port had packets: it is no fruitless wake-up.
     #[inline]
-    pub(crate) fn fruitful(&mut self, port: usize) {
+    pub(crate) fn had_packets(&mut self, port: usize) {
         if let Some(Some(w)) = self.ports.get_mut(port) {
             w.fruitless = 0;
         }
@@ -109,7 +110,7 @@ impl Poller {
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         let events: &mut [epoll::Event] = match epoll::wait(&self.epoll, &mut events[..], timeout) {
             Ok((events, _)) => events,
-            // A signal: as good a reason to wake as any.
+            // Interrupted by a signal: the caller runs a round and sleeps again.
             Err(_) => return,
         };
         if events.is_empty() {
@@ -119,7 +120,7 @@ impl Poller {
             let (data, flags) = (e.data.u64(), e.flags);
             if data == WAKE {
                 let mut count = [0u8; 8];
-                // Fails when someone else was faster, which cannot be.
+                // Only this thread reads it, so that this cannot fail.
                 let _ = rustix::io::read(&*self.wake.0, &mut count);
                 continue;
             }
@@ -140,7 +141,7 @@ impl Poller {
             let _ = rustix::net::sockopt::socket_error(fd.as_fd());
         }
         w.fruitless += 1;
-        if w.fruitless > PATIENCE {
+        if w.fruitless > MAX_FRUITLESS {
             w.fruitless = 0;
             w.resting = true;
             self.resting += 1;

@@ -1,4 +1,4 @@
-//! The devices of one packet thread, and what must stay alive until they are flushed.
+//! The devices of one packet thread, and the packets that must live until the devices are flushed.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use netdev::{Packet, PacketIo};
 use super::shared::PortCounters;
 use crate::port::PortNo;
 
-/// Packets in flight after which a round is ended early, so that rings are given back.
+/// Received packets held at once, after which the devices are flushed and their rings released.
 pub(crate) const ROUND: usize = 1024;
 
 struct Port {
     io: Box<dyn PacketIo>,
     counters: Arc<PortCounters>,
-    /// Has unflushed packets.
-    touched: bool,
-    /// Gave packets that it has not got back.
-    lent: bool,
-    /// Its counters changed since they were last told.
-    counted: bool,
+    /// Packets were queued on the device since its last flush.
+    unflushed: bool,
+    /// Received packets refer to the device's memory; it is released after the flush.
+    borrowed: bool,
+    /// The device's counters changed since they were last published.
+    counters_changed: bool,
 }
 
 #[derive(Default)]
@@ -27,16 +27,17 @@ pub(crate) struct Ports {
     ports: Vec<Option<Port>>,
     /// Numbers of the ports, ascending.
     numbers: Vec<u32>,
-    touched: Vec<u32>,
-    /// Received and not yet given back.
+    unflushed: Vec<u32>,
+    /// Received packets whose devices are not released yet.
     received: Vec<Packet>,
-    /// Sent by us and not yet flushed: copies, and originals that were changed after.
+    /// Packets other than `received` that may be queued on a device: copies, and originals that were
+    /// replaced by a changed copy.
     held: Vec<Packet>,
-    /// Packets for a port that is not there.
+    /// Packets for a port that does not exist.
     pub(crate) no_port: u64,
-    /// Packets given to ports.
+    /// Packets queued on ports.
     pub(crate) sent: u64,
-    /// Flushes of ports that had some.
+    /// Flushes of ports that had queued packets.
     pub(crate) sent_batches: u64,
 }
 
@@ -50,13 +51,14 @@ impl Ports {
         if self.ports.len() <= i {
             self.ports.resize_with(i + 1, || None);
         }
-        self.ports[i] = Some(Port { io, counters, touched: false, lent: false, counted: true });
+        self.ports[i] =
+            Some(Port { io, counters, unflushed: false, borrowed: false, counters_changed: true });
         if let Err(at) = self.numbers.binary_search(&no.0) {
             self.numbers.insert(at, no.0);
         }
     }
 
-    /// Gives a device back. To be called between rounds.
+    /// Removes a port and returns its device. Called between rounds.
     pub(crate) fn remove(&mut self, no: PortNo) -> Option<Box<dyn PacketIo>> {
         self.flush();
         let port = self.ports.get_mut(no.0 as usize)?.take()?;
@@ -73,7 +75,8 @@ impl Ports {
         port.is_some_and(|p| p.io.is_gone())
     }
 
-    /// Receives at most `max` packets; returns them, to be given back by `keep`.
+    /// Receives at most `max` packets. Returns the vector of all received packets and the index of
+    /// the first new one; the caller hands the vector to `put_back`.
     #[inline]
     pub(crate) fn recv(&mut self, no: u32, max: usize) -> Option<(Vec<Packet>, usize)> {
         let port = self.ports.get_mut(no as usize)?.as_mut()?;
@@ -81,25 +84,25 @@ impl Ports {
         if port.io.recv(&mut self.received, max) == 0 {
             return None;
         }
-        port.lent = true;
-        port.counted = true;
+        port.borrowed = true;
+        port.counters_changed = true;
         Some((std::mem::take(&mut self.received), from))
     }
 
-    /// Keeps received packets until the next flush. True: enough for this round.
+    /// Holds the packets from `recv` until the next flush. True: [`ROUND`] is reached, flush now.
     #[inline]
-    pub(crate) fn keep(&mut self, packets: Vec<Packet>) -> bool {
+    pub(crate) fn put_back(&mut self, packets: Vec<Packet>) -> bool {
         self.received = packets;
         self.received.len() >= ROUND
     }
 
-    /// Keeps a packet that may have been sent until the next flush.
+    /// Keeps a packet that may be queued on a device until the next flush.
     pub(crate) fn hold(&mut self, packet: Packet) {
         self.held.push(packet);
     }
 
-    /// Queues a packet; whether there was a port. The packet's bytes must stay as they are until
-    /// `flush`: it is among the received, or goes to `hold` before that.
+    /// Queues a packet on a port; returns whether the port exists. The packet's bytes must stay
+    /// unchanged until `flush`: it is one of `received`, or the caller passes it to `hold`.
     #[inline]
     pub(crate) fn output(&mut self, no: PortNo, packet: &Packet) -> bool {
         let Some(Some(port)) = self.ports.get_mut(no.0 as usize) else {
@@ -107,23 +110,23 @@ impl Ports {
             return false;
         };
         // SAFETY: received packets are in `received` and copies in `held`; both are cleared only
-        // by `flush`, after every touched device has flushed. `Journey::change` never changes
-        // bytes that were sent.
+        // by `flush`, after every unflushed device has flushed. `PacketContext::data_mut_cow`
+        // never changes bytes that are queued.
         unsafe { port.io.send(packet) };
         self.sent += 1;
-        if !port.touched {
-            port.touched = true;
-            port.counted = true;
-            self.touched.push(no.0);
+        if !port.unflushed {
+            port.unflushed = true;
+            port.counters_changed = true;
+            self.unflushed.push(no.0);
         }
         true
     }
 
-    /// Sends what is queued, forgets the packets and gives receive memory back.
+    /// Flushes the devices, drops the packets and releases the devices' receive memory.
     pub(crate) fn flush(&mut self) {
-        for no in self.touched.drain(..) {
+        for no in self.unflushed.drain(..) {
             if let Some(Some(port)) = self.ports.get_mut(no as usize) {
-                port.touched = false;
+                port.unflushed = false;
                 port.io.flush();
                 self.sent_batches += 1;
             }
@@ -135,24 +138,25 @@ impl Ports {
         self.received.clear();
         for &no in &self.numbers {
             if let Some(Some(port)) = self.ports.get_mut(no as usize)
-                && port.lent
+                && port.borrowed
             {
-                port.lent = false;
-                // SAFETY: every packet that it gave was in `received`, which is empty now, and
+                port.borrowed = false;
+                // SAFETY: every packet received from it was in `received`, which is empty now, and
                 // all devices were flushed above.
                 unsafe { port.io.release() };
             }
         }
     }
 
-    /// Tells the counters of the ports that moved packets. Whether a device has refused to send.
-    pub(crate) fn tell_counters(&mut self) -> bool {
+    /// Publishes the counters of the ports that moved packets. Returns whether a device has dropped
+    /// packets to send.
+    pub(crate) fn publish_counters(&mut self) -> bool {
         let mut refused = false;
         for &no in &self.numbers {
             if let Some(Some(port)) = self.ports.get_mut(no as usize)
-                && port.counted
+                && port.counters_changed
             {
-                port.counted = false;
+                port.counters_changed = false;
                 refused |= port.counters.store(port.io.counters());
             }
         }

@@ -1,4 +1,5 @@
-//! What the control side and the packet threads share. Nothing here makes a packet thread wait.
+//! State that the control side and the packet threads share. Nothing here makes a packet thread
+//! wait.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,14 +16,14 @@ use super::tables::Tables;
 use crate::flow::FlowHandle;
 use crate::port::PortNo;
 use crate::upcall::Upcall;
-use crate::{Execute, Job, URGENT};
+use crate::{Execute, Job, URGENT_DEPTH};
 
-/// Commands that may wait for a packet thread.
+/// Depth of the command queue.
 ///
-/// A thread takes them once a round, and a round is a few hundred packets: 1,024 are thousands
-/// a millisecond, more than any control work makes. When the queue is full the caller waits for
-/// room; nothing is ever dropped.
-pub(super) const COMMANDS: usize = 1024;
+/// The packet thread takes them once a round, and a round is a few hundred packets, well under a
+/// millisecond: the control side makes fewer than that. When the queue is full the caller waits
+/// for room; nothing is dropped.
+pub(super) const COMMAND_DEPTH: usize = 1024;
 
 /// The flow limit until [`Datapath::set_flow_limit`](crate::Datapath::set_flow_limit); Open
 /// vSwitch's default.
@@ -31,31 +32,31 @@ pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
 pub(crate) enum Command {
     Run(Job),
     Execute(Execute),
-    /// `done` is told whether it was added; else one that matches the same was there.
+    /// `done` gets whether it was added; false: one with the same mask and key exists.
     FlowAdd {
         flow: Arc<FlowHandle>,
         done: std::sync::mpsc::Sender<bool>,
     },
-    /// `done` is told when the port is in use.
+    /// `done` gets `()` when the port is in use.
     PortAdd {
         port: PortNo,
         io: Box<dyn PacketIo>,
         counters: Arc<PortCounters>,
         done: std::sync::mpsc::Sender<()>,
     },
-    /// `done` gets the device back when nothing uses it any more.
+    /// `done` gets the device when the packet thread no longer uses it.
     PortDel {
         port: PortNo,
         done: std::sync::mpsc::Sender<Option<Box<dyn PacketIo>>>,
     },
 }
 
-/// A port's counters as its thread last told them.
+/// A port's counters as its packet thread last published them.
 #[derive(Default)]
 pub(crate) struct PortCounters([AtomicU64; 6]);
 
 impl PortCounters {
-    /// Whether the device has refused to send since the last time.
+    /// Publishes `c`. Returns whether the device has dropped packets to send since the last call.
     pub(crate) fn store(&self, c: IoCounters) -> bool {
         let refused = self.0[5].load(Ordering::Relaxed) != c.tx_dropped;
         let all = [c.rx_packets, c.rx_bytes, c.rx_dropped, c.tx_packets, c.tx_bytes, c.tx_dropped];
@@ -78,7 +79,7 @@ impl PortCounters {
     }
 }
 
-/// The packet thread's totals as it last told them.
+/// The packet thread's counters as it last published them.
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) hit: AtomicU64,
@@ -106,39 +107,43 @@ pub(crate) struct Shared {
     pub(crate) refused: OnceLock<Box<dyn Fn() + Send + Sync>>,
 
     commands: ArrayQueue<Command>,
-    /// Frames and jobs of threads that must not wait; taken before `commands`.
+    /// Frames and jobs of threads that must not wait; taken before `commands`. What does not fit is
+    /// dropped and counted in `Totals::urgent_dropped`.
     urgent: ArrayQueue<Command>,
     waker: Waker,
-    /// The packet thread is about to sleep or asleep: whoever has something for it must wake it.
+    /// The packet thread is asleep or about to sleep: a thread that queues work must wake it.
     asleep: AtomicBool,
-    /// Somebody wants one more round before the thread sleeps.
-    poked: AtomicBool,
+    /// The packet thread runs one more round before it sleeps.
+    round_requested: AtomicBool,
     pub(crate) stop: AtomicBool,
-    /// The packet thread has ended; no command will ever be taken again.
+    /// The packet thread has ended; it takes no more commands.
     pub(crate) ended: AtomicBool,
 
-    /// Flows that the packet thread installed and the control side has not listed yet. At most
-    /// the flow limit at once, plus those removed before they were listed; every removal and
-    /// every dump empties it.
+    /// Flows that the packet thread installed and the control side has not listed yet. Unbounded,
+    /// because the packet thread can neither wait nor forget an installed flow; nothing is dropped.
+    /// The flow limit bounds its length: installation stops at the limit, and a removal, which makes
+    /// room for another flow, drains this queue first.
     pub(crate) installed: SegQueue<Arc<FlowHandle>>,
-    /// Flows that the control side removed and the packet thread has not taken out yet. A flow
-    /// gets here once, so there are never more than were installed.
+    /// Flows that the control side removed and the packet thread still has. Unbounded, because a
+    /// dropped entry would leave a dead flow in the classifier; nothing is dropped. A flow is queued
+    /// once, so that the queue is never longer than the classifier; the packet thread takes 128 per
+    /// round.
     pub(crate) removed: SegQueue<Arc<FlowHandle>>,
     pub(crate) flow_count: AtomicUsize,
     pub(crate) flow_limit: AtomicUsize,
 
-    /// Every installed flow in order of installation, with dead ones until the next clean-up.
-    /// Control side only.
+    /// Taken by the control side only.
     pub(crate) list: Mutex<FlowList>,
     /// Control side only.
     pub(crate) ports: Mutex<BTreeMap<u32, Arc<PortCounters>>>,
 }
 
-/// The control side's list of flows.
+/// The control side's list of flows: every installed flow in order of installation, and dead ones
+/// until the next compaction.
 #[derive(Default)]
 pub(crate) struct FlowList {
     pub(crate) flows: Vec<Arc<FlowHandle>>,
-    /// How many of them are dead, to clean up only when it pays.
+    /// How many of them are dead.
     pub(crate) dead: usize,
 }
 
@@ -150,11 +155,11 @@ impl Shared {
             tables: Arc::default(),
             totals: Totals::default(),
             refused: OnceLock::new(),
-            commands: ArrayQueue::new(COMMANDS),
-            urgent: ArrayQueue::new(URGENT),
+            commands: ArrayQueue::new(COMMAND_DEPTH),
+            urgent: ArrayQueue::new(URGENT_DEPTH),
             waker,
             asleep: AtomicBool::new(false),
-            poked: AtomicBool::new(false),
+            round_requested: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             installed: SegQueue::new(),
@@ -176,9 +181,9 @@ impl Shared {
         }
     }
 
-    /// Makes the packet thread go round once more.
-    pub(crate) fn poke(&self) {
-        self.poked.store(true, Ordering::SeqCst);
+    /// Makes the packet thread run one more round.
+    pub(crate) fn request_round(&self) {
+        self.round_requested.store(true, Ordering::SeqCst);
         self.wake();
     }
 
@@ -189,7 +194,7 @@ impl Shared {
         let idle = self.commands.is_empty()
             && self.urgent.is_empty()
             && self.removed.is_empty()
-            && !self.poked.swap(false, Ordering::SeqCst)
+            && !self.round_requested.swap(false, Ordering::SeqCst)
             && !self.stop.load(Ordering::SeqCst);
         if !idle {
             self.asleep.store(false, Ordering::SeqCst);
@@ -220,14 +225,14 @@ impl Shared {
         }
         self.wake();
         if self.ended.load(Ordering::SeqCst) {
-            // It ended between the check and the push, perhaps without seeing this.
+            // It ended between the check and the push, and may have missed this command.
             self.discard_commands();
         }
         Ok(())
     }
 
-    /// As `send`, but never waits: what finds the queue full is dropped and counted. Whether it
-    /// was taken.
+    /// As `send`, but never waits: a command that finds the queue full is dropped and counted.
+    /// Returns whether it was queued.
     pub(crate) fn send_urgent(&self, command: Command) -> bool {
         let taken = !self.ended.load(Ordering::SeqCst) && self.urgent.push(command).is_ok();
         if !taken {
@@ -250,13 +255,13 @@ impl Shared {
         self.commands.pop()
     }
 
-    /// Drops what nobody will take; whoever waits for an answer learns it by that.
+    /// Drops all queued commands. A caller that waits for an answer sees its channel closed.
     pub(crate) fn discard_commands(&self) {
         while self.urgent.pop().or_else(|| self.commands.pop()).is_some() {}
     }
 
-    /// Marks a flow dead; true for the one call that did it.
-    pub(crate) fn kill(&self, flow: &Arc<FlowHandle>) -> bool {
+    /// Marks a flow as dead and queues it for removal. True for the first call only.
+    pub(crate) fn remove_flow(&self, flow: &Arc<FlowHandle>) -> bool {
         let first = flow.mark_dead();
         if first {
             self.flow_count.fetch_sub(1, Ordering::Relaxed);
@@ -267,19 +272,19 @@ impl Shared {
 }
 
 impl FlowList {
-    /// Takes in what was installed since the last look.
-    pub(crate) fn catch_up(&mut self, shared: &Shared) {
-        // Not until it is empty: the packet thread may fill it as fast as we take.
+    /// Appends the flows installed since the last call.
+    pub(crate) fn drain_installed(&mut self, shared: &Shared) {
+        // Bounded by the length at the start: the packet thread may push as fast as this pops.
         for _ in 0..shared.installed.len() {
             let Some(f) = shared.installed.pop() else { break };
             self.flows.push(f);
         }
     }
 
-    /// Notes deaths; drops the dead when they are the larger part, so that a removal costs a
-    /// constant time on average.
-    pub(crate) fn bury(&mut self, deaths: usize) {
-        self.dead += deaths;
+    /// Counts `removed` more dead flows. Drops the dead ones when they are more than half, so that a
+    /// removal costs constant time on average.
+    pub(crate) fn compact(&mut self, removed: usize) {
+        self.dead += removed;
         if self.dead * 2 > self.flows.len() {
             self.flows.retain(|f| !f.is_dead());
             self.flows.shrink_to(self.flows.len() * 2);

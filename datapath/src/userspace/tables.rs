@@ -1,8 +1,8 @@
-//! Bucket tables as the control side publishes them and as a packet thread sees them.
+//! Bucket tables: the control side publishes them, each packet thread caches pointers to them.
 //!
-//! A table has one slot for its whole life. Publishing stores a new `BucketTable` into the slot:
-//! one atomic store, and the next packet of any flow goes the new way. The set of slots changes
-//! only when a table is made or removed; it is replaced as a whole.
+//! A table keeps one slot from creation to removal. Publishing stores a pointer to a new
+//! `BucketTable` into the slot: one atomic store, and the next packet of any flow uses it. The set
+//! of slots changes only when a table is created or removed; it is replaced as a whole.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,14 +16,14 @@ use crate::table::{Bucket, BucketTable, TableId};
 
 type Slots = HashMap<TableId, Arc<Slot>, foldhash::fast::FixedState>;
 
-/// One table's place.
+/// Holds one table; stays in place while the table is replaced.
 struct Slot {
     table: ArcSwap<BucketTable>,
-    /// Bytes sent through each bucket. They outlive generations.
+    /// Bytes sent through each bucket. A new table does not reset them.
     bytes: [AtomicU64; 256],
 }
 
-/// Lets `arc_swap::Cache` find the table in a slot.
+/// `arc_swap::Cache` needs a type that dereferences to the `ArcSwap`.
 struct SlotRef(Arc<Slot>);
 
 impl std::ops::Deref for SlotRef {
@@ -33,12 +33,12 @@ impl std::ops::Deref for SlotRef {
     }
 }
 
-/// All tables. Packet threads look through a [`View`].
+/// All tables. Packet threads read them through a [`TableCache`].
 #[derive(Default)]
 pub(crate) struct Tables {
     slots: ArcSwap<Slots>,
-    /// Held by the control side while it replaces the set of slots; never by a packet thread.
-    changing: Mutex<()>,
+    /// Held by the control side while it replaces the set of slots. Packet threads never take it.
+    changes: Mutex<()>,
 }
 
 impl Tables {
@@ -47,10 +47,10 @@ impl Tables {
             slot.table.store(table);
             return;
         }
-        let _guard = self.changing.lock();
+        let _guard = self.changes.lock();
         let slots = self.slots.load_full();
         match slots.get(&id) {
-            // Someone else made it meanwhile.
+            // Another thread created it meanwhile.
             Some(slot) => slot.table.store(table),
             None => {
                 let bytes = std::array::from_fn(|_| AtomicU64::new(0));
@@ -63,17 +63,17 @@ impl Tables {
     }
 
     pub(crate) fn remove(&self, id: TableId) {
-        let _guard = self.changing.lock();
+        let _guard = self.changes.lock();
         let mut new = (**self.slots.load()).clone();
         if new.remove(&id).is_some() {
             self.slots.store(Arc::new(new));
         }
     }
 
-    /// Holds up whoever wants to make or remove a table.
+    /// Blocks the creation and removal of tables.
     #[cfg(test)]
-    pub(crate) fn hold_changes(&self) -> parking_lot::MutexGuard<'_, ()> {
-        self.changing.lock()
+    pub(crate) fn lock_changes(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.changes.lock()
     }
 
     pub(crate) fn get(&self, id: TableId) -> Option<Arc<BucketTable>> {
@@ -87,82 +87,82 @@ impl Tables {
     }
 }
 
-/// One packet thread's view: what it saw last of every table it used. A look costs a few loads.
-pub(crate) struct View {
+/// One packet thread's pointers to the tables that it uses. A lookup costs a few loads.
+pub(crate) struct TableCache {
     all: Arc<Tables>,
     slots: Arc<Slots>,
-    seen: Vec<Seen>,
-    places: HashMap<TableId, usize, foldhash::fast::FixedState>,
-    /// The last look's place in `seen`: packets of one bond come together.
+    cached: Vec<CachedTable>,
+    index: HashMap<TableId, usize, foldhash::fast::FixedState>,
+    /// Index in `cached` of the last lookup: consecutive packets often use the same bond.
     last: usize,
 }
 
-struct Seen {
+struct CachedTable {
     id: TableId,
     slot: Arc<Slot>,
     table: Cache<SlotRef, Arc<BucketTable>>,
 }
 
-impl View {
-    pub(crate) fn new(all: Arc<Tables>) -> View {
+impl TableCache {
+    pub(crate) fn new(all: Arc<Tables>) -> TableCache {
         let slots = all.slots.load_full();
-        View { all, slots, seen: Vec::new(), places: HashMap::default(), last: 0 }
+        TableCache { all, slots, cached: Vec::new(), index: HashMap::default(), last: 0 }
     }
 
-    /// Takes note of tables made and removed. To be called between batches.
+    /// Picks up created and removed tables. Called between batches.
     #[inline]
     pub(crate) fn refresh(&mut self) {
         if !Arc::ptr_eq(&self.slots, &self.all.slots.load()) {
-            self.take_slots();
+            self.reload_slots();
         }
     }
 
     #[cold]
-    fn take_slots(&mut self) {
+    fn reload_slots(&mut self) {
         self.slots = self.all.slots.load_full();
         let slots = &self.slots;
-        self.seen.retain(|s| slots.get(&s.id).is_some_and(|slot| Arc::ptr_eq(slot, &s.slot)));
-        self.places = self.seen.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
+        self.cached.retain(|s| slots.get(&s.id).is_some_and(|slot| Arc::ptr_eq(slot, &s.slot)));
+        self.index = self.cached.iter().enumerate().map(|(i, s)| (s.id, i)).collect();
     }
 
     #[inline]
-    fn seen(&mut self, id: TableId) -> Option<&mut Seen> {
-        if self.seen.get(self.last).is_none_or(|s| s.id != id) {
-            self.last = match self.places.get(&id) {
+    fn cached(&mut self, id: TableId) -> Option<&mut CachedTable> {
+        if self.cached.get(self.last).is_none_or(|s| s.id != id) {
+            self.last = match self.index.get(&id) {
                 Some(&i) => i,
-                None => self.first_look(id)?,
+                None => self.insert(id)?,
             };
         }
-        self.seen.get_mut(self.last)
+        self.cached.get_mut(self.last)
     }
 
     #[cold]
-    fn first_look(&mut self, id: TableId) -> Option<usize> {
+    fn insert(&mut self, id: TableId) -> Option<usize> {
         if !self.slots.contains_key(&id) {
-            // A table made during this batch.
-            self.take_slots();
+            // A table created during this batch.
+            self.reload_slots();
         }
         let slot = self.slots.get(&id)?.clone();
         let table = Cache::new(SlotRef(slot.clone()));
-        self.places.insert(id, self.seen.len());
-        self.seen.push(Seen { id, slot, table });
-        Some(self.seen.len() - 1)
+        self.index.insert(id, self.cached.len());
+        self.cached.push(CachedTable { id, slot, table });
+        Some(self.cached.len() - 1)
     }
 
-    /// Where `bucket` goes now; counts `bytes` for it if it goes anywhere.
+    /// The port of `bucket`, if it has one; then adds `bytes` to the bucket's count.
     #[inline]
     pub(crate) fn resolve(&mut self, id: TableId, bucket: Bucket, bytes: u64) -> Option<PortNo> {
-        let seen = self.seen(id)?;
-        let port = seen.table.load().buckets[usize::from(bucket)]?;
+        let cached = self.cached(id)?;
+        let port = cached.table.load().buckets[usize::from(bucket)]?;
         // Several threads may count; one bucket is rarely busy on two of them at once.
-        seen.slot.bytes[usize::from(bucket)].fetch_add(bytes, Relaxed);
+        cached.slot.bytes[usize::from(bucket)].fetch_add(bytes, Relaxed);
         Some(port)
     }
 
-    /// Whether the table lets this packet in. A table that is not there admits nothing.
+    /// Whether the table admits this packet. A table that does not exist admits none.
     #[inline]
     pub(crate) fn admits(&mut self, id: TableId, in_port: PortNo, multicast: bool) -> bool {
-        self.seen(id).is_some_and(|s| s.table.load().admits(in_port, multicast))
+        self.cached(id).is_some_and(|s| s.table.load().admits(in_port, multicast))
     }
 }
 
@@ -177,24 +177,24 @@ mod tests {
     }
 
     #[test]
-    fn a_view_follows_publish_remove_and_rebirth() {
+    fn table_cache_follows_publish_remove_and_recreate() {
         let all = Arc::new(Tables::default());
-        let mut view = View::new(all.clone());
+        let mut cache = TableCache::new(all.clone());
         let id = TableId(1);
-        assert_eq!(view.resolve(id, 0, 60), None);
+        assert_eq!(cache.resolve(id, 0, 60), None);
         all.publish(id, table(1, 5));
-        assert_eq!(view.resolve(id, 0, 60), Some(PortNo(5)));
-        assert!(view.admits(id, PortNo(5), false));
-        assert!(!view.admits(id, PortNo(5), true));
+        assert_eq!(cache.resolve(id, 0, 60), Some(PortNo(5)));
+        assert!(cache.admits(id, PortNo(5), false));
+        assert!(!cache.admits(id, PortNo(5), true));
         all.publish(id, table(2, 6));
-        assert_eq!(view.resolve(id, 0, 40), Some(PortNo(6)));
+        assert_eq!(cache.resolve(id, 0, 40), Some(PortNo(6)));
         assert_eq!(all.bytes(id).map(|b| b[0]), Some(100));
         all.remove(id);
-        view.refresh();
-        assert_eq!(view.resolve(id, 0, 40), None);
+        cache.refresh();
+        assert_eq!(cache.resolve(id, 0, 40), None);
         assert_eq!((all.get(id), all.bytes(id)), (None, None));
         all.publish(id, table(3, 7));
-        assert_eq!(view.resolve(id, 1, 40), Some(PortNo(7)));
+        assert_eq!(cache.resolve(id, 1, 40), Some(PortNo(7)));
         assert_eq!(all.bytes(id).map(|b| (b[0], b[1])), Some((0, 40)));
     }
 }

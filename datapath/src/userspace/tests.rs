@@ -9,7 +9,7 @@ use netdev::{IoCounters, Packet, PacketIo};
 use wire::{FlowKey, FlowMask, Time};
 
 use super::Userspace;
-use super::shared::COMMANDS;
+use super::shared::COMMAND_DEPTH;
 use crate::action::Action;
 use crate::port::PortNo;
 use crate::table::{Bucket, BucketTable, TableId};
@@ -51,7 +51,7 @@ fn packets_flow_while_every_lock_of_the_control_side_is_held() {
 
     let list = dp.shared.list.lock();
     let ports = dp.shared.ports.lock();
-    let tables = dp.shared.tables.hold_changes();
+    let tables = dp.shared.tables.lock_changes();
     // Hits, misses, installations, a failover and the control side's own packets.
     for n in 1..=200u8 {
         one.push(&frame(n % 100));
@@ -107,29 +107,29 @@ fn an_urgent_frame_waits_for_nobody() {
     let filler = {
         let (dp, given) = (dp.clone(), given.clone());
         std::thread::spawn(move || {
-            for _ in 0..2 * COMMANDS {
+            for _ in 0..2 * COMMAND_DEPTH {
                 dp.execute(send(1));
                 given.fetch_add(1, Relaxed);
             }
         })
     };
     let start = Instant::now();
-    while given.load(Relaxed) < COMMANDS {
+    while given.load(Relaxed) < COMMAND_DEPTH {
         assert!(start.elapsed() < Duration::from_secs(10), "the queue fills");
         std::thread::sleep(Duration::from_millis(1));
     }
 
     let start = Instant::now();
-    let taken = (0..crate::URGENT + 10).filter(|_| dp.execute_urgent(send(2))).count();
+    let taken = (0..crate::URGENT_DEPTH + 10).filter(|_| dp.execute_urgent(send(2))).count();
     let took = start.elapsed();
-    assert_eq!(taken, crate::URGENT);
+    assert_eq!(taken, crate::URGENT_DEPTH);
     assert_eq!(dp.stats().urgent_dropped, 10);
     // A caller that waits for room waits for the job, which ends after 20 s.
     assert!(took < Duration::from_secs(10), "{took:?}");
 
     release.send(()).expect("the job waits");
     filler.join().expect("all is sent in the end");
-    let all = 2 * COMMANDS + crate::URGENT;
+    let all = 2 * COMMAND_DEPTH + crate::URGENT_DEPTH;
     let start = Instant::now();
     while out.sent_len() < all {
         assert!(start.elapsed() < Duration::from_secs(10), "{} of {all}", out.sent_len());
@@ -137,7 +137,7 @@ fn an_urgent_frame_waits_for_nobody() {
     }
     let sent = out.sent();
     let urgent = |p: &Packet| p.data()[11] == 2;
-    assert!(sent[..crate::URGENT].iter().all(urgent), "urgent frames come first");
+    assert!(sent[..crate::URGENT_DEPTH].iter().all(urgent), "urgent frames come first");
     drop(dp);
     thread.join().expect("the packet thread ends in order");
 }

@@ -1,4 +1,4 @@
-//! The packet thread: rounds over the ports, commands in between, sleep when there is nothing.
+//! The packet thread: rounds over the ports, commands between rounds, sleep when idle.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,41 +9,50 @@ use super::path::Path;
 use super::poller::Poller;
 use super::shared::{Command, Shared};
 
-/// Packets taken from one port at a time. What a busy port has beyond waits for the others' turn.
+/// Packets received from one port per round, so that a busy port does not starve the others.
 const BATCH: usize = 256;
 
-/// Commands per round; more wait for the next, so that packets flow in between.
+/// Commands run per round; the rest wait, so that packets are processed in between.
 const COMMANDS_PER_ROUND: usize = 256;
 
-/// Jobs ([`Command::Run`]) among them. A job may take some tens of microseconds, a command of any
-/// other kind takes no longer than a packet does.
+/// Jobs ([`Command::Run`]) among them. A job may take tens of microseconds; any other command takes
+/// no longer than a packet.
 const JOBS_PER_ROUND: usize = 8;
 
-/// Removed flows taken out per round.
+/// Removed flows deleted per round.
 const REMOVALS_PER_ROUND: usize = 128;
 
-/// Rounds between two publications of counters while busy; before sleep they are always told.
-const TELL_EVERY: u32 = 64;
+/// Busy rounds between two publications of the counters. Before a sleep they are always published.
+const PUBLISH_EVERY: u32 = 64;
 
-/// Rounds without anything to do before the thread sleeps.
+/// Idle rounds before the thread sleeps.
 const IDLE_ROUNDS: u32 = 2;
 
+/// What a packet thread keeps for calls that come back to it from its own upcalls and jobs.
+struct Local {
+    /// The `Shared` that this thread serves.
+    shared: *const Shared,
+    /// Commands that its upcalls and jobs sent. Unbounded, because a packet thread cannot wait for
+    /// room in its own queue; nothing is dropped. An upcall sends at most a few commands per packet,
+    /// a job that continues in slices sends one, and ordinary commands wait while there are any.
+    commands: VecDeque<Command>,
+}
+
 thread_local! {
-    /// On a packet thread: whose, and commands that its own upcalls and jobs gave.
-    static OWN: RefCell<Option<(*const Shared, VecDeque<Command>)>> = const { RefCell::new(None) };
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
 }
 
 /// Whether this is the packet thread of `shared`.
-pub(crate) fn is_own_thread(shared: &Arc<Shared>) -> bool {
-    OWN.with_borrow(|own| own.as_ref().is_some_and(|(s, _)| *s == Arc::as_ptr(shared)))
+pub(crate) fn is_packet_thread(shared: &Arc<Shared>) -> bool {
+    LOCAL.with_borrow(|local| local.as_ref().is_some_and(|l| l.shared == Arc::as_ptr(shared)))
 }
 
-/// Keeps a command for this thread until the packets at hand are done. A packet thread cannot
-/// wait for room in its own queue.
-pub(crate) fn keep_own(command: Command) {
-    OWN.with_borrow_mut(|own| {
-        if let Some((_, queue)) = own {
-            queue.push_back(command);
+/// Queues a command of the packet thread for itself. It runs after the packets of the current round,
+/// because the thread cannot wait for room in the shared queue.
+pub(crate) fn defer_local(command: Command) {
+    LOCAL.with_borrow_mut(|local| {
+        if let Some(local) = local {
+            local.commands.push_back(command);
         }
     });
 }
@@ -53,22 +62,21 @@ pub struct Worker {
     shared: Arc<Shared>,
     path: Path,
     poller: Poller,
-    /// A job that was taken from the queue when the round had run its share of jobs. It is the
-    /// next command.
+    /// A job taken from the queue after the round's share of jobs was used up. It runs next.
     held: Option<Command>,
-    until_told: u32,
+    until_publish: u32,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, poller: Poller, seed: u64) -> Worker {
         let path = Path::new(shared.clone(), seed);
-        Worker { shared, path, poller, held: None, until_told: TELL_EVERY }
+        Worker { shared, path, poller, held: None, until_publish: PUBLISH_EVERY }
     }
 
-    /// Moves packets until the [`Userspace`](super::Userspace) is dropped. Commands given before
-    /// that are carried out.
+    /// Processes packets until the [`Userspace`](super::Userspace) is dropped. Commands sent before
+    /// that are still run.
     pub fn run(mut self) {
-        OWN.set(Some((Arc::as_ptr(&self.shared), VecDeque::new())));
+        LOCAL.set(Some(Local { shared: Arc::as_ptr(&self.shared), commands: VecDeque::new() }));
         let mut idle = 0;
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.shared.clock.round_begins();
@@ -78,7 +86,7 @@ impl Worker {
             } else {
                 idle += 1;
                 if idle >= IDLE_ROUNDS {
-                    self.tell();
+                    self.publish_counters();
                 }
             }
             self.shared.clock.round_ends(busy);
@@ -91,7 +99,7 @@ impl Worker {
         }
         while self.commands() {}
         self.path.ports.flush();
-        self.tell();
+        self.publish_counters();
     }
 
     fn sleep(&mut self) {
@@ -99,14 +107,15 @@ impl Worker {
         self.poller.sleep(&mut failed);
         self.shared.after_sleep();
         for port in failed {
-            // Its descriptor stays readable for good. The control side hears of it by netlink.
+            // The descriptor of a removed device stays readable. The control side learns of the removal
+            // from netlink.
             if self.path.ports.is_gone(port) {
                 self.poller.remove(port as usize);
             }
         }
     }
 
-    /// One turn for every port. Whether there was anything to do.
+    /// Runs commands and processes a batch from every port. Returns whether there was work.
     fn round(&mut self) -> bool {
         let mut busy = self.commands();
         busy |= self.removals();
@@ -114,34 +123,34 @@ impl Worker {
         for i in 0..self.path.ports.numbers().len() {
             let port = self.path.ports.numbers()[i];
             let Some((mut packets, from)) = self.path.ports.recv(port, BATCH) else { continue };
-            // One reading of the clock a round, and none when idle.
+            // The clock is read once a round, and not at all when idle.
             let now = *now.get_or_insert_with(|| {
-                self.path.view.refresh();
+                self.path.tables.refresh();
                 self.shared.clock.now()
             });
             busy = true;
-            self.poller.fruitful(port as usize);
+            self.poller.had_packets(port as usize);
             self.path.receive(now, port, &mut packets[from..]);
-            if self.path.ports.keep(packets) {
+            if self.path.ports.put_back(packets) {
                 self.path.ports.flush();
             }
         }
         if busy {
             self.path.ports.flush();
-            self.until_told -= 1;
-            if self.until_told == 0 {
-                self.tell();
+            self.until_publish -= 1;
+            if self.until_publish == 0 {
+                self.publish_counters();
             }
         }
         busy
     }
 
-    /// Carries out a bounded number of commands, in order: urgent ones first, then those of this
-    /// thread, then the queue's. What an own command gives in turn waits for the next round, and
-    /// the queue waits for it: so a job can go on in slices, with packets between them, and what
-    /// is asked after it finds it done.
+    /// Runs a bounded number of commands: urgent ones first, then those that this thread sent itself,
+    /// then the shared queue. What a command of this thread sends in turn waits for the next round,
+    /// and the shared queue waits for it. So a job can continue in slices with packets in between, and
+    /// a job queued after it runs when it is complete.
     fn commands(&mut self) -> bool {
-        let mut own = OWN.with_borrow(|o| o.as_ref().map_or(0, |(_, q)| q.len()));
+        let mut local = LOCAL.with_borrow(|l| l.as_ref().map_or(0, |l| l.commands.len()));
         let mut jobs = JOBS_PER_ROUND;
         let mut done = 0;
         while done < COMMANDS_PER_ROUND {
@@ -149,10 +158,10 @@ impl Worker {
                 Some(urgent)
             } else if let Some(held) = self.held.take() {
                 Some(held)
-            } else if own > 0 {
-                own -= 1;
-                OWN.with_borrow_mut(|o| o.as_mut().and_then(|(_, q)| q.pop_front()))
-            } else if OWN.with_borrow(|o| o.as_ref().is_some_and(|(_, q)| !q.is_empty())) {
+            } else if local > 0 {
+                local -= 1;
+                LOCAL.with_borrow_mut(|l| l.as_mut().and_then(|l| l.commands.pop_front()))
+            } else if LOCAL.with_borrow(|l| l.as_ref().is_some_and(|l| !l.commands.is_empty())) {
                 break;
             } else {
                 self.shared.next_command()
@@ -175,11 +184,11 @@ impl Worker {
         match command {
             Command::Run(job) => job(),
             Command::Execute(what) => {
-                self.path.view.refresh();
+                self.path.tables.refresh();
                 self.path.execute(self.shared.clock.now(), what);
             }
             Command::FlowAdd { flow, done } => {
-                // The caller may have gone; the flow is there all the same.
+                // The caller may have stopped waiting; the flow is installed all the same.
                 let _ = done.send(self.path.install(flow));
             }
             Command::PortAdd { port, io, counters, done } => {
@@ -187,7 +196,7 @@ impl Worker {
                 if let Some(fd) = self.path.ports.fd(port.0) {
                     self.poller.add(port.0 as usize, fd);
                 }
-                // The caller may have gone; the port is there all the same.
+                // The caller may have stopped waiting; the port is added all the same.
                 let _ = done.send(());
             }
             Command::PortDel { port, done } => {
@@ -200,14 +209,14 @@ impl Worker {
     fn removals(&mut self) -> bool {
         for n in 0..REMOVALS_PER_ROUND {
             let Some(flow) = self.shared.removed.pop() else { return n > 0 };
-            self.path.take_out(&flow);
+            self.path.remove_flow(&flow);
         }
         true
     }
 
-    fn tell(&mut self) {
-        self.until_told = TELL_EVERY;
-        if self.path.ports.tell_counters()
+    fn publish_counters(&mut self) {
+        self.until_publish = PUBLISH_EVERY;
+        if self.path.ports.publish_counters()
             && let Some(hook) = self.shared.refused.get()
         {
             hook();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datapath::{DatapathError, PORTS, PortNo};
+use datapath::{DatapathError, MAX_PORTS, PortNo};
 use netdev::PacketIo;
 use ofproto::OfPort;
 use parking_lot::Mutex;
@@ -128,7 +128,7 @@ fn pick(
 ) -> Result<PortNo, AddError> {
     let free = |p: &PortNo| !used.contains(p);
     let named = named.filter(free);
-    let lowest = || (1..PORTS).map(PortNo).find(|p| free(p) && !held.contains(p));
+    let lowest = || (1..MAX_PORTS).map(PortNo).find(|p| free(p) && !held.contains(p));
     named.or_else(lowest).ok_or(AddError::Held(held.len()))
 }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn numbers_run_out_without_taking_one_that_is_held_back() {
-        let all: BTreeSet<PortNo> = (1..PORTS).map(PortNo).collect();
+        let all: BTreeSet<PortNo> = (1..MAX_PORTS).map(PortNo).collect();
         let used: BTreeSet<PortNo> = all.iter().copied().filter(|p| p.0 > 3).collect();
         let held = BTreeSet::from([PortNo(1), PortNo(3)]);
         assert_eq!(pick(None, &used, &held), Ok(PortNo(2)));
