@@ -6,7 +6,6 @@ pub mod compat;
 pub mod counters;
 pub mod embedded;
 pub mod identity;
-pub mod links;
 pub mod modules;
 pub mod openflow_host;
 pub mod options;

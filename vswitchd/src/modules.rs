@@ -3,12 +3,9 @@
 use crate::log::Module;
 
 pub use connmgr::modules::{BRIDGE, RCONN};
+pub use links::modules::BOND;
 pub use runtime::modules::{DAEMON, JSONRPC, RECONNECT, UNIXCTL};
 
-pub static BOND: Module = Module::new("bond");
-pub static LACP: Module = Module::new("lacp");
-pub static BFD: Module = Module::new("bfd");
-pub static CFM: Module = Module::new("cfm");
 pub static DPIF: Module = Module::new("dpif");
 pub static OFPROTO: Module = Module::new("ofproto_dpif");
 pub static UPCALL: Module = Module::new("ofproto_dpif_upcall");
@@ -22,10 +19,6 @@ pub static DPIF_NETDEV: Module = Module::new("dpif_netdev");
 
 /// All of them, for `log::register`.
 pub static ALL: &[&Module] = &[
-    &BOND,
-    &LACP,
-    &BFD,
-    &CFM,
     &DPIF,
     &OFPROTO,
     &UPCALL,
@@ -164,6 +157,7 @@ const NAMES: &[&str] = &[
 pub fn by_name(name: &str) -> Option<&'static Module> {
     ALL.iter()
         .chain(connmgr::modules::ALL)
+        .chain(links::modules::ALL)
         .copied()
         .chain(FOREIGN.iter())
         .find(|m| m.name() == name)
@@ -173,6 +167,7 @@ pub fn by_name(name: &str) -> Option<&'static Module> {
 pub fn register() {
     crate::log::register(ALL);
     crate::log::register(connmgr::modules::ALL);
+    crate::log::register(links::modules::ALL);
     crate::log::register(ovsdb_server::net::MODULES);
     let foreign: Vec<&'static Module> = FOREIGN.iter().collect();
     crate::log::register(&foreign);

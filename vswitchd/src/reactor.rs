@@ -7,7 +7,7 @@
 //!   ┌───────────────────────────── main (mio) ─────────────────────────────┐
 //!   │ Session ─▶ config::desired ─▶ apply::Switch ─▶ status ─▶ Session     │
 //!   └──┬───────────────┬──────────────────┬─────────────────────▲──────────┘
-//!      │ configure     │ configure        │ port_add / del      │ letters (latest values), waker
+//!      │ configure     │ configure        │ port_add / del      │ updates (latest values), waker
 //!      ▼               ▼                  ▼                     │
 //!   ┌──────┐ publish ┌──────────┐ miss ┌──────────┐          ┌──┴───┐
 //!   │ links│────────▶│ ofproto  │◀─────│ datapath │          │ links│
@@ -62,9 +62,9 @@ use crate::commands::Context;
 use crate::compat;
 use crate::coverage::Counter;
 use crate::identity::Identity;
-use crate::links::Links;
 use crate::modules::{BRIDGE, OVSDB, RECONNECT};
 use crate::unixctl::{Commands, Pending, Reply};
+use links::Links;
 
 /// The poll's token of the database session.
 pub const SESSION: Token = Token(0);

@@ -15,8 +15,8 @@ use ovsdb_client::rows::{Bridge, Interface, Mirror, OpenVSwitch, Port, Tables};
 use wire::EthAddr;
 
 use crate::apply::{Attached, Switch};
-use crate::links::{Letters, LinkNews, MemberLink, Source};
 use config::{Desired, Detect, DeviceKind};
+use links::{LinkChange, MemberLink, Source, Updates};
 
 /// `Interface.type`s that this switch has, sorted.
 pub const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
@@ -46,22 +46,22 @@ struct Facts {
 
 impl Status {
     /// Takes in what the links thread says.
-    pub fn take(&mut self, letters: &Letters) {
-        for (name, news) in &letters.links {
+    pub fn take(&mut self, updates: &Updates) {
+        for (name, news) in &updates.links {
             self.facts.remove(name);
-            if let LinkNews::Gone { .. } = news {
+            if let LinkChange::Gone { .. } = news {
                 self.resets.remove(name);
             }
         }
-        self.resets.extend(letters.resets.iter().map(|(k, v)| (k.clone(), *v)));
-        self.members.extend(letters.members.iter().map(|(k, v)| (k.clone(), *v)));
-        self.active.extend(letters.active.iter().map(|(k, v)| (k.clone(), *v)));
-        self.lacp_current.extend(letters.lacp_current.iter().map(|(k, v)| (k.clone(), *v)));
-        if let Some(all) = &letters.lacp_enable {
+        self.resets.extend(updates.resets.iter().map(|(k, v)| (k.clone(), *v)));
+        self.members.extend(updates.members.iter().map(|(k, v)| (k.clone(), *v)));
+        self.active.extend(updates.active.iter().map(|(k, v)| (k.clone(), *v)));
+        self.lacp_current.extend(updates.lacp_current.iter().map(|(k, v)| (k.clone(), *v)));
+        if let Some(all) = &updates.lacp_enable {
             self.lacp_enable.clone_from(all);
         }
-        self.bfd.extend(letters.bfd.iter().map(|(k, v)| (k.clone(), *v)));
-        self.cfm.extend(letters.cfm.iter().map(|(k, v)| (k.clone(), v.clone())));
+        self.bfd.extend(updates.bfd.iter().map(|(k, v)| (k.clone(), *v)));
+        self.cfm.extend(updates.cfm.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
     /// Everything but `cur_cfg` and the statistics of each interval.

@@ -49,7 +49,7 @@ fn panic_in(thread: &'static str) {
         // Threads say to the clock's driver that they have kept up with a warp.
         "links" => {
             // It takes part in a warp from its first turn on.
-            assert!(daemon.context.links.heed());
+            assert!(daemon.context.links.sync());
             clock.set_driver(Arc::new(|| {
                 if std::thread::current().name() == Some("links") {
                     panic!("on purpose")

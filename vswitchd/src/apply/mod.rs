@@ -38,9 +38,9 @@ pub use self::device::Attached;
 use self::device::Opened;
 use self::number::{AddError, Quarantine};
 use self::want::{Doomed, Want, ordered, wanted};
-use crate::links::Links;
 use crate::modules::BRIDGE;
 use config::{Desired, DeviceKind, WantIface, mac};
+use links::Links;
 
 /// The parts that a configuration is applied to.
 pub struct Parts<'a> {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use netdev::link;
 
 use super::Switch;
-use crate::links::LinkNews;
 use crate::modules::BRIDGE;
 use config::DeviceKind;
+use links::LinkChange;
 
 /// Logs that a device is a port of another one, whose rules then also see or take its frames.
 /// `master` is an interface index; 0 = none.
@@ -29,9 +29,9 @@ pub(super) fn warn_of_master(name: &str, master: u32) {
 
 impl Switch {
     /// Takes in news of a kernel device. True if [`Switch::apply`] has something to do.
-    pub fn link_news(&mut self, name: &str, news: &LinkNews) -> bool {
+    pub fn link_news(&mut self, name: &str, news: &LinkChange) -> bool {
         let stale = match (self.attached.get_mut(name), news) {
-            (Some(a), LinkNews::Changed(info)) if a.ifindex() == Some(info.ifindex) => {
+            (Some(a), LinkChange::Changed(info)) if a.ifindex() == Some(info.ifindex) => {
                 if a.kind == DeviceKind::System && a.link.master != info.master {
                     warn_of_master(name, info.master);
                 }
@@ -40,7 +40,7 @@ impl Switch {
                 moved
             }
             // Another device under the same name, unless this is old news.
-            (Some(a), LinkNews::Changed(_)) if a.ifindex().is_some() => {
+            (Some(a), LinkChange::Changed(_)) if a.ifindex().is_some() => {
                 let now = link::get(name).map(|l| l.ifindex).ok();
                 a.gone |= now != a.ifindex();
                 a.gone
@@ -48,7 +48,7 @@ impl Switch {
             // Into the namespace of a container, mostly: it is as good as before, but the kernel
             // tells us nothing of it any more. The next daemon will not find it, so it ends with
             // this one; `Switch::apply` has it stay again when it has come back.
-            (Some(a), LinkNews::Gone { ifindex })
+            (Some(a), LinkChange::Gone { ifindex })
                 if a.ifindex() == Some(*ifindex) && a.moved_away() =>
             {
                 a.link.ifindex = 0;
@@ -56,19 +56,21 @@ impl Switch {
                 false
             }
             // It has come back.
-            (Some(a), LinkNews::Changed(info))
+            (Some(a), LinkChange::Changed(info))
                 if a.ifindex().is_none() && a.tap.is_some() && info.mac == a.link.mac =>
             {
                 a.link = info.clone();
                 true
             }
-            (Some(a), LinkNews::Gone { ifindex }) if a.ifindex() == Some(*ifindex) => {
+            (Some(a), LinkChange::Gone { ifindex }) if a.ifindex() == Some(*ifindex) => {
                 a.gone = true;
                 true
             }
-            (Some(_), LinkNews::Changed(_) | LinkNews::Gone { .. }) => false,
+            (Some(_), LinkChange::Changed(_) | LinkChange::Gone { .. }) => false,
             // It has appeared, or has made room for the one that the switch is to make.
-            (None, LinkNews::Changed(_) | LinkNews::Gone { .. }) => self.errors.contains_key(name),
+            (None, LinkChange::Changed(_) | LinkChange::Gone { .. }) => {
+                self.errors.contains_key(name)
+            }
         };
         self.stale |= stale;
         stale

@@ -7,8 +7,8 @@ use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfprotoConfig}
 
 use super::device::{self, Attached};
 use super::{RunningBridge, Switch};
-use crate::links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
 use config::{Desired, DeviceKind, WantIface, WantPort};
+use links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
 
 impl Switch {
     /// The interfaces of a port that work.

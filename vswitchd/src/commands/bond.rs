@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wire::EthAddr;
 
 use super::context::{Answer, Call, Context};
-use crate::links::{BondError, BondView, LacpView};
+use links::{BondError, BondView, LacpView};
 
 /// `bond/list`: the header also where there is no bond.
 pub fn list(c: &Context, call: &Call<'_>) -> Result<Answer, String> {

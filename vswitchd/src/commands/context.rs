@@ -11,8 +11,8 @@ use wire::Time;
 use super::view::View;
 use crate::clock::Clock;
 use crate::compat::user_datapaths::UserDatapaths;
-use crate::links::Links;
 use crate::revalidator::Queue;
+use links::Links;
 
 /// What commands work with. All of it can be used from the main thread at any time.
 #[derive(Clone)]

@@ -114,7 +114,7 @@ fn set_admin_state(c: &Context, args: &[String]) -> Result<(), String> {
         Some(name) => find(c, name).ok_or("Unknown Dummy Interface")?.port.set_admin(up),
         None => c.view.lock().dummies.values().for_each(|d| d.port.set_admin(up)),
     }
-    c.links.heed();
+    c.links.sync();
     Ok(())
 }
 

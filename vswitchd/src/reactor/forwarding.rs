@@ -76,12 +76,12 @@ impl Forwarding {
 
     /// Collects what other threads report. True if there was anything.
     pub(super) fn collect(&mut self, context: &Context) -> bool {
-        let letters = context.links.outbox.take();
-        let any = !letters.is_empty();
+        let updates = context.links.outbox.take();
+        let any = !updates.is_empty();
         if any {
-            self.status.take(&letters);
-            let mut devices = self.switch.devices_removed(&letters.removed);
-            for (name, news) in &letters.links {
+            self.status.take(&updates);
+            let mut devices = self.switch.devices_removed(&updates.removed);
+            for (name, news) in &updates.links {
                 devices |= self.switch.link_news(name, news);
             }
             if devices {

@@ -18,7 +18,6 @@ use crate::clock::Clock;
 use crate::commands::{Cleared, Context, View};
 use crate::compat;
 use crate::compat::user_datapaths::UserDatapaths;
-use crate::links;
 use crate::revalidator::{self, Queue};
 
 /// The threads that end with the daemon. The packet thread is not among them: it forwards until the
@@ -71,7 +70,10 @@ impl Threads {
             clock: clock.clone(),
             datapath: datapath.clone(),
             ofproto: ofproto.clone(),
-            revalidator: queue.clone(),
+            revalidate: Box::new({
+                let queue = queue.clone();
+                move |reason| queue.push(reason)
+            }),
             main: main.clone(),
             queries: Box::new(links::KernelQueries),
         })?;

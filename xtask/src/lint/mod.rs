@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ovsdb-server", &["wire", "posix", "tls", "ovsdb", "runtime"]),
     ("connmgr", &["wire", "posix", "tls", "runtime", "openflow", "ofproto"]),
     ("config", &["wire", "bond", "openflow", "ofproto", "tls", "ovsdb", "ovsdb-client"]),
+    ("links", &["wire", "runtime", "bond", "netdev", "datapath", "ofproto", "config"]),
     (
         "vswitchd",
         &[
@@ -38,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ofproto",
             "connmgr",
             "config",
+            "links",
             "posix",
             "runtime",
             "tls",
@@ -59,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("datapath", &["datapath-testing"]),
     ("ofproto", &["netdev", "datapath-testing"]),
+    ("links", &["datapath-testing"]),
     ("vswitchd", &["datapath-testing"]),
     ("ovsdb-client", &["ovsdb-server"]),
     ("utilities", &["testbed"]),

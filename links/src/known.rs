@@ -10,15 +10,15 @@ use netdev::link::LinkInfo;
 
 /// What an observation means to those who use the link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// The link is as up as before, but was down in between.
-    pub(super) dipped: bool,
+    pub(crate) dipped: bool,
     /// Something that main shows has changed.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
     /// The kernel must be asked: what is believed was worked out, or is newer than what was said.
-    pub(super) unconfirmed: bool,
+    pub(crate) unconfirmed: bool,
     /// Carrier changes since the last observation.
-    pub(super) resets: u64,
+    pub(crate) resets: u64,
 }
 
 /// Whether something was heard while a query about the device was under way.
@@ -32,7 +32,7 @@ enum Since {
 
 /// A device of the kernel's.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
+pub(crate) struct Known {
     info: LinkInfo,
     /// The count at which the kernel itself named the carrier.
     confirmed_at: u32,
@@ -45,22 +45,22 @@ fn later(a: u32, b: u32) -> bool {
 }
 
 impl Known {
-    pub(super) fn new(info: LinkInfo) -> Known {
+    pub(crate) fn new(info: LinkInfo) -> Known {
         let confirmed_at = info.carrier_changes;
         Known { info, confirmed_at, resets: 0, since: Since::NoQuery }
     }
 
-    pub(super) fn info(&self) -> &LinkInfo {
+    pub(crate) fn info(&self) -> &LinkInfo {
         &self.info
     }
 
     /// How often the carrier has changed since the device was first heard of.
-    pub(super) fn resets(&self) -> u64 {
+    pub(crate) fn resets(&self) -> u64 {
         self.resets
     }
 
     /// Whether frames pass: administratively up, with carrier.
-    pub(super) fn up(&self) -> bool {
+    pub(crate) fn up(&self) -> bool {
         self.info.admin_up && self.info.carrier
     }
 
@@ -69,7 +69,7 @@ impl Known {
     }
 
     /// rtnetlink has sent a message. They come in order, so all but the carrier is the latest.
-    pub(super) fn message(&mut self, info: LinkInfo) -> Outcome {
+    pub(crate) fn message(&mut self, info: LinkInfo) -> Outcome {
         if self.since != Since::NoQuery {
             self.since = Since::Message;
         }
@@ -88,7 +88,7 @@ impl Known {
     }
 
     /// The carrier thread has read the count.
-    pub(super) fn counted(&mut self, changes: u32) -> Outcome {
+    pub(crate) fn counted(&mut self, changes: u32) -> Outcome {
         if changes == self.info.carrier_changes {
             return Outcome::default();
         }
@@ -107,13 +107,13 @@ impl Known {
     }
 
     /// A query is posted.
-    pub(super) fn asked(&mut self) {
+    pub(crate) fn asked(&mut self) {
         self.since = Since::Nothing;
     }
 
     /// Its answer. One that was overtaken by a message is not taken; one that was not overtaken at
     /// all is believed, even with a lower count.
-    pub(super) fn answer(&mut self, info: LinkInfo) -> Outcome {
+    pub(crate) fn answer(&mut self, info: LinkInfo) -> Outcome {
         let since = std::mem::replace(&mut self.since, Since::NoQuery);
         match since {
             Since::Message => Outcome { unconfirmed: self.unconfirmed(), ..Outcome::default() },
@@ -126,7 +126,7 @@ impl Known {
     }
 
     /// The kernel says otherwise than is believed, and has for a while.
-    pub(super) fn correct(&mut self, info: LinkInfo) {
+    pub(crate) fn correct(&mut self, info: LinkInfo) {
         self.confirmed_at = info.carrier_changes;
         self.settle(info);
     }

@@ -2,9 +2,9 @@
 
 mod compare;
 mod configure;
+mod link_events;
+mod log;
 mod loops;
-mod news;
-mod notes;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,7 +13,7 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bond::{Effect, MemberId};
+use bond::{Effect, MemberId, RevalidateReason};
 use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -23,18 +23,18 @@ use ofproto::SlowPathQueue;
 use wire::lacp::{slow_frame, slow_payload};
 use wire::{EthAddr, Time};
 
-use self::compare::Comparison;
-pub(super) use self::notes::Limits;
-use super::known::Known;
-use super::monitors::Monitors;
-use super::outbox::Outbox;
-use super::port::Running;
-use super::prober::Prober;
-use super::queries::{DeviceQueries, Purpose, Queries, Query};
-use super::{LinkDevice, Links, Request};
-use crate::clock::Clock;
+use crate::comparison::Comparison;
+use crate::handle::{BondError, Links, Request};
+use crate::known::Known;
 use crate::modules::{BOND, LACP};
-use crate::revalidator::Queue;
+use crate::monitors::Monitors;
+use crate::port_driver::PortDriver;
+use crate::priority::go_first;
+use crate::prober::Prober;
+use crate::queries::{DeviceQueries, Purpose, Queries, Query};
+use crate::settings::LinkDevice;
+use crate::updates::Outbox;
+use runtime::clock::Clock;
 
 const WAKER: Token = Token(0);
 const MONITOR: Token = Token(1);
@@ -53,8 +53,9 @@ pub struct Setup {
     pub clock: Clock,
     pub datapath: Arc<dyn Datapath>,
     pub ofproto: Arc<ofproto::Ofproto>,
-    pub revalidator: Queue,
-    /// Wakes main when there are letters for it.
+    /// Has the revalidator look at flows again for a reason; it must not wait.
+    pub revalidate: Box<dyn Fn(RevalidateReason) + Send>,
+    /// Wakes main when there are updates for it.
     pub main: Arc<Waker>,
     /// Asked on a thread of its own.
     pub queries: Box<dyn DeviceQueries>,
@@ -98,7 +99,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         next_load: None,
         comparison: Comparison::default(),
         later: Vec::new(),
-        lacp_lets: Vec::new(),
+        lacp_reported: Vec::new(),
         stop: false,
         slow,
         monitors,
@@ -107,7 +108,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         clock: setup.clock,
         datapath: setup.datapath,
         ofproto: setup.ofproto,
-        revalidator: setup.revalidator,
+        revalidate: setup.revalidate,
     };
     let handle = std::thread::Builder::new().name("links".to_owned()).spawn(move || {
         go_first();
@@ -116,18 +117,11 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
     Ok((links, handle))
 }
 
-/// On a busy machine links come before packets and configuration. Without the privilege to say
-/// so the thread has its turn like any other.
-pub(super) fn go_first() {
-    // SAFETY: only numbers; on Linux 0 is the calling thread.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
-}
-
 struct Thread {
     clock: Clock,
     datapath: Arc<dyn Datapath>,
     ofproto: Arc<ofproto::Ofproto>,
-    revalidator: Queue,
+    revalidate: Box<dyn Fn(RevalidateReason) + Send>,
     poll: Poll,
     waker: Arc<Waker>,
     requests: Receiver<Request>,
@@ -137,7 +131,7 @@ struct Thread {
     queries: Queries,
     /// Every device of the kernel's, by index: a name may pass to another device.
     kernel: BTreeMap<u32, Known>,
-    ports: BTreeMap<String, Running>,
+    ports: BTreeMap<String, PortDriver>,
     registry: Arc<Registry>,
     /// What the open sockets are for, by token.
     sockets: BTreeMap<usize, Purpose>,
@@ -146,7 +140,7 @@ struct Thread {
     comparison: Comparison,
     later: Vec<(String, Effect)>,
     /// What main was told last of LACP.
-    lacp_lets: Vec<(String, bool)>,
+    lacp_reported: Vec<(String, bool)>,
     stop: bool,
     /// Frames of devices without a socket of their own; filled on datapath threads.
     slow: Arc<SlowPathQueue>,
@@ -173,7 +167,7 @@ impl Thread {
                     let _ = self.poll.poll(&mut events, Some(Duration::ZERO));
                 }
                 Err(e) => {
-                    crate::err!(BOND, "links thread cannot wait for events ({e})");
+                    runtime::err!(BOND, "links thread cannot wait for events ({e})");
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }
@@ -182,7 +176,7 @@ impl Thread {
             let mut busy = !events.is_empty() || self.deadline().is_some_and(|t| t <= now);
             // Links first: a dead one moves traffic before anything else is looked at.
             if events.iter().any(|e| matches!(e.token(), MONITOR | WAKER)) {
-                self.link_news(since);
+                self.read_links(since);
             }
             // Frames before deadlines: a partner is not silent because this thread was late.
             let ready: Vec<usize> =
@@ -212,7 +206,7 @@ impl Thread {
     /// When to act next: derived from the parts each time, stored nowhere.
     fn deadline(&self) -> Option<Time> {
         let devices = self.ports.values().flat_map(|p| &p.devices).filter_map(|d| d.deadline());
-        let engines = self.ports.values().filter_map(Running::deadline);
+        let engines = self.ports.values().filter_map(PortDriver::deadline);
         let summaries = self.ports.values().filter_map(|p| p.limits.deadline());
         let engines = engines.chain(summaries);
         let next = self.next_load.into_iter().chain(self.comparison.deadline());
@@ -245,7 +239,7 @@ impl Thread {
                 changed = true;
                 port.carrier(now, member, up);
                 port.drain(&*self.datapath, since, &mut self.later);
-                crate::dbg!(
+                runtime::dbg!(
                     BOND,
                     "bond {}: polled link change took {:?} to the table",
                     port.name,
@@ -256,7 +250,7 @@ impl Thread {
             port.drain(&*self.datapath, since, &mut self.later);
         }
         self.monitors.tick(now);
-        self.heed_monitors(since);
+        self.apply_verdicts(since);
         if self.next_load.is_some_and(|t| t <= now) {
             for port in self.ports.values_mut() {
                 port.load(now, &*self.datapath);
@@ -267,7 +261,7 @@ impl Thread {
         self.compare_some(now);
         if changed {
             let states = self.member_states();
-            self.outbox.put(|letters| letters.members.extend(states));
+            self.outbox.put(|updates| updates.members.extend(states));
         }
     }
 
@@ -278,7 +272,7 @@ impl Thread {
             Some(Purpose::Lacp { port, member }) => (port, *member),
             Some(Purpose::Cfm { link, .. } | Purpose::Send { link }) => {
                 self.monitors.read_socket(now, link, FRAMES_A_TURN);
-                return self.heed_monitors(since);
+                return self.apply_verdicts(since);
             }
             // Closed since the poll.
             None => return,
@@ -300,9 +294,9 @@ impl Thread {
     }
 
     /// Bonds hear what health checks have found out.
-    fn heed_monitors(&mut self, since: Instant) {
+    fn apply_verdicts(&mut self, since: Instant) {
         let now = self.now();
-        for news in self.monitors.take_news() {
+        for news in self.monitors.take_changes() {
             for port in self.ports.values_mut() {
                 let member = port.devices.iter().find(|d| d.member.name == news.link);
                 if let Some(member) = member.map(|d| d.member.id) {
@@ -316,11 +310,11 @@ impl Thread {
     /// What can wait until traffic has moved.
     fn finish(&mut self) {
         let columns = self.monitors.finish(self.now());
-        self.heed_monitors(Instant::now());
+        self.apply_verdicts(Instant::now());
         if !columns.bfd.is_empty() || !columns.cfm.is_empty() {
-            self.outbox.put(|letters| {
-                letters.bfd.extend(columns.bfd);
-                letters.cfm.extend(columns.cfm);
+            self.outbox.put(|updates| {
+                updates.bfd.extend(columns.bfd);
+                updates.cfm.extend(columns.cfm);
             });
         }
         while !self.later.is_empty() {
@@ -330,9 +324,9 @@ impl Thread {
                 self.apply(&name, effect, &mut active, &mut current);
             }
             if !active.is_empty() || !current.is_empty() {
-                self.outbox.put(|letters| {
-                    letters.active.extend(active);
-                    letters.lacp_current.extend(current);
+                self.outbox.put(|updates| {
+                    updates.active.extend(active);
+                    updates.lacp_current.extend(current);
                 });
             }
         }
@@ -342,14 +336,14 @@ impl Thread {
 
     /// Tells main which interfaces LACP lets carry traffic, if that has changed.
     fn report_lacp(&mut self) {
-        let now = || self.ports.values().flat_map(Running::lacp_lets);
-        let told = self.lacp_lets.iter().map(|(name, lets)| (name.as_str(), *lets));
+        let now = || self.ports.values().flat_map(PortDriver::lacp_may_enable);
+        let told = self.lacp_reported.iter().map(|(name, lets)| (name.as_str(), *lets));
         if now().eq(told) {
             return;
         }
-        self.lacp_lets = now().map(|(name, lets)| (name.to_owned(), lets)).collect();
-        let all = self.lacp_lets.iter().cloned().collect();
-        self.outbox.put(|letters| letters.lacp_enable = Some(all));
+        self.lacp_reported = now().map(|(name, lets)| (name.to_owned(), lets)).collect();
+        let all = self.lacp_reported.iter().cloned().collect();
+        self.outbox.put(|updates| updates.lacp_enable = Some(all));
     }
 
     fn apply(
@@ -360,7 +354,7 @@ impl Thread {
         current: &mut BTreeMap<String, Option<bool>>,
     ) {
         match effect {
-            // `Running::drain` has done it.
+            // `PortDriver::drain` has done it.
             Effect::Publish(_) => {}
             Effect::SendLacpdu { member, pdu } => self.send_lacpdu(name, member, &pdu),
             Effect::SendLearningPackets => {
@@ -374,7 +368,7 @@ impl Thread {
                 if let Err(ofproto::QueryError::Busy) =
                     self.ofproto.send_learning_packets(&bridge, name)
                 {
-                    crate::warn!(BOND, "bond {name}: no learning packets, the datapath is stuck");
+                    runtime::warn!(BOND, "bond {name}: no learning packets, the datapath is stuck");
                 }
             }
             Effect::PersistActiveMember(mac) => {
@@ -386,7 +380,7 @@ impl Thread {
                     current.insert(device.member.name.clone(), is);
                 }
             }
-            Effect::Revalidate(reason) => self.revalidator.push(reason),
+            Effect::Revalidate(reason) => (self.revalidate)(reason),
             Effect::QueryLink { member } => self.query_settings(name, member),
             Effect::Loopback { port, .. } => self.loop_by_lacp(name, port),
             Effect::Notice(notice) => self.log(name, &notice),
@@ -401,7 +395,7 @@ impl Thread {
             (Some(socket), _) => {
                 // A refused frame (device down) is as good as lost on the wire: LACP sends again.
                 if let Err(e) = socket.send(&frame) {
-                    crate::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
+                    runtime::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
                 }
             }
             (None, Some(port_no)) => {
@@ -448,7 +442,7 @@ impl Thread {
                     p.drain(&*self.datapath, since, &mut self.later);
                 }
                 let _ = done.try_send(match answer {
-                    None => Err(super::BondError::NoSuchBond),
+                    None => Err(BondError::NoSuchBond),
                     Some(result) => result.map_err(Into::into),
                 });
             }
@@ -457,7 +451,8 @@ impl Thread {
                     done.try_send(self.ports.values().filter_map(|p| p.bond_view(now)).collect());
             }
             Request::Lacps { done } => {
-                let _ = done.try_send(self.ports.values().filter_map(Running::lacp_view).collect());
+                let _ =
+                    done.try_send(self.ports.values().filter_map(PortDriver::lacp_view).collect());
             }
             Request::Links { done } => {
                 let devices = self.ports.values().flat_map(|p| &p.devices);
@@ -466,17 +461,17 @@ impl Thread {
             Request::Watch { links, done } => {
                 self.monitors.configure(now, links);
                 self.open_for_monitors();
-                self.heed_monitors(since);
+                self.apply_verdicts(since);
                 let _ = done.try_send(());
             }
             Request::Bfds { done } => drop(done.try_send(self.monitors.bfds(now))),
             Request::Cfms { done } => drop(done.try_send(self.monitors.cfms(now))),
             Request::Force { monitor, link, forced, done } => {
                 let known = self.monitors.force(now, monitor, link.as_deref(), forced);
-                self.heed_monitors(since);
+                self.apply_verdicts(since);
                 let _ = done.try_send(known);
             }
-            Request::Heed { done } => {
+            Request::Sync { done } => {
                 self.deadlines(since);
                 let _ = done.try_send(());
             }
@@ -513,7 +508,7 @@ impl Thread {
                 | UserspaceReason::Action
                 | UserspaceReason::Match => {}
             }
-            self.heed_monitors(Instant::now());
+            self.apply_verdicts(Instant::now());
         }
     }
 

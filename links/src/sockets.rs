@@ -12,10 +12,10 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use netdev::link::ProtoSocket;
 
-use super::queries::Order;
+use crate::queries::Order;
 
 /// An open socket, registered with the links thread's poll until it is dropped.
-pub(super) struct ControlSocket {
+pub(crate) struct ControlSocket {
     /// `None` only while it is dropped.
     io: Option<ProtoSocket>,
     token: usize,
@@ -27,7 +27,7 @@ impl ControlSocket {
     /// # Errors
     ///
     /// The poll's.
-    pub(super) fn register(
+    pub(crate) fn register(
         io: ProtoSocket,
         token: usize,
         registry: Arc<Registry>,
@@ -48,15 +48,15 @@ impl ControlSocket {
         }
     }
 
-    pub(super) fn token(&self) -> usize {
+    pub(crate) fn token(&self) -> usize {
         self.token
     }
 
-    pub(super) fn recv(&mut self) -> Option<&[u8]> {
+    pub(crate) fn recv(&mut self) -> Option<&[u8]> {
         self.io.as_mut()?.recv()
     }
 
-    pub(super) fn send(&mut self, frame: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn send(&mut self, frame: &[u8]) -> std::io::Result<()> {
         match &mut self.io {
             Some(io) => io.send(frame),
             None => Ok(()),
@@ -64,7 +64,7 @@ impl ControlSocket {
     }
 
     /// The poll tells of a change only: asks again for frames that are there still.
-    pub(super) fn rearm(&self) {
+    pub(crate) fn rearm(&self) {
         let _ =
             self.with_fd(|registry, fd, token| registry.reregister(fd, token, Interest::READABLE));
     }

@@ -34,6 +34,8 @@ use netdev::link::ethtool;
 use parking_lot::Mutex;
 use wire::EthAddr;
 
+use crate::priority::go_first;
+
 /// Between two reads of a member that carries traffic: a loss is seen after half of it on average.
 const HOT_LAP: Duration = Duration::from_micros(400);
 /// Between two reads of a member that does not.
@@ -72,16 +74,16 @@ const REFUSALS: Duration = Duration::from_millis(50);
 
 /// A member to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) ifindex: u32,
-    pub(super) name: String,
-    pub(super) mac: EthAddr,
-    pub(super) port_no: Option<PortNo>,
+pub(crate) struct Target {
+    pub(crate) ifindex: u32,
+    pub(crate) name: String,
+    pub(crate) mac: EthAddr,
+    pub(crate) port_no: Option<PortNo>,
 }
 
 /// What a read said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sighting {
+pub(crate) enum Sighting {
     /// The device's count of carrier changes.
     Changes(u32),
     /// `ETHTOOL_GLINK` differs from the last time.
@@ -106,7 +108,7 @@ impl Shared {
 }
 
 /// The links thread's hand on the carrier thread, which ends with it.
-pub(super) struct Prober {
+pub(crate) struct Prober {
     shared: Arc<Shared>,
     targets: Sender<Vec<Target>>,
     thread: Thread,
@@ -115,7 +117,7 @@ pub(super) struct Prober {
 
 impl Prober {
     /// Starts the thread; `waker` wakes the links thread.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         datapath: Arc<dyn Datapath>,
         waker: Arc<mio::Waker>,
     ) -> std::io::Result<Prober> {
@@ -139,7 +141,7 @@ impl Prober {
             read_cost: READ_COST,
         };
         let handle = std::thread::Builder::new().name("carrier".to_owned()).spawn(move || {
-            super::thread::go_first();
+            go_first();
             // The default of 50 us would be a large part of a lap.
             // SAFETY: takes a number.
             unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
@@ -151,7 +153,7 @@ impl Prober {
     }
 
     /// Replaces the members to read. One that stays is read on; one that was absent is opened anew.
-    pub(super) fn watch(&mut self, targets: Vec<Target>) {
+    pub(crate) fn watch(&mut self, targets: Vec<Target>) {
         if targets == self.told {
             return;
         }
@@ -162,7 +164,7 @@ impl Prober {
     }
 
     /// A link of the machine has changed: reads all members now and often for a while.
-    pub(super) fn alert(&self) {
+    pub(crate) fn alert(&self) {
         self.shared.alert(&self.thread);
     }
 
@@ -181,7 +183,7 @@ impl Prober {
     }
 
     /// What was read since the last call, by device.
-    pub(super) fn take(&self) -> BTreeMap<u32, Sighting> {
+    pub(crate) fn take(&self) -> BTreeMap<u32, Sighting> {
         std::mem::take(&mut *self.shared.sightings.lock())
     }
 }

@@ -1,13 +1,12 @@
-//! What engines have to say for the log.
+//! How often messages about a port are logged.
 
 use std::time::Duration;
 
 use bond::{BondStatus, Notice, Topic};
 use wire::Time;
 
-use super::Thread;
-use crate::log::{Level, RateLimit};
 use crate::modules::{BOND, LACP};
+use runtime::log::{Level, RateLimit};
 
 /// Between a message about a member that was dropped and the line that says what holds.
 const SUMMARY: Duration = Duration::from_secs(12);
@@ -17,7 +16,7 @@ const SUMMARY: Duration = Duration::from_secs(12);
 ///
 /// A message that is dropped may be the last one about a member. So that the log does not end with
 /// what is not true any more, a line with the state of all members follows.
-pub(in crate::links) struct Limits {
+pub(crate) struct LogLimits {
     link: RateLimit,
     member: RateLimit,
     active: RateLimit,
@@ -28,9 +27,9 @@ pub(in crate::links) struct Limits {
     summary: Option<Time>,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for LogLimits {
+    fn default() -> LogLimits {
+        LogLimits {
             link: RateLimit::new(5, 20),
             member: RateLimit::new(5, 20),
             active: RateLimit::new(5, 20),
@@ -42,8 +41,8 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    pub(super) fn log(&mut self, now: Time, notice: &Notice) {
+impl LogLimits {
+    pub(crate) fn log(&mut self, now: Time, notice: &Notice) {
         let module = if notice.module == "lacp" { &LACP } else { &BOND };
         let level = match notice.level {
             bond::Level::Err => Level::Err,
@@ -74,18 +73,18 @@ impl Limits {
     }
 
     /// When the state of all members is to be logged.
-    pub(in crate::links) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         self.summary
     }
 
     /// Whether the state of all members is to be logged now.
-    fn take_summary(&mut self, now: Time) -> bool {
+    pub(crate) fn take_summary(&mut self, now: Time) -> bool {
         self.summary.take_if(|t| *t <= now).is_some()
     }
 }
 
 /// One line with the state of all members.
-fn summary(status: &BondStatus) -> String {
+pub(crate) fn summary(status: &BondStatus) -> String {
     let state = |enabled| if enabled { "enabled" } else { "disabled" };
     let members: Vec<String> =
         status.members.iter().map(|m| format!("{} {}", m.name, state(m.enabled))).collect();
@@ -95,27 +94,4 @@ fn summary(status: &BondStatus) -> String {
         status.name,
         members.join(", ")
     )
-}
-
-impl Thread {
-    pub(super) fn log(&mut self, port: &str, notice: &Notice) {
-        let now = self.now();
-        match self.ports.get_mut(port) {
-            Some(port) => port.limits.log(now, notice),
-            // The last words of a port that is gone.
-            None => Limits::default().log(now, notice),
-        }
-    }
-
-    /// Logs what holds where messages about it were dropped.
-    pub(super) fn summarize(&mut self) {
-        let now = self.now();
-        for port in self.ports.values_mut() {
-            if port.limits.take_summary(now)
-                && let Some(view) = port.bond_view(now)
-            {
-                crate::info!(BOND, "{}", summary(&view.status));
-            }
-        }
-    }
 }

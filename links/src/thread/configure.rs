@@ -8,23 +8,23 @@ use bond::MemberId;
 use netdev::link::ProtoSocket;
 
 use super::{LOAD_INTERVAL, Thread};
-use crate::links::port::Running;
-use crate::links::queries::{Order, Purpose, Query};
-use crate::links::sockets::ControlSocket;
-use crate::links::{LinkDevice, LinkPort};
 use crate::modules::LACP;
+use crate::port_driver::PortDriver;
+use crate::queries::{Order, Purpose, Query};
+use crate::settings::{LinkDevice, LinkPort};
+use crate::sockets::ControlSocket;
 
 impl Thread {
     pub(super) fn configure(&mut self, wanted: Vec<LinkPort>) {
         let now = self.now();
         let since = Instant::now();
         // The kernel has announced a device before anyone could ask for it to be a member.
-        self.link_news(since);
+        self.read_links(since);
         let mut old = std::mem::take(&mut self.ports);
         for want in &wanted {
             let mut port = match old.remove(&want.name) {
                 Some(port) if port.fits(want) => port,
-                Some(_) | None => Running::new(want, now),
+                Some(_) | None => PortDriver::new(want, now),
             };
             // Devices first: a table needs their port numbers.
             for member in port.set_devices(want, now) {
@@ -60,7 +60,7 @@ impl Thread {
             let names: Vec<(MemberId, String)> =
                 port.devices.iter().map(|d| (d.member.id, d.member.name.clone())).collect();
             for (member, name) in names {
-                for (monitor, up) in self.monitors.opinions(&name) {
+                for (monitor, up) in self.monitors.verdicts(&name) {
                     port.monitor(now, member, monitor, up);
                 }
                 port.drain(&*self.datapath, since, &mut self.later);
@@ -80,7 +80,7 @@ impl Thread {
         self.comparison.schedule(now, kernel);
         let states = self.member_states();
         if !states.is_empty() {
-            self.outbox.put(|letters| letters.members.extend(states));
+            self.outbox.put(|updates| updates.members.extend(states));
         }
         self.next_load = (!self.ports.is_empty()).then_some(now + LOAD_INTERVAL);
     }
@@ -96,7 +96,7 @@ impl Thread {
         let (registry, closer) = (self.registry.clone(), self.queries.closer());
         let socket = match ControlSocket::register(io, token, registry, closer) {
             Ok(socket) => socket,
-            Err(e) => return crate::warn!(LACP, "cannot wait for frames of a link ({e})"),
+            Err(e) => return runtime::warn!(LACP, "cannot wait for frames of a link ({e})"),
         };
         match &purpose {
             Purpose::Lacp { port, member } => {

@@ -1,40 +1,4 @@
-//! The links thread: every `Bond`, stand-alone LACP, link detection, and nothing else.
-//!
-//! ```text
-//!              Request (queue + waker)           rtnetlink, slow-protocol sockets, deadlines
-//!   main ───────────────────────────┐                          │
-//!    ▲                              ▼                          ▼
-//!    │  Outbox (latest values)   ┌──────────────── thread ────────────────┐ ◀─ counts ── carrier
-//!    └───────────────────────────┤ device: link state    port: the engine │
-//!                                └──┬───────────────┬───────────────┬─────┘ ◀─ answers ─ device
-//!               Datapath::table_publish   BondHandle::forwarding   Work queue  ─ queries ▶ queries
-//!                                   ▼               ▼               ▼
-//!                              packet path      translation     revalidator
-//! ```
-//!
-//! Nothing here waits for another thread: main asks by a queue and reads an [`Outbox`] that keeps
-//! only the latest value of each thing, so it cannot fill up while main is busy; the revalidator
-//! gets work by a queue that merges equal items; frames for the datapath have a queue of their own
-//! that drops and counts when it is full; the log drops lines rather than wait.
-//!
-//! Nor for the kernel's lock for network configuration (RTNL) or a driver: messages of rtnetlink
-//! are received without it; the members' carriers are read without it on a thread of their own
-//! (`prober`); all that needs it is asked on another (`queries`): the list of links, state by
-//! index, speed, MII, opening and closing of sockets. `known` decides which of these sources is
-//! the newest.
-//!
-//! A dead link moves traffic in one turn of the thread: the event, the engine, one store of the
-//! table. Logging, the database and flows come after.
-
-mod device;
-mod known;
-mod monitors;
-mod outbox;
-mod port;
-mod prober;
-mod queries;
-mod sockets;
-mod thread;
+//! Main's side of the thread: requests and their answers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -43,71 +7,13 @@ use std::time::Duration;
 
 use bond::monitor::bfd::BfdStatus;
 use bond::monitor::cfm::CfmStatus;
-use bond::{BondConfig, CommandError, LacpConfig, LacpMemberConfig, MemberId, Monitor};
-use datapath::PortNo;
-use netdev::io::dummy::DummyPort;
-use ofproto::BondHandle;
-use wire::EthAddr;
+use bond::{CommandError, Monitor};
 
-use config::Detect;
-
-pub use self::device::{LinkView, Source};
-pub use self::monitors::WatchedLink;
-pub use self::outbox::{Letters, LinkNews, MemberLink, Outbox};
-pub use self::port::{BondView, LacpView};
-pub use self::queries::{DeviceQueries, KernelQueries};
-pub use self::thread::{Setup, spawn};
-
-/// A port that needs the links thread: a bond, or a single interface with LACP.
-#[derive(Clone, Debug)]
-pub struct LinkPort {
-    /// `Port.name`.
-    pub name: String,
-    pub bridge: String,
-    pub kind: LinkPortKind,
-    pub detect: Detect,
-    pub members: Vec<LinkMember>,
-}
-
-#[derive(Clone, Debug)]
-pub enum LinkPortKind {
-    /// Several interfaces; the engine does its LACP.
-    Bond { config: Box<BondConfig>, handle: Arc<BondHandle> },
-    /// One interface with LACP: its own little protocol machine.
-    Single { lacp: LacpConfig, member: LacpMemberConfig },
-}
-
-/// A member's device, as this thread needs it.
-#[derive(Clone, Debug)]
-pub struct LinkMember {
-    pub id: MemberId,
-    pub name: String,
-    pub mac: EthAddr,
-    pub device: LinkDevice,
-    /// `None` for a patch port.
-    pub port_no: Option<PortNo>,
-}
-
-/// Where link state and slow-protocol frames come from.
-#[derive(Clone)]
-pub enum LinkDevice {
-    /// A device of the kernel's.
-    Kernel { ifindex: u32 },
-    /// A device in memory, whose test sets its carrier.
-    Dummy(DummyPort),
-    /// Always up. What it sends arrives at the interface `peer`, if that is its peer in turn.
-    Patch { peer: Option<String> },
-}
-
-impl std::fmt::Debug for LinkDevice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            LinkDevice::Kernel { ifindex } => write!(f, "Kernel({ifindex})"),
-            LinkDevice::Dummy(_) => f.write_str("Dummy"),
-            LinkDevice::Patch { peer } => write!(f, "Patch({peer:?})"),
-        }
-    }
-}
+use crate::device::LinkView;
+use crate::monitors::WatchedLink;
+use crate::port_driver::{BondView, LacpView};
+use crate::settings::LinkPort;
+use crate::updates::Outbox;
 
 /// What main asks. Each carries where the answer goes; a full or closed answer is dropped.
 pub(crate) enum Request {
@@ -148,7 +54,7 @@ pub(crate) enum Request {
         done: SyncSender<bool>,
     },
     /// Nothing: whoever asks knows by the answer that earlier news have been heeded.
-    Heed {
+    Sync {
         done: SyncSender<()>,
     },
     Stop,
@@ -254,8 +160,8 @@ impl Links {
     }
 
     /// Returns when the thread has heeded what was done to devices before.
-    pub fn heed(&self) -> bool {
-        self.ask(|done| Request::Heed { done }).is_some()
+    pub fn sync(&self) -> bool {
+        self.ask(|done| Request::Sync { done }).is_some()
     }
 
     pub fn stop(&self) {

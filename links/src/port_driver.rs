@@ -15,9 +15,9 @@ use ofproto::BondHandle;
 use serde::Serialize;
 use wire::{EthAddr, Time};
 
-use super::device::{Device, LinkView};
-use super::thread::Limits;
-use super::{LinkMember, LinkPort, LinkPortKind};
+use crate::device::{Device, LinkView};
+use crate::log_limits::LogLimits;
+use crate::settings::{LinkMember, LinkPort, LinkPortKind};
 
 /// A bond's status, and what its driver knows besides.
 #[derive(Clone, Debug, Serialize)]
@@ -49,23 +49,23 @@ enum Engine {
 }
 
 /// A port as it runs.
-pub(super) struct Running {
-    pub(super) name: String,
-    pub(super) bridge: String,
+pub(crate) struct PortDriver {
+    pub(crate) name: String,
+    pub(crate) bridge: String,
     engine: Engine,
     /// What may be logged of it.
-    pub(super) limits: Limits,
+    pub(crate) limits: LogLimits,
     /// In the order of the configuration.
-    pub(super) devices: Vec<Device>,
+    pub(crate) devices: Vec<Device>,
     /// When it last sent learning packets.
-    pub(super) announced: Option<Time>,
+    pub(crate) announced: Option<Time>,
     last_move: Option<Duration>,
     longest_move: Option<Duration>,
 }
 
-impl Running {
+impl PortDriver {
     /// Starts the port's engine. Devices and their link state follow.
-    pub(super) fn new(wanted: &LinkPort, now: Time) -> Running {
+    pub(crate) fn new(wanted: &LinkPort, now: Time) -> PortDriver {
         let engine = match &wanted.kind {
             LinkPortKind::Bond { config, handle } => {
                 Engine::Bond { bond: Box::new(Bond::new(&config.name)), handle: handle.clone() }
@@ -75,11 +75,11 @@ impl Running {
                 Engine::Single(Box::new(Lacp::new(now, settings)))
             }
         };
-        Running {
+        PortDriver {
             name: wanted.name.clone(),
             bridge: wanted.bridge.clone(),
             engine,
-            limits: Limits::default(),
+            limits: LogLimits::default(),
             devices: Vec::new(),
             announced: None,
             last_move: None,
@@ -89,7 +89,7 @@ impl Running {
 
     /// Whether the running engine can take the new configuration over: the same kind, and for a
     /// bond the same table.
-    pub(super) fn fits(&self, wanted: &LinkPort) -> bool {
+    pub(crate) fn fits(&self, wanted: &LinkPort) -> bool {
         match (&self.engine, &wanted.kind) {
             (Engine::Bond { handle, .. }, LinkPortKind::Bond { handle: new, .. }) => {
                 Arc::ptr_eq(handle, new)
@@ -101,7 +101,7 @@ impl Running {
     }
 
     /// Hands the configuration to the engine, which works out the difference.
-    pub(super) fn configure(&mut self, wanted: &LinkPort, now: Time) {
+    pub(crate) fn configure(&mut self, wanted: &LinkPort, now: Time) {
         self.bridge.clone_from(&wanted.bridge);
         match (&mut self.engine, &wanted.kind) {
             (Engine::Bond { bond, .. }, LinkPortKind::Bond { config, .. }) => {
@@ -118,7 +118,7 @@ impl Running {
 
     /// Replaces the members' devices, keeping what is known of those that stay. Gives those that
     /// need a socket for LACPDUs.
-    pub(super) fn set_devices(&mut self, wanted: &LinkPort, now: Time) -> Vec<MemberId> {
+    pub(crate) fn set_devices(&mut self, wanted: &LinkPort, now: Time) -> Vec<MemberId> {
         let lacp = match &wanted.kind {
             LinkPortKind::Bond { config, .. } => config.lacp.is_some(),
             LinkPortKind::Single { .. } => true,
@@ -144,14 +144,14 @@ impl Running {
     }
 
     /// Which member's link should be reported first: the one that carried traffic last time.
-    pub(super) fn preferred(&self, wanted: &LinkPort) -> Option<EthAddr> {
+    pub(crate) fn preferred(&self, wanted: &LinkPort) -> Option<EthAddr> {
         match &wanted.kind {
             LinkPortKind::Bond { config, .. } => config.active_member_mac,
             LinkPortKind::Single { .. } => None,
         }
     }
 
-    pub(super) fn carrier(&mut self, now: Time, member: MemberId, up: bool) {
+    pub(crate) fn carrier(&mut self, now: Time, member: MemberId, up: bool) {
         match &mut self.engine {
             Engine::Bond { bond, .. } => bond.handle(now, Event::Carrier { member, up }),
             Engine::Single(lacp) => lacp.handle(now, lacp::Event::Carrier { member, up }),
@@ -159,14 +159,14 @@ impl Running {
     }
 
     /// What the engine takes a member's link for; `None` if it has not been told yet.
-    pub(super) fn believes(&self, member: MemberId) -> Option<bool> {
+    pub(crate) fn believes(&self, member: MemberId) -> Option<bool> {
         match &self.engine {
             Engine::Bond { bond, .. } => bond.carrier(member),
             Engine::Single(lacp) => lacp.carrier(member),
         }
     }
 
-    pub(super) fn lacpdu(&mut self, now: Time, member: MemberId, pdu: Vec<u8>) {
+    pub(crate) fn lacpdu(&mut self, now: Time, member: MemberId, pdu: Vec<u8>) {
         match &mut self.engine {
             Engine::Bond { bond, .. } => bond.handle(now, Event::Lacpdu { member, pdu }),
             Engine::Single(lacp) => lacp.handle(now, lacp::Event::Lacpdu { member, pdu }),
@@ -174,20 +174,20 @@ impl Running {
     }
 
     /// How fast a member's link is; `None` = its device does not say.
-    pub(super) fn params(&mut self, now: Time, member: MemberId, speed: Option<Speed>) {
+    pub(crate) fn params(&mut self, now: Time, member: MemberId, speed: Option<Speed>) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
             bond.handle(now, Event::LinkParams { member, speed });
         }
     }
 
     /// It makes a loop with the port `with`; `None` = that one answers for it.
-    pub(super) fn looped(&mut self, now: Time, with: Option<&str>) {
+    pub(crate) fn looped(&mut self, now: Time, with: Option<&str>) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
             bond.handle(now, Event::Loop { with: with.map(str::to_owned) });
         }
     }
 
-    pub(super) fn is_bond(&self) -> bool {
+    pub(crate) fn is_bond(&self) -> bool {
         match &self.engine {
             Engine::Bond { .. } => true,
             Engine::Single(_) => false,
@@ -195,7 +195,7 @@ impl Running {
     }
 
     /// The port that it makes a loop with.
-    pub(super) fn looped_with(&self) -> Option<&str> {
+    pub(crate) fn looped_with(&self) -> Option<&str> {
         match &self.engine {
             Engine::Bond { bond, .. } => bond.looped_with(),
             Engine::Single(_) => None,
@@ -203,27 +203,27 @@ impl Running {
     }
 
     /// `bond-loop-protect`.
-    pub(super) fn protects(&self) -> bool {
+    pub(crate) fn protects(&self) -> bool {
         match &self.engine {
             Engine::Bond { bond, .. } => bond.protects_from_loops(),
             Engine::Single(_) => false,
         }
     }
 
-    pub(super) fn mac(&mut self, now: Time, member: MemberId, mac: EthAddr) {
+    pub(crate) fn mac(&mut self, now: Time, member: MemberId, mac: EthAddr) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
             bond.handle(now, Event::Mac { member, mac });
         }
     }
 
-    pub(super) fn monitor(&mut self, now: Time, member: MemberId, of: Monitor, up: Option<bool>) {
+    pub(crate) fn monitor(&mut self, now: Time, member: MemberId, of: Monitor, up: Option<bool>) {
         if let Engine::Bond { bond, .. } = &mut self.engine {
             bond.handle(now, Event::Monitor { member, monitor: of, up });
         }
     }
 
     /// `next_deadline` has come.
-    pub(super) fn tick(&mut self, now: Time) {
+    pub(crate) fn tick(&mut self, now: Time) {
         if self.deadline().is_none_or(|t| t > now) {
             return;
         }
@@ -234,7 +234,7 @@ impl Running {
     }
 
     /// Tells a balanced bond how much each bucket has carried.
-    pub(super) fn load(&mut self, now: Time, datapath: &dyn Datapath) {
+    pub(crate) fn load(&mut self, now: Time, datapath: &dyn Datapath) {
         if let Engine::Bond { bond, handle } = &mut self.engine {
             let balanced = match handle.forwarding.load().output {
                 OutputRule::Slb { .. }
@@ -248,7 +248,7 @@ impl Running {
         }
     }
 
-    pub(super) fn command(
+    pub(crate) fn command(
         &mut self,
         now: Time,
         command: Command,
@@ -259,7 +259,7 @@ impl Running {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         match &self.engine {
             Engine::Bond { bond, .. } => bond.next_deadline(),
             Engine::Single(lacp) => lacp.next_deadline(),
@@ -269,7 +269,7 @@ impl Running {
     /// Publishes at once what the engine wants published; everything else goes to `later`.
     ///
     /// `since` is when the event was read, if one that may move traffic.
-    pub(super) fn drain(
+    pub(crate) fn drain(
         &mut self,
         datapath: &dyn Datapath,
         since: Instant,
@@ -325,7 +325,7 @@ impl Running {
         }
     }
 
-    pub(super) fn bond_view(&self, now: Time) -> Option<BondView> {
+    pub(crate) fn bond_view(&self, now: Time) -> Option<BondView> {
         let Engine::Bond { bond, handle } = &self.engine else { return None };
         let us = |d: Option<Duration>| d.map(|d| d.as_micros() as u64);
         Some(BondView {
@@ -339,7 +339,7 @@ impl Running {
         })
     }
 
-    pub(super) fn lacp_view(&self) -> Option<LacpView> {
+    pub(crate) fn lacp_view(&self) -> Option<LacpView> {
         let status = match &self.engine {
             Engine::Bond { bond, .. } => bond.lacp_status()?,
             Engine::Single(lacp) => lacp.status(),
@@ -348,7 +348,7 @@ impl Running {
     }
 
     /// Whether LACP lets each interface carry traffic; nothing without LACP.
-    pub(super) fn lacp_lets(&self) -> impl Iterator<Item = (&str, bool)> {
+    pub(crate) fn lacp_may_enable(&self) -> impl Iterator<Item = (&str, bool)> {
         self.devices.iter().filter_map(|d| {
             let lets = match &self.engine {
                 Engine::Bond { bond, .. } => bond.lacp_lets(d.member.id)?,
@@ -358,11 +358,11 @@ impl Running {
         })
     }
 
-    pub(super) fn device(&self, member: MemberId) -> Option<&Device> {
+    pub(crate) fn device(&self, member: MemberId) -> Option<&Device> {
         self.devices.iter().find(|d| d.member.id == member)
     }
 
-    pub(super) fn device_mut(&mut self, member: MemberId) -> Option<&mut Device> {
+    pub(crate) fn device_mut(&mut self, member: MemberId) -> Option<&mut Device> {
         self.devices.iter_mut().find(|d| d.member.id == member)
     }
 }

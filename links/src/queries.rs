@@ -71,7 +71,7 @@ impl DeviceQueries for KernelQueries {
 
 /// What a socket is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// LACPDUs of a member.
     Lacp { port: String, member: MemberId },
     /// Untagged CFM messages of an interface, to this group.
@@ -82,7 +82,7 @@ pub(super) enum Purpose {
 
 impl Purpose {
     /// What is received: Ethernet type, 0 for nothing at all, and group.
-    pub(super) fn protocol(&self) -> (u16, Option<EthAddr>) {
+    pub(crate) fn protocol(&self) -> (u16, Option<EthAddr>) {
         match self {
             Purpose::Lacp { .. } => (EtherType::SLOW, Some(EthAddr::SLOW_PROTOCOLS)),
             Purpose::Cfm { group, .. } => (EtherType::CFM, Some(*group)),
@@ -93,7 +93,7 @@ impl Purpose {
 
 /// A question to the thread.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Query {
+pub(crate) enum Query {
     Link {
         ifindex: u32,
     },
@@ -120,14 +120,14 @@ pub(super) enum Query {
 }
 
 /// What the thread is told to do.
-pub(super) enum Order {
+pub(crate) enum Order {
     Ask(Query),
     /// Closing waits for RTNL too.
     Close(ProtoSocket),
 }
 
 /// What came back.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Link(Result<LinkInfo, DeviceError>),
     Links(Result<Vec<LinkInfo>, DeviceError>),
     Settings(Option<LinkSettings>),
@@ -137,7 +137,7 @@ pub(super) enum Answer {
 }
 
 /// The links thread's hand on the query thread, which ends with it.
-pub(super) struct Queries {
+pub(crate) struct Queries {
     orders: Sender<Order>,
     answers: Receiver<(Query, Answer)>,
     /// Each with whether its answer is out of date already, so that it is posted once more.
@@ -146,7 +146,7 @@ pub(super) struct Queries {
 
 impl Queries {
     /// Starts the thread; `waker` wakes the links thread.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         mut devices: Box<dyn DeviceQueries>,
         waker: Arc<mio::Waker>,
     ) -> std::io::Result<Queries> {
@@ -184,12 +184,12 @@ impl Queries {
     }
 
     /// Where sockets go to be closed.
-    pub(super) fn closer(&self) -> Sender<Order> {
+    pub(crate) fn closer(&self) -> Sender<Order> {
         self.orders.clone()
     }
 
     /// Posts a query. False if the same is under way: its answer may be older than this call.
-    pub(super) fn ask(&mut self, query: Query) -> bool {
+    pub(crate) fn ask(&mut self, query: Query) -> bool {
         if self.under_way.contains_key(&query) {
             return false;
         }
@@ -198,7 +198,7 @@ impl Queries {
     }
 
     /// Posts a query whose answer is to be newer than this call.
-    pub(super) fn ask_anew(&mut self, query: Query) {
+    pub(crate) fn ask_anew(&mut self, query: Query) {
         match self.under_way.get_mut(&query) {
             Some(again) => *again = true,
             None => self.post(query),
@@ -212,7 +212,7 @@ impl Queries {
     }
 
     /// The next answer, if one has come.
-    pub(super) fn answer(&mut self) -> Option<(Query, Answer)> {
+    pub(crate) fn answer(&mut self) -> Option<(Query, Answer)> {
         loop {
             let (query, answer) = self.answers.try_recv().ok()?;
             match self.under_way.remove(&query) {

@@ -8,38 +8,38 @@ use netdev::link::{LinkEvent, LinkSettings};
 use wire::{EthAddr, Time};
 
 use super::Thread;
-use crate::links::device::Device;
-use crate::links::known::{Known, Outcome};
-use crate::links::outbox::{LinkNews, MemberLink};
-use crate::links::prober::{Sighting, Target};
-use crate::links::queries::{Answer, Purpose, Query};
+use crate::device::Device;
+use crate::known::{Known, Outcome};
 use crate::modules::{BFD, BOND, CFM, LACP};
+use crate::prober::{Sighting, Target};
+use crate::queries::{Answer, Purpose, Query};
+use crate::updates::{LinkChange, MemberLink};
 
 impl Thread {
     /// The first list of devices, read before there is any port.
     pub(super) fn first_list(&mut self) {
         let mut news = Vec::new();
         if let Err(e) = self.monitor.poll(&mut news) {
-            crate::warn!(BOND, "cannot read the list of links ({e})");
+            runtime::warn!(BOND, "cannot read the list of links ({e})");
         }
-        self.heed(news, Instant::now());
+        self.link_events(news, Instant::now());
     }
 
     /// Takes in all that has been heard: engines first, then main.
-    pub(super) fn link_news(&mut self, since: Instant) {
+    pub(super) fn read_links(&mut self, since: Instant) {
         self.sightings(since);
         // Taken from the queue before the messages are: a message that comes after its answer was
         // made is seen to be newer.
         let answers: Vec<(Query, Answer)> = std::iter::from_fn(|| self.queries.answer()).collect();
         let mut news = Vec::new();
         if let Err(e) = self.monitor.poll_messages(&mut news) {
-            crate::warn!(BOND, "cannot read link events ({e})");
+            runtime::warn!(BOND, "cannot read link events ({e})");
         }
         if !news.is_empty() {
             // Another device's carrier holds the kernel's report of ours back.
             self.prober.alert();
         }
-        self.heed(news, since);
+        self.link_events(news, since);
         for (query, answer) in answers {
             self.answer(query, answer, since);
         }
@@ -70,7 +70,7 @@ impl Thread {
     }
 
     /// rtnetlink's messages, or a list.
-    fn heed(&mut self, news: Vec<LinkEvent>, since: Instant) {
+    fn link_events(&mut self, news: Vec<LinkEvent>, since: Instant) {
         let mut touched = BTreeSet::new();
         let mut gone = Vec::new();
         let mut removed = BTreeSet::new();
@@ -118,7 +118,7 @@ impl Thread {
             self.watch_carriers();
         }
         if !removed.is_empty() {
-            self.outbox.put(|letters| letters.removed.extend(removed));
+            self.outbox.put(|updates| updates.removed.extend(removed));
         }
         self.report(touched, gone);
     }
@@ -140,9 +140,9 @@ impl Thread {
             (Query::Links, Answer::Links(list)) => {
                 let mut news = Vec::new();
                 if let Err(e) = self.monitor.end_list(list, &mut news) {
-                    crate::warn!(BOND, "cannot read the list of links ({e})");
+                    runtime::warn!(BOND, "cannot read the list of links ({e})");
                 }
-                self.heed(news, since);
+                self.link_events(news, since);
             }
             (Query::Settings { port, member, name }, Answer::Settings(said)) => {
                 let device = self.ports.get(&port).and_then(|p| p.device(member));
@@ -158,18 +158,18 @@ impl Thread {
                 let Some(device) = running.device_mut(member) else { return };
                 device.polled(now, &name, said);
                 let Some(up) = device.read() else { return };
-                self.told(&port, vec![(member, up)], since);
+                self.report_carriers(&port, vec![(member, up)], since);
                 let states = self.member_states();
-                self.outbox.put(|letters| letters.members.extend(states));
+                self.outbox.put(|updates| updates.members.extend(states));
             }
             (Query::Socket { purpose, ifindex, .. }, Answer::Socket(Ok(io))) => {
                 self.opened(purpose, ifindex, io);
             }
             // The datapath carries the frames instead.
             (Query::Socket { purpose, name, .. }, Answer::Socket(Err(e))) => match purpose {
-                Purpose::Lacp { port, .. } => crate::warn!(LACP, "port {port}: {e}"),
-                Purpose::Cfm { .. } => crate::warn!(CFM, "{name}: {e}"),
-                Purpose::Send { .. } => crate::warn!(BFD, "{name}: {e}"),
+                Purpose::Lacp { port, .. } => runtime::warn!(LACP, "port {port}: {e}"),
+                Purpose::Cfm { .. } => runtime::warn!(CFM, "{name}: {e}"),
+                Purpose::Send { .. } => runtime::warn!(BFD, "{name}: {e}"),
             },
             // Each query has its own kind of answer.
             (
@@ -254,18 +254,23 @@ impl Thread {
             }
         }
         for (port, told) in all {
-            self.told(&port, told, since);
+            self.report_carriers(&port, told, since);
         }
     }
 
-    pub(super) fn told(&mut self, name: &str, told: Vec<(MemberId, bool)>, since: Instant) {
+    pub(super) fn report_carriers(
+        &mut self,
+        name: &str,
+        told: Vec<(MemberId, bool)>,
+        since: Instant,
+    ) {
         let now = self.now();
         let Some(port) = self.ports.get_mut(name) else { return };
         for (member, up) in told {
             port.carrier(now, member, up);
             port.drain(&*self.datapath, since, &mut self.later);
         }
-        crate::dbg!(BOND, "bond {name}: link event took {:?} to the table", since.elapsed());
+        runtime::dbg!(BOND, "bond {name}: link event took {:?} to the table", since.elapsed());
     }
 
     fn is_member(&self, ifindex: u32) -> bool {
@@ -292,17 +297,17 @@ impl Thread {
             |i: u32| touched.contains(&i) || gone.iter().any(|(_, ifindex)| *ifindex == i);
         let states = self.states_of(|d| d.ifindex().is_some_and(concerned));
         let kernel = &self.kernel;
-        self.outbox.put(|letters| {
+        self.outbox.put(|updates| {
             for (name, ifindex) in gone {
-                letters.links.insert(name, LinkNews::Gone { ifindex });
+                updates.links.insert(name, LinkChange::Gone { ifindex });
             }
             // After the former: a name that one device gave up another may have now.
             for known in touched.iter().filter_map(|i| kernel.get(i)) {
                 let info = known.info();
-                letters.resets.insert(info.name.clone(), known.resets());
-                letters.links.insert(info.name.clone(), LinkNews::Changed(info.clone()));
+                updates.resets.insert(info.name.clone(), known.resets());
+                updates.links.insert(info.name.clone(), LinkChange::Changed(info.clone()));
             }
-            letters.members.extend(states);
+            updates.members.extend(states);
         });
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Thread;
-use crate::links::port::Running;
+use crate::port_driver::PortDriver;
 
 /// How long after a bond's learning packets a RARP packet may be one of them.
 const ECHO: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ impl Thread {
                 .filter(|p| p.is_bond())
                 .find(|p| p.devices.iter().any(|d| d.member.port_no == Some(port_no)));
             let Some(receiver) = receiver else { continue };
-            let recently = |p: &Running| p.announced.is_some_and(|t| now.since(t) < ECHO);
+            let recently = |p: &PortDriver| p.announced.is_some_and(|t| now.since(t) < ECHO);
             let sender = self.ports.values().find(|p| {
                 p.is_bond() && p.name != receiver.name && p.bridge == receiver.bridge && recently(p)
             });
@@ -35,7 +35,7 @@ impl Thread {
     /// complain of.
     pub(super) fn loop_by_lacp(&mut self, receiver: &str, port: u16) {
         let Some(bridge) = self.ports.get(receiver).map(|p| &p.bridge) else { return };
-        let sends = |p: &Running| {
+        let sends = |p: &PortDriver| {
             p.lacp_view().is_some_and(|v| v.status.members.iter().any(|m| m.port_id == port))
         };
         let sender = self
@@ -49,7 +49,7 @@ impl Thread {
 
     /// An option was set: another one of the two may have to answer for a loop now.
     pub(super) fn hand_loops_over(&mut self) {
-        let pair = |p: &Running| Some((p.name.clone(), p.looped_with()?.to_owned()));
+        let pair = |p: &PortDriver| Some((p.name.clone(), p.looped_with()?.to_owned()));
         let pairs: Vec<(String, String)> = self.ports.values().filter_map(pair).collect();
         for (of, with) in pairs {
             if self.answers(&of, &with) != of && self.ports.contains_key(&with) {
@@ -61,7 +61,7 @@ impl Thread {
     /// The one of two bonds that is held down: by its option, or the last by name if both have it,
     /// or none.
     fn answers<'a>(&self, a: &'a str, b: &'a str) -> &'a str {
-        let protects = |name: &str| self.ports.get(name).is_some_and(Running::protects);
+        let protects = |name: &str| self.ports.get(name).is_some_and(PortDriver::protects);
         match (protects(a), protects(b)) {
             (true, false) => a,
             (false, true) => b,

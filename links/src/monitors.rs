@@ -12,13 +12,14 @@ use bond::{Monitor, Notice};
 use datapath::{Action, Datapath, Execute, PortNo};
 use netdev::Packet;
 use wire::bfd::Path;
-use wire::{EthAddr, EtherType, Time, VlanTag, frame};
+use wire::{EthAddr, Time};
 
-use super::queries::Purpose;
-use super::sockets::ControlSocket;
-use crate::log::{Level, RateLimit};
+use crate::cfm_frame::{cfm_event, cfm_frame, cfm_payload};
 use crate::modules::{BFD, CFM};
+use crate::queries::Purpose;
+use crate::sockets::ControlSocket;
 use config::WantBfd;
+use runtime::log::{Level, RateLimit};
 
 /// The first source port of RFC 5881 section 4, and how many there are.
 const PORTS: (u16, u16) = (49_152, 16_384);
@@ -43,17 +44,17 @@ pub struct WatchedLink {
 }
 
 /// A session's word for its bond; `None` = there is no such session any more.
-pub(super) struct News {
-    pub(super) link: String,
-    pub(super) monitor: Monitor,
-    pub(super) up: Option<bool>,
+pub(crate) struct MonitorChange {
+    pub(crate) link: String,
+    pub(crate) monitor: Monitor,
+    pub(crate) up: Option<bool>,
 }
 
 /// What the database should hold; `None` = empty columns.
 #[derive(Default)]
-pub(super) struct Columns {
-    pub(super) bfd: BTreeMap<String, Option<BfdColumn>>,
-    pub(super) cfm: BTreeMap<String, Option<CfmColumns>>,
+pub(crate) struct Columns {
+    pub(crate) bfd: BTreeMap<String, Option<BfdColumn>>,
+    pub(crate) cfm: BTreeMap<String, Option<CfmColumns>>,
 }
 
 struct BfdRun {
@@ -85,12 +86,12 @@ enum Later {
 }
 
 /// Every session, by interface name.
-pub(super) struct Monitors {
+pub(crate) struct Monitors {
     datapath: Arc<dyn Datapath>,
     links: BTreeMap<String, Watched>,
     random: u64,
     next_port: u16,
-    news: Vec<News>,
+    news: Vec<MonitorChange>,
     later: Vec<(String, Later)>,
     /// Sessions that something has happened to.
     touched: BTreeSet<String>,
@@ -99,7 +100,7 @@ pub(super) struct Monitors {
 
 impl Monitors {
     /// `random` is any number.
-    pub(super) fn new(datapath: Arc<dyn Datapath>, random: u64) -> Monitors {
+    pub(crate) fn new(datapath: Arc<dyn Datapath>, random: u64) -> Monitors {
         Monitors {
             datapath,
             links: BTreeMap::new(),
@@ -113,7 +114,7 @@ impl Monitors {
     }
 
     /// Takes over the whole snapshot; sessions that stay keep what they know.
-    pub(super) fn configure(&mut self, now: Time, wanted: Vec<WatchedLink>) {
+    pub(crate) fn configure(&mut self, now: Time, wanted: Vec<WatchedLink>) {
         let mut old = std::mem::take(&mut self.links);
         for want in wanted {
             let before = old.remove(&want.name);
@@ -234,7 +235,7 @@ impl Monitors {
     }
 
     /// Sockets that are to be opened: what for, on which device.
-    pub(super) fn lacking(&self) -> Vec<(Purpose, String, u32)> {
+    pub(crate) fn lacking(&self) -> Vec<(Purpose, String, u32)> {
         let mut all = Vec::new();
         for (name, w) in &self.links {
             let Some(ifindex) = w.link.ifindex else { continue };
@@ -252,7 +253,7 @@ impl Monitors {
     }
 
     /// Takes a socket that was opened, if it is still wanted.
-    pub(super) fn opened(&mut self, purpose: &Purpose, ifindex: u32, socket: ControlSocket) {
+    pub(crate) fn opened(&mut self, purpose: &Purpose, ifindex: u32, socket: ControlSocket) {
         let (Purpose::Cfm { link, .. } | Purpose::Send { link }) = purpose else { return };
         let Some(w) = self.links.get_mut(link) else { return };
         if w.link.ifindex != Some(ifindex) {
@@ -270,7 +271,7 @@ impl Monitors {
     }
 
     /// Tokens of the open sockets.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = usize> {
         self.links.values().flat_map(|w| {
             let cfm = w.cfm.as_ref().and_then(|c| c.socket.as_ref());
             w.socket.iter().chain(cfm).map(ControlSocket::token)
@@ -278,17 +279,17 @@ impl Monitors {
     }
 
     fn tell(&mut self, link: &str, monitor: Monitor, up: Option<bool>) {
-        self.news.push(News { link: link.to_owned(), monitor, up });
+        self.news.push(MonitorChange { link: link.to_owned(), monitor, up });
         self.touched.insert(link.to_owned());
     }
 
     /// When [`Monitors::tick`] is due.
-    pub(super) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         self.links.values().filter_map(Watched::deadline).min()
     }
 
     /// Deadlines that have come.
-    pub(super) fn tick(&mut self, now: Time) {
+    pub(crate) fn tick(&mut self, now: Time) {
         let due: Vec<String> = self
             .links
             .iter()
@@ -342,7 +343,7 @@ impl Monitors {
             match effect {
                 bfd::Effect::Forwarding(up) => {
                     let (link, monitor) = (name.to_owned(), Monitor::Bfd);
-                    self.news.push(News { link, monitor, up: Some(up) });
+                    self.news.push(MonitorChange { link, monitor, up: Some(up) });
                 }
                 bfd::Effect::Send(payload) => {
                     self.later.push((name.to_owned(), Later::Send(path.frame(&payload))));
@@ -376,7 +377,7 @@ impl Monitors {
             match effect {
                 cfm::Effect::Up(up) => {
                     let (link, monitor) = (name.to_owned(), Monitor::Cfm);
-                    self.news.push(News { link, monitor, up: Some(up) });
+                    self.news.push(MonitorChange { link, monitor, up: Some(up) });
                 }
                 cfm::Effect::Send { destination, tci, payload } => {
                     let frame = cfm_frame(destination, w.link.mac, tci, &payload);
@@ -393,7 +394,7 @@ impl Monitors {
     }
 
     /// A BFD frame that came by the datapath.
-    pub(super) fn bfd_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
+    pub(crate) fn bfd_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
         let Some(w) = self.by_port(port_no) else { return };
         let name = w.link.name.clone();
         self.bfd_frame_of(now, &name, frame);
@@ -415,7 +416,7 @@ impl Monitors {
 
     /// A CFM frame that came by the datapath. A device with a socket has seen it there, unless it
     /// has a tag.
-    pub(super) fn cfm_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
+    pub(crate) fn cfm_frame(&mut self, now: Time, port_no: PortNo, frame: &[u8]) {
         let Some((payload, tagged)) = cfm_payload(frame) else { return };
         let Some(w) = self.by_port(port_no) else { return };
         let seen = w.cfm.as_ref().is_some_and(|c| c.socket.is_some());
@@ -427,7 +428,7 @@ impl Monitors {
     }
 
     /// Untagged CFM frames of an interface's socket, at most `max` of them.
-    pub(super) fn read_socket(&mut self, now: Time, name: &str, max: usize) {
+    pub(crate) fn read_socket(&mut self, now: Time, name: &str, max: usize) {
         for taken in 0.. {
             let run = self.links.get_mut(name).and_then(|w| w.cfm.as_mut());
             let Some(socket) = run.and_then(|r| r.socket.as_mut()) else { return };
@@ -452,7 +453,7 @@ impl Monitors {
     }
 
     /// What `link`'s sessions say now.
-    pub(super) fn opinions(&self, link: &str) -> [(Monitor, Option<bool>); 2] {
+    pub(crate) fn verdicts(&self, link: &str) -> [(Monitor, Option<bool>); 2] {
         let w = self.links.get(link);
         let bfd = w.and_then(|w| w.bfd.as_ref()).map(|b| b.session.forwarding());
         let cfm = w.and_then(|w| w.cfm.as_ref()).map(|c| c.session.up());
@@ -461,7 +462,7 @@ impl Monitors {
 
     /// `bfd/set-forwarding` (true = forwarding) and `cfm/set-fault` (true = fault), of one
     /// interface or of all. False if the one has no such session.
-    pub(super) fn force(
+    pub(crate) fn force(
         &mut self,
         now: Time,
         monitor: Monitor,
@@ -487,22 +488,22 @@ impl Monitors {
         link.is_none() || !chosen.is_empty()
     }
 
-    pub(super) fn bfds(&self, now: Time) -> Vec<BfdStatus> {
+    pub(crate) fn bfds(&self, now: Time) -> Vec<BfdStatus> {
         self.links.values().filter_map(|w| Some(w.bfd.as_ref()?.session.status(now))).collect()
     }
 
-    pub(super) fn cfms(&self, now: Time) -> Vec<CfmStatus> {
+    pub(crate) fn cfms(&self, now: Time) -> Vec<CfmStatus> {
         self.links.values().filter_map(|w| Some(w.cfm.as_ref()?.session.status(now))).collect()
     }
 
     /// What bonds must hear.
-    pub(super) fn take_news(&mut self) -> Vec<News> {
+    pub(crate) fn take_changes(&mut self) -> Vec<MonitorChange> {
         std::mem::take(&mut self.news)
     }
 
     /// Sends and logs what could wait, and gives what the database should hold. There may be
     /// more news then, of sessions that talk over patch ports.
-    pub(super) fn finish(&mut self, now: Time) -> Columns {
+    pub(crate) fn finish(&mut self, now: Time) -> Columns {
         while !self.later.is_empty() {
             for (name, later) in std::mem::take(&mut self.later) {
                 match later {
@@ -536,7 +537,7 @@ impl Monitors {
             (Some(socket), _) => {
                 // A refused frame (device down) is as good as lost on the wire.
                 if let Err(e) = socket.send(frame) {
-                    crate::dbg!(BFD, "{name}: cannot send health check ({e})");
+                    runtime::dbg!(BFD, "{name}: cannot send health check ({e})");
                 }
             }
             (None, Some(port_no)) => {
@@ -568,39 +569,5 @@ fn log(notice: &Notice) {
         bond::Level::Info => Level::Info,
         bond::Level::Dbg => Level::Dbg,
     };
-    crate::log_at_rl!(*module, LIMIT, level, "{}", notice.text);
-}
-
-/// What follows the Ethernet type of a CFM frame, and whether the frame has a tag.
-fn cfm_payload(frame: &[u8]) -> Option<(&[u8], bool)> {
-    let (key, layers) = wire::extract_layers(frame, 0, wire::extract::MAX_VLANS);
-    let payload = frame.get(layers.l3?..)?;
-    (key.eth_type == EtherType::CFM).then_some((payload, key.vlan[0].is_present()))
-}
-
-fn cfm_event(frame: &[u8], payload: &[u8]) -> cfm::Event {
-    let key = wire::extract(frame, 0);
-    cfm::Event::Frame { destination: key.eth_dst, source: key.eth_src, payload: payload.to_vec() }
-}
-
-fn cfm_frame(destination: EthAddr, source: EthAddr, tci: Option<u16>, payload: &[u8]) -> Vec<u8> {
-    let tag = tci.map(|tci| VlanTag { tpid: EtherType::VLAN, tci: tci | VlanTag::CFI });
-    frame::ethernet(destination, source, tag.as_slice(), EtherType::CFM, payload)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cfm_frames() {
-        let (to, from) = (wire::ccm::DST, EthAddr([2, 0, 0, 0, 0, 1]));
-        let plain = cfm_frame(to, from, None, b"payload");
-        assert_eq!(cfm_payload(&plain), Some((&b"payload"[..], false)));
-        let tagged = cfm_frame(to, from, Some(0xa064), b"payload");
-        assert_eq!(cfm_payload(&tagged), Some((&b"payload"[..], true)));
-        let key = wire::extract(&tagged, 0);
-        assert_eq!((key.vlan[0].vid(), key.vlan[0].pcp()), (100, 5));
-        assert_eq!(cfm_payload(&plain[..10]), None);
-    }
+    runtime::log_at_rl!(*module, LIMIT, level, "{}", notice.text);
 }

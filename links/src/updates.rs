@@ -13,11 +13,11 @@ use netdev::link::{LinkInfo, LinkSettings};
 use parking_lot::Mutex;
 use wire::EthAddr;
 
-use super::device::Source;
+use crate::device::Source;
 
 /// What became of a kernel device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkNews {
+pub enum LinkChange {
     Changed(LinkInfo),
     Gone { ifindex: u32 },
 }
@@ -31,9 +31,9 @@ pub struct MemberLink {
 }
 
 #[derive(Debug, Default)]
-pub struct Letters {
+pub struct Updates {
     /// By device name.
-    pub links: BTreeMap<String, LinkNews>,
+    pub links: BTreeMap<String, LinkChange>,
     /// Indices of devices that were deleted or left the network namespace. A socket on one is
     /// dead, although `links` may hold a newer device of the same name and index.
     pub removed: BTreeSet<u32>,
@@ -53,7 +53,7 @@ pub struct Letters {
     pub cfm: BTreeMap<String, Option<CfmColumns>>,
 }
 
-impl Letters {
+impl Updates {
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
             && self.removed.is_empty()
@@ -69,23 +69,23 @@ impl Letters {
 
 /// Shared between the two threads.
 pub struct Outbox {
-    letters: Mutex<Letters>,
+    updates: Mutex<Updates>,
     waker: Arc<mio::Waker>,
 }
 
 impl Outbox {
     /// `waker` wakes main.
     pub fn new(waker: Arc<mio::Waker>) -> Outbox {
-        Outbox { letters: Mutex::default(), waker }
+        Outbox { updates: Mutex::default(), waker }
     }
 
     /// Everything since the last call.
-    pub fn take(&self) -> Letters {
-        std::mem::take(&mut *self.letters.lock())
+    pub fn take(&self) -> Updates {
+        std::mem::take(&mut *self.updates.lock())
     }
 
-    pub(super) fn put(&self, write: impl FnOnce(&mut Letters)) {
-        write(&mut self.letters.lock());
+    pub(crate) fn put(&self, write: impl FnOnce(&mut Updates)) {
+        write(&mut self.updates.lock());
         // Fails only when main has gone.
         let _ = self.waker.wake();
     }

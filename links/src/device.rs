@@ -6,8 +6,8 @@ use netdev::link::mii::LinkSource;
 use serde::Serialize;
 use wire::Time;
 
-use super::sockets::ControlSocket;
-use super::{LinkDevice, LinkMember};
+use crate::settings::{LinkDevice, LinkMember};
+use crate::sockets::ControlSocket;
 use config::Detect;
 
 /// Who said whether the link is up.
@@ -46,11 +46,11 @@ enum Mii {
 }
 
 /// One member's device as this thread watches it.
-pub(super) struct Device {
-    pub(super) member: LinkMember,
+pub(crate) struct Device {
+    pub(crate) member: LinkMember,
     detect: Detect,
     /// The last thing the engine was told.
-    pub(super) up: Option<bool>,
+    pub(crate) up: Option<bool>,
     source: Source,
     /// What is known of the kernel's carrier.
     carrier: bool,
@@ -63,11 +63,11 @@ pub(super) struct Device {
     /// LACP runs on the port and the device is the kernel's.
     slow_protocols: bool,
     /// For LACPDUs; the datapath carries them while there is none.
-    pub(super) socket: Option<ControlSocket>,
+    pub(crate) socket: Option<ControlSocket>,
 }
 
 impl Device {
-    pub(super) fn new(member: LinkMember, detect: Detect, now: Time) -> Device {
+    pub(crate) fn new(member: LinkMember, detect: Detect, now: Time) -> Device {
         let mut device = Device {
             member,
             detect,
@@ -86,7 +86,7 @@ impl Device {
     }
 
     /// Takes over a changed wish without losing what is known.
-    pub(super) fn update(&mut self, member: LinkMember, detect: Detect, now: Time) {
+    pub(crate) fn update(&mut self, member: LinkMember, detect: Detect, now: Time) {
         self.member = member;
         if self.detect != detect {
             self.detect = detect;
@@ -104,17 +104,17 @@ impl Device {
 
     /// A dummy, which is looked at in every turn: its changes wake the thread, and asking it is
     /// cheap.
-    pub(super) fn is_dummy(&self) -> bool {
+    pub(crate) fn is_dummy(&self) -> bool {
         matches!(self.member.device, LinkDevice::Dummy(_))
     }
 
     /// When the device must be asked next.
-    pub(super) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         self.next_poll.filter(|_| !self.polling)
     }
 
     /// The index of a kernel device.
-    pub(super) fn ifindex(&self) -> Option<u32> {
+    pub(crate) fn ifindex(&self) -> Option<u32> {
         match self.member.device {
             LinkDevice::Kernel { ifindex } => Some(ifindex),
             LinkDevice::Dummy(_) | LinkDevice::Patch { .. } => None,
@@ -122,24 +122,24 @@ impl Device {
     }
 
     /// The kernel's carrier, as far as it is known.
-    pub(super) fn heard(&mut self, carrier: bool) {
+    pub(crate) fn heard(&mut self, carrier: bool) {
         self.carrier = carrier;
     }
 
     /// Whether the engine is told what the kernel's carrier is.
-    pub(super) fn follows_carrier(&self) -> bool {
+    pub(crate) fn follows_carrier(&self) -> bool {
         matches!(self.source, Source::Carrier | Source::CarrierInstead)
     }
 
     /// The device is being asked for its own link state.
-    pub(super) fn polls(&mut self, now: Time) {
+    pub(crate) fn polls(&mut self, now: Time) {
         self.polling = true;
         self.next_poll = self.next_poll.map(|_| now + self.interval());
     }
 
     /// It has answered; `None`: it has neither MII nor ethtool. `name` is whom the question was
     /// for: the device may have got another name since, which is then asked at once.
-    pub(super) fn polled(&mut self, now: Time, name: &str, said: Option<(bool, LinkSource)>) {
+    pub(crate) fn polled(&mut self, now: Time, name: &str, said: Option<(bool, LinkSource)>) {
         self.polling = false;
         if name != self.member.name {
             self.next_poll = self.next_poll.map(|_| now);
@@ -154,7 +154,7 @@ impl Device {
     }
 
     /// The link state by its source. `Some` if it is not what the engine knows.
-    pub(super) fn read(&mut self) -> Option<bool> {
+    pub(crate) fn read(&mut self) -> Option<bool> {
         let (up, source) = match (&self.member.device, self.detect) {
             (LinkDevice::Patch { .. }, _) => (true, Source::Virtual),
             (LinkDevice::Dummy(port), _) => (port.admin_up() && port.carrier(), Source::Virtual),
@@ -181,7 +181,7 @@ impl Device {
     }
 
     /// LACP runs on the port, or does not. Gives whether a socket is to be opened.
-    pub(super) fn want_slow_protocols(&mut self, wanted: bool) -> bool {
+    pub(crate) fn want_slow_protocols(&mut self, wanted: bool) -> bool {
         self.slow_protocols = wanted && self.ifindex().is_some();
         if !self.slow_protocols {
             self.socket = None;
@@ -190,17 +190,17 @@ impl Device {
     }
 
     /// Takes the socket that was opened, if it is still wanted.
-    pub(super) fn opened(&mut self, socket: ControlSocket) {
+    pub(crate) fn opened(&mut self, socket: ControlSocket) {
         if self.slow_protocols && self.socket.is_none() {
             self.socket = Some(socket);
         }
     }
 
-    pub(super) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         self.source
     }
 
-    pub(super) fn view(&self) -> LinkView {
+    pub(crate) fn view(&self) -> LinkView {
         LinkView {
             name: self.member.name.clone(),
             up: self.up == Some(true),

@@ -17,14 +17,13 @@ use bond::{
 use config::Detect;
 use datapath::{Datapath, Execute, Packet, PortNo, TableId, Userspace};
 use datapath_testing::Fake;
+use links::{DeviceQueries, LinkDevice, LinkMember, LinkPort, LinkPortKind, Links};
 use mio::{Poll, Token, Waker};
 use netdev::DeviceError;
 use netdev::link::mii::LinkSource;
 use netdev::link::{LinkInfo, LinkSettings, ProtoSocket};
 use ofproto::BondHandle;
-use vswitchd::clock::{Clock, WarpProgress};
-use vswitchd::links::{self, DeviceQueries, LinkDevice, LinkMember, LinkPort, LinkPortKind, Links};
-use vswitchd::revalidator::Queue;
+use runtime::clock::{Clock, WarpProgress};
 use wire::EthAddr;
 
 /// Puts the calling thread, and threads that it starts, into a network namespace of its own.
@@ -82,7 +81,7 @@ impl Side {
             clock: clock.clone(),
             datapath: datapath.clone(),
             ofproto,
-            revalidator: Queue::default(),
+            revalidate: Box::new(|_| {}),
             main: waker,
             queries,
         })
@@ -229,8 +228,8 @@ fn lacp_survives_a_main_thread_that_is_stuck() {
     let table = a.datapath.table(TableId(1)).unwrap();
     assert!(table.buckets.iter().all(|p| *p == Some(PortNo(2))));
     // What main missed is one letter for each thing.
-    let letters = a.links.outbox.take();
-    assert_eq!(letters.lacp_current.get("a1"), Some(&Some(true)));
+    let updates = a.links.outbox.take();
+    assert_eq!(updates.lacp_current.get("a1"), Some(&Some(true)));
     a.links.stop();
     b.links.stop();
 }
@@ -367,7 +366,7 @@ fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
     // A LACPDU is due when a link comes up.
     dummy.take_transmitted();
     dummy.set_carrier(false);
-    assert!(a.links.heed());
+    assert!(a.links.sync());
     dummy.set_carrier(true);
     // Longer than a partner's information is good for.
     let expired = (a.lacp().1, b.lacp().1);

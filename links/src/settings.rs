@@ -1,0 +1,61 @@
+//! What the thread is configured with.
+
+use std::sync::Arc;
+
+use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberId};
+use config::Detect;
+use datapath::PortNo;
+use netdev::io::dummy::DummyPort;
+use ofproto::BondHandle;
+use wire::EthAddr;
+
+/// A port that needs the links thread: a bond, or a single interface with LACP.
+#[derive(Clone, Debug)]
+pub struct LinkPort {
+    /// `Port.name`.
+    pub name: String,
+    pub bridge: String,
+    pub kind: LinkPortKind,
+    pub detect: Detect,
+    pub members: Vec<LinkMember>,
+}
+
+#[derive(Clone, Debug)]
+pub enum LinkPortKind {
+    /// Several interfaces; the engine does its LACP.
+    Bond { config: Box<BondConfig>, handle: Arc<BondHandle> },
+    /// One interface with LACP: its own little protocol machine.
+    Single { lacp: LacpConfig, member: LacpMemberConfig },
+}
+
+/// A member's device, as this thread needs it.
+#[derive(Clone, Debug)]
+pub struct LinkMember {
+    pub id: MemberId,
+    pub name: String,
+    pub mac: EthAddr,
+    pub device: LinkDevice,
+    /// `None` for a patch port.
+    pub port_no: Option<PortNo>,
+}
+
+/// Where link state and slow-protocol frames come from.
+#[derive(Clone)]
+pub enum LinkDevice {
+    /// A device of the kernel's.
+    Kernel { ifindex: u32 },
+    /// A device in memory, whose test sets its carrier.
+    Dummy(DummyPort),
+    /// Always up. What it sends arrives at the interface `peer`, if that is its peer in turn.
+    Patch { peer: Option<String> },
+}
+
+impl std::fmt::Debug for LinkDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LinkDevice::Kernel { ifindex } => write!(f, "Kernel({ifindex})"),
+            LinkDevice::Dummy(_) => f.write_str("Dummy"),
+            LinkDevice::Patch { peer } => write!(f, "Patch({peer:?})"),
+        }
+    }
+}
