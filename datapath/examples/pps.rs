@@ -62,7 +62,7 @@ impl PacketIo for Source {
             f[34..36].copy_from_slice(&(1024 + (self.next & 255) as u16).to_be_bytes());
             // An action may have changed it.
             f[22] = 64;
-            let buf = NonNull::from(&mut f[0]);
+            let buf = NonNull::from(f.as_mut_slice()).cast();
             // SAFETY: the slot is this device's; it is written again only after 1,024 others,
             // and `ROUND` bounds what is in flight to that.
             out.push(unsafe { Packet::from_device(buf, SLOT as u32, 0, 60, VnetHdr::default()) });

@@ -6,7 +6,7 @@
 //! | `io/system`, `io/internal`, `io/dummy` | the kinds of device; a patch port needs none |
 //! | `io/arena` | receive memory that the ports of a thread share |
 //! | `link` | what the links thread uses: link state by netlink, ethtool and MII, and sockets of single protocols |
-//! | `sys` | the system calls |
+//! | `sys` | the system calls, and all `unsafe` code that is not about packets' memory |
 //!
 //! Whatever takes a device's name means the calling thread's network namespace; what has been
 //! opened stays where it was opened.

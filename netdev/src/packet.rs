@@ -29,34 +29,55 @@ impl VnetHdr {
 
 /// One Ethernet frame and its offload state.
 ///
-/// The bytes are either the packet's own, or a device's receive memory: then they are valid only
-/// until that device's [`PacketIo::release`](crate::PacketIo::release), and whoever keeps a
-/// packet longer takes a copy with [`Packet::to_owned_packet`].
+/// The bytes are either the packet's own, or in a device's receive memory. Receive memory is the
+/// packet's until that device's [`PacketIo::release`](crate::PacketIo::release), whose caller
+/// promises that no such packet is used afterwards; a device that is dropped earlier leaves that
+/// memory mapped. A packet that is kept longer than a round is copied with
+/// [`Packet::to_owned_packet`].
 pub struct Packet {
+    /// Start of the buffer. A raw pointer and not a `Box`, because a `Box` would claim exclusive
+    /// access to bytes that are accessed through this pointer.
     buf: NonNull<u8>,
+    /// Octets of the buffer.
     cap: u32,
+    /// Where the frame starts in the buffer.
     off: u32,
+    /// Octets of the frame.
     len: u32,
+    /// The offload state.
     pub vnet: VnetHdr,
-    _heap: Option<Box<[u8]>>,
+    /// The buffer is a heap allocation (`Box<[u8]>` of `cap` octets) that the packet frees.
+    heap: bool,
 }
 
-// SAFETY: a packet is the only user of its bytes: the heap is its own, and receive memory is
-// handed out once between two releases.
+// SAFETY: a packet has exclusive access to its bytes: a heap buffer is its own, and a slot of
+// receive memory is given to one packet between two releases.
 unsafe impl Send for Packet {}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        if self.heap {
+            let bytes = std::ptr::slice_from_raw_parts_mut(self.buf.as_ptr(), self.cap as usize);
+            // SAFETY: `new` took `buf` from `Box::into_raw` of a slice of `cap` octets; it is freed
+            // here only.
+            drop(unsafe { Box::from_raw(bytes) });
+        }
+    }
+}
 
 impl Packet {
     /// A copy of `frame` on the heap, with headroom.
     pub fn new(frame: &[u8]) -> Packet {
         let mut heap = vec![0; HEADROOM + frame.len()].into_boxed_slice();
         heap[HEADROOM..].copy_from_slice(frame);
+        let cap = heap.len() as u32;
         Packet {
-            buf: NonNull::new(heap.as_mut_ptr()).expect("a box is never null"),
-            cap: heap.len() as u32,
+            buf: NonNull::new(Box::into_raw(heap).cast()).expect("a box is never null"),
+            cap,
             off: HEADROOM as u32,
             len: frame.len() as u32,
             vnet: VnetHdr::default(),
-            _heap: Some(heap),
+            heap: true,
         }
     }
 
@@ -64,8 +85,9 @@ impl Packet {
     ///
     /// # Safety
     ///
-    /// `buf..buf + cap` is readable and writable, used by nobody else, and stays so until the
-    /// device's next `release`; `off + len <= cap`.
+    /// `off + len <= cap`. `buf..buf + cap` may be read and written through `buf`, is not accessed
+    /// by anything else, and stays so until the device's next `release`, also when the device is
+    /// dropped before.
     pub unsafe fn from_device(
         buf: NonNull<u8>,
         cap: u32,
@@ -74,18 +96,20 @@ impl Packet {
         vnet: VnetHdr,
     ) -> Packet {
         debug_assert!(off + len <= cap);
-        Packet { buf, cap, off, len, vnet, _heap: None }
+        Packet { buf, cap, off, len, vnet, heap: false }
     }
 
     /// A copy that owns its bytes.
     pub fn to_owned_packet(&self) -> Packet {
-        Packet { vnet: self.vnet, ..Packet::new(self.data()) }
+        let mut copy = Packet::new(self.data());
+        copy.vnet = self.vnet;
+        copy
     }
 
     /// The frame.
     #[inline]
     pub fn data(&self) -> &[u8] {
-        // SAFETY: off + len <= cap always, and the memory is ours (see the type).
+        // SAFETY: off + len <= cap always, and the packet has exclusive access (see the type).
         unsafe {
             std::slice::from_raw_parts(self.buf.as_ptr().add(self.off as usize), self.len as usize)
         }

@@ -235,6 +235,40 @@ fn frames_stay_until_release() {
 }
 
 #[harness::test]
+fn frames_stay_when_their_device_is_dropped() {
+    isolated(
+        "frames_stay_when_their_device_is_dropped",
+        both(|rx| {
+            let far = Netns::new();
+            veth("near", "far", &far);
+            netdev::link::set_mtu("near", 9000).unwrap();
+            far.run(|| netdev::link::set_mtu("far", 9000).unwrap());
+            // The longer ones do not fit into a slot of the ring.
+            let sent: Vec<_> = (0..16).map(|i| frame(i, [60, 9000][i as usize % 2])).collect();
+            let copy = sent.clone();
+            let mut io = open("near", rx);
+            far.run(move || inject("far", &copy));
+            let mut held = Vec::new();
+            until("frames", || {
+                io.recv(&mut held, 4);
+                held.iter().filter(|p| is_test_frame(p.data())).count() >= 16
+            });
+            drop(io);
+            // Another device of the thread gets memory of its own.
+            let mut io = open("near", rx);
+            far.run(|| inject("far", &(100..164).map(|i| frame(i, 9000)).collect::<Vec<_>>()));
+            assert_eq!(receive(&mut *io, 64).len(), 64);
+            for (p, s) in held.iter_mut().filter(|p| is_test_frame(p.data())).zip(&sent) {
+                assert_eq!(p.data(), s);
+                p.data_mut().fill(0);
+            }
+            drop(io);
+            delete("near");
+        }),
+    );
+}
+
+#[harness::test]
 fn a_device_may_go_down_and_away() {
     isolated(
         "a_device_may_go_down_and_away",

@@ -1,8 +1,9 @@
 //! Receive memory for frames that do not lie in a ring.
 //!
 //! Every slot is long enough for the longest train of segments, so that one read takes a frame
-//! whole; only pages that were touched count as resident. Arenas are kept by thread and lent to a
-//! device from `recv` to `release`: two thousand idle ports need one, not two thousand.
+//! whole; only pages that were touched count as resident. Each thread keeps free arenas; a device
+//! takes one in `recv` and returns it in `release`. Two thousand idle ports need one, not two
+//! thousand.
 
 use std::cell::RefCell;
 use std::io;
@@ -33,41 +34,31 @@ thread_local! {
 #[repr(C, align(8))]
 struct Control([u8; CMSG_LEN]);
 
-/// Message headers for `recvmmsg`, set up once.
+/// Message headers for `recvmmsg`. Their pointers are set by each call that uses them.
 struct Headers {
     msgs: [libc::mmsghdr; SLOTS],
     iovs: [libc::iovec; SLOTS],
     controls: [Control; SLOTS],
 }
 
+/// The mapping: [`SLOTS`] slots of [`STRIDE`] octets. It is not unmapped when dropped.
+#[derive(Clone, Copy)]
+struct Mapping(NonNull<u8>);
+
+/// Receive memory and the headers to fill it.
 pub(crate) struct Arena {
-    mem: NonNull<u8>,
+    mem: Mapping,
     headers: Box<Headers>,
+    /// Slots that were given to packets, counted from the first.
     used: usize,
 }
 
-// SAFETY: an arena owns its mapping, and its headers point into that and into themselves.
+// SAFETY: an arena owns its mapping. The pointers in its headers are not used after the call that
+// set them.
 unsafe impl Send for Arena {}
 
-impl Arena {
-    /// One that this thread has kept, or a new one; `None` when there is no memory.
-    pub(crate) fn take() -> Option<Arena> {
-        FREE.with(|f| f.borrow_mut().pop()).or_else(|| Arena::new().ok())
-    }
-
-    /// Gives an arena back; nobody uses its frames any more.
-    pub(crate) fn put(mut self) {
-        self.used = 0;
-        // A thread that is ending has no list any more: the arena is unmapped.
-        let _ = FREE.try_with(|f| {
-            let mut f = f.borrow_mut();
-            if f.len() < KEEP {
-                f.push(self);
-            }
-        });
-    }
-
-    fn new() -> io::Result<Arena> {
+impl Mapping {
+    fn new() -> io::Result<Mapping> {
         // SAFETY: a new anonymous mapping, at an address of the kernel's choice.
         let mem = unsafe {
             libc::mmap(
@@ -82,64 +73,89 @@ impl Arena {
         if mem == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: our own mapping. A huge page would make all of it resident at the first touch;
-        // a kernel without huge pages refuses, which is as well.
+        // SAFETY: our own mapping. A huge page would make all of it resident at the first touch.
+        // A kernel without huge pages refuses, with the same result.
         unsafe { libc::madvise(mem, STRIDE * SLOTS, libc::MADV_NOHUGEPAGE) };
-        // SAFETY: headers of all zeros are valid: null pointers and zero lengths.
-        let headers = unsafe { Box::<Headers>::new(MaybeUninit::zeroed().assume_init()) };
-        let mem = NonNull::new(mem.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mut arena = Arena { mem, headers, used: 0 };
-        for i in 0..SLOTS {
-            arena.headers.iovs[i] = arena.iovec(i);
-            let Headers { msgs, iovs, controls } = &mut *arena.headers;
-            msgs[i].msg_hdr.msg_iov = &raw mut iovs[i];
-            msgs[i].msg_hdr.msg_iovlen = 1;
-            msgs[i].msg_hdr.msg_control = (&raw mut controls[i]).cast();
-        }
-        Ok(arena)
+        Ok(Mapping(NonNull::new(mem.cast()).ok_or(io::ErrorKind::OutOfMemory)?))
     }
 
-    fn slot(&self, i: usize) -> NonNull<u8> {
+    fn slot(self, i: usize) -> NonNull<u8> {
         assert!(i < SLOTS);
         // SAFETY: inside the mapping of SLOTS * STRIDE octets.
-        unsafe { self.mem.add(i * STRIDE) }
+        unsafe { self.0.add(i * STRIDE) }
     }
 
     /// The offload header and the frame, one after the other.
-    fn iovec(&self, i: usize) -> libc::iovec {
+    fn iovec(self, i: usize) -> libc::iovec {
         // SAFETY: inside the slot.
         let base = unsafe { self.slot(i).add(FRAME_AT - VNET_LEN) };
         libc::iovec { iov_base: base.as_ptr().cast(), iov_len: VNET_LEN + FRAME_MAX }
     }
 
-    pub(crate) fn room(&self) -> usize {
-        SLOTS - self.used
-    }
-
     /// The frame in slot `i`, of which `len` octets have been read, the offload header included.
-    fn packet(&self, i: usize, len: usize) -> Option<Packet> {
+    ///
+    /// # Safety
+    ///
+    /// The slot is given to this packet alone, until the packet is no longer used.
+    unsafe fn packet(self, i: usize, len: usize) -> Option<Packet> {
         if !(VNET_LEN..=VNET_LEN + FRAME_MAX).contains(&len) {
             return None;
         }
         let slot = self.slot(i);
         // SAFETY: the offload header lies before the frame, in the slot; any bytes are a valid
-        // VnetHdr. The slot is lent to this packet alone until the arena is put back.
+        // VnetHdr. The caller gives the slot to this packet.
         unsafe {
             let vnet = slot.add(FRAME_AT - VNET_LEN).cast::<VnetHdr>().read_unaligned();
             let len = (len - VNET_LEN) as u32;
             Some(Packet::from_device(slot, STRIDE as u32, FRAME_AT as u32, len, vnet))
         }
     }
+}
+
+impl Arena {
+    /// A free one of this thread, or a new one; `None` when there is no memory.
+    pub(crate) fn take() -> Option<Arena> {
+        FREE.with(|f| f.borrow_mut().pop()).or_else(|| Arena::new().ok())
+    }
+
+    /// Returns an arena to the free ones of this thread, or unmaps it.
+    ///
+    /// # Safety
+    ///
+    /// No packet from this arena is used any more.
+    pub(crate) unsafe fn put(mut self) {
+        self.used = 0;
+        // A thread that is ending has no list any more: the arena is unmapped.
+        let _ = FREE.try_with(|f| {
+            let mut f = f.borrow_mut();
+            if f.len() < KEEP {
+                f.push(self);
+            }
+        });
+    }
+
+    fn new() -> io::Result<Arena> {
+        let mem = Mapping::new()?;
+        // SAFETY: headers of all zeros are valid: null pointers and zero lengths.
+        let headers = unsafe { Box::<Headers>::new(MaybeUninit::zeroed().assume_init()) };
+        Ok(Arena { mem, headers, used: 0 })
+    }
+
+    /// Free slots.
+    pub(crate) fn room(&self) -> usize {
+        SLOTS - self.used
+    }
 
     /// Reads one frame from a tap; `WouldBlock` when there is none.
     pub(crate) fn read(&mut self, fd: RawFd) -> io::Result<Option<Packet>> {
-        let v = self.iovec(self.used);
+        let v = self.mem.iovec(self.used);
         // SAFETY: the slot is free, and as long as the vector says.
         let n = unsafe { libc::read(fd, v.iov_base, v.iov_len) };
         if n < 0 {
             return Err(io::Error::last_os_error());
         }
-        let p = self.packet(self.used, n as usize);
+        // SAFETY: the slot is free; it is counted as used when a packet has it.
+        let p = unsafe { self.mem.packet(self.used, n as usize) };
         if p.is_some() {
             self.used += 1;
         }
@@ -160,26 +176,38 @@ impl Arena {
         if want == 0 {
             return Ok((0, 0));
         }
-        for m in &mut self.headers.msgs[first..first + want] {
-            m.msg_hdr.msg_controllen = CMSG_LEN as _;
-            m.msg_hdr.msg_flags = 0;
+        let Headers { msgs, iovs, controls } = &mut *self.headers;
+        for i in first..first + want {
+            iovs[i] = self.mem.iovec(i);
+            let m = &mut msgs[i].msg_hdr;
+            m.msg_iov = &raw mut iovs[i];
+            m.msg_iovlen = 1;
+            m.msg_control = (&raw mut controls[i]).cast();
+            m.msg_controllen = CMSG_LEN as _;
+            m.msg_flags = 0;
         }
-        let msgs = self.headers.msgs[first..].as_mut_ptr();
-        // SAFETY: `want` headers follow `msgs`; their vectors are free slots of this arena.
+        // SAFETY: `want` headers follow; their vectors are free slots of this arena, and their
+        // control buffers are as long as they say.
         let n = unsafe {
-            libc::recvmmsg(fd, msgs, want as _, libc::MSG_DONTWAIT as _, std::ptr::null_mut())
+            libc::recvmmsg(
+                fd,
+                msgs[first..].as_mut_ptr(),
+                want as _,
+                libc::MSG_DONTWAIT as _,
+                std::ptr::null_mut(),
+            )
         };
         if n < 0 {
             return Err(io::Error::last_os_error());
         }
         let n = n as usize;
         let mut bad = 0;
-        for i in first..first + n {
-            let m = &self.headers.msgs[i];
+        for (i, m) in msgs.iter().enumerate().skip(first).take(n) {
             let whole = m.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-            let (len, tag) =
-                (m.msg_len as usize, auxdata(&m.msg_hdr).and_then(|a| stripped_tag(&a)));
-            match self.packet(i, len) {
+            // SAFETY: the kernel has filled in the header and its control buffer.
+            let tag = unsafe { auxdata(&m.msg_hdr) }.and_then(|a| stripped_tag(&a));
+            // SAFETY: the slot was free and is counted as used below.
+            match unsafe { self.mem.packet(i, m.msg_len as usize) } {
                 Some(mut p) if whole => {
                     if let Some((tpid, tci)) = tag {
                         p.push_vlan(tpid, tci);
@@ -199,7 +227,7 @@ impl Arena {
         if i == SLOTS {
             return Ok(None);
         }
-        let v = self.iovec(i);
+        let v = self.mem.iovec(i);
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         // SAFETY: the slot is free, and as long as the vector says.
         let n = unsafe { libc::recv(fd, v.iov_base, v.iov_len, flags) };
@@ -207,21 +235,29 @@ impl Arena {
             return Err(io::Error::last_os_error());
         }
         self.used += 1;
-        Ok(self.packet(i, n as usize))
+        // SAFETY: the slot was free and is counted as used now.
+        Ok(unsafe { self.mem.packet(i, n as usize) })
     }
 }
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: our own mapping; packets in it are no longer used (see `PacketIo::release`).
-        unsafe { libc::munmap(self.mem.as_ptr().cast(), STRIDE * SLOTS) };
+        // Packets may still be in the slots that were used: their memory stays mapped.
+        if self.used > 0 {
+            return;
+        }
+        // SAFETY: our own mapping, and no packet is in it.
+        unsafe { libc::munmap(self.mem.0.as_ptr().cast(), STRIDE * SLOTS) };
     }
 }
 
 /// The auxiliary data of a message (`PACKET_AUXDATA`, packet(7)).
-pub(crate) fn auxdata(m: &libc::msghdr) -> Option<libc::tpacket_auxdata> {
-    // SAFETY: the kernel has filled in the control buffer that `m` describes; the macros walk it
-    // within `msg_controllen`.
+///
+/// # Safety
+///
+/// The kernel has filled in `m` and the control buffer that it describes, which is still there.
+unsafe fn auxdata(m: &libc::msghdr) -> Option<libc::tpacket_auxdata> {
+    // SAFETY: the macros walk the control buffer within `msg_controllen`.
     unsafe {
         let mut c = libc::CMSG_FIRSTHDR(m);
         while !c.is_null() {

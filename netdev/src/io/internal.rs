@@ -9,17 +9,16 @@
 //! of segments to the switch and takes them from it. It may be moved to another network
 //! namespace and keeps working there: everything here goes through the descriptor.
 
-use std::ffi::{c_int, c_ulong};
+use std::ffi::c_int;
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use super::arena::Arena;
 use crate::link::tun::{self, Holder, Tun, TunInfo};
 use crate::packet::{Packet, VnetHdr};
-use crate::sys::{self, Ifreq};
+use crate::sys::{self, Ifreq, TunFd};
 use crate::{DeviceError, IoCounters, PacketIo};
 
 /// An internal device that has been opened. A new one ends when `io` and `tap` are dropped, unless
@@ -35,13 +34,12 @@ pub struct Internal {
 
 /// The device itself, apart from its frames.
 #[derive(Debug)]
-pub struct TapHandle(OwnedFd);
+pub struct TapHandle(TunFd);
 
 impl TapHandle {
     /// Whether the device exists: here, or in the namespace that somebody has moved it to.
     pub fn exists(&self) -> bool {
-        // SAFETY: TUNGETIFF fills in a struct ifreq.
-        unsafe { Ifreq::blank().ioctl_on(self.0.as_raw_fd(), libc::TUNGETIFF as _) }.is_ok()
+        self.0.is_attached()
     }
 
     /// Whether the device outlives the last process that has it open (`TUNSETPERSIST`).
@@ -50,7 +48,7 @@ impl TapHandle {
     ///
     /// The device has been removed.
     pub fn persist(&self, stay: bool) -> io::Result<()> {
-        number(self.0.as_raw_fd(), libc::TUNSETPERSIST as _, c_ulong::from(stay))
+        self.0.set_persist(stay)
     }
 
     /// Takes back what was promised of offloads, before another program attaches: Open vSwitch 3.1
@@ -60,7 +58,7 @@ impl TapHandle {
     ///
     /// The device has been removed.
     pub fn withdraw_offloads(&self) -> io::Result<()> {
-        number(self.0.as_raw_fd(), libc::TUNSETOFFLOAD as _, 0)
+        self.0.set_offload(0)
     }
 }
 
@@ -147,20 +145,8 @@ impl From<io::Error> for Refused {
     }
 }
 
-/// An `ioctl` whose argument is a number.
-fn number(fd: RawFd, request: c_ulong, value: c_ulong) -> io::Result<()> {
-    // SAFETY: no memory is passed: the callers' requests take a number.
-    sys::cvt(unsafe { libc::ioctl(fd, request as _, value) }).map(drop)
-}
-
-/// An `ioctl` whose argument is a pointer to an `int` that the kernel reads.
-fn pointer(fd: RawFd, request: c_ulong, value: c_int) -> io::Result<()> {
-    // SAFETY: the kernel reads one int, alive here: the callers' requests take that.
-    sys::cvt(unsafe { libc::ioctl(fd, request as _, &raw const value) }).map(drop)
-}
-
 struct Tap {
-    fd: OwnedFd,
+    fd: TunFd,
     arena: Option<Arena>,
     counters: IoCounters,
     gone: bool,
@@ -191,21 +177,12 @@ impl Tap {
                 }
             }
         }
-        let fd: OwnedFd = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/net/tun")?
-            .into();
-        let raw = fd.as_raw_fd();
-        let mut req = Ifreq::new(name)?;
-        req.put(0, &(flags as u16).to_ne_bytes());
-        // SAFETY: TUNSETIFF takes a struct ifreq; no pointer in it.
-        if let Err(e) = unsafe { req.ioctl_on(raw, libc::TUNSETIFF as _) } {
+        let fd = TunFd::open()?;
+        if let Err(e) = fd.attach(name, flags) {
             let busy = e.raw_os_error() == Some(libc::EBUSY);
             return Err(if busy { held(name) } else { e.into() });
         }
-        prepare(raw)?;
+        prepare(&fd)?;
         let tap = Tap { fd, arena: None, counters: IoCounters::default(), gone: false };
         Ok((tap, there.is_some()))
     }
@@ -232,8 +209,7 @@ fn fit(name: &str, device: &TunInfo) -> Result<Tun, Refused> {
     if tun.multi_queue && tun.queues > 0 {
         return Err(held(name));
     }
-    // SAFETY: reads a process attribute.
-    let us = unsafe { libc::geteuid() };
+    let us = rustix::process::geteuid().as_raw();
     match tun.owner {
         Some(uid) if uid != 0 && uid != us => {
             let why = format!("it belongs to the user {uid} (ip tuntap), for a program of theirs");
@@ -254,27 +230,21 @@ fn held(name: &str) -> Refused {
 }
 
 /// Sets all that an earlier process may have left otherwise on a persistent tap.
-fn prepare(fd: RawFd) -> io::Result<()> {
+fn prepare(fd: &TunFd) -> io::Result<()> {
     // No process of another user may attach while the switch is away. Without that, all may who
     // can open /dev/net/tun. A user namespace may have no root.
-    if number(fd, libc::TUNSETOWNER as _, 0).is_err() {
-        // SAFETY: reads a process attribute.
-        let us = unsafe { libc::geteuid() };
-        number(fd, libc::TUNSETOWNER as _, c_ulong::from(us))?;
+    if fd.set_owner(0).is_err() {
+        fd.set_owner(rustix::process::geteuid().as_raw())?;
     }
-    pointer(fd, libc::TUNSETVNETHDRSZ as _, size_of::<VnetHdr>() as c_int)?;
+    fd.set_vnet_hdr_size(size_of::<VnetHdr>() as c_int)?;
     // Kernels do not have all of these; then there is nothing to put back. In order: octets of the
     // header in host order, no limit on frames on their way in, no filters, no choice of queues.
-    let _ = pointer(fd, libc::TUNSETVNETLE as _, 0);
-    let _ = pointer(fd, libc::TUNSETVNETBE as _, 0);
-    let _ = pointer(fd, libc::TUNSETSNDBUF as _, c_int::MAX);
-    let _ = number(fd, libc::TUNDETACHFILTER as _, 0);
-    // struct tun_filter without flags and addresses.
-    let _ = pointer(fd, libc::TUNSETTXFILTER as _, 0);
-    let _ = pointer(fd, libc::TUNSETSTEERINGEBPF as _, -1);
-    let _ = pointer(fd, libc::TUNSETFILTEREBPF as _, -1);
-    let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
-    number(fd, libc::TUNSETOFFLOAD as _, c_ulong::from(offload))
+    let _ = fd.set_vnet_host_order();
+    let _ = fd.set_send_buffer(c_int::MAX);
+    let _ = fd.detach_filter();
+    let _ = fd.clear_address_filter();
+    let _ = fd.clear_programs();
+    fd.set_offload(libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6)
 }
 
 impl PacketIo for Tap {
@@ -313,7 +283,8 @@ impl PacketIo for Tap {
 
     unsafe fn release(&mut self) {
         if let Some(a) = self.arena.take() {
-            a.put();
+            // SAFETY: the caller no longer uses the packets.
+            unsafe { a.put() };
         }
     }
 

@@ -32,7 +32,10 @@ pub struct IoCounters {
 /// | `patch` | nothing: a patch port is a pair of ports that the translation joins; no frame ever waits in one, so it has no queue |
 ///
 /// Per round: `recv`, work on the packets, `send` to this and other devices, `flush` those, and
-/// last `release` the device that they came from. Dropping a device releases it too.
+/// last `release` the device that they came from.
+///
+/// Packets stay valid when their device is dropped before it is released. That memory is then never
+/// unmapped, and a ring keeps its socket open: release a device before dropping it.
 pub trait PacketIo: Send {
     /// Readable when `recv` has something to give. `None` for a device without receive side.
     fn fd(&self) -> Option<RawFd>;

@@ -4,12 +4,7 @@ use std::io;
 
 use super::{LinkModes, LinkSettings, Medium};
 use crate::DeviceError;
-use crate::sys::Ifreq;
-
-const GSET: u32 = 0x01;
-const GDRVINFO: u32 = 0x03;
-const GLINK: u32 = 0x0a;
-const GLINKSETTINGS: u32 = 0x4c;
+use crate::sys::{Ethtool, Ifreq};
 
 /// Speed and duplex not known.
 const SPEED_UNKNOWN: u32 = u32::MAX;
@@ -24,17 +19,10 @@ pub struct DriverInfo {
     pub bus_info: String,
 }
 
-/// One request; `arg` starts with the command and is as long as it says.
-fn ethtool<const N: usize>(name: &str, mut arg: [u8; N]) -> io::Result<[u8; N]> {
-    // SAFETY: every caller's array is as large as the structure of its command.
-    unsafe { Ifreq::new(name)?.ioctl_data(libc::SIOCETHTOOL as _, arg.as_mut_ptr()) }?;
-    Ok(arg)
-}
+type Arg = [u8; Ethtool::MAX];
 
-fn command<const N: usize>(cmd: u32) -> [u8; N] {
-    let mut a = [0; N];
-    a[..4].copy_from_slice(&cmd.to_ne_bytes());
-    a
+fn ethtool(name: &str, command: Ethtool) -> io::Result<Arg> {
+    Ifreq::new(name)?.ethtool(command, [0; Ethtool::MAX])
 }
 
 fn u32_at(a: &[u8], at: usize) -> u32 {
@@ -62,16 +50,15 @@ fn modes(port: u8, autoneg: u8) -> LinkModes {
 /// `struct ethtool_link_settings`, 48 octets, and three bit maps of at most 127 words.
 fn link_settings(name: &str) -> io::Result<LinkSettings> {
     const WORDS_AT: usize = 15;
-    const LEN: usize = 48 + 3 * 4 * 127;
     // The first request asks how long the bit maps are: the answer is minus that.
-    let first = ethtool::<LEN>(name, command(GLINKSETTINGS))?;
+    let first = ethtool(name, Ethtool::Glinksettings)?;
     let words = first[WORDS_AT] as i8;
     if words >= 0 {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
-    let mut second = command::<LEN>(GLINKSETTINGS);
+    let mut second: Arg = [0; Ethtool::MAX];
     second[WORDS_AT] = words.unsigned_abs().min(127);
-    let a = ethtool(name, second)?;
+    let a = Ifreq::new(name)?.ethtool(Ethtool::Glinksettings, second)?;
     let words = usize::from(second[WORDS_AT]);
     let map = |n: usize| u32_at(&a, 48 + 4 * words * n);
     let modes = match words {
@@ -85,7 +72,7 @@ fn link_settings(name: &str) -> io::Result<LinkSettings> {
 
 /// `struct ethtool_cmd`, for drivers of old kernels.
 fn old_settings(name: &str) -> io::Result<LinkSettings> {
-    let a = ethtool::<44>(name, command(GSET))?;
+    let a = ethtool(name, Ethtool::Gset)?;
     let low = u32::from(u16::from_ne_bytes([a[12], a[13]]));
     let high = u32::from(u16::from_ne_bytes([a[28], a[29]]));
     let speed = high << 16 | low;
@@ -110,7 +97,7 @@ pub fn settings(name: &str) -> Result<LinkSettings, DeviceError> {
 
 /// The driver, its version, its firmware's and where the device sits.
 pub fn driver_info(name: &str) -> Result<DriverInfo, DeviceError> {
-    let a = ethtool::<196>(name, command(GDRVINFO)).map_err(get(name, "driver"))?;
+    let a = ethtool(name, Ethtool::Gdrvinfo).map_err(get(name, "driver"))?;
     let text = |at: usize| {
         let b = &a[at..at + 32];
         let end = b.iter().position(|c| *c == 0).unwrap_or(b.len());
@@ -125,7 +112,7 @@ pub fn link(name: &str) -> Result<bool, DeviceError> {
 }
 
 pub(super) fn raw_link(name: &str) -> io::Result<bool> {
-    Ok(u32_at(&ethtool::<8>(name, command(GLINK))?, 4) != 0)
+    Ok(u32_at(&ethtool(name, Ethtool::Glink)?, 4) != 0)
 }
 
 fn get(name: &str, what: &'static str) -> impl FnOnce(io::Error) -> DeviceError {

@@ -7,7 +7,7 @@ use std::io;
 
 use super::ethtool;
 use crate::DeviceError;
-use crate::sys::Ifreq;
+use crate::sys::{Ifreq, Request};
 
 /// Basic mode status register (IEEE 802.3 22.2.4.2), and its link status bit.
 const BMSR: u16 = 1;
@@ -51,10 +51,10 @@ pub fn link(name: &str) -> Result<(bool, LinkSource), DeviceError> {
 
 fn mii_link(name: &str) -> io::Result<bool> {
     // struct mii_ioctl_data: phy_id, reg_num, val_in, val_out. The first request fills in phy_id.
-    let mut r = Ifreq::new(name)?.ioctl(libc::SIOCGMIIPHY as _)?;
+    let mut r = Ifreq::new(name)?.ioctl(Request::GetMiiPhy)?;
     r.put(2, &BMSR.to_ne_bytes());
     // The bit latches a loss until it is read: the second read is the state of now.
-    r.ioctl(libc::SIOCGMIIREG as _)?;
-    let now = r.ioctl(libc::SIOCGMIIREG as _)?.u16_at(6);
+    r.ioctl(Request::GetMiiReg)?;
+    let now = r.ioctl(Request::GetMiiReg)?.u16_at(6);
     Ok(now & BMSR_LINK != 0)
 }

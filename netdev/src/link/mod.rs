@@ -13,7 +13,7 @@ mod proto_socket;
 pub mod tun;
 
 use crate::DeviceError;
-use crate::sys::Ifreq;
+use crate::sys::{Ifreq, Request};
 pub use monitor::LinkMonitor;
 use netlink::Which;
 pub use proto_socket::ProtoSocket;
@@ -190,13 +190,13 @@ pub fn stats(name: &str) -> Result<LinkStats, DeviceError> {
 /// Sets or clears `IFF_UP`.
 pub fn set_up(name: &str, up: bool) -> Result<(), DeviceError> {
     let set = || {
-        let mut r = Ifreq::new(name)?.ioctl(libc::SIOCGIFFLAGS)?;
+        let mut r = Ifreq::new(name)?.ioctl(Request::GetFlags)?;
         let bit = libc::IFF_UP as u16;
         let old = r.u16_at(0);
         let new = if up { old | bit } else { old & !bit };
         if new != old {
             r.put(0, &new.to_ne_bytes());
-            r.ioctl(libc::SIOCSIFFLAGS)?;
+            r.ioctl(Request::SetFlags)?;
         }
         Ok(())
     };
@@ -206,10 +206,10 @@ pub fn set_up(name: &str, up: bool) -> Result<(), DeviceError> {
 /// Sets the device's address. Most devices take it at any time.
 pub fn set_mac(name: &str, mac: EthAddr) -> Result<(), DeviceError> {
     let set = || {
-        let mut r = Ifreq::new(name)?.ioctl(libc::SIOCGIFHWADDR)?;
+        let mut r = Ifreq::new(name)?.ioctl(Request::GetHwaddr)?;
         // The family that it answered with stays.
         r.put(2, &mac.0);
-        r.ioctl(libc::SIOCSIFHWADDR)
+        r.ioctl(Request::SetHwaddr)
     };
     let what = "Ethernet address";
     set().map_err(|source| DeviceError::Set { name: name.to_owned(), what, source })?;
@@ -221,7 +221,7 @@ pub fn set_mtu(name: &str, mtu: u32) -> Result<(), DeviceError> {
     let set = || {
         let mut r = Ifreq::new(name)?;
         r.put(0, &mtu.to_ne_bytes());
-        r.ioctl(libc::SIOCSIFMTU)
+        r.ioctl(Request::SetMtu)
     };
     set().map_err(|source| DeviceError::Set { name: name.to_owned(), what: "MTU", source })?;
     Ok(())

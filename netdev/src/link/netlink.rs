@@ -13,7 +13,8 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-use std::os::fd::AsRawFd;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use wire::EthAddr;
 
 use super::tun::{Tun, TunInfo};
@@ -233,8 +234,9 @@ pub(super) fn request(
 
     let socket = Socket::new(NETLINK_ROUTE)?;
     let deadline = Instant::now() + PATIENCE;
-    let wait = libc::timeval { tv_sec: PATIENCE.as_secs() as _, tv_usec: 0 };
-    sys::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVTIMEO, &wait)?;
+    // SAFETY: the descriptor is open as long as `socket`.
+    let fd = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
+    set_socket_timeout(fd, Timeout::Recv, Some(PATIENCE))?;
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(&request, 0)?;
     let mut buf = vec![0; DATAGRAM];

@@ -21,14 +21,19 @@ impl Batch {
         // Errors are "nothing there" or a device that went down: either way, nothing to read.
         let (n, bad) = arena.recv(fd, out, max).unwrap_or((0, 0));
         if n == 0 && arena.room() == crate::io::arena::SLOTS {
-            self.release();
+            // SAFETY: no slot is used, so there is no packet.
+            unsafe { self.release() };
         }
         bad as u64
     }
 
-    pub(super) fn release(&mut self) {
+    /// # Safety
+    ///
+    /// As [`crate::PacketIo::release`].
+    pub(super) unsafe fn release(&mut self) {
         if let Some(a) = self.arena.take() {
-            a.put();
+            // SAFETY: the caller no longer uses the packets.
+            unsafe { a.put() };
         }
     }
 }

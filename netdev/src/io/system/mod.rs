@@ -81,7 +81,7 @@ pub fn open(name: &str, opts: &SystemOptions) -> Result<Box<dyn PacketIo>, Devic
 
 /// Whether the device has `IFF_LOOPBACK`.
 fn is_loopback(name: &str) -> io::Result<bool> {
-    let flags = sys::Ifreq::new(name)?.ioctl(libc::SIOCGIFFLAGS)?.u16_at(0);
+    let flags = sys::Ifreq::new(name)?.ioctl(sys::Request::GetFlags)?.u16_at(0);
     Ok(flags & libc::IFF_LOOPBACK as u16 != 0)
 }
 
@@ -108,7 +108,7 @@ struct System {
 impl System {
     fn open(name: &str, opts: &SystemOptions) -> io::Result<System> {
         let ifindex = sys::ifindex(name)?;
-        let kind = sys::Ifreq::new(name)?.ioctl(libc::SIOCGIFHWADDR)?.u16_at(0);
+        let kind = sys::Ifreq::new(name)?.ioctl(sys::Request::GetHwaddr)?.u16_at(0);
         if kind != ETHERNET {
             return Err(io::Error::other("not an Ethernet device"));
         }
@@ -192,10 +192,12 @@ impl PacketIo for System {
     }
 
     unsafe fn release(&mut self) {
-        match &mut self.rx {
-            // SAFETY: the caller's promise is the same.
-            Rx::Ring(r) => unsafe { r.release() },
-            Rx::Batch(b) => b.release(),
+        // SAFETY: the contract is the same.
+        unsafe {
+            match &mut self.rx {
+                Rx::Ring(r) => r.release(),
+                Rx::Batch(b) => b.release(),
+            }
         }
     }
 

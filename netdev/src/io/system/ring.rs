@@ -74,12 +74,8 @@ impl Ring {
         set(libc::PACKET_RESERVE, RESERVE)?;
         // Any length but 0: frames longer than a slot are queued whole on the socket as well.
         set(libc::PACKET_COPY_THRESH, SLOT as u32)?;
-        let req = libc::tpacket_req {
-            tp_block_size: BLOCK as u32,
-            tp_block_nr: (SLOTS * SLOT / BLOCK) as u32,
-            tp_frame_size: SLOT as u32,
-            tp_frame_nr: SLOTS as u32,
-        };
+        // `struct tpacket_req`: size and number of blocks, size and number of frames.
+        let req = [BLOCK, SLOTS * SLOT / BLOCK, SLOT, SLOTS].map(|n| n as u32);
         sys::setsockopt(raw, libc::SOL_PACKET, libc::PACKET_RX_RING, &req)?;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let map = unsafe {
@@ -177,14 +173,19 @@ impl Ring {
             self.tail = self.tail.wrapping_add(1);
         }
         if let Some(a) = self.long.take() {
-            a.put();
+            // SAFETY: the caller no longer uses the packets.
+            unsafe { a.put() };
         }
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // SAFETY: our own mapping; packets in it are no longer used (see `PacketIo::release`).
+        // Packets may still be in the slots that were not released: their memory stays mapped.
+        if self.tail != self.head {
+            return;
+        }
+        // SAFETY: our own mapping, and no packet is in it.
         unsafe { libc::munmap(self.map.as_ptr().cast(), SLOT * SLOTS) };
     }
 }
