@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openflow::text::{FlowText, NoNames, parse_exact_flow, parse_flow, parse_odp_flow};
+use openflow::text::{FlowText, NoNames, parse_exact_flow, parse_flow};
 use openflow::text::{print_actions, print_match};
 
 fuzz_target!(|text: &str| {
@@ -11,5 +11,6 @@ fuzz_target!(|text: &str| {
         let _ = print_actions(&f.actions, &NoNames);
     }
     let _ = parse_exact_flow(text, &NoNames);
-    let _ = parse_odp_flow(text, &|_| None);
+    let _ = datapath::format::parse::flow(text, &|_| None);
+    let _ = datapath::format::parse::packet(text, &|_| None);
 });

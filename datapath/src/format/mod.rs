@@ -9,6 +9,7 @@ mod attr;
 mod fields;
 pub mod parse;
 pub mod parse_actions;
+mod scan;
 #[cfg(test)]
 mod tests;
 

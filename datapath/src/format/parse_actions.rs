@@ -5,7 +5,8 @@
 
 use wire::{EtherType, FlowKey, FlowMask, VlanTag};
 
-use super::parse::{DELIMITERS, ParseError, Parser, number, parentheses};
+use super::parse::Parser;
+use super::scan::{DELIMITERS, ParseError, number, parentheses};
 use crate::action::{Action, Layer, Notes, SetHeader, ToController, UserspaceReason};
 use crate::port::PortNo;
 

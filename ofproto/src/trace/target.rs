@@ -1,7 +1,8 @@
 //! Which bridge is meant, and with which packet.
 
+use datapath::format::parse::{self, PacketFields};
 use datapath::{Packet, PortNo};
-use openflow::text::{self, Names, OdpFlow};
+use openflow::text::{self, Names};
 use openflow::{Fields, OfPort};
 use wire::compose::{self, compose};
 use wire::{EtherType, FlowKey, extract};
@@ -39,8 +40,7 @@ pub(super) fn find(
     packet: PacketArg,
     ports: &dyn PortNames,
 ) -> Result<Target, String> {
-    let number = |name: &str| ports.number(name).map(|p| p.0);
-    let (bridge, mut flow) = match text::parse_odp_flow(flow, &number) {
+    let (bridge, mut flow) = match parse::packet(flow, &|name| ports.number(name)) {
         Ok(odp) => of_datapath(snap, frozen, place, odp)?,
         Err(e) => {
             let omitted = || format!("{e} (or the bridge name was omitted)");
@@ -73,7 +73,7 @@ fn of_datapath(
     snap: &Snapshot,
     frozen: &RecircTable,
     place: Option<&str>,
-    odp: OdpFlow,
+    odp: PacketFields,
 ) -> Result<(usize, Fields), String> {
     if !has_datapath(snap, place) {
         return Err("Cannot find the datapath".to_owned());
@@ -116,7 +116,7 @@ fn has_datapath(snap: &Snapshot, place: Option<&str>) -> bool {
     }
 }
 
-fn fields(odp: OdpFlow) -> Fields {
+fn fields(odp: PacketFields) -> Fields {
     let v4 = |a: u128| u32::try_from(a).ok();
     Fields {
         key: odp.key,

@@ -8,7 +8,6 @@ mod fields_print;
 mod flow;
 mod flow_parse;
 mod match_print;
-mod odp;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,6 @@ pub use fields_print::{packet_mask, print_fields};
 pub use flow::{print_flow_mod, print_flow_stats};
 pub use flow_parse::{FlowText, parse_exact_flow, parse_exact_match, parse_flow, parse_match};
 pub use match_print::print_match;
-pub use odp::{OdpFlow, parse_odp_flow};
 pub use value::{parse_field, parse_subfield, parse_subfield_prefix, print_subfield, print_value};
 
 use crate::ofport::OfPort;

@@ -2,7 +2,7 @@
 //! good ones.
 
 use proptest::prelude::*;
-use wire::{EtherType, FlowKey, VlanTag, extract, ip};
+use wire::{FlowKey, VlanTag, extract, ip};
 
 use super::*;
 use crate::action::Action;
@@ -173,51 +173,6 @@ fn exact_flows() {
     assert!(m.is_wild(Field::InPort) && m.is_wild(Field::Ipv4Src));
 }
 
-fn odp(s: &str) -> Result<OdpFlow, TextError> {
-    parse_odp_flow(s, &|name| (name == "p7").then_some(7))
-}
-
-#[test]
-fn datapath_notation() {
-    let s = "in_port(1),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),eth_type(0x0800),\
-             ipv4(src=10.0.0.2,dst=10.0.0.1,proto=6,tos=0,ttl=64,frag=no),tcp(src=8,dst=9),\
-             tcp_flags(syn|ack)";
-    let f = odp(s).unwrap();
-    assert_eq!((f.key.in_port, f.has_port), (1, true));
-    assert_eq!(f.key.ipv4_src(), [10, 0, 0, 2]);
-    assert_eq!((f.key.tp_src, f.key.tp_dst, f.key.tcp_flags), (8, 9, 0x12));
-    let f = odp("in_port(p7),eth_type(0x88a8),vlan(vid=5,pcp=3),encap(eth_type(0x8100),vlan(vid=6),encap(eth_type(0x0806),arp(op=1)))").unwrap();
-    assert_eq!(f.key.in_port, 7);
-    assert_eq!(f.key.vlan[0], VlanTag { tpid: 0x88a8, tci: 0x7005 });
-    assert_eq!(f.key.vlan[1], VlanTag { tpid: 0x8100, tci: 0x1006 });
-    assert_eq!((f.key.eth_type, f.key.nw_proto), (0x806, 1));
-    assert_eq!(odp("eth()").unwrap().key.eth_type, EtherType::NONE);
-    assert_eq!(
-        odp("ipv4(src=1.2.3.4/255.0.0.0,frag=later),tcp_flags(+syn-ack)").unwrap().key.tcp_flags,
-        2
-    );
-    for bad in [
-        "eth",
-        "eth(",
-        "bogus(1)",
-        "ipv4(src=x)",
-        "ipv4(foo=1)",
-        "in_port(p8)",
-        "eth_type(99999)",
-        "tcp_flags(foo)",
-        "vlan(vid=4096)",
-        "eth)(",
-    ] {
-        assert!(odp(bad).unwrap_err().0.starts_with("syntax error at"), "{bad}");
-    }
-    let wrong = odp("in_port(1),eth(src=x),eth_type(0x800)").unwrap_err().0;
-    assert_eq!(wrong, "syntax error at eth(src=x),eth_type(0x800)");
-    assert_eq!(odp("ipv4(proto=1)").unwrap().key.eth_type, EtherType::IPV4);
-    let id = "ufid:29e148ba-4de1-436c-bc01-890097e0663d";
-    assert_eq!(odp(&format!("{id}, in_port(3)")).unwrap().key.in_port, 3);
-    assert!(odp("ufid:29e1, in_port(3)").is_err());
-}
-
 /// Keys that a frame can have.
 fn key() -> impl Strategy<Value = FlowKey> {
     let types = prop::sample::select(vec![0x800u16, 0x86dd, 0x806, 0x88cc]);
@@ -310,12 +265,10 @@ proptest! {
         let _ = parse_flow(&s, FlowText::WithCommand, &NoNames);
         let _ = parse_flow(&format!("actions={s}"), FlowText::WithCommand, &NoNames);
         let _ = parse_exact_flow(&s, &NoNames);
-        let _ = odp(&s);
     }
 
     #[test]
     fn any_unicode(s in any::<String>()) {
         let _ = parse_flow(&format!("{s}actions={s}"), FlowText::WithCommand, &NoNames);
-        let _ = odp(&s);
     }
 }
