@@ -57,14 +57,14 @@ impl Buckets {
     }
 
     /// Hands one bucket to a member, which must be enabled.
-    pub fn give(&mut self, bucket: usize, to: MemberId) {
+    pub fn assign(&mut self, bucket: usize, to: MemberId) {
         self.owners[bucket] = Some(to);
     }
 
     /// Follows a change of the set of `enabled` members. A member that left loses its buckets,
     /// evenly to those that stay; a member that joined takes a fair share from the others. No
     /// other bucket moves. True if one did.
-    pub fn follow(&mut self, enabled: &[MemberId]) -> bool {
+    pub fn set_members(&mut self, enabled: &[MemberId]) -> bool {
         if self.members == enabled {
             return false;
         }
@@ -80,10 +80,10 @@ impl Buckets {
             }
         }
         if stayed.is_empty() {
-            self.deal(&joined);
+            self.distribute(&joined);
         } else {
-            self.deal(&stayed);
-            self.share(&joined, enabled);
+            self.distribute(&stayed);
+            self.take_fair_share(&joined, enabled);
         }
         self.owners != before
     }
@@ -100,29 +100,29 @@ impl Buckets {
     }
 
     /// Gives the buckets without an owner to `to`, the busiest first, as many to each.
-    fn deal(&mut self, to: &[MemberId]) {
-        let mut hands: Vec<Hand> = to
+    fn distribute(&mut self, to: &[MemberId]) {
+        let mut shares: Vec<Share> = to
             .iter()
             .enumerate()
             .map(|(order, &member)| {
                 let (count, load) = self.held(member);
-                Hand { received: 0, count, load, order, member }
+                Share { received: 0, count, load, order, member }
             })
             .collect();
         let mut free: Vec<usize> = (0..BUCKETS).filter(|&b| self.owners[b].is_none()).collect();
         free.sort_by_key(|&b| std::cmp::Reverse(self.loads[b]));
         for b in free {
-            let Some(hand) = hands.iter_mut().min() else { return };
-            hand.received += 1;
-            hand.count += 1;
-            hand.load += self.loads[b];
-            self.owners[b] = Some(hand.member);
+            let Some(share) = shares.iter_mut().min() else { return };
+            share.received += 1;
+            share.count += 1;
+            share.load += self.loads[b];
+            self.owners[b] = Some(share.member);
         }
     }
 
     /// Lets each of `joined` take a fair share of buckets, and of load where that is possible,
     /// from those that hold most.
-    fn share(&mut self, joined: &[MemberId], enabled: &[MemberId]) {
+    fn take_fair_share(&mut self, joined: &[MemberId], enabled: &[MemberId]) {
         let fair_load = self.loads.iter().sum::<u64>() / enabled.len().max(1) as u64;
         for _ in 0..BUCKETS {
             let held: Vec<_> = enabled.iter().map(|&m| (self.held(m), m)).collect();
@@ -150,7 +150,7 @@ impl Buckets {
 
 /// A member while buckets are dealt; the least is served first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Hand {
+struct Share {
     received: usize,
     count: usize,
     load: u64,

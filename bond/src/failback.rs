@@ -103,16 +103,16 @@ pub enum Verdict {
 
 /// The failbacks of the last hour, but for those made by hand.
 #[derive(Clone, Debug, Default)]
-pub struct Failbacks {
+pub struct FailbackHistory {
     times: VecDeque<Time>,
 }
 
-impl Failbacks {
+impl FailbackHistory {
     /// Whether a member may take over now.
     ///
     /// `stable_since`: the start of the time without a flap. `speed`: its link's speed, compared
     /// with the active member's.
-    pub fn judge(
+    pub fn evaluate(
         &self,
         now: Time,
         policy: &Policy,

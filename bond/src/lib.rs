@@ -57,10 +57,10 @@ mod member;
 mod millis;
 pub mod monitor;
 pub mod notice;
+mod pending;
 pub mod rebalance;
 pub mod select;
 pub mod status;
-mod turn;
 
 pub use config::{
     BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,

@@ -28,7 +28,7 @@ pub enum Topic {
     /// An LACPDU was dropped: it cannot be read, or its link is down.
     Pdu,
     /// An LACPDU was ignored: its sender is not the partner.
-    Stranger,
+    OtherSystem,
     /// An LACPDU of our own came back.
     Loopback,
     /// BFD and CFM.

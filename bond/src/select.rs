@@ -22,7 +22,7 @@ pub struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Nobody can be.
-    Nobody,
+    NoMember,
     /// An enabled member.
     Enabled(MemberId),
     /// Nobody is enabled. This one's updelay ends first, at `until`: it is better used now.
@@ -47,7 +47,7 @@ pub fn choose(members: &[Candidate], last_active: EthAddr) -> Choice {
     };
     match members.iter().filter_map(coming).min_by_key(|c| c.0) {
         Some((until, id)) => Choice::SkipDelay { id, until },
-        None => Choice::Nobody,
+        None => Choice::NoMember,
     }
 }
 

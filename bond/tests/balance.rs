@@ -19,7 +19,7 @@ fn loads_kb(rig: &Rig) -> Vec<u64> {
 }
 
 #[test]
-fn buckets_are_dealt_evenly_and_follow_the_members() {
+fn buckets_after_member_changes_are_even_and_move_minimally() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 3));
     let mut counts = rig.counts(3);
     counts.sort_unstable();
@@ -50,7 +50,7 @@ fn buckets_are_dealt_evenly_and_follow_the_members() {
 }
 
 #[test]
-fn loads_spread_after_a_flap() {
+fn loads_after_member_flap_are_balanced() {
     // Busy buckets must not all stay where they fled to, with rebalancing or without.
     for interval in [0, 10_000] {
         let interval = ms(interval);
@@ -70,7 +70,7 @@ fn loads_spread_after_a_flap() {
 }
 
 #[test]
-fn rebalancing_moves_load_and_says_so() {
+fn rebalance_of_unequal_loads_moves_buckets_and_logs() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
     let table = rig.table();
     let owner = |b: usize| table.buckets[b].unwrap().0;
@@ -95,7 +95,7 @@ fn rebalancing_moves_load_and_says_so() {
 }
 
 #[test]
-fn small_differences_are_left_alone() {
+fn rebalance_of_small_difference_moves_nothing() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
     let table = rig.table();
     let owner = |b: usize| table.buckets[b].unwrap().0;
@@ -113,7 +113,7 @@ fn small_differences_are_left_alone() {
 }
 
 #[test]
-fn a_counter_that_runs_backwards_is_no_load() {
+fn load_counter_decrease_counts_as_zero() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
     load(&mut rig, |_| 1 << 20);
     load(&mut rig, |_| 1000);
@@ -128,7 +128,7 @@ fn a_counter_that_runs_backwards_is_no_load() {
 }
 
 #[test]
-fn what_was_sent_before_buckets_were_in_use_is_no_load() {
+fn load_before_buckets_in_use_is_ignored() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     rig.configure(config(Mode::BalanceSlb, 2));
     // All that the active member ever sent, in the one bucket that it used.
@@ -139,7 +139,7 @@ fn what_was_sent_before_buckets_were_in_use_is_no_load() {
 }
 
 #[test]
-fn without_an_interval_no_load_is_kept_and_nothing_moves() {
+fn rebalance_interval_zero_disables_rebalancing() {
     let mut rig = Rig::up(BondConfig { rebalance_interval: ms(0), ..config(Mode::BalanceSlb, 2) });
     assert_eq!(rig.counts(2), [128, 128]);
     load(&mut rig, |b| if b == 0 { 1 << 40 } else { 0 });
@@ -149,7 +149,7 @@ fn without_an_interval_no_load_is_kept_and_nothing_moves() {
 }
 
 #[test]
-fn a_new_interval_counts_from_the_last_rebalancing() {
+fn rebalance_interval_change_counts_from_last_run() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
     rig.wait(4000);
     assert_eq!(rig.status().next_rebalance_ms, Some(6000));
@@ -158,7 +158,7 @@ fn a_new_interval_counts_from_the_last_rebalancing() {
 }
 
 #[test]
-fn a_new_basis_moves_no_bucket() {
+fn hash_basis_change_moves_no_bucket() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 3));
     let before = rig.table();
     let effects = rig.configure(BondConfig { hash_basis: 5, ..config(Mode::BalanceSlb, 3) });
@@ -168,7 +168,7 @@ fn a_new_basis_moves_no_bucket() {
 }
 
 #[test]
-fn migrate() {
+fn migrate_command_moves_bucket() {
     let mut rig = Rig::up(config(Mode::BalanceSlb, 2));
     let migrate = |bucket, m: &str| Command::Migrate { bucket, member: m.to_owned() };
     for (bucket, to) in [(0, "p1"), (0, "p2"), (255, "p2"), (255, "p1")] {
@@ -182,7 +182,7 @@ fn migrate() {
 }
 
 #[test]
-fn admission_of_slb() {
+fn admission_balance_slb_depends_on_active_member() {
     let admission = |config| Rig::up(config).table().admission;
     let (one, two) = (MemberId(1), MemberId(2));
     let slb = config(Mode::BalanceSlb, 2);
@@ -202,7 +202,7 @@ fn admission_of_slb() {
 }
 
 #[test]
-fn balance_tcp_without_lacp_sends_nothing() {
+fn output_balance_tcp_without_lacp_drops() {
     let mut rig = Rig::up(config(Mode::BalanceTcp, 2));
     assert_eq!(rig.table().output, OutputRule::Drop);
     assert!(rig.table().buckets.iter().all(Option::is_none));
@@ -211,7 +211,7 @@ fn balance_tcp_without_lacp_sends_nothing() {
 }
 
 #[test]
-fn changing_the_mode_keeps_the_members() {
+fn mode_change_keeps_members() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     rig.carrier(1, false);
     rig.carrier(1, true);
@@ -224,7 +224,7 @@ fn changing_the_mode_keeps_the_members() {
 }
 
 #[test]
-fn two_members_with_one_id_are_one() {
+fn members_with_equal_id_count_once() {
     let twice = BondConfig { members: vec![member(1), member(1)], ..config(Mode::BalanceSlb, 0) };
     let rig = Rig::up(twice);
     assert_eq!(rig.status().members.len(), 1);
@@ -250,7 +250,7 @@ fn plan_of(members: &[&[u64]]) -> (Vec<(u8, u32, u32)>, Vec<u64>) {
 }
 
 #[test]
-fn plans() {
+fn plan_known_loads_gives_expected_moves() {
     const M: u64 = 1_000_000;
     // Exactly the ideal amount is taken, from the busiest bucket on.
     assert_eq!(plan_of(&[&[M, M], &[]]), (vec![(0, 1, 2)], vec![M, M]));

@@ -71,7 +71,7 @@ impl Pair {
 }
 
 #[test]
-fn every_transition() {
+fn next_state_every_input_matches_rfc() {
     let states = [State::AdminDown, State::Down, State::Init, State::Up];
     let mut out = String::new();
     for state in states {
@@ -84,7 +84,7 @@ fn every_transition() {
 }
 
 #[test]
-fn two_sessions_come_up_and_notice_silence() {
+fn sessions_come_up_and_expire_on_silence() {
     let mut pair = Pair::new(config(100, 200), config(300, 100));
     pair.wait(3000);
     assert_eq!(pair.states(), [State::Up, State::Up]);
@@ -109,7 +109,7 @@ fn two_sessions_come_up_and_notice_silence() {
 }
 
 #[test]
-fn packets_are_jittered_and_rare_while_down() {
+fn transmission_is_jittered_and_slow_while_down() {
     let mut pair = Pair::new(config(100, 100), config(100, 100));
     pair.wait(3000);
     pair.sent = [Vec::new(), Vec::new()];
@@ -131,7 +131,7 @@ fn packets_are_jittered_and_rare_while_down() {
 }
 
 #[test]
-fn new_intervals_are_agreed_by_a_poll() {
+fn interval_change_while_up_runs_poll_sequence() {
     let mut pair = Pair::new(config(100, 100), config(100, 100));
     pair.wait(3000);
     pair.sent = [Vec::new(), Vec::new()];
@@ -149,7 +149,7 @@ fn new_intervals_are_agreed_by_a_poll() {
 }
 
 #[test]
-fn a_concatenated_path_that_is_down_stops_the_other_end() {
+fn cpath_down_stops_remote_forwarding() {
     let down = |cpath_down| Config { cpath_down, ..config(100, 100) };
     let mut pair = Pair::new(down(true), config(100, 100));
     pair.wait(3000);
@@ -161,7 +161,7 @@ fn a_concatenated_path_that_is_down_stops_the_other_end() {
 }
 
 #[test]
-fn show() {
+fn bfd_show_matches_ovs() {
     let now = Time::from_millis(5000);
     let session = Session::new(now, config(100, 1000), 0x1234, 7);
     let status = session.status(now + ms(10));
@@ -203,7 +203,7 @@ fn show() {
 }
 
 #[test]
-fn bad_packets_are_discarded() {
+fn invalid_packets_are_discarded() {
     let now = Time::from_millis(5000);
     let mut session = Session::new(now, config(100, 100), 1, 7);
     let Some(Effect::Send(good)) = session.poll_effect() else { panic!("sends at once") };
@@ -237,7 +237,7 @@ fn up(config: Config) -> Pair {
 }
 
 #[test]
-fn received_traffic_keeps_a_silent_link_usable_for_a_while() {
+fn forwarding_if_rx_keeps_link_forwarding_for_limited_time() {
     let config = Config { forwarding_if_rx: true, ..config(300, 300) };
     let mut pair = up(config);
     assert!(pair.ends[0].wants_traffic());
@@ -277,7 +277,7 @@ fn received_traffic_keeps_a_silent_link_usable_for_a_while() {
 }
 
 #[test]
-fn an_idle_link_is_checked_less_often() {
+fn decay_min_rx_idle_link_slows_down() {
     let config = Config { decay_min_rx: 3000, ..config(300, 300) };
     let mut pair = Pair::new(config.clone(), Config { min_tx: 500, ..Config::new("p1") });
     let min_rx = |pair: &Pair| pair.ends[0].status(pair.now).min_rx_ms;
@@ -313,7 +313,7 @@ fn an_idle_link_is_checked_less_often() {
 }
 
 #[test]
-fn the_operator_overrides_what_was_found() {
+fn override_command_replaces_detected_state() {
     let mut pair = up(config(300, 300));
     let flaps = pair.ends[0].status(pair.now).flap_count;
     for forced in [false, true] {
@@ -336,7 +336,7 @@ fn the_operator_overrides_what_was_found() {
 }
 
 #[test]
-fn packets_from_afar_are_counted_and_dropped() {
+fn packets_with_low_ttl_are_counted_and_dropped() {
     let now = Time::from_millis(5000);
     let mut session = Session::new(now, config(100, 100), 1, 7);
     let Some(Effect::Send(good)) = session.poll_effect() else { panic!("sends at once") };
@@ -350,7 +350,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_makes_it_panic_or_spin(
+    fn arbitrary_events_never_panic_or_spin(
         packets in prop::collection::vec(
             (prop::collection::vec(any::<u8>(), 0..30), any::<bool>(), 0..5_000_000u64),
             1..40,

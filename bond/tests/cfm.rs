@@ -97,7 +97,7 @@ impl Wire {
 }
 
 #[test]
-fn two_points_notice_each_other_and_silence() {
+fn points_come_up_and_report_silence() {
     let mut wire = Wire::new(&[config(1, 100), config(2, 100)]);
     // Innocent until the first check.
     assert_eq!(wire.up(), [true, true]);
@@ -130,7 +130,7 @@ fn two_points_notice_each_other_and_silence() {
 }
 
 #[test]
-fn silence_is_noticed_within_seven_intervals() {
+fn silence_is_detected_within_seven_intervals() {
     for phase in 0..10 {
         let mut wire = Wire::new(&[config(1, 100), config(2, 100)]);
         wire.wait(5000 + phase * 35);
@@ -144,7 +144,7 @@ fn silence_is_noticed_within_seven_intervals() {
 }
 
 #[test]
-fn some_loss_is_no_fault_but_is_seen() {
+fn partial_loss_lowers_health_without_fault() {
     let mut wire = Wire::new(&[config(1, 100), config(2, 100)]);
     wire.lost = vec![0, 5];
     wire.wait(20_000);
@@ -155,7 +155,7 @@ fn some_loss_is_no_fault_but_is_seen() {
 }
 
 #[test]
-fn intervals() {
+fn interval_is_rounded_to_coded_value() {
     let shown = |c: Config| {
         let now = Time::from_millis(1);
         let mut s = Session::new(now, c, 1);
@@ -181,7 +181,7 @@ fn intervals() {
 }
 
 #[test]
-fn the_other_end_may_be_unfit() {
+fn remote_opstate_down_brings_link_down() {
     let down = Config { opup: false, ..extended(2, 300) };
     let mut wire = Wire::new(&[extended(1 << 40, 300), down.clone()]);
     wire.wait(3000);
@@ -195,14 +195,14 @@ fn the_other_end_may_be_unfit() {
 }
 
 #[test]
-fn two_modes_do_not_meet() {
+fn extended_and_standard_modes_ignore_each_other() {
     let mut wire = Wire::new(&[extended(1, 1000), config(2, 1000)]);
     wire.wait(8000);
     assert_eq!(wire.faults(), ["recv", "recv"]);
 }
 
 #[test]
-fn three_points_have_no_health() {
+fn health_with_three_points_is_undefined() {
     let mut wire = Wire::new(&[config(1, 100), config(2, 100), config(3, 100)]);
     wire.wait(10_000);
     assert_eq!(wire.up(), [true; 3]);
@@ -211,7 +211,7 @@ fn three_points_have_no_health() {
 }
 
 #[test]
-fn loops_and_strangers() {
+fn own_mpid_and_foreign_maid_are_faults() {
     let mut wire = Wire::new(&[config(7, 100), config(7, 100)]);
     wire.wait(1000);
     assert_eq!(wire.faults(), ["loopback", "loopback"]);
@@ -230,7 +230,7 @@ fn loops_and_strangers() {
 }
 
 #[test]
-fn made_up_points_cost_no_more_than_256() {
+fn remote_points_are_limited_to_256() {
     let mut wire = Wire::new(&[config(1, 100), config(2, 100)]);
     let model = wire.sent[0].2.clone();
     for mpid in 10..1000 {
@@ -246,7 +246,7 @@ fn made_up_points_cost_no_more_than_256() {
 }
 
 #[test]
-fn traffic_stands_in_for_checks_on_demand() {
+fn demand_mode_traffic_replaces_ccms() {
     let demand = |mpid| Config { demand: true, ..extended(mpid, 300) };
     let mut wire = Wire::new(&[demand(1), demand(2)]);
     assert!(wire.points[0].wants_traffic());
@@ -276,7 +276,7 @@ fn traffic_stands_in_for_checks_on_demand() {
 }
 
 #[test]
-fn the_operator_overrides_what_was_found() {
+fn override_command_replaces_detected_state() {
     let mut wire = Wire::new(&[config(1, 100), config(2, 100)]);
     wire.wait(3000);
     let flaps = wire.points[0].columns().flap_count;
@@ -295,7 +295,7 @@ fn the_operator_overrides_what_was_found() {
 }
 
 #[test]
-fn tags() {
+fn ccm_tag_carries_vlan_and_pcp() {
     let tci = |c: Config| {
         let mut s = Session::new(Time::from_millis(1), c, 99);
         let Some(Effect::Send { tci, .. }) = s.poll_effect() else { panic!("sends at once") };
@@ -309,7 +309,7 @@ fn tags() {
 }
 
 #[test]
-fn show() {
+fn cfm_show_matches_ovs() {
     let mut wire = Wire::new(&[extended(1, 300), extended(2, 300)]);
     wire.wait(100);
     assert_eq!(
@@ -335,7 +335,7 @@ Remote MPID 2
 }
 
 #[test]
-fn late_messages_are_told_of() {
+fn late_transmission_is_logged() {
     let now = Time::from_millis(5000);
     let mut point = Session::new(now, config(1, 1000), 1);
     point.handle(now + ms(3000), Event::Deadline);
@@ -349,7 +349,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_makes_it_panic_or_spin(
+    fn arbitrary_events_never_panic_or_spin(
         frames in prop::collection::vec(
             (prop::collection::vec(any::<u8>(), 0..90), any::<bool>(), 0..5_000_000u64),
             1..40,

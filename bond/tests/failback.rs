@@ -19,7 +19,7 @@ fn fail_over(rig: &mut Rig) {
 }
 
 #[test]
-fn a_primary_returns_at_once_by_default() {
+fn primary_returning_by_default_takes_over_at_once() {
     let mut rig = Rig::up(with_primary());
     fail_over(&mut rig);
     rig.carrier(1, true);
@@ -27,7 +27,7 @@ fn a_primary_returns_at_once_by_default() {
 }
 
 #[test]
-fn a_primary_returns_when_it_has_been_stable() {
+fn primary_returning_with_delay_waits_until_stable() {
     let mut rig = Rig::up(BondConfig { failback_delay: ms(2000), ..with_primary() });
     assert_eq!(rig.active().as_deref(), Some("p1"), "no hold-down at the start");
     fail_over(&mut rig);
@@ -50,7 +50,7 @@ fn a_primary_returns_when_it_has_been_stable() {
 }
 
 #[test]
-fn a_flap_within_the_downdelay_starts_the_wait_anew() {
+fn flap_within_downdelay_restarts_failback_delay() {
     let delays = BondConfig { failback_delay: ms(2000), downdelay: ms(500), ..with_primary() };
     let mut rig = Rig::up(delays);
     rig.carrier(1, false);
@@ -67,7 +67,7 @@ fn a_flap_within_the_downdelay_starts_the_wait_anew() {
 }
 
 #[test]
-fn failing_over_is_never_held_back() {
+fn failover_ignores_failback_options() {
     let mut rig = Rig::up(BondConfig { failback_delay: ms(60_000), ..with_primary() });
     fail_over(&mut rig);
     rig.carrier(1, true);
@@ -77,7 +77,7 @@ fn failing_over_is_never_held_back() {
 }
 
 #[test]
-fn no_more_than_the_limit_in_any_hour() {
+fn failback_limit_bounds_failbacks_per_hour() {
     let mut rig = Rig::up(BondConfig { failback_limit: 2, ..with_primary() });
     for _ in 0..2 {
         fail_over(&mut rig);
@@ -99,7 +99,7 @@ fn no_more_than_the_limit_in_any_hour() {
 }
 
 #[test]
-fn by_hand_it_waits_for_nothing_and_does_not_count() {
+fn failback_command_ignores_delay_and_limit() {
     let held = BondConfig { failback_delay: ms(60_000), failback_limit: 1, ..with_primary() };
     let mut rig = Rig::up(held);
     assert_eq!(rig.command(Command::Failback), Ok("no change".into()));
@@ -117,7 +117,7 @@ fn by_hand_it_waits_for_nothing_and_does_not_count() {
 }
 
 #[test]
-fn reselect_failure_and_better() {
+fn primary_reselect_failure_and_better_restrict_failback() {
     let failure = PrimaryReselect::Failure;
     let mut rig = Rig::up(BondConfig { primary_reselect: failure, ..with_primary() });
     fail_over(&mut rig);
@@ -165,7 +165,7 @@ fn both_preferences(reselect: PrimaryReselect) -> [BondConfig; 2] {
 }
 
 #[test]
-fn better_compares_only_what_is_known_of_both_links() {
+fn reselect_better_needs_both_speeds_known() {
     for config in both_preferences(PrimaryReselect::Better) {
         // A restart: `p2` was active, and is as fast.
         for order in [[1, 2], [2, 1]] {
@@ -213,7 +213,7 @@ fn better_compares_only_what_is_known_of_both_links() {
 }
 
 #[test]
-fn a_device_that_does_not_report_its_speed_has_no_better_one() {
+fn reselect_better_with_unknown_speed_waits() {
     for config in both_preferences(PrimaryReselect::Better) {
         for silent in [1, 2] {
             let mut rig = Rig::up(config.clone());
@@ -230,7 +230,7 @@ fn a_device_that_does_not_report_its_speed_has_no_better_one() {
 }
 
 #[test]
-fn the_higher_priority_wins_and_returns() {
+fn higher_priority_member_wins_and_fails_back() {
     let mut members: Vec<_> = (1..=3).map(member).collect();
     members[1].priority = 5;
     members[2].priority = 10;
@@ -251,7 +251,7 @@ fn the_higher_priority_wins_and_returns() {
 }
 
 #[test]
-fn a_primary_that_is_set_later_takes_over_once_it_is_a_member() {
+fn primary_set_before_member_exists_takes_over_later() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     let later = |n| BondConfig { primary: Some("p3".to_owned()), ..config(Mode::ActiveBackup, n) };
     rig.configure(later(2));
@@ -262,7 +262,7 @@ fn a_primary_that_is_set_later_takes_over_once_it_is_a_member() {
 }
 
 #[test]
-fn at_the_start_the_primary_is_active_whoever_is_heard_of_first() {
+fn primary_at_start_is_active_in_any_event_order() {
     for reselect in [PrimaryReselect::Always, PrimaryReselect::Better, PrimaryReselect::Failure] {
         let mut rig = Rig::new(BondConfig {
             primary_reselect: reselect,
@@ -287,7 +287,7 @@ fn at_the_start_the_primary_is_active_whoever_is_heard_of_first() {
 }
 
 #[test]
-fn a_restart_is_no_reason_to_fail_back() {
+fn restart_keeps_last_active_member() {
     let restarted = |reselect, delay| BondConfig {
         primary_reselect: reselect,
         failback_delay: ms(delay),
@@ -322,7 +322,7 @@ fn choose(rig: &mut Rig, member: &str) -> Result<String, CommandError> {
 }
 
 #[test]
-fn an_order_starts_the_wait_anew_and_its_answer_says_for_how_long() {
+fn set_active_member_restarts_delay_and_reports_it() {
     for config in both_preferences(PrimaryReselect::Always) {
         let mut rig = Rig::up(BondConfig { failback_delay: ms(2000), ..config });
         rig.wait(60_000);
@@ -356,7 +356,7 @@ fn an_order_starts_the_wait_anew_and_its_answer_says_for_how_long() {
 }
 
 #[test]
-fn an_order_that_would_be_undone_at_once_moves_nothing() {
+fn set_active_member_reverted_at_once_moves_nothing() {
     for config in both_preferences(PrimaryReselect::Always) {
         let mut rig = Rig::up(config.clone());
         rig.wait(60_000);

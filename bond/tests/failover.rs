@@ -10,7 +10,7 @@ use common::{Rig, config, learns, mac, member, ms, published, reasons, texts};
 use wire::EthAddr;
 
 #[test]
-fn a_failover_publishes_before_it_does_anything_else() {
+fn failover_publishes_table_first() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     assert_eq!(rig.active().as_deref(), Some("p1"));
     let generation = rig.table().generation;
@@ -35,7 +35,7 @@ fn a_failover_publishes_before_it_does_anything_else() {
 }
 
 #[test]
-fn without_a_primary_traffic_stays_where_it_failed_over_to() {
+fn failover_without_primary_is_permanent() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     rig.carrier(1, false);
     let effects = rig.carrier(1, true);
@@ -46,7 +46,7 @@ fn without_a_primary_traffic_stays_where_it_failed_over_to() {
 }
 
 #[test]
-fn all_members_down_and_back() {
+fn all_members_down_then_up_recovers() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     rig.carrier(1, false);
     let effects = rig.carrier(2, false);
@@ -60,7 +60,7 @@ fn all_members_down_and_back() {
 }
 
 #[test]
-fn updelay_and_downdelay() {
+fn updelay_and_downdelay_postpone_state_changes() {
     let mut rig = Rig::up(BondConfig {
         updelay: ms(500),
         downdelay: ms(200),
@@ -92,7 +92,7 @@ fn updelay_and_downdelay() {
 }
 
 #[test]
-fn updelay_is_skipped_when_no_member_is_enabled() {
+fn updelay_with_no_enabled_member_is_skipped() {
     let mut rig = Rig::new(BondConfig { updelay: ms(5000), ..config(Mode::ActiveBackup, 2) });
     rig.carrier(1, false);
     rig.carrier(2, false);
@@ -114,7 +114,7 @@ fn updelay_is_skipped_when_no_member_is_enabled() {
 }
 
 #[test]
-fn the_last_active_member_is_preferred_after_a_restart() {
+fn restart_prefers_last_active_member() {
     let with = |n| BondConfig { active_member_mac: Some(mac(n)), ..config(Mode::ActiveBackup, 3) };
     // Whichever reports first.
     for order in [[1, 2, 3], [3, 2, 1], [2, 1, 3]] {
@@ -140,7 +140,7 @@ fn the_last_active_member_is_preferred_after_a_restart() {
 }
 
 #[test]
-fn reconfiguring_touches_only_what_differs() {
+fn reconfiguration_changes_only_differences() {
     let base = config(Mode::ActiveBackup, 2);
     let mut rig = Rig::up(base.clone());
     rig.carrier(1, false);
@@ -173,7 +173,7 @@ fn reconfiguring_touches_only_what_differs() {
 }
 
 #[test]
-fn a_new_address_of_the_active_member_is_remembered() {
+fn active_member_mac_change_is_persisted() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     let effects = rig.handle(Event::Mac { member: MemberId(1), mac: mac(77) });
     assert!(matches!(effects[..], [Effect::PersistActiveMember(m)] if m == mac(77)));
@@ -182,7 +182,7 @@ fn a_new_address_of_the_active_member_is_remembered() {
 }
 
 #[test]
-fn one_health_check_is_enough() {
+fn one_monitor_up_of_two_enables_member() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     let monitor = |monitor, up| Event::Monitor { member: MemberId(1), monitor, up };
     rig.handle(monitor(Monitor::Bfd, Some(false)));
@@ -197,7 +197,7 @@ fn one_health_check_is_enough() {
 }
 
 #[test]
-fn commands() {
+fn commands_change_state_and_answer_as_ovs() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));
     let set = |m: &str| Command::SetActiveMember { member: m.to_owned() };
     assert_eq!(rig.command(set("p2")), Ok("done".into()));
@@ -228,7 +228,7 @@ fn commands() {
 }
 
 #[test]
-fn the_order_of_choice() {
+fn choose_prefers_primary_then_last_then_priority() {
     use bond::link::Link;
     use bond::select::{Candidate, Choice, choose, preferred};
     use wire::Time;
@@ -262,11 +262,11 @@ fn the_order_of_choice() {
     assert_eq!(choose(&members, nobody), Choice::SkipDelay { id: MemberId(2), until: soon });
     members[1].may_enable = false;
     assert_eq!(choose(&members, nobody), Choice::SkipDelay { id: MemberId(1), until: later });
-    assert_eq!(choose(&[one(1, Link::Down)], nobody), Choice::Nobody);
+    assert_eq!(choose(&[one(1, Link::Down)], nobody), Choice::NoMember);
 }
 
 #[test]
-fn a_loop_is_told_once_and_the_bond_held_down_if_asked_for() {
+fn loop_is_logged_once_and_holds_protected_bond_down() {
     for mode in [Mode::ActiveBackup, Mode::BalanceSlb] {
         let seen = |rig: &mut Rig| rig.handle(Event::Loop { with: Some("bond1".to_owned()) });
         let warnings = |effects: &[Effect]| {

@@ -99,7 +99,7 @@ impl Pair {
 }
 
 #[test]
-fn alone_it_expires_and_defaults() {
+fn receive_without_partner_expires_and_defaults() {
     let mut rig = Rig::new(BondConfig {
         lacp: Some(LacpConfig { system_priority: 65535, ..lacp(true, LacpTime::Slow) }),
         ..config(Mode::ActiveBackup, 1)
@@ -147,7 +147,7 @@ member: p1: expired attached
 }
 
 #[test]
-fn two_bonds_negotiate_lose_a_link_and_find_it_again() {
+fn link_loss_between_two_bonds_renegotiates() {
     let mut pair = Pair::new(tcp(LacpTime::Fast), partner(tcp(LacpTime::Fast)));
     assert_eq!(pair.enabled(), [true, true], "without waiting for any timer");
     assert_eq!(pair.a.counts(2), [128, 128]);
@@ -203,7 +203,7 @@ member: p2: current attached
 }
 
 #[test]
-fn a_short_flap_costs_no_member() {
+fn short_flap_keeps_members_attached() {
     for time in [LacpTime::Slow, LacpTime::Fast] {
         for flap in [100, 200, 300] {
             let mut pair = Pair::new(tcp(time), partner(tcp(time)));
@@ -231,7 +231,7 @@ fn a_short_flap_costs_no_member() {
 }
 
 #[test]
-fn passive_answers_but_does_not_begin() {
+fn passive_port_only_answers() {
     let passive = |c: BondConfig| BondConfig { lacp: Some(lacp(false, LacpTime::Fast)), ..c };
     let mut pair = Pair::new(passive(tcp(LacpTime::Fast)), partner(passive(tcp(LacpTime::Fast))));
     pair.wait(60_000);
@@ -244,7 +244,7 @@ fn passive_answers_but_does_not_begin() {
 }
 
 #[test]
-fn periods_are_those_the_partner_asks_for() {
+fn transmit_period_follows_partner_timeout() {
     let sent =
         |rig: &Rig| rig.effects.iter().filter(|e| matches!(e, Effect::SendLacpdu { .. })).count();
     let mut pair = Pair::new(tcp(LacpTime::Fast), partner(tcp(LacpTime::Slow)));
@@ -257,7 +257,7 @@ fn periods_are_those_the_partner_asks_for() {
 }
 
 #[test]
-fn negotiation_opens_the_door_before_the_updelay_is_over() {
+fn negotiated_member_admits_packets_during_updelay() {
     let updelay = |c: BondConfig| BondConfig { updelay: ms(500), ..c };
     let pair = Pair::new(updelay(tcp(LacpTime::Fast)), partner(tcp(LacpTime::Fast)));
     // The first is taken early since there was none; the second waits, and lets packets in.
@@ -268,7 +268,7 @@ fn negotiation_opens_the_door_before_the_updelay_is_over() {
 }
 
 #[test]
-fn without_a_partner_all_modes_drop_or_fall_back() {
+fn output_without_partner_drops_or_falls_back() {
     for mode in [Mode::ActiveBackup, Mode::BalanceSlb, Mode::BalanceTcp] {
         let with = |lacp_fallback_ab| BondConfig { mode, lacp_fallback_ab, ..tcp(LacpTime::Fast) };
         let mut rig = Rig::up(with(false));
@@ -288,7 +288,7 @@ fn without_a_partner_all_modes_drop_or_fall_back() {
 }
 
 #[test]
-fn a_partner_ends_the_fallback_and_its_loss_begins_it() {
+fn partner_arrival_and_loss_toggle_fallback() {
     let fallback = |c: BondConfig| BondConfig { lacp_fallback_ab: true, ..c };
     let mut pair = Pair::new(fallback(tcp(LacpTime::Fast)), partner(tcp(LacpTime::Fast)));
     assert_eq!(pair.a.table().output, OutputRule::Recirc { basis: 0, recirc_id: 7 });
@@ -303,7 +303,7 @@ fn a_partner_ends_the_fallback_and_its_loss_begins_it() {
 }
 
 #[test]
-fn members_with_another_partner_or_key_stay_out() {
+fn members_with_other_partner_or_key_stay_detached() {
     let mut a = Rig::new(tcp(LacpTime::Fast));
     a.carrier(1, true);
     a.carrier(2, true);
@@ -353,7 +353,7 @@ fn members_with_another_partner_or_key_stay_out() {
 }
 
 #[test]
-fn bad_pdus_are_counted_and_dropped() {
+fn invalid_pdus_are_counted_and_dropped() {
     let mut rig = Rig::up(tcp(LacpTime::Fast));
     let mut marker = vec![0; 110];
     marker[0] = 2;
@@ -392,7 +392,7 @@ member: p2:
 }
 
 #[test]
-fn lacp_current_is_reported_when_it_changes() {
+fn lacp_current_change_is_reported() {
     let current = |effects: &[Effect]| -> Vec<(u32, Option<bool>)> {
         let one = |e: &Effect| match e {
             Effect::LacpCurrent { member, current } => Some((member.0, *current)),
@@ -409,7 +409,7 @@ fn lacp_current_is_reported_when_it_changes() {
 }
 
 #[test]
-fn a_port_of_one_interface() {
+fn single_interface_port_negotiates() {
     let settings = |system: &str, port_id| Settings {
         name: "p1".to_owned(),
         config: LacpConfig {
@@ -451,7 +451,7 @@ fn a_port_of_one_interface() {
 }
 
 #[test]
-fn settings_change_at_run_time() {
+fn settings_change_renegotiates() {
     let mut pair = Pair::new(tcp(LacpTime::Slow), partner(tcp(LacpTime::Slow)));
     // From slow to fast: the partner is told at once, and nobody goes down.
     let effects = pair.a.configure(tcp(LacpTime::Fast));
@@ -488,7 +488,7 @@ fn settings_change_at_run_time() {
 }
 
 #[test]
-fn a_new_member_does_not_end_a_fallback() {
+fn new_member_during_fallback_keeps_traffic() {
     let fallback = |n| BondConfig {
         lacp_fallback_ab: true,
         members: config(Mode::BalanceTcp, n).members,

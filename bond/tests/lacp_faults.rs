@@ -63,7 +63,7 @@ fn last_told(effects: &[Effect]) -> PortInfo {
 const PARTNER: &str = "02:aa:00:00:00:01";
 
 #[test]
-fn at_most_three_pdus_a_second_leave_a_port() {
+fn transmission_is_limited_to_three_pdus_per_second() {
     for active in [true, false] {
         let with = BondConfig { lacp: Some(lacp(active, LacpTime::Fast)), ..tcp(LacpTime::Fast) };
         let mut rig = Rig::new(with);
@@ -96,7 +96,7 @@ fn at_most_three_pdus_a_second_leave_a_port() {
 }
 
 #[test]
-fn a_pdu_that_must_wait_tells_what_is_true_when_it_leaves() {
+fn delayed_pdu_carries_state_at_transmission() {
     let mut rig = Rig::new(tcp(LacpTime::Fast));
     rig.carrier(1, true);
     rig.wait(3_000);
@@ -121,7 +121,7 @@ fn a_pdu_that_must_wait_tells_what_is_true_when_it_leaves() {
 }
 
 #[test]
-fn an_aggregate_goes_on_when_one_of_its_links_leaves_it() {
+fn aggregate_survives_partner_change_on_one_link() {
     let enabled = |rig: &Rig| rig.status().members.iter().map(|m| m.enabled).collect::<Vec<_>>();
     let attached = |rig: &Rig| {
         let status = rig.bond.lacp_status().unwrap();
@@ -166,7 +166,7 @@ fn an_aggregate_goes_on_when_one_of_its_links_leaves_it() {
 }
 
 #[test]
-fn individual_links_are_used_one_at_a_time() {
+fn individual_links_are_used_alone() {
     let enabled = |rig: &Rig| rig.status().members.iter().map(|m| m.enabled).collect::<Vec<_>>();
     let mut rig = Rig::up(tcp(LacpTime::Fast));
     let good = |n| heard(PARTNER, 5, n);
@@ -211,7 +211,7 @@ fn negotiated(time: LacpTime) -> Rig {
 }
 
 #[test]
-fn a_stranger_does_not_disturb_a_session() {
+fn other_system_pdu_is_ignored_while_partner_current() {
     for stranger in [STRANGER, OWN] {
         let mut rig = negotiated(LacpTime::Fast);
         let generation = rig.table().generation;
@@ -237,7 +237,7 @@ fn a_stranger_does_not_disturb_a_session() {
 }
 
 #[test]
-fn a_stranger_does_not_keep_a_silent_partner_current() {
+fn other_system_pdu_does_not_refresh_partner() {
     let mut rig = negotiated(LacpTime::Fast);
     for _ in 0..2 {
         rig.wait(900);
@@ -249,7 +249,7 @@ fn a_stranger_does_not_keep_a_silent_partner_current() {
 }
 
 #[test]
-fn a_partner_that_is_exchanged_is_followed() {
+fn replaced_partner_takes_over_after_timeout() {
     // The carrier was lost: at once.
     for time in [LacpTime::Fast, LacpTime::Slow] {
         let mut rig = negotiated(time);

@@ -185,7 +185,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_makes_it_panic_or_spin(
+    fn arbitrary_events_never_panic_or_spin(
         events in prop::collection::vec((any_event(), any_duration()), 1..40),
     ) {
         let mut bond = Bond::new("bond0");
@@ -216,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn the_engine_agrees_with_the_model(
+    fn engine_random_events_agree_with_model(
         steps in prop::collection::vec(step(), 1..60),
         updelay in prop_oneof![Just(0), 1..300u64],
         downdelay in prop_oneof![Just(0), 1..300u64],

@@ -6,7 +6,7 @@ use bond::{BUCKETS, BondConfig, BondStatus, Event, LacpTime, Mode, PrimaryResele
 use common::{Rig, config, lacp, ms};
 
 #[test]
-fn active_backup() {
+fn show_active_backup_matches_ovs() {
     let mut rig = Rig::up(BondConfig {
         updelay: ms(1000),
         downdelay: ms(2000),
@@ -54,7 +54,7 @@ member p2: enabled
 }
 
 #[test]
-fn balance_slb() {
+fn show_balance_slb_matches_ovs() {
     let mut rig = Rig::up(BondConfig {
         all_members_active: true,
         primary: Some("p1".to_owned()),
@@ -97,7 +97,7 @@ member p2: enabled
 }
 
 #[test]
-fn balance_tcp_with_lacp_that_found_nobody() {
+fn show_balance_tcp_without_partner_matches_ovs() {
     let mut rig = Rig::up(BondConfig {
         lacp: Some(lacp(true, LacpTime::Fast)),
         lb_output: true,
@@ -131,7 +131,7 @@ member p2: disabled
 }
 
 #[test]
-fn balance_tcp_falling_back() {
+fn show_balance_tcp_in_fallback_matches_ovs() {
     let mut rig = Rig::up(BondConfig {
         lacp: Some(lacp(true, LacpTime::Fast)),
         lacp_fallback_ab: true,
@@ -167,7 +167,7 @@ member p2: enabled
 }
 
 #[test]
-fn our_own_options_show_behind_the_keys_and_only_in_use() {
+fn show_added_options_print_only_when_set() {
     let mut members = config(Mode::ActiveBackup, 2).members;
     members[0].priority = 9;
     let mut rig = Rig::up(BondConfig {
@@ -218,7 +218,7 @@ member p2: enabled
 }
 
 #[test]
-fn a_bond_without_members() {
+fn show_without_members_matches_ovs() {
     let rig = Rig::new(config(Mode::ActiveBackup, 0));
     let show = rig.status().render_show();
     assert!(show.ends_with("active member mac: 00:00:00:00:00:00(none)\n\n"), "{show}");
@@ -226,7 +226,7 @@ fn a_bond_without_members() {
 }
 
 #[test]
-fn json_says_the_same() {
+fn json_contains_show_values() {
     let rig = Rig::up(config(Mode::BalanceSlb, 2));
     let json = serde_json::to_value(rig.status()).unwrap();
     assert_eq!(json["mode"], "balance-slb");

@@ -29,7 +29,7 @@ fn table<S: Copy + Debug, I: Copy + Debug, O: Debug>(
 const NOW: Time = Time::from_millis(100_000);
 
 #[test]
-fn link_machine() {
+fn link_every_transition_matches_snapshot() {
     let at = Time::from_millis(105_000);
     let since = Time::from_millis(90_000);
     let states = [
@@ -49,7 +49,7 @@ fn link_machine() {
 }
 
 #[test]
-fn receive_machine() {
+fn receive_every_transition_matches_snapshot() {
     let until = Time::from_millis(101_000);
     let states = [
         receive::Receive::Defaulted,
@@ -68,7 +68,7 @@ fn receive_machine() {
 }
 
 #[test]
-fn periodic_machine() {
+fn periodic_every_transition_matches_snapshot() {
     let until = Time::from_millis(101_000);
     let states = [
         periodic::Periodic::NoPeriodic,
@@ -87,7 +87,7 @@ fn periodic_machine() {
 }
 
 #[test]
-fn transmit_machine() {
+fn transmit_every_transition_matches_snapshot() {
     let until = Time::from_millis(101_000);
     let states = [transmit::Transmit::Idle, transmit::Transmit::Ntt { until }];
     let inputs =
@@ -96,7 +96,7 @@ fn transmit_machine() {
 }
 
 #[test]
-fn mux_machine() {
+fn mux_every_transition_matches_snapshot() {
     let states = [mux::Mux::Detached, mux::Mux::Attached, mux::Mux::CollectingDistributing];
     let inputs = [
         mux::Input::Selected,

@@ -55,7 +55,7 @@ impl LogLimits {
             Topic::Member => (Some(&self.member), true),
             Topic::Active => (Some(&self.active), true),
             Topic::Pdu => (Some(&self.pdu), false),
-            Topic::Stranger => (Some(&self.stranger), false),
+            Topic::OtherSystem => (Some(&self.stranger), false),
             Topic::Loopback => (Some(&self.loopback), false),
             // Once in a rebalancing interval at most; sessions are logged where they run.
             Topic::Rebalance | Topic::Monitor => (None, false),

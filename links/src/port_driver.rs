@@ -351,7 +351,7 @@ impl PortDriver {
     pub(crate) fn lacp_may_enable(&self) -> impl Iterator<Item = (&str, bool)> {
         self.devices.iter().filter_map(|d| {
             let lets = match &self.engine {
-                Engine::Bond { bond, .. } => bond.lacp_lets(d.member.id)?,
+                Engine::Bond { bond, .. } => bond.lacp_may_enable(d.member.id)?,
                 Engine::Single(lacp) => lacp.may_enable(d.member.id),
             };
             Some((d.member.name.as_str(), lets))

@@ -96,7 +96,7 @@ mod tests {
     const MAC: EthAddr = EthAddr([0x52, 0x54, 0, 1, 2, 3]);
 
     #[test]
-    fn learning_packet_octets() {
+    fn learning_packet_is_broadcast_rarp() {
         let p = learning_packet(MAC);
         assert_eq!(p.len(), 42);
         let k = extract(&p, 0);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn gratuitous() {
+    fn is_gratuitous_accepts_broadcast_announcements_only() {
         let p = gratuitous_arp(MAC, [10, 0, 0, 1]);
         assert!(is_gratuitous(&extract(&p, 0)));
 

@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_back_as_it_was() {
+    fn compose_then_extract_gives_same_key() {
         let (v4, v6) = (EtherType::IPV4, EtherType::IPV6);
         let ports = |k: FlowKey| FlowKey { tp_src: 1, tp_dst: 2, ..k };
         let tag = |tpid, vid: u16| VlanTag { tpid, tci: 0x1000 | 3 << 13 | vid };
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn as_long_as_asked_or_not_at_all() {
+    fn compose_len_gives_exact_length_or_error() {
         let k = key(EtherType::IPV4, ip::UDP);
         assert_eq!(compose_len(&k, &[], 42).unwrap().len(), 42);
         assert_eq!(compose_len(&k, &[], 41), Err(TooLong { least: 42, asked: 41 }));

@@ -30,7 +30,7 @@ mod tests {
 
     /// RFC 3720 appendix B.4.
     #[test]
-    fn known_values() {
+    fn crc32c_matches_known_values() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);

@@ -278,7 +278,7 @@ mod tests {
 
     /// Every field at the offset that figure 6-7 gives it.
     #[test]
-    fn layout() {
+    fn lacpdu_fields_are_at_standard_offsets() {
         let b = sample().emit();
         assert_eq!(b.len(), 110);
         assert_eq!(b[..4], [1, 1, 1, 20]);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_and_says_why() {
+    fn parse_invalid_pdu_returns_reason() {
         let good = sample().emit();
         let with = |at: usize, v: u8| {
             let mut b = good.clone();

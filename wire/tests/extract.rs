@@ -173,7 +173,7 @@ fn expected(s: &Spec, in_port: u32) -> FlowKey {
 
 proptest! {
     #[test]
-    fn built_packets(s in spec(), in_port: u32) {
+    fn extract_built_packet_agrees_with_etherparse(s in spec(), in_port: u32) {
         let frame = build(&s);
         let (key, layers) = extract_layers(&frame, in_port, 2);
         prop_assert_eq!(key, expected(&s, in_port));
@@ -208,7 +208,7 @@ proptest! {
     /// A cut or damaged packet never panics, keeps its L2 fields, and what is cut off inside the
     /// IP packet leaves all L3 fields zero.
     #[test]
-    fn damaged_packets(s in spec(), cut: prop::sample::Index, at: prop::sample::Index, bit in 0u8..8) {
+    fn extract_damaged_packet_never_panics(s in spec(), cut: prop::sample::Index, at: prop::sample::Index, bit in 0u8..8) {
         let mut frame = build(&s);
         let ip_end = frame.len() - s.padding;
         let len = cut.index(frame.len() + 1);
@@ -238,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_octets(
+    fn extract_any_octets_never_panics(
         octets in prop::collection::vec(any::<u8>(), 0..200),
         head in prop::sample::select(vec![
             &[0x08, 0x00, 0x45][..], &[0x08, 0x00], &[0x86, 0xdd, 0x60], &[0x86, 0xdd],
@@ -267,7 +267,7 @@ proptest! {
     }
 
     #[test]
-    fn lacpdus_come_back(octets in prop::collection::vec(any::<u8>(), 110..130)) {
+    fn lacpdu_emitted_parses_to_same_value(octets in prop::collection::vec(any::<u8>(), 110..130)) {
         let mut b = octets;
         b[0] = 1;
         (b[2], b[3], b[22], b[23]) = (1, 20, 2, 20);
@@ -284,7 +284,7 @@ fn frame(hex: &str) -> Vec<u8> {
 const MACS: &str = "020000000001 020000000002";
 
 #[test]
-fn vlan_limits() {
+fn extract_vlan_limit_leaves_inner_tags() {
     let f = frame(&format!("{MACS} 88a8 e064 8100 a00a 88b5 0000"));
     let k = extract(&f, 0);
     assert_eq!(k.vlan[0], VlanTag { tpid: 0x88a8, tci: 0xf064 });
@@ -300,7 +300,7 @@ fn vlan_limits() {
 }
 
 #[test]
-fn ieee_802_2() {
+fn extract_ieee_802_2_reads_snap_type() {
     let typ = |rest: &str| extract(&frame(&format!("{MACS} {rest}")), 0).eth_type;
     assert_eq!(typ("0026 424203 0000000000"), 0x05ff);
     assert_eq!(typ("0026"), 0x05ff);
@@ -319,7 +319,7 @@ fn ieee_802_2() {
 }
 
 #[test]
-fn ipv4_fragments_and_lies() {
+fn extract_ipv4_fragment_or_bad_length_zeroes_l4() {
     let udp = |flags: &str, head: &str| {
         let f = frame(&format!(
             "{MACS} 0800 {head}00001c 0000{flags} 40110000 0a000001 0a000002 00350036 00080000"
@@ -340,7 +340,7 @@ fn ipv4_fragments_and_lies() {
 }
 
 #[test]
-fn ipv6_extensions() {
+fn extract_ipv6_extension_headers_are_skipped() {
     // Length, first header, what follows the addresses.
     let v6 = |len: u16, next: u8, rest: &str| {
         let a = "fd000000000000000000000000000001";
@@ -372,7 +372,7 @@ fn ipv6_extensions() {
 }
 
 #[test]
-fn neighbour_discovery() {
+fn extract_neighbour_discovery_reads_options() {
     let nd = |len: u16, code: &str, rest: &str| {
         let a = "fd000000000000000000000000000001";
         extract(
@@ -403,7 +403,7 @@ fn neighbour_discovery() {
 }
 
 #[test]
-fn arp() {
+fn extract_arp_reads_addresses() {
     let arp = |typ: &str, head: &str, op: &str| {
         extract(
             &frame(&format!(

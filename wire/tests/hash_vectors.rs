@@ -251,7 +251,7 @@ const SYMMETRIC: &[(u32, bool, u32, &str)] = &[
 ];
 
 #[test]
-fn bond_hash() {
+fn bond_hash_matches_ovs_vectors() {
     for &(mac, vlan, basis, bucket) in BOND_HASH {
         let mac = mac.parse().unwrap();
         assert_eq!(hash_mac(mac, vlan, basis) & 0xff, bucket, "{mac} {vlan} {basis}");
@@ -259,7 +259,7 @@ fn bond_hash() {
 }
 
 #[test]
-fn dp_hash() {
+fn dp_hash_matches_ovs_vectors() {
     for &(basis, hash, frame) in DP_HASH {
         let key = extract(&octets(frame), 3);
         assert_eq!(dp_hash_l4(&key, basis) & 0xff, hash, "{basis} {frame}");
@@ -267,7 +267,7 @@ fn dp_hash() {
 }
 
 #[test]
-fn symmetric() {
+fn symmetric_hash_matches_ovs_vectors() {
     for &(basis, udp, link, frame) in SYMMETRIC {
         let key = extract(&octets(frame), 3);
         let got = flow_hash_symmetric_l3l4(&key, basis, udp) % 65521;

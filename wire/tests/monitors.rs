@@ -18,7 +18,7 @@ fn path() -> Path {
 }
 
 #[test]
-fn bfd_frame() {
+fn bfd_frame_matches_ovs_and_reads_back() {
     let packet = Packet {
         state: State::Down,
         diag: Diag::NONE,
@@ -56,7 +56,7 @@ fn bfd_frame() {
 }
 
 #[test]
-fn ccm_octets() {
+fn ccm_octets_match_ovs() {
     let ccm = Ccm {
         interval: 4,
         rdi: true,
@@ -86,7 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_octets_are_read_or_refused(octets in prop::collection::vec(any::<u8>(), 0..120)) {
+    fn parse_any_octets_round_trips_or_fails(octets in prop::collection::vec(any::<u8>(), 0..120)) {
         if let Ok(ccm) = Ccm::parse(&octets) {
             prop_assert_eq!(Ccm::parse(&ccm.emit()), Ok(ccm));
         }

@@ -22,7 +22,7 @@ fn train(v6: bool, tcp: bool, payload: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn joins_again(
+    fn segment_payloads_join_to_original(
         v6: bool,
         tcp: bool,
         payload in prop::collection::vec(any::<u8>(), 0..4000),
@@ -59,7 +59,7 @@ proptest! {
 
     /// A sender that leaves the pseudo-header's sum behind gets the checksum it would have had.
     #[test]
-    fn completion(v6: bool, tcp: bool, payload in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn complete_partial_checksum_verifies(v6: bool, tcp: bool, payload in prop::collection::vec(any::<u8>(), 0..100)) {
         let full = train(v6, tcp, &payload);
         let (key, layers) = extract_layers(&full, 0, 2);
         let (l4, offset) = (layers.l4.unwrap(), if tcp { 16 } else { 6 });
@@ -80,7 +80,7 @@ proptest! {
 
     /// The sum, against the two-octet loop of RFC 1071.
     #[test]
-    fn sums(octets in prop::collection::vec(any::<u8>(), 0..70)) {
+    fn checksum_agrees_with_16_bit_sum(octets in prop::collection::vec(any::<u8>(), 0..70)) {
         let mut s = 0u32;
         for w in octets.chunks(2) {
             s += u32::from(w[0]) << 8 | u32::from(*w.get(1).unwrap_or(&0));
@@ -93,7 +93,7 @@ proptest! {
 }
 
 #[test]
-fn congestion_window_reduced_goes_first() {
+fn segment_cwr_is_set_in_first_segment_only() {
     let mut f = train(false, true, &[1; 30]);
     f[47] |= 0x80;
     let flags = |t| {
@@ -104,7 +104,7 @@ fn congestion_window_reduced_goes_first() {
 }
 
 #[test]
-fn refuses() {
+fn segment_invalid_input_returns_error() {
     let tcp = train(false, true, &[1; 30]);
     assert_eq!(segment(&tcp, GSO_TCPV4, 0), Err(SegmentError::ZeroSize));
     assert_eq!(segment(&tcp, GSO_NONE, 10), Err(SegmentError::Type(0)));
@@ -119,7 +119,7 @@ fn refuses() {
 }
 
 #[test]
-fn completion_outside_the_frame() {
+fn complete_outside_frame_returns_error() {
     let mut f = [0; 20];
     assert!(checksum::complete(&mut f, 18, 0).is_ok());
     let e = checksum::complete(&mut f, 18, 1).unwrap_err();

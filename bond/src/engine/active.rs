@@ -9,40 +9,41 @@ use crate::failback::{Policy, Verdict};
 use crate::link;
 use crate::millis::whole_ms;
 use crate::notice::{Level, Topic};
+use crate::pending::PendingEffects;
 use crate::select::{self, Choice};
-use crate::turn::Turn;
 
-/// Whether a preferred member may take over.
-enum Judged {
-    /// The failback options do not apply yet.
-    Start,
-    By(Verdict),
+/// Whether a preferred member may take over from the active one.
+enum Takeover {
+    /// The bond has just started: it takes over without regard to the failback options.
+    AtStart,
+    /// The failback options decide.
+    Decided(Verdict),
 }
 
 impl Bond {
-    pub(super) fn run_active(&mut self, now: Time, turn: &mut Turn) {
+    pub(super) fn run_active(&mut self, now: Time, pending: &mut PendingEffects) {
         if !self.active.is_some_and(|id| self.is_enabled(id)) {
-            self.choose_active(now, turn);
+            self.choose_active(now, pending);
         }
-        self.restore_active(turn);
+        self.restore_active(pending);
         self.waiting = None;
         if self.config.mode == Mode::ActiveBackup {
-            self.fail_back(now, turn);
+            self.fail_back(now, pending);
         }
     }
 
     /// Lets a preferred member take over from the active one, or notes what it waits for.
-    fn fail_back(&mut self, now: Time, turn: &mut Turn) {
+    fn fail_back(&mut self, now: Time, pending: &mut PendingEffects) {
         let Some(active) = self.active else { return };
-        match self.judge(now, active, self.chosen_at) {
+        match self.evaluate(now, active, self.chosen_at) {
             None => {}
             // The bond starts, and the primary is heard of a moment later than its siblings.
-            Some((id, Judged::Start)) => self.activate(id, turn),
-            Some((id, Judged::By(Verdict::TakeOver))) => {
+            Some((id, Takeover::AtStart)) => self.activate(id, pending),
+            Some((id, Takeover::Decided(Verdict::TakeOver))) => {
                 self.failbacks.record(now);
-                self.activate(id, turn);
+                self.activate(id, pending);
             }
-            Some((id, Judged::By(Verdict::Wait { reason, until }))) => {
+            Some((id, Takeover::Decided(Verdict::Wait { reason, until }))) => {
                 self.waiting = Some(Waiting { member: id, reason, until });
             }
         }
@@ -50,31 +51,34 @@ impl Bond {
 
     /// The member that is preferred to `active`, and whether it may take over from it. `chosen_at`:
     /// when an operator chose `active`.
-    fn judge(
+    fn evaluate(
         &self,
         now: Time,
         active: MemberId,
         chosen_at: Option<Time>,
-    ) -> Option<(MemberId, Judged)> {
+    ) -> Option<(MemberId, Takeover)> {
         let id = select::preferred(&self.candidates(), active)?;
         let (from, to) = (self.member(active)?, self.member(id)?);
-        let Some(stable_since) = to.stable_since() else { return Some((id, Judged::Start)) };
+        let Some(stable_since) = to.stable_since() else { return Some((id, Takeover::AtStart)) };
         let since = chosen_at.map_or(stable_since, |t| t.max(stable_since));
         let speed = to.speed.compare(from.speed);
-        Some((id, Judged::By(self.failbacks.judge(now, &self.failback_policy(), since, speed))))
+        Some((
+            id,
+            Takeover::Decided(self.failbacks.evaluate(now, &self.failback_policy(), since, speed)),
+        ))
     }
 
     /// The member that would take over at once from `id`, if an operator chose that one now. Then
     /// traffic does not move to it in the first place.
-    pub(super) fn undoes(&self, now: Time, id: MemberId) -> Option<MemberId> {
+    pub(super) fn reverted_by(&self, now: Time, id: MemberId) -> Option<MemberId> {
         if self.config.mode != Mode::ActiveBackup {
             return None;
         }
-        match self.judge(now, id, Some(now))? {
-            (preferred, Judged::Start | Judged::By(Verdict::TakeOver)) => {
+        match self.evaluate(now, id, Some(now))? {
+            (preferred, Takeover::AtStart | Takeover::Decided(Verdict::TakeOver)) => {
                 (self.active == Some(preferred)).then_some(preferred)
             }
-            (_, Judged::By(Verdict::Wait { .. })) => None,
+            (_, Takeover::Decided(Verdict::Wait { .. })) => None,
         }
     }
 
@@ -87,12 +91,12 @@ impl Bond {
     }
 
     /// Fails over: the active member is gone, or there was none.
-    fn choose_active(&mut self, now: Time, turn: &mut Turn) {
+    fn choose_active(&mut self, now: Time, pending: &mut PendingEffects) {
         match select::choose(&self.candidates(), self.active_mac) {
-            Choice::Enabled(id) => self.activate(id, turn),
+            Choice::Enabled(id) => self.activate(id, pending),
             Choice::SkipDelay { id, until } => {
                 let name = self.member(id).map_or("", |m| &m.config.name);
-                turn.say(
+                pending.log(
                     Topic::Active,
                     Level::Info,
                     format!(
@@ -102,14 +106,14 @@ impl Bond {
                         whole_ms(now, until),
                     ),
                 );
-                self.move_link(now, id, link::Input::Enable, turn);
-                self.set_active(Some(id), turn);
-                turn.learning = true;
+                self.move_link(now, id, link::Input::Enable, pending);
+                self.set_active(Some(id), pending);
+                pending.learning = true;
             }
-            Choice::Nobody => {
+            Choice::NoMember => {
                 if self.active.is_some() {
-                    self.set_active(None, turn);
-                    turn.say(
+                    self.set_active(None, pending);
+                    pending.log(
                         Topic::Active,
                         Level::Info,
                         format!("bond {}: all members disabled", self.config.name),
@@ -121,7 +125,7 @@ impl Bond {
 
     /// Gives the member that was active in the last run its place back, if its link is up when
     /// it is first heard of. Its siblings may have been heard of a moment sooner.
-    fn restore_active(&mut self, turn: &mut Turn) {
+    fn restore_active(&mut self, pending: &mut PendingEffects) {
         let Some(mac) = self.restore else { return };
         let Some(m) = self.members.iter().find(|m| m.config.mac == mac && m.carrier.is_some())
         else {
@@ -137,29 +141,29 @@ impl Bond {
         let at_once = policy.reselect == PrimaryReselect::Always && policy.delay.is_zero();
         let primary = at_once && self.candidates().iter().any(|c| c.primary && c.link.enabled());
         if enabled && !primary && self.active != Some(id) {
-            self.activate(id, turn);
+            self.activate(id, pending);
         }
     }
 
     /// Makes an enabled member the active one.
-    pub(super) fn activate(&mut self, id: MemberId, turn: &mut Turn) {
+    pub(super) fn activate(&mut self, id: MemberId, pending: &mut PendingEffects) {
         let name = self.member(id).map_or("", |m| &m.config.name);
         let text = format!("bond {}: active member is now {name}", self.config.name);
-        turn.say(Topic::Active, Level::Info, text);
-        self.set_active(Some(id), turn);
-        turn.learning = true;
+        pending.log(Topic::Active, Level::Info, text);
+        self.set_active(Some(id), pending);
+        pending.learning = true;
     }
 
-    fn set_active(&mut self, id: Option<MemberId>, turn: &mut Turn) {
+    fn set_active(&mut self, id: Option<MemberId>, pending: &mut PendingEffects) {
         if self.active == id {
             return;
         }
         self.active = id;
         self.chosen_at = None;
         self.active_mac = id.and_then(|id| self.member(id)).map_or(EthAddr::ZERO, |m| m.config.mac);
-        turn.persist = Some(self.active_mac);
+        pending.persist = Some(self.active_mac);
         if !self.is_balanced() {
-            turn.revalidate(RevalidateReason::ActiveMember);
+            pending.revalidate(RevalidateReason::ActiveMember);
         }
     }
 }

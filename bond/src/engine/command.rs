@@ -8,19 +8,19 @@ use crate::effect::RevalidateReason;
 use crate::event::{Command, CommandError};
 use crate::link;
 use crate::notice::{Level, Topic};
+use crate::pending::PendingEffects;
 use crate::select;
-use crate::turn::Turn;
 
 impl Bond {
-    pub(super) fn obey(
+    pub(super) fn execute(
         &mut self,
         now: Time,
         command: Command,
-        turn: &mut Turn,
+        pending: &mut PendingEffects,
     ) -> Result<&'static str, CommandError> {
         match command {
             Command::SetActiveMember { member } => {
-                let id = self.by_name(&member)?;
+                let id = self.member_by_name(&member)?;
                 if !self.is_enabled(id) {
                     return Err(CommandError::ActivateDisabled);
                 }
@@ -28,7 +28,7 @@ impl Bond {
                     self.chosen_at = Some(now);
                     return Ok("no change");
                 }
-                if let Some(preferred) = self.undoes(now, id) {
+                if let Some(preferred) = self.reverted_by(now, id) {
                     let name = |id| self.member(id).map_or("", |m| &m.config.name);
                     let text = format!(
                         "bond {}: active member {member} was asked for, but {} is preferred and \
@@ -36,33 +36,33 @@ impl Bond {
                         self.config.name,
                         name(preferred),
                     );
-                    turn.say(Topic::Active, Level::Info, text);
+                    pending.log(Topic::Active, Level::Info, text);
                     return Ok("done");
                 }
-                self.activate(id, turn);
+                self.activate(id, pending);
                 self.chosen_at = Some(now);
                 Ok("done")
             }
             Command::EnableMember { member } => {
-                let id = self.by_name(&member)?;
-                self.move_link(now, id, link::Input::Enable, turn);
+                let id = self.member_by_name(&member)?;
+                self.move_link(now, id, link::Input::Enable, pending);
                 Ok("enabled")
             }
             Command::DisableMember { member } => {
-                let id = self.by_name(&member)?;
-                self.move_link(now, id, link::Input::Disable, turn);
+                let id = self.member_by_name(&member)?;
+                self.move_link(now, id, link::Input::Disable, pending);
                 Ok("disabled")
             }
             Command::Migrate { bucket, member } => {
                 if self.config.mode != Mode::BalanceSlb || !self.has_buckets() {
                     return Err(CommandError::NotSlb);
                 }
-                let id = self.by_name(&member)?;
+                let id = self.member_by_name(&member)?;
                 if !self.is_enabled(id) {
                     return Err(CommandError::MigrateToDisabled);
                 }
-                self.buckets.give(usize::from(bucket), id);
-                turn.revalidate(RevalidateReason::Rebalanced);
+                self.buckets.assign(usize::from(bucket), id);
+                pending.revalidate(RevalidateReason::Rebalanced);
                 Ok("migrated")
             }
             Command::Failback => {
@@ -71,7 +71,7 @@ impl Bond {
                 }
                 let members = self.candidates();
                 if let Some(to) = self.active.and_then(|a| select::preferred(&members, a)) {
-                    self.activate(to, turn);
+                    self.activate(to, pending);
                     return Ok("done");
                 }
                 let active = members.iter().find(|m| Some(m.id) == self.active);

@@ -11,13 +11,18 @@ use crate::effect::{Effect, RevalidateReason};
 use crate::lacp::{self, Lacp};
 use crate::member::Member;
 use crate::notice::{Level, Topic};
-use crate::turn::Turn;
+use crate::pending::PendingEffects;
 
 /// From a new interval to the first rebalancing by it, at the least.
 const REBALANCE_AFTER: Duration = Duration::from_millis(1);
 
 impl Bond {
-    pub(super) fn configure(&mut self, now: Time, config: BondConfig, turn: &mut Turn) {
+    pub(super) fn configure(
+        &mut self,
+        now: Time,
+        config: BondConfig,
+        pending: &mut PendingEffects,
+    ) {
         let first = !self.configured;
         let old = std::mem::replace(&mut self.config, config);
         self.configured = true;
@@ -25,8 +30,8 @@ impl Bond {
             self.active_mac = self.config.active_member_mac.unwrap_or(EthAddr::ZERO);
             self.restore = self.config.active_member_mac.filter(|mac| !mac.is_zero());
         }
-        self.configure_members(first, turn);
-        self.configure_lacp(now, turn);
+        self.configure_members(first, pending);
+        self.configure_lacp(now, pending);
 
         let new = &self.config;
         if first
@@ -48,11 +53,11 @@ impl Bond {
             (c.mode, c.lacp_fallback_ab, c.all_members_active, id, c.primary.clone())
         };
         if first || seen_by_flows(&old) != seen_by_flows(new) {
-            turn.revalidate(RevalidateReason::Reconfigured);
+            pending.revalidate(RevalidateReason::Reconfigured);
         }
     }
 
-    fn configure_members(&mut self, first: bool, turn: &mut Turn) {
+    fn configure_members(&mut self, first: bool, pending: &mut PendingEffects) {
         let mut wanted = std::mem::take(&mut self.config.members);
         let mut seen = BTreeSet::new();
         wanted.retain(|m| seen.insert(m.id));
@@ -63,30 +68,30 @@ impl Bond {
         for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
             if gone.enabled() {
                 let text = format!("member {}: disabled", gone.config.name);
-                turn.say(Topic::Member, Level::Info, text);
+                pending.log(Topic::Member, Level::Info, text);
             }
-            turn.learning |= gone.enabled() || self.active == Some(gone.config.id);
-            turn.revalidate(RevalidateReason::MemberSet);
+            pending.learning |= gone.enabled() || self.active == Some(gone.config.id);
+            pending.revalidate(RevalidateReason::MemberSet);
         }
         for config in wanted {
             match old.iter().position(|m| m.config.id == config.id) {
                 Some(i) => {
                     let mut member = old.remove(i);
                     let mac = config.mac;
-                    let known = MacOf { old: member.config.mac, new: mac };
+                    let known = MacChange { old: member.config.mac, new: mac };
                     member.config = config;
-                    self.follow_mac(member.config.id, known, turn);
+                    self.update_active_mac(member.config.id, known, pending);
                     self.members.push(member);
                 }
                 None => {
-                    turn.revalidate(RevalidateReason::MemberSet);
+                    pending.revalidate(RevalidateReason::MemberSet);
                     self.members.push(Member::new(config, !fresh));
                 }
             }
         }
     }
 
-    fn configure_lacp(&mut self, now: Time, turn: &mut Turn) {
+    fn configure_lacp(&mut self, now: Time, pending: &mut PendingEffects) {
         let settings = self.config.lacp.as_ref().map(|config| lacp::Settings {
             name: self.config.name.clone(),
             config: config.clone(),
@@ -114,37 +119,42 @@ impl Bond {
                     }
                 }
                 self.lacp = Some(lacp);
-                turn.revalidate(RevalidateReason::LacpStatus);
+                pending.revalidate(RevalidateReason::LacpStatus);
             }
             (Some(_), None) => {
                 self.lacp = None;
                 for m in &self.members {
                     let member = m.config.id;
-                    turn.lacp(Effect::LacpCurrent { member, current: None });
+                    pending.lacp(Effect::LacpCurrent { member, current: None });
                 }
-                turn.revalidate(RevalidateReason::LacpStatus);
+                pending.revalidate(RevalidateReason::LacpStatus);
             }
         }
     }
 
-    pub(super) fn mac(&mut self, member: MemberId, mac: EthAddr, turn: &mut Turn) {
+    pub(super) fn mac(&mut self, member: MemberId, mac: EthAddr, pending: &mut PendingEffects) {
         let Some(m) = self.member_mut(member) else { return };
-        let known = MacOf { old: m.config.mac, new: mac };
+        let known = MacChange { old: m.config.mac, new: mac };
         m.config.mac = mac;
-        self.follow_mac(member, known, turn);
+        self.update_active_mac(member, known, pending);
     }
 
     /// Keeps the active member's address true.
-    fn follow_mac(&mut self, member: MemberId, mac: MacOf, turn: &mut Turn) {
+    fn update_active_mac(
+        &mut self,
+        member: MemberId,
+        mac: MacChange,
+        pending: &mut PendingEffects,
+    ) {
         if mac.old != mac.new && self.active == Some(member) {
             self.active_mac = mac.new;
-            turn.persist = Some(mac.new);
+            pending.persist = Some(mac.new);
         }
     }
 }
 
 /// A member's address, before and after.
-struct MacOf {
+struct MacChange {
     old: EthAddr,
     new: EthAddr,
 }

@@ -5,11 +5,11 @@ use wire::Time;
 use super::Bond;
 use crate::bridge_loop::{BridgeLoop, HOLD};
 use crate::notice::{Level, Topic};
-use crate::turn::Turn;
+use crate::pending::PendingEffects;
 
 impl Bond {
     /// Another port of the bridge received a packet of this bond's, or the other way round.
-    pub(super) fn detect_loop(&mut self, now: Time, with: String, turn: &mut Turn) {
+    pub(super) fn detect_loop(&mut self, now: Time, with: String, pending: &mut PendingEffects) {
         let known = self.looped.as_ref().is_some_and(|l| l.with == with);
         if !known {
             let what = if self.config.loop_protect {
@@ -22,18 +22,18 @@ impl Bond {
                  in by the other; {what}",
                 self.config.name
             );
-            turn.say(Topic::Loopback, Level::Warn, text);
+            pending.log(Topic::Loopback, Level::Warn, text);
         }
         self.looped = Some(BridgeLoop { with, until: now + HOLD });
     }
 
     /// Forgets the loop at its deadline, or at once if `broken`: a link of this bond went down, or
     /// the other port is held down.
-    pub(super) fn end_loop(&mut self, now: Time, broken: bool, turn: &mut Turn) {
+    pub(super) fn end_loop(&mut self, now: Time, broken: bool, pending: &mut PendingEffects) {
         if self.looped.as_ref().is_some_and(|l| broken || l.until <= now) {
-            if self.is_held() {
+            if self.is_held_down() {
                 let text = format!("bond {}: not held down any more", self.config.name);
-                turn.say(Topic::Loopback, Level::Info, text);
+                pending.log(Topic::Loopback, Level::Info, text);
             }
             self.looped = None;
         }
@@ -50,7 +50,7 @@ impl Bond {
     }
 
     /// True while the bond is held down because of a loop: no member is enabled.
-    pub(crate) fn is_held(&self) -> bool {
+    pub(crate) fn is_held_down(&self) -> bool {
         self.config.loop_protect && self.looped.is_some()
     }
 }

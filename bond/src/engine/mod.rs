@@ -18,7 +18,7 @@ use crate::buckets::Buckets;
 use crate::config::{BondConfig, MemberId, Mode};
 use crate::effect::{Effect, RevalidateReason};
 use crate::event::{Command, CommandError, Event};
-use crate::failback::{Failbacks, LinkSpeed, Reason};
+use crate::failback::{FailbackHistory, LinkSpeed, Reason};
 use crate::forwarding::{BUCKETS, Forwarding};
 use crate::lacp::status::LacpState;
 use crate::lacp::{self, Lacp};
@@ -26,9 +26,9 @@ use crate::link::{self, Link};
 use crate::member::Member;
 use crate::millis::whole_ms;
 use crate::notice::{Level, Topic};
+use crate::pending::PendingEffects;
 use crate::rebalance;
 use crate::select::Candidate;
-use crate::turn::Turn;
 
 /// A bond.
 ///
@@ -62,7 +62,7 @@ pub struct Bond {
     /// A shorter interval may have put the next rebalancing into the past; it is not done before
     /// this, so that whoever has set it sees so.
     pub(crate) rebalance_from: Time,
-    pub(crate) failbacks: Failbacks,
+    pub(crate) failbacks: FailbackHistory,
     /// The loop that it makes with another port; counts until its time is over.
     pub(crate) looped: Option<BridgeLoop>,
     /// The member that would take over, and what it waits for.
@@ -95,7 +95,7 @@ impl Bond {
             counters: Some(Box::new([0; BUCKETS])),
             next_rebalance: Time::ZERO,
             rebalance_from: Time::ZERO,
-            failbacks: Failbacks::default(),
+            failbacks: FailbackHistory::default(),
             looped: None,
             waiting: None,
             published: None,
@@ -105,10 +105,10 @@ impl Bond {
 
     /// Takes in an event that happened at `now`, and everything that has become due.
     pub fn handle(&mut self, now: Time, event: Event) {
-        let mut turn = Turn::default();
+        let mut pending = PendingEffects::default();
         match event {
-            Event::Configure(config) => self.configure(now, *config, &mut turn),
-            Event::Carrier { member, up } => self.set_carrier(now, member, up, &mut turn),
+            Event::Configure(config) => self.configure(now, *config, &mut pending),
+            Event::Carrier { member, up } => self.set_carrier(now, member, up, &mut pending),
             Event::LinkParams { member, speed } => {
                 if let Some(m) = self.member_mut(member) {
                     m.speed = speed.map_or(LinkSpeed::Unknown, LinkSpeed::Known);
@@ -125,16 +125,16 @@ impl Bond {
             Event::Lacpdu { member, pdu } => {
                 if let Some(lacp) = &mut self.lacp {
                     lacp.handle(now, lacp::Event::Lacpdu { member, pdu });
-                    turn.lacp_has_run = true;
+                    pending.lacp_has_run = true;
                 }
             }
-            Event::Mac { member, mac } => self.mac(member, mac, &mut turn),
+            Event::Mac { member, mac } => self.mac(member, mac, &mut pending),
             Event::Load { bytes } => self.load(bytes),
-            Event::Loop { with: Some(with) } => self.detect_loop(now, with, &mut turn),
-            Event::Loop { with: None } => self.end_loop(now, true, &mut turn),
+            Event::Loop { with: Some(with) } => self.detect_loop(now, with, &mut pending),
+            Event::Loop { with: None } => self.end_loop(now, true, &mut pending),
             Event::Deadline => {}
         }
-        self.run(now, turn);
+        self.run(now, pending);
     }
 
     /// The next thing to do, in order.
@@ -162,9 +162,9 @@ impl Bond {
         command: Command,
     ) -> Result<Cow<'static, str>, CommandError> {
         let chooses = matches!(command, Command::SetActiveMember { .. });
-        let mut turn = Turn::default();
-        let answer = self.obey(now, command, &mut turn);
-        self.run(now, turn);
+        let mut pending = PendingEffects::default();
+        let answer = self.execute(now, command, &mut pending);
+        self.run(now, pending);
         let answer = answer?;
         let waiting = self.waiting.and_then(|w| Some((w, w.until?)));
         match waiting {
@@ -209,33 +209,33 @@ impl Bond {
         self.members.iter().find(|m| m.config.id == id)
     }
 
-    fn by_name(&self, name: &str) -> Result<MemberId, CommandError> {
+    fn member_by_name(&self, name: &str) -> Result<MemberId, CommandError> {
         let m = self.members.iter().find(|m| m.config.name == name);
         m.map(|m| m.config.id).ok_or(CommandError::NoSuchMember)
     }
 
     // Events.
 
-    fn set_carrier(&mut self, now: Time, member: MemberId, up: bool, turn: &mut Turn) {
+    fn set_carrier(&mut self, now: Time, member: MemberId, up: bool, pending: &mut PendingEffects) {
         if let Some(lacp) = &mut self.lacp {
             lacp.handle(now, lacp::Event::Carrier { member, up });
         }
         if !up && self.member(member).is_some_and(|m| m.carrier == Some(true)) {
-            self.end_loop(now, true, turn);
+            self.end_loop(now, true, pending);
         }
-        let (lacp_agrees, held) = (self.lacp_agrees(member), self.is_held());
+        let (lacp_agrees, held) = (self.lacp_agrees(member), self.is_held_down());
         let Some(m) = self.member_mut(member) else { return };
         m.lacp_agrees = lacp_agrees;
         let before = m.carrier.replace(up);
         if up && before != Some(true) {
             // A link may come back with another speed than it had.
             m.speed = LinkSpeed::Pending;
-            turn.query.insert(member);
+            pending.query.insert(member);
         }
         if before.is_none() {
             if m.may_enable() && !held {
                 // No delay for a link that was up before the bond looked.
-                self.move_link(now, member, link::Input::Enable, turn);
+                self.move_link(now, member, link::Input::Enable, pending);
             } else {
                 m.returning = true;
             }
@@ -265,7 +265,7 @@ impl Bond {
     }
 
     /// Whether LACP lets a member carry traffic; `None` without LACP.
-    pub fn lacp_lets(&self, member: MemberId) -> Option<bool> {
+    pub fn lacp_may_enable(&self, member: MemberId) -> Option<bool> {
         self.lacp.as_ref().map(|lacp| lacp.may_enable(member))
     }
 
@@ -312,7 +312,7 @@ impl Bond {
             id: m.config.id,
             mac: m.config.mac,
             link: m.link,
-            may_enable: m.may_enable() && !self.is_held(),
+            may_enable: m.may_enable() && !self.is_held_down(),
             primary: self.primary() == Some(&m.config.name),
             priority: m.config.priority,
         };
@@ -322,38 +322,38 @@ impl Bond {
     // What follows.
 
     /// Lets everything follow from what is known at `now`, and queues the effects.
-    fn run(&mut self, now: Time, mut turn: Turn) {
+    fn run(&mut self, now: Time, mut pending: PendingEffects) {
         if !self.configured {
             return;
         }
         if let Some(lacp) = &mut self.lacp {
-            if !turn.lacp_has_run {
+            if !pending.lacp_has_run {
                 lacp.handle(now, lacp::Event::Deadline);
             }
             while let Some(effect) = lacp.poll_effect() {
-                turn.lacp(effect);
+                pending.lacp(effect);
             }
         }
-        self.end_loop(now, false, &mut turn);
-        self.run_links(now, &mut turn);
-        self.run_active(now, &mut turn);
+        self.end_loop(now, false, &mut pending);
+        self.run_links(now, &mut pending);
+        self.run_active(now, &mut pending);
         if self.members.iter().all(|m| m.carrier.is_some()) {
             // All have been heard of: the start is over.
             for m in &mut self.members {
                 m.returning = true;
             }
         }
-        self.run_buckets(now, &mut turn);
-        self.publish(&mut turn);
-        turn.learning &= self.may_send_learning_packets();
-        turn.finish(&mut self.effects);
+        self.run_buckets(now, &mut pending);
+        self.publish(&mut pending);
+        pending.learning &= self.may_send_learning_packets();
+        pending.finish(&mut self.effects);
     }
 
-    fn run_links(&mut self, now: Time, turn: &mut Turn) {
+    fn run_links(&mut self, now: Time, pending: &mut PendingEffects) {
         for i in 0..self.members.len() {
             let id = self.members[i].config.id;
             self.members[i].lacp_agrees = self.lacp_agrees(id);
-            let input = if self.is_held() {
+            let input = if self.is_held_down() {
                 // Without a delay: each packet that comes back is sent on.
                 link::Input::Disable
             } else if self.members[i].may_enable() {
@@ -361,22 +361,28 @@ impl Bond {
             } else {
                 link::Input::LinkDown { downdelay: self.config.downdelay }
             };
-            self.move_link(now, id, input, turn);
+            self.move_link(now, id, input, pending);
             if self.members[i].link.deadline().is_some_and(|t| t <= now) {
-                self.move_link(now, id, link::Input::Timeout, turn);
+                self.move_link(now, id, link::Input::Timeout, pending);
             }
         }
     }
 
     /// Feeds a link's machine and tells what came of it.
-    fn move_link(&mut self, now: Time, id: MemberId, input: link::Input, turn: &mut Turn) {
+    fn move_link(
+        &mut self,
+        now: Time,
+        id: MemberId,
+        input: link::Input,
+        pending: &mut PendingEffects,
+    ) {
         let Some(m) = self.members.iter_mut().find(|m| m.config.id == id) else { return };
         let before = m.link;
         m.link = before.next(now, input);
         let name = &m.config.name;
-        let mut say =
-            |topic, text: String| turn.say(topic, Level::Info, format!("member {name}: {text}"));
-        let mut link = |text: String| say(Topic::Link, text);
+        let mut log =
+            |topic, text: String| pending.log(topic, Level::Info, format!("member {name}: {text}"));
+        let mut link = |text: String| log(Topic::Link, text);
         match (before, input) {
             (Link::Down, link::Input::LinkUp { updelay }) => {
                 link("link state up".to_owned());
@@ -409,16 +415,16 @@ impl Bond {
             ) => {}
         }
         if before.enabled() != m.link.enabled() {
-            say(Topic::Member, if m.link.enabled() { "enabled" } else { "disabled" }.to_owned());
+            log(Topic::Member, if m.link.enabled() { "enabled" } else { "disabled" }.to_owned());
             if !m.link.enabled() {
                 m.returning = true;
-                turn.learning = true;
+                pending.learning = true;
             }
-            turn.revalidate(RevalidateReason::MemberState);
+            pending.revalidate(RevalidateReason::MemberState);
         }
     }
 
-    fn run_buckets(&mut self, now: Time, turn: &mut Turn) {
+    fn run_buckets(&mut self, now: Time, pending: &mut PendingEffects) {
         if !self.has_buckets() {
             self.buckets = Buckets::default();
             self.next_rebalance = now + self.config.rebalance_interval;
@@ -426,7 +432,7 @@ impl Bond {
         }
         let enabled: Vec<MemberId> =
             self.members.iter().filter(|m| m.enabled()).map(|m| m.config.id).collect();
-        self.buckets.follow(&enabled);
+        self.buckets.set_members(&enabled);
         if !self.is_balanced() || now < self.next_rebalance.max(self.rebalance_from) {
             return;
         }
@@ -434,9 +440,9 @@ impl Bond {
         let plan = rebalance::plan(self.buckets.loads(), self.buckets.owners(), &enabled);
         self.buckets.decay();
         for m in &plan.moves {
-            self.buckets.give(usize::from(m.bucket), m.to);
+            self.buckets.assign(usize::from(m.bucket), m.to);
             let name = |id| self.member(id).map_or("", |m| &m.config.name);
-            turn.say(
+            pending.log(
                 Topic::Rebalance,
                 Level::Dbg,
                 format!(
@@ -453,13 +459,13 @@ impl Bond {
             );
         }
         if !plan.moves.is_empty() {
-            turn.revalidate(RevalidateReason::Rebalanced);
+            pending.revalidate(RevalidateReason::Rebalanced);
             let carried = |m: &Member| {
                 let bytes = plan.carries.iter().find(|c| c.0 == m.config.id).map_or(0, |c| c.1);
                 format!("{}:{}kB", m.config.name, bytes / 1024)
             };
             let carried: Vec<String> = self.members.iter().map(carried).collect();
-            turn.say(
+            pending.log(
                 Topic::Rebalance,
                 Level::Info,
                 format!(

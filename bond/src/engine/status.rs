@@ -86,7 +86,7 @@ impl Bond {
             },
             looped: self.looped.as_ref().map(|l| LoopStatus {
                 with: l.with.clone(),
-                held: self.is_held(),
+                held: self.is_held_down(),
                 left_ms: whole_ms(now, l.until),
             }),
             members,

@@ -7,10 +7,10 @@ use crate::config::Mode;
 use crate::forwarding::{Admission, BUCKETS, Forwarding, OutputRule};
 use crate::lacp::status::LacpState;
 use crate::member::Member;
-use crate::turn::Turn;
+use crate::pending::PendingEffects;
 
 impl Bond {
-    pub(super) fn publish(&mut self, turn: &mut Turn) {
+    pub(super) fn publish(&mut self, pending: &mut PendingEffects) {
         let mut table = self.table();
         match &self.published {
             Some(last) => {
@@ -27,7 +27,7 @@ impl Bond {
         }
         let table = Arc::new(table);
         self.published = Some(Arc::clone(&table));
-        turn.publish = Some(table);
+        pending.publish = Some(table);
     }
 
     fn output_rule(&self) -> OutputRule {
@@ -47,7 +47,7 @@ impl Bond {
     fn admission(&self, m: &Member) -> Admission {
         let active = self.active == Some(m.config.id);
         let if_active = if active { Admission::Open } else { Admission::Closed };
-        if self.is_held() {
+        if self.is_held_down() {
             return Admission::Closed;
         }
         match (self.lacp_state(), self.config.mode) {

@@ -29,18 +29,18 @@ impl Lacp {
             return false;
         };
         m.stats.rx_pdus = m.stats.rx_pdus.wrapping_add(1);
-        let mut say = |topic, level, text| self.effects.push_back(notice(topic, level, text));
+        let mut log = |topic, level, text| self.effects.push_back(notice(topic, level, text));
         let pdu = match Lacpdu::parse(pdu) {
             Ok(pdu) => pdu,
             Err(LacpError::Marker) => {
                 m.stats.rx_marker_pdus = m.stats.rx_marker_pdus.wrapping_add(1);
-                say(Topic::Pdu, Level::Dbg, format!("{name}: received a LACP marker PDU."));
+                log(Topic::Pdu, Level::Dbg, format!("{name}: received a LACP marker PDU."));
                 return false;
             }
             Err(_) => {
                 m.stats.rx_bad_pdus = m.stats.rx_bad_pdus.wrapping_add(1);
                 let text = format!("{name}: received an unparsable LACP PDU.");
-                say(Topic::Pdu, Level::Warn, text);
+                log(Topic::Pdu, Level::Warn, text);
                 return false;
             }
         };
@@ -48,14 +48,14 @@ impl Lacp {
         if m.link_up != Some(true) {
             // The carrier event is late. The exchange starts again once the link is up.
             let text = format!("{name}: carrier state is DOWN, dropping received LACP PDU.");
-            say(Topic::Pdu, Level::Info, text);
+            log(Topic::Pdu, Level::Info, text);
             return false;
         }
         if pdu.actor.system == own {
             let port = pdu.actor.port;
             self.effects.push_back(Effect::Loopback { member: id, port });
         }
-        let mut say = |topic, level, text| self.effects.push_back(notice(topic, level, text));
+        let mut log = |topic, level, text| self.effects.push_back(notice(topic, level, text));
         let timeout = period * receive::TIMEOUT_PERIODS;
         if m.has_other_partner(&pdu.actor) {
             m.stats.rx_stranger_pdus = m.stats.rx_stranger_pdus.wrapping_add(1);
@@ -65,14 +65,14 @@ impl Lacp {
                     "member {name}: Loopback detected. Interface is connected to its own bond; \
                      ignored while its partner {partner} is current"
                 );
-                say(Topic::Loopback, Level::Warn, text);
+                log(Topic::Loopback, Level::Warn, text);
                 return false;
             }
             let text = format!(
                 "member {name}: ignoring LACP PDU of system {other} while its partner {partner} \
                  is current"
             );
-            say(Topic::Stranger, Level::Warn, text);
+            log(Topic::OtherSystem, Level::Warn, text);
             let (actor, partner_view) = (pdu.actor, pdu.partner);
             m.pending_partner = Some(PendingPartner { actor, partner_view, until: now + timeout });
             return false;

@@ -58,8 +58,8 @@ pub(crate) fn after_each_call(world: &World, side: Side) {
 /// No packet leaves by a member that has been dead for longer than detection and delay allow.
 fn not_dead_too_long(world: &World, side: Side, id: u32, lacp: LacpState) {
     let end = &world.ends[&side];
-    let by_hand = end.by_hand.get(&id).map(|&t| t + end.downdelay);
-    let excused = |t| by_hand.is_some_and(|b| b >= t);
+    let by_command = end.by_command.get(&id).map(|&t| t + end.downdelay);
+    let excused = |t| by_command.is_some_and(|b| b >= t);
     let Some(link) = world.links.get(&id) else { return };
     if let Some(since) = link.cut {
         let bound = since + ms(DETECTION) + end.downdelay;

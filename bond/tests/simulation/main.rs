@@ -273,7 +273,7 @@ fn run_seed(seed: u64) -> Result<u64, (String, Vec<String>)> {
 }
 
 #[test]
-fn simulation() {
+fn simulation_random_schedules_keep_invariants() {
     let number = |name| std::env::var(name).ok().and_then(|s: String| s.parse::<u64>().ok());
     if let Some(seed) = number("SEED") {
         match run_seed(seed) {

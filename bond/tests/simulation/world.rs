@@ -65,7 +65,7 @@ pub(crate) struct End {
     /// When LACP last found its first partner, which ends a fallback.
     pub(crate) negotiated_since: Option<Time>,
     /// When an operator enabled a member by hand.
-    pub(crate) by_hand: BTreeMap<u32, Time>,
+    pub(crate) by_command: BTreeMap<u32, Time>,
     /// The longest downdelay so far: one that runs is not shortened by a new configuration.
     pub(crate) downdelay: Duration,
     /// Buckets were moved by load or by hand: their numbers need not be even.
@@ -85,7 +85,7 @@ impl End {
             generation: 0,
             heard_until: BTreeMap::new(),
             negotiated_since: None,
-            by_hand: BTreeMap::new(),
+            by_command: BTreeMap::new(),
             moved: false,
             bytes: Box::new([0; BUCKETS]),
             pdus: BTreeMap::new(),
@@ -236,7 +236,7 @@ impl World {
         if let Command::EnableMember { member } = &command
             && let Some(m) = end.config.members.iter().find(|m| m.name == *member)
         {
-            end.by_hand.insert(m.id.0, now);
+            end.by_command.insert(m.id.0, now);
         }
         end.moved |= matches!(command, Command::Migrate { .. });
         let answer = end.bond.command(now, command);

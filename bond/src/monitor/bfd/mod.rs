@@ -168,7 +168,7 @@ pub struct Session {
     forwarding: bool,
     forced: Option<bool>,
     /// What the driver was told last.
-    told: bool,
+    last_reported: bool,
     flaps: u64,
     /// Control packets that were no good.
     discarded: u64,
@@ -196,7 +196,7 @@ impl Session {
             detect: None,
             forwarding: false,
             forced: None,
-            told: false,
+            last_reported: false,
             flaps: 0,
             discarded: 0,
             traffic: Traffic::new(now),
@@ -232,7 +232,7 @@ impl Session {
                 let more = self.traffic.count(now, rx_packets);
                 if more && self.config.forwarding_if_rx {
                     self.update_forwarding(now);
-                    self.heard(now);
+                    self.received(now);
                 }
                 false
             }
@@ -291,9 +291,9 @@ impl Session {
     }
 
     /// Traffic was received: the link is usable for a while.
-    fn heard(&mut self, now: Time) {
+    fn received(&mut self, now: Time) {
         let silence = self.rx_interval().saturating_mul(u64::from(self.config.mult));
-        self.traffic.heard(now, silence);
+        self.traffic.received(now, silence);
     }
 
     fn configure(&mut self, now: Time, config: Config) {
@@ -303,7 +303,7 @@ impl Session {
         let decay =
             (old.min_rx, old.decay_min_rx) != (self.config.min_rx, self.config.decay_min_rx);
         if decay {
-            self.traffic.watch(now, self.config.decay_min_rx);
+            self.traffic.start_window(now, self.config.decay_min_rx);
             self.traffic.decayed = false;
         }
         // While the session is up the other end has to agree first, unless the change does it no
@@ -322,10 +322,10 @@ impl Session {
         if self.config.forwarding_if_rx {
             let fresh = !old.forwarding_if_rx || old.mult != self.config.mult;
             if fresh && self.state == State::Up {
-                self.heard(now);
+                self.received(now);
             }
         } else {
-            self.traffic.not_heard();
+            self.traffic.clear_received();
         }
         if rates || decay || path {
             self.start_poll(now);
@@ -336,7 +336,7 @@ impl Session {
         if self.state > State::Down && self.poll.is_none() {
             self.poll = Some((self.config.min_tx.max(1), self.wanted_min_rx()));
             self.next_tx = now;
-            self.say(Level::Info, format!("{}: Initiating poll sequence", self.config.name));
+            self.log(Level::Info, format!("{}: Initiating poll sequence", self.config.name));
         }
     }
 
@@ -347,13 +347,13 @@ impl Session {
             Err(error) => {
                 self.discarded += 1;
                 let name = &self.config.name;
-                self.say(Level::Warn, format!("{name}: BFD control message discarded: {error}"));
+                self.log(Level::Warn, format!("{name}: BFD control message discarded: {error}"));
                 return false;
             }
         };
         if packet.your_discriminator != 0 && packet.your_discriminator != self.discriminator {
             self.discarded += 1;
-            self.say(Level::Warn, format!("{}: Incorrect your_disc", self.config.name));
+            self.log(Level::Warn, format!("{}: Incorrect your_disc", self.config.name));
             return false;
         }
         let ms = |us: u32| u64::from(us / 1000).max(1);
@@ -369,7 +369,7 @@ impl Session {
         if self.remote_mult != packet.mult {
             let (name, old, new) = (&self.config.name, self.remote_mult, packet.mult);
             let text = format!("Interface {name} remote mult value {old} changed to {new}");
-            self.say(Level::Info, text);
+            self.log(Level::Info, text);
             self.remote_mult = packet.mult;
         }
         if packet.fin
@@ -389,7 +389,7 @@ impl Session {
         let (state, diag) = next_state(self.state, packet.state);
         self.set_state(now, state, diag.unwrap_or(self.diag));
         if self.config.forwarding_if_rx {
-            self.traffic.heard_control(now, self.config.min_rx);
+            self.traffic.control_received(now, self.config.min_rx);
         }
         packet.poll
     }
@@ -400,18 +400,18 @@ impl Session {
             self.set_state(now, State::Down, Diag::EXPIRED);
         }
         self.update_forwarding(now);
-        self.traffic.sampled(now);
+        self.traffic.skip_overdue_sample(now);
         if self.decaying() && self.traffic.decay_check().is_none_or(|t| t <= now) {
-            self.traffic.decide(now, self.config.decay_min_rx);
+            self.traffic.evaluate_window(now, self.config.decay_min_rx);
         }
         let agreed =
             (self.min_tx, self.min_rx) == (self.config.min_tx.max(1), self.wanted_min_rx());
         if !agreed && !answer {
             self.start_poll(now);
         }
-        if self.forwarding() != self.told {
-            self.told = self.forwarding();
-            self.effects.push_front(Effect::Forwarding(self.told));
+        if self.forwarding() != self.last_reported {
+            self.last_reported = self.forwarding();
+            self.effects.push_front(Effect::Forwarding(self.last_reported));
         }
         if answer || self.next_tx <= now {
             self.send(now, answer);
@@ -430,7 +430,7 @@ impl Session {
     }
 
     fn send(&mut self, now: Time, fin: bool) {
-        self.complain_of_delay(now);
+        self.log_late_packet(now);
         let (tx, rx) = self.poll.unwrap_or((self.effective_min_tx(), self.min_rx));
         let us = |ms: u64| u32::try_from(ms.saturating_mul(1000)).unwrap_or(u32::MAX);
         let poll = self.poll.is_some();
@@ -451,14 +451,14 @@ impl Session {
         self.next_tx = now + self.jittered();
     }
 
-    fn complain_of_delay(&mut self, now: Time) {
+    fn log_late_packet(&mut self, now: Time) {
         let (delay, expected) = (now.since(self.next_tx).as_millis(), self.tx_interval());
         if self.last_tx.is_some() && delay > u128::from(expected) * 3 / 2 {
             let name = &self.config.name;
             let text = format!(
                 "{name}: long delay of {delay}ms (expected {expected}ms) sending BFD control message"
             );
-            self.say(Level::Info, text);
+            self.log(Level::Info, text);
         }
     }
 
@@ -495,7 +495,7 @@ impl Session {
         if (state, diag) == (self.state, self.diag) {
             return;
         }
-        self.say(
+        self.log(
             Level::Info,
             format!(
                 "{}: BFD state change: (bfd.SessionState: {}, bfd.LocalDiag: \"{}\") -> \
@@ -516,12 +516,12 @@ impl Session {
                 self.min_rx = self.config.min_rx.max(1);
                 self.traffic.decayed = false;
             }
-            State::Up => self.traffic.watch(now, self.config.decay_min_rx),
+            State::Up => self.traffic.start_window(now, self.config.decay_min_rx),
             State::Init => {}
         }
     }
 
-    fn say(&mut self, level: Level, text: String) {
+    fn log(&mut self, level: Level, text: String) {
         self.effects.push_back(Effect::Notice(Notice {
             module: "bfd",
             topic: Topic::Monitor,

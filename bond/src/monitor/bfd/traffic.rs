@@ -10,7 +10,7 @@ const SAMPLE: u64 = 500;
 /// Time windows are not shorter than this, in milliseconds: counters lag behind.
 const MIN_WINDOW: u64 = 2000;
 /// Control packets may be missing for this many `min_rx`.
-const CONTROL_PATIENCE: u64 = 100;
+const CONTROL_TIMEOUT_INTERVALS: u64 = 100;
 
 #[derive(Debug)]
 pub(super) struct Traffic {
@@ -18,7 +18,7 @@ pub(super) struct Traffic {
     packets: Option<u64>,
     pub(super) next_sample: Time,
     /// Received traffic says that the link is usable.
-    heard_until: Option<Time>,
+    received_until: Option<Time>,
     /// As above, as far as control packets say so.
     control_until: Option<Time>,
     /// The link is idle: `min_rx` is to be `decay_min_rx`.
@@ -43,7 +43,7 @@ impl Traffic {
         Traffic {
             packets: None,
             next_sample: now,
-            heard_until: None,
+            received_until: None,
             control_until: None,
             decayed: false,
             window: None,
@@ -57,7 +57,7 @@ impl Traffic {
     }
 
     /// The count was wanted; a driver that does not know it is not asked again at once.
-    pub(super) fn sampled(&mut self, now: Time) {
+    pub(super) fn skip_overdue_sample(&mut self, now: Time) {
         if self.next_sample <= now {
             self.next_sample = after(now, SAMPLE);
         }
@@ -71,30 +71,30 @@ impl Traffic {
     }
 
     /// `silence` is for how many ms nothing may come.
-    pub(super) fn heard(&mut self, now: Time, silence: u64) {
-        self.heard_until = Some(after(now, silence.max(MIN_WINDOW)));
+    pub(super) fn received(&mut self, now: Time, silence: u64) {
+        self.received_until = Some(after(now, silence.max(MIN_WINDOW)));
     }
 
-    pub(super) fn not_heard(&mut self) {
-        self.heard_until = None;
+    pub(super) fn clear_received(&mut self) {
+        self.received_until = None;
     }
 
-    pub(super) fn heard_control(&mut self, now: Time, min_rx: u64) {
-        self.control_until = Some(after(now, min_rx.saturating_mul(CONTROL_PATIENCE)));
+    pub(super) fn control_received(&mut self, now: Time, min_rx: u64) {
+        self.control_until = Some(after(now, min_rx.saturating_mul(CONTROL_TIMEOUT_INTERVALS)));
     }
 
     /// Until when received traffic alone is enough.
     pub(super) fn usable_until(&self) -> Option<Time> {
-        Some(self.heard_until?.min(self.control_until?))
+        Some(self.received_until?.min(self.control_until?))
     }
 
-    /// When [`Traffic::decide`] is due.
+    /// When [`Traffic::evaluate_window`] is due.
     pub(super) fn decay_check(&self) -> Option<Time> {
         Some(self.window.as_ref()?.until)
     }
 
     /// Starts a new window.
-    pub(super) fn watch(&mut self, now: Time, decay_min_rx: u64) {
+    pub(super) fn start_window(&mut self, now: Time, decay_min_rx: u64) {
         self.window = Some(Window {
             until: after(now, decay_min_rx.max(MIN_WINDOW)),
             packets_before: self.packets.unwrap_or(0),
@@ -104,11 +104,11 @@ impl Traffic {
 
     /// The window is over: idle if not much more than control packets came. Twice their number
     /// is let pass, because the link's counter may lag behind.
-    pub(super) fn decide(&mut self, now: Time, decay_min_rx: u64) {
+    pub(super) fn evaluate_window(&mut self, now: Time, decay_min_rx: u64) {
         if let Some(w) = &self.window {
             let packets = self.packets.unwrap_or(0).saturating_sub(w.packets_before);
             self.decayed = packets <= w.control.max(1).saturating_mul(2);
         }
-        self.watch(now, decay_min_rx);
+        self.start_window(now, decay_min_rx);
     }
 }

@@ -15,7 +15,7 @@ const MAX_REMOTES: usize = 256;
 /// Checks from one health figure to the next.
 const HEALTH_CHECKS: u32 = 6;
 /// Intervals for which traffic may stand in for continuity checks.
-const DEMAND_PATIENCE: u64 = 100;
+const DEMAND_TIMEOUT_INTERVALS: u64 = 100;
 
 impl Session {
     pub(super) fn receive(&mut self, now: Time, source: EthAddr, payload: &[u8]) {
@@ -24,7 +24,7 @@ impl Session {
             Err(error) => {
                 self.discarded += 1;
                 let name = &self.config.name;
-                self.say(Level::Info, format!("{name}: CFM message discarded: {error}"));
+                self.log(Level::Info, format!("{name}: CFM message discarded: {error}"));
                 return;
             }
         };
@@ -34,7 +34,7 @@ impl Session {
             self.received.add(Faults::MAID);
             let name = &self.config.name;
             let text = format!("{name}: Received unexpected remote MAID from MAC {source}");
-            self.say(Level::Warn, text);
+            self.log(Level::Warn, text);
             return;
         }
         let mpid = if self.config.extended { ccm.mpid64 } else { u64::from(ccm.mpid) };
@@ -46,13 +46,13 @@ impl Session {
         if !self.remotes.contains_key(&mpid) && self.remotes.len() >= MAX_REMOTES {
             let name = &self.config.name;
             let text = format!("{name}: dropped CCM with MPID {mpid} from MAC {source}");
-            self.say(Level::Warn, text);
+            self.log(Level::Warn, text);
             return;
         }
         if mpid == self.config.mpid {
             faults.add(Faults::LOOPBACK);
             let name = &self.config.name;
-            self.say(Level::Warn, format!("{name}: received CCM with local MPID {mpid}"));
+            self.log(Level::Warn, format!("{name}: received CCM with local MPID {mpid}"));
         }
         let before = self.remotes.get(&mpid).map_or(0, |r| r.seq);
         if before != 0 && ccm.seq != before.wrapping_add(1) {
@@ -61,7 +61,7 @@ impl Session {
                 "{name}: (mpid {mpid}) detected sequence numbers which indicate possible \
                  connectivity problems (previous {before}) (current {seq})"
             );
-            self.say(Level::Warn, text);
+            self.log(Level::Warn, text);
         }
         let remote = self.remotes.entry(mpid).or_insert(RemotePoint {
             heard: true,
@@ -78,7 +78,8 @@ impl Session {
             remote.good += 1;
             if self.config.demand() {
                 let (_, ms) = self.config.interval();
-                self.demand_until = Some(now + Duration::from_millis(ms * DEMAND_PATIENCE));
+                self.demand_until =
+                    Some(now + Duration::from_millis(ms * DEMAND_TIMEOUT_INTERVALS));
             }
         }
         self.received.add(faults);
@@ -92,13 +93,13 @@ impl Session {
             let text = format!(
                 "{name}: received a CCM with an unexpected interval ({code}) from RMP {mpid}"
             );
-            self.say(Level::Warn, text);
+            self.log(Level::Warn, text);
         } else if self.config.extended && code == 0 && u64::from(theirs) != ms {
             let text = format!(
                 "{name}: received a CCM with an unexpected extended interval ({theirs}ms) from \
                  RMP {mpid}"
             );
-            self.say(Level::Warn, text);
+            self.log(Level::Warn, text);
         }
     }
 
@@ -107,7 +108,7 @@ impl Session {
         let before = self.faults;
         self.faults = std::mem::take(&mut self.received);
         if self.checks == HEALTH_CHECKS {
-            self.work_out_health();
+            self.update_health();
             self.checks = 0;
         }
         self.checks += 1;
@@ -132,7 +133,7 @@ impl Session {
         for (mpid, ms) in silent {
             let name = &self.config.name;
             let text = format!("{name}: Received no CCM from RMP {mpid} in the last {ms}ms");
-            self.say(Level::Info, text);
+            self.log(Level::Info, text);
             if !excused {
                 self.remotes.remove(&mpid);
             }
@@ -147,7 +148,7 @@ impl Session {
         }
         if self.faults != before {
             let (name, new) = (&self.config.name, self.faults);
-            self.say(
+            self.log(
                 Level::Info,
                 format!("{name}: CFM faults changed from [{before}] to [{new}]."),
             );
@@ -159,7 +160,7 @@ impl Session {
     }
 
     /// The share of messages that came, of a single remote point.
-    fn work_out_health(&mut self) {
+    fn update_health(&mut self) {
         let expected = HEALTH_CHECKS * 7 / 2;
         self.health = if self.remotes.len() > 1 {
             None

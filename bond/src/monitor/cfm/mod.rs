@@ -161,7 +161,7 @@ pub struct Session {
     packets_at_check: u64,
     /// Until when traffic may stand in for continuity checks.
     demand_until: Option<Time>,
-    told: bool,
+    last_reported: bool,
     random: u64,
     effects: VecDeque<Effect>,
 }
@@ -189,7 +189,7 @@ impl Session {
             packets: 0,
             packets_at_check: 0,
             demand_until: None,
-            told: true,
+            last_reported: true,
             random,
             config,
             effects: VecDeque::new(),
@@ -271,9 +271,9 @@ impl Session {
             self.check(now);
             self.next_check = now + self.check_interval();
         }
-        if self.up() != self.told {
-            self.told = self.up();
-            self.effects.push_front(Effect::Up(self.told));
+        if self.up() != self.last_reported {
+            self.last_reported = self.up();
+            self.effects.push_front(Effect::Up(self.last_reported));
         }
     }
 
@@ -305,7 +305,7 @@ impl Session {
                 let text = format!(
                     "{name}: long delay of {delay}ms (expected {ms}ms) sending CCM seq {seq}"
                 );
-                self.say(Level::Info, text);
+                self.log(Level::Info, text);
             }
         }
         self.next_tx = now + Duration::from_millis(ms);
@@ -323,7 +323,7 @@ impl Session {
         }
     }
 
-    fn say(&mut self, level: Level, text: String) {
+    fn log(&mut self, level: Level, text: String) {
         self.effects.push_back(Effect::Notice(Notice {
             module: "cfm",
             topic: Topic::Monitor,

@@ -12,7 +12,7 @@ use crate::notice::{Level, Notice, Topic};
 
 /// The effects of one call: traffic first, then the partners, then those who like to know.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct PendingEffects {
     pub(crate) publish: Option<Arc<Forwarding>>,
     /// LACP has had its event, one that judges no partner's silence.
     pub(crate) lacp_has_run: bool,
@@ -31,12 +31,12 @@ pub(crate) struct Turn {
     notices: Vec<Notice>,
 }
 
-impl Turn {
+impl PendingEffects {
     pub(crate) fn revalidate(&mut self, reason: RevalidateReason) {
         self.revalidate.insert(reason);
     }
 
-    pub(crate) fn say(&mut self, topic: Topic, level: Level, text: String) {
+    pub(crate) fn log(&mut self, topic: Topic, level: Level, text: String) {
         self.notices.push(Notice { module: "bond", topic, level, text });
     }
 
