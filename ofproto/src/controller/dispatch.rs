@@ -5,8 +5,9 @@ use openflow::msg::{Body, Message};
 use openflow::{OfError, Version};
 use wire::Time;
 
+use super::agent::Agent;
+use super::request::Request;
 use super::types::{Class, ConnId, LogLevel, SwitchOps};
-use super::{Agent, Request};
 
 /// Errors that are logged in a minute, and at once.
 const ERRORS: Option<(u32, u32)> = Some((10, 10));
@@ -20,14 +21,14 @@ impl Agent {
         frame: &[u8],
         ops: &dyn SwitchOps,
     ) {
-        let (Some(c), Some(header)) = (self.conns.get(&id), Header::peek(frame)) else { return };
-        let version = c.protocol.version;
+        let (Some(c), Some(header)) = (self.conns.get(id), Header::peek(frame)) else { return };
+        let version = c.version();
         if header.version != version.wire() && !self.is_versionless(&header, frame) {
             return self.refuse_version(id, &header, frame);
         }
         // What may be of another version is read as that.
         let version = Version::from_wire(header.version).unwrap_or(version);
-        let Some(c) = self.conns.get_mut(&id) else { return };
+        let Some(c) = self.conns.get_mut(id) else { return };
         match c.assembler.add(now, frame, version) {
             Err(e) => self.refuse_message(id, e, frame),
             Ok(None) => {}
@@ -49,34 +50,33 @@ impl Agent {
     }
 
     fn refuse_version(&mut self, id: ConnId, header: &Header, frame: &[u8]) {
-        let Some(c) = self.conns.get(&id) else { return };
+        let Some(c) = self.conns.get(id) else { return };
         let text = format!(
             "{}: received OpenFlow version 0x{:02x} != expected {:02x}",
-            c.settings.name,
+            c.name(),
             header.version,
-            c.protocol.version.wire()
+            c.version().wire()
         );
-        self.log(LogLevel::Err, "vconn", text, Some((1, 5)));
-        self.send_error(id, OfError::BrcBadVersion, frame, Class::Other);
+        self.conns.log(LogLevel::Err, "vconn", text, Some((1, 5)));
+        self.conns.send_error(id, OfError::BrcBadVersion, frame, Class::Other);
     }
 
     pub(super) fn refuse_message(&mut self, id: ConnId, error: OfError, frame: &[u8]) {
-        if let Some(c) = self.conns.get(&id) {
+        if let Some(c) = self.conns.get(id) {
             let header = Header::peek(frame);
             let version = header.and_then(|h| Version::from_wire(h.version));
             let what = version.and_then(|v| codec::peek(frame, v).ok());
             let what = what.map_or("invalid".to_owned(), |p| format!("{:?}", p.kind));
-            let text =
-                format!("{}: sending {error} error reply to {what} message", c.settings.name);
-            self.log(LogLevel::Info, "connmgr", text, ERRORS);
+            let text = format!("{}: sending {error} error reply to {what} message", c.name());
+            self.conns.log(LogLevel::Info, "connmgr", text, ERRORS);
         }
-        self.send_error(id, error, frame, Class::Reply);
+        self.conns.send_error(id, error, frame, Class::Reply);
     }
 
     /// One request, of one message or several.
     fn handle_all(&mut self, r: &Request<'_>, frames: &[Vec<u8>]) -> Result<(), OfError> {
-        let Some(c) = self.conns.get(&r.conn) else { return Ok(()) };
-        let protocol = c.protocol;
+        let Some(c) = self.conns.get(r.conn) else { return Ok(()) };
+        let protocol = c.protocol();
         let read = |frame: &Vec<u8>| codec::decode(frame, protocol).map(|m| m.body);
         let [one] = frames else {
             let mut tables = Vec::new();
@@ -101,14 +101,14 @@ impl Agent {
     fn handle(&mut self, r: &Request<'_>, message: Message) -> Result<(), OfError> {
         // Many commands of a kind make one change; what comes after them finds it done.
         if !matches!(message.body, Body::FlowMod(_)) {
-            self.publish_tables(r.ops);
+            self.tables.publish(r.ops);
         }
         if !matches!(message.body, Body::PacketOut(_)) {
-            self.settle_packets(r.ops);
+            self.packet_outs.settle(&self.bridge, r.ops);
         }
         match message.body {
             Body::EchoRequest(data) => {
-                self.reply(r, Body::EchoReply(data));
+                self.conns.reply(r, Body::EchoReply(data));
                 Ok(())
             }
             Body::EchoReply(_) => Ok(()),

@@ -3,11 +3,12 @@
 use openflow::msg::{Body, TableDesc, TableMod, TableStats, TableStatus};
 use openflow::{Field, OfError, Version};
 
+use super::agent::Agent;
 use super::async_config::AsyncKind;
+use super::request::Request;
 use super::session::VISIBLE_TABLES;
 use super::table_features::{self as features, FieldSet};
-use super::types::{Class, ConnId};
-use super::{Agent, Request};
+use super::types::Class;
 use crate::tables::{FlowTables, TableMiss};
 
 /// Bits of 1.0's wildcards: those of the two addresses count how many bits are ignored.
@@ -15,19 +16,19 @@ const WILDCARDS_10: u32 = (1 << 22) - 1;
 
 impl Agent {
     pub(super) fn table_mod(&mut self, r: &Request<'_>, m: &TableMod) -> Result<(), OfError> {
-        self.not_secondary(r)?;
-        self.with_tables(r.ops, |t| t.table_mod(m, r.version))?
+        self.conns.not_secondary(r)?;
+        self.tables.with(r.ops, |t| t.table_mod(m, r.version))?
     }
 
     pub(super) fn table_stats(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        let all = self.with_tables(r.ops, |t| {
+        let all = self.tables.with(r.ops, |t| {
             let mut all = t.table_stats();
             for s in &mut all {
                 describe(t, s, r.version);
             }
             all
         })?;
-        self.reply(r, Body::TableStatsReply(all));
+        self.conns.reply(r, Body::TableStatsReply(all));
         Ok(())
     }
 
@@ -35,24 +36,19 @@ impl Agent {
         let all = |t: &mut FlowTables| -> Vec<TableDesc> {
             (0..VISIBLE_TABLES).filter_map(|n| t.table_desc(n)).map(told).collect()
         };
-        let all = self.with_tables(r.ops, all)?;
-        self.reply(r, Body::TableDescReply(all));
+        let all = self.tables.with(r.ops, all)?;
+        self.conns.reply(r, Body::TableDescReply(all));
         Ok(())
     }
 
     /// A table fills up or has room again.
     pub(super) fn send_table_status(&mut self, status: TableStatus) {
         let status = TableStatus { desc: told(status.desc), ..status };
-        let ids: Vec<ConnId> = self
-            .conns
-            .iter()
-            .filter(|(_, c)| {
-                c.wants(AsyncKind::TableStatus, status.reason) && c.protocol.version >= Version::V14
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            self.send(id, Class::Other, 0, Body::TableStatus(status));
+        let wanted = self.conns.ids(|_, c| {
+            c.wants(AsyncKind::TableStatus, status.reason) && c.version() >= Version::V14
+        });
+        for id in wanted {
+            self.conns.send(id, Class::Other, 0, Body::TableStatus(status));
         }
     }
 }

@@ -4,9 +4,8 @@ use openflow::codec::{self, Header};
 use openflow::msg::{Body, ErrorMsg, Message};
 use openflow::{OfError, Protocol, Version, VersionSet};
 
-use super::conn::ConnState;
-use super::types::{Class, CloseReason, ConnId, ConnKind, LogLevel, Out, SwitchOps};
-use super::{Agent, ConnSettings};
+use super::agent::Agent;
+use super::types::{Class, CloseReason, ConnId, ConnKind, LogLevel, SwitchOps};
 
 /// Of every kind of complaint about a peer's messages, in a minute and at once.
 const BAD_MESSAGES: Option<(u32, u32)> = Some((1, 5));
@@ -18,13 +17,13 @@ impl Agent {
         let hello = Message::new(version, 1, body);
         // A hello always fits and every version has it.
         for frame in codec::encode(&hello, Protocol::new(version)).unwrap_or_default() {
-            self.push(id, Class::Other, frame);
+            self.conns.push(id, Class::Other, frame);
         }
     }
 
     pub(super) fn receive_hello(&mut self, id: ConnId, frame: &[u8], ops: &dyn SwitchOps) {
-        let Some(ConnSettings { name, versions, .. }) =
-            self.conns.get(&id).map(|c| c.settings.clone())
+        let Some((name, versions)) =
+            self.conns.get(id).map(|c| (c.name().to_owned(), c.versions()))
         else {
             return;
         };
@@ -36,33 +35,31 @@ impl Agent {
                 "{name}: received message while expecting hello: type {typ}, {} octets",
                 frame.len()
             );
-            self.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
-            return self.fail(id);
+            self.conns.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
+            return self.conns.close(id, CloseReason::Protocol);
         };
         if !clean {
             let text = format!("{name}: unknown data in hello:\n{}", hex_dump(frame));
-            self.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
+            self.conns.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
         }
         let Some(version) = versions.agree(peer) else {
             let text = format!(
                 "{name}: version negotiation failed (we support {versions}, peer supports {peer})"
             );
-            self.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
+            self.conns.log(LogLevel::Warn, "vconn", text, BAD_MESSAGES);
             self.refuse(id, versions, peer);
-            return self.fail(id);
+            return self.conns.close(id, CloseReason::Protocol);
         };
         let text = format!(
             "{name}: negotiated OpenFlow version 0x{:02x} (we support {versions}, peer supports \
              {peer})",
             version.wire()
         );
-        self.log(LogLevel::Dbg, "vconn", text, None);
-        if let Some(c) = self.conns.get_mut(&id) {
-            c.state = ConnState::Up;
-            c.protocol = Protocol::new(version);
-            let snoop = c.settings.kind == ConnKind::Snoop;
-            if !snoop {
-                self.out.push_back(Out::Status(id));
+        self.conns.log(LogLevel::Dbg, "vconn", text, None);
+        if let Some(c) = self.conns.get_mut(id) {
+            c.agree(version);
+            if c.kind() != ConnKind::Snoop {
+                self.conns.status_changed(id);
                 self.update_misses(ops);
             }
         }
@@ -78,14 +75,8 @@ impl Agent {
         let error = ErrorMsg::reply(OfError::HfcIncompatible, text.as_bytes());
         let message = Message::new(version, 0, Body::Error(error));
         for frame in codec::encode(&message, Protocol::new(version)).unwrap_or_default() {
-            self.push(id, Class::Other, frame);
+            self.conns.push(id, Class::Other, frame);
         }
-    }
-
-    /// Gives a connection up.
-    fn fail(&mut self, id: ConnId) {
-        self.conns.remove(&id);
-        self.out.push_back(Out::Close { conn: id, reason: CloseReason::Protocol });
     }
 }
 

@@ -1,70 +1,26 @@
 //! Flow monitors: controllers that are told of every change of flows that they watch.
 
-use std::collections::BTreeMap;
-
-use openflow::msg::{Body, FlowMonitorRequest, FlowUpdate, MonitorCommand, monitor_flags};
+use openflow::msg::{Body, FlowMonitorRequest, FlowUpdate};
 use openflow::{OfError, Version};
 
+use super::agent::Agent;
 use super::conn::Conn;
+use super::request::Request;
 use super::types::{Class, ConnId, SwitchOps};
-use super::{Agent, Request};
-use crate::tables::{RuleChanges, RuleEvent};
+use crate::tables::RuleChanges;
 
 /// News that may wait for the socket: beyond that a connection is told nothing but of removals,
 /// until all of it has been taken.
 const MAX_WAITING: usize = 128 * 1024;
 
-/// What a connection watches.
-#[derive(Default)]
-pub(super) struct Monitors {
-    requests: BTreeMap<u32, FlowMonitorRequest>,
-    /// Where the flow tables stood when the connection could not be told more.
-    paused: Option<u64>,
-    /// To be sent together, with what the same command changed.
-    updates: Vec<FlowUpdate>,
-    /// One of them stands for all that the receiver did itself.
-    abbreviated: bool,
-}
-
-impl Monitors {
-    /// Puts down a change, if it concerns the connection. `own`: the number of its message that
-    /// asked for it.
-    fn note(&mut self, event: &RuleEvent, own: Option<u32>) {
-        if let Some(paused) = self.paused {
-            // What came after the pause is told when it ends, if it is still there.
-            let known = event.rule().added_at <= paused;
-            if !(matches!(event, RuleEvent::Removed { .. }) && known) {
-                return;
-            }
-        }
-        let wanted = self.requests.values().filter(|q| event.wanted(q));
-        let flags = wanted.fold(0, |all, q| all | q.flags);
-        if flags == 0 {
-            return;
-        }
-        if self.updates.is_empty() {
-            self.abbreviated = false;
-        }
-        match own {
-            Some(xid) if flags & monitor_flags::OWN == 0 && self.paused.is_none() => {
-                if !self.abbreviated {
-                    self.updates.push(FlowUpdate::Abbreviated { xid });
-                    self.abbreviated = true;
-                }
-            }
-            _ => self.updates.push(event.update(flags & monitor_flags::ACTIONS != 0)),
-        }
-    }
-}
-
 impl Agent {
     /// Puts down for each connection what it watches of some changes.
     pub(super) fn report_to_monitors(&mut self, changes: &RuleChanges) {
-        for (id, c) in &mut self.conns {
-            if c.monitors.requests.is_empty() {
+        for (id, c) in self.conns.iter_mut() {
+            if c.monitors.is_empty() {
                 continue;
             }
-            let own = changes.by.filter(|(by, _)| by == id).map(|(_, xid)| xid);
+            let own = changes.by.filter(|(by, _)| *by == id).map(|(_, xid)| xid);
             for event in &changes.events {
                 c.monitors.note(event, own);
             }
@@ -73,23 +29,17 @@ impl Agent {
 
     /// Sends what was put down, and pauses who does not keep up.
     pub(super) fn flush_monitors(&mut self, ops: &dyn SwitchOps) {
-        let ids: Vec<ConnId> = self
-            .conns
-            .iter()
-            .filter(|(_, c)| !c.monitors.updates.is_empty())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            let Some(c) = self.conns.get_mut(&id) else { continue };
-            let updates = std::mem::take(&mut c.monitors.updates);
-            self.send(id, Class::Monitor, 0, Body::FlowMonitorReply(updates));
+        for id in self.conns.ids(|_, c| c.monitors.has_updates()) {
+            let Some(c) = self.conns.get_mut(id) else { continue };
+            let updates = c.monitors.take_updates();
+            self.conns.send(id, Class::Monitor, 0, Body::FlowMonitorReply(updates));
             let full = |c: &Conn| {
-                c.monitors.paused.is_none() && c.backlog(Class::Monitor).octets > MAX_WAITING
+                c.monitors.paused().is_none() && c.backlog(Class::Monitor).octets > MAX_WAITING
             };
-            if self.conns.get(&id).is_some_and(full) {
-                let Ok(now) = self.with_tables(ops, |t| t.sequence()) else { continue };
-                if let Some(c) = self.conns.get_mut(&id) {
-                    c.monitors.paused = Some(now);
+            if self.conns.get(id).is_some_and(full) {
+                let Ok(now) = self.tables.with(ops, |t| t.sequence()) else { continue };
+                if let Some(c) = self.conns.get_mut(id) {
+                    c.monitors.pause(now);
                 }
                 self.send_pause(id, Class::Monitor, true);
             }
@@ -97,14 +47,14 @@ impl Agent {
     }
 
     fn send_pause(&mut self, id: ConnId, class: Class, paused: bool) {
-        let new = self.conns.get(&id).is_some_and(|c| c.protocol.version >= Version::V14);
+        let new = self.conns.get(id).is_some_and(|c| c.version() >= Version::V14);
         let body = match (new, paused) {
             (false, true) => Body::FlowMonitorPaused,
             (false, false) => Body::FlowMonitorResumed,
             (true, true) => Body::FlowMonitorReply(vec![FlowUpdate::Paused]),
             (true, false) => Body::FlowMonitorReply(vec![FlowUpdate::Resumed]),
         };
-        self.send(id, class, 0, body);
+        self.conns.send(id, class, 0, body);
     }
 
     /// Goes on with connections that have taken all they were sent: they are told what came or
@@ -115,19 +65,19 @@ impl Agent {
             .conns
             .iter()
             .filter(|(_, c)| ready(c))
-            .filter_map(|(id, c)| Some((*id, c.monitors.paused?)))
+            .filter_map(|(id, c)| Some((id, c.monitors.paused()?)))
             .collect();
         for (id, since) in paused {
-            let Some(c) = self.conns.get(&id) else { continue };
-            let requests: Vec<FlowMonitorRequest> = c.monitors.requests.values().cloned().collect();
-            let missed = self.with_tables(ops, |t| t.monitored(&requests, Some(since)));
+            let Some(c) = self.conns.get(id) else { continue };
+            let requests = c.monitors.requests();
+            let missed = self.tables.with(ops, |t| t.monitored(&requests, Some(since)));
             let Ok(missed) = missed else { continue };
             if !missed.is_empty() {
-                self.send(id, Class::Reply, 0, Body::FlowMonitorReply(missed));
+                self.conns.send(id, Class::Reply, 0, Body::FlowMonitorReply(missed));
             }
             self.send_pause(id, Class::Reply, false);
-            if let Some(c) = self.conns.get_mut(&id) {
-                c.monitors.paused = None;
+            if let Some(c) = self.conns.get_mut(id) {
+                c.monitors.resume();
             }
         }
     }
@@ -137,48 +87,14 @@ impl Agent {
         r: &Request<'_>,
         requests: Vec<FlowMonitorRequest>,
     ) -> Result<(), OfError> {
-        let monitors = &mut self.conn(r)?.monitors;
-        let mut new: Vec<FlowMonitorRequest> = Vec::new();
-        for q in requests {
-            if let Err(e) = monitors.command(&q, &mut new) {
-                for made in &new {
-                    monitors.requests.remove(&made.id);
-                }
-                return Err(e);
-            }
-        }
-        let there = self.with_tables(r.ops, |t| t.monitored(&new, None))?;
-        self.reply(r, Body::FlowMonitorReply(there));
+        let new = self.conns.of(r)?.monitors.change(&requests)?;
+        let there = self.tables.with(r.ops, |t| t.monitored(&new, None))?;
+        self.conns.reply(r, Body::FlowMonitorReply(there));
         Ok(())
     }
 
     pub(super) fn flow_monitor_cancel(&mut self, r: &Request<'_>, id: u32) -> Result<(), OfError> {
-        let gone = self.conn(r)?.monitors.requests.remove(&id);
-        gone.map(|_| ()).ok_or(OfError::MofcUnknownMonitor)
-    }
-}
-
-impl Monitors {
-    /// Carries out one request; `new` gets a monitor that begins with it.
-    fn command(
-        &mut self,
-        q: &FlowMonitorRequest,
-        new: &mut Vec<FlowMonitorRequest>,
-    ) -> Result<(), OfError> {
-        let known = self.requests.contains_key(&q.id);
-        match (q.command, known) {
-            (MonitorCommand::Add, true) => return Err(OfError::MofcMonitorExists),
-            (MonitorCommand::Modify | MonitorCommand::Delete, false) => {
-                return Err(OfError::MofcUnknownMonitor);
-            }
-            (MonitorCommand::Delete, true) => {
-                self.requests.remove(&q.id);
-                return Ok(());
-            }
-            (MonitorCommand::Add, false) | (MonitorCommand::Modify, true) => {}
-        }
-        self.requests.insert(q.id, q.clone());
-        new.push(q.clone());
-        Ok(())
+        let gone = self.conns.of(r)?.monitors.cancel(id);
+        gone.then_some(()).ok_or(OfError::MofcUnknownMonitor)
     }
 }

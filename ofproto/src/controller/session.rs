@@ -1,14 +1,12 @@
 //! The connection itself: who the switch is, roles, what a controller wants to hear and in which
 //! form.
 
-use openflow::msg::{
-    AsyncMasks, Body, Config, Desc, Features, PacketInFormat, Role, RoleRequest, RoleStatus,
-};
-use openflow::{OfError, Protocol, Version};
+use openflow::msg::{AsyncMasks, Body, Config, Desc, Features, PacketInFormat, RoleRequest};
+use openflow::{OfError, OfPort, Version};
 
-use super::conn::{Conn, MISS_SEND_LEN};
-use super::types::{Class, ConnId, ConnKind, Out};
-use super::{Agent, Request};
+use super::agent::Agent;
+use super::request::Request;
+use super::types::LogLevel;
 
 /// Tables that OpenFlow sees: one more is the switch's own.
 pub(super) const VISIBLE_TABLES: u8 = 254;
@@ -32,19 +30,6 @@ fn capabilities(version: Version) -> u32 {
 }
 
 impl Agent {
-    pub(super) fn conn(&mut self, r: &Request<'_>) -> Result<&mut Conn, OfError> {
-        // It was there when its message came.
-        self.conns.get_mut(&r.conn).ok_or(OfError::BrcEperm)
-    }
-
-    /// A secondary controller may look, not touch.
-    pub(super) fn not_secondary(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        match self.conn(r)?.role {
-            Role::Secondary => Err(OfError::BrcIsSecondary),
-            Role::NoChange | Role::Equal | Role::Primary => Ok(()),
-        }
-    }
-
     pub(super) fn features(&mut self, r: &Request<'_>) -> Result<(), OfError> {
         // As many ports as fit into the one message: 1.3 moved them elsewhere for that reason.
         let per_port = if r.version == Version::V10 { 48 } else { 64 };
@@ -56,32 +41,32 @@ impl Agent {
             auxiliary_id: 0,
             capabilities: capabilities(r.version),
             actions: ACTIONS_10,
-            ports: self.ports.values().take(room).map(|p| p.desc()).collect(),
+            ports: self.ports.descs(OfPort::ANY).into_iter().take(room).collect(),
         };
-        self.reply(r, Body::FeaturesReply(features));
+        self.conns.reply(r, Body::FeaturesReply(features));
         Ok(())
     }
 
     pub(super) fn get_config(&mut self, r: &Request<'_>) -> Result<(), OfError> {
         let fragments = self.fragments;
-        let c = self.conn(r)?;
-        let ttl = r.version < Version::V13 && c.masks().invalid_ttl();
+        let c = self.conns.of(r)?;
+        let ttl = r.version < Version::V13 && c.async_config().invalid_ttl();
         let ttl = if ttl { Config::INVALID_TTL_TO_CONTROLLER } else { 0 };
-        let config = Config { flags: fragments | ttl, miss_send_len: c.miss_send_len };
-        self.reply(r, Body::GetConfigReply(config));
+        let config = Config { flags: fragments | ttl, miss_send_len: c.miss_send_len() };
+        self.conns.reply(r, Body::GetConfigReply(config));
         Ok(())
     }
 
     pub(super) fn set_config(&mut self, r: &Request<'_>, config: Config) -> Result<(), OfError> {
-        let c = self.conn(r)?;
-        let may_change = c.settings.kind != ConnKind::Primary || c.role != Role::Secondary;
+        let c = self.conns.of(r)?;
+        let may_change = c.may_configure();
         if r.version < Version::V13 {
-            let mut masks = c.masks();
+            let mut masks = c.async_config();
             masks.set_invalid_ttl(config.flags & Config::INVALID_TTL_TO_CONTROLLER != 0);
             masks.refine(r.version);
-            c.masks = Some(masks);
+            c.set_async_config(masks);
         }
-        c.miss_send_len = config.miss_send_len;
+        c.set_miss_send_len(config.miss_send_len);
         let fragments = config.flags & Config::FRAG_MASK;
         if may_change && fragments != self.fragments {
             // Nobody here puts fragments together.
@@ -89,7 +74,7 @@ impl Agent {
             if fragments == REASSEMBLE {
                 let text =
                     format!("{}: unsupported fragment handling mode reassemble", self.bridge);
-                self.log(super::LogLevel::Warn, "ofproto", text, Some((1, 5)));
+                self.conns.log(LogLevel::Warn, "ofproto", text, Some((1, 5)));
             } else {
                 self.fragments = fragments;
                 // The bridge is gone when this fails, and so are its packets.
@@ -108,71 +93,19 @@ impl Agent {
             serial: s.serial.clone(),
             datapath: s.datapath.clone(),
         };
-        self.reply(r, Body::DescReply(desc));
+        self.conns.reply(r, Body::DescReply(desc));
         Ok(())
     }
 
-    /// A controller asks for a role (1.5 clause 6.3.7). Only one is primary; the one before
-    /// becomes secondary. Requests that come too late are known by their number.
     pub(super) fn role(&mut self, r: &Request<'_>, q: RoleRequest) -> Result<(), OfError> {
-        match q.role {
-            Role::NoChange => {}
-            Role::Equal => self.set_role(r.conn, Role::Equal),
-            role @ (Role::Primary | Role::Secondary) => {
-                if let Some(new) = q.generation {
-                    // Numbers wrap around: half of them lie behind.
-                    let stale = |old: u64| (new.wrapping_sub(old) as i64) < 0;
-                    if self.generation.is_some_and(stale) {
-                        return Err(OfError::RrfcStale);
-                    }
-                    self.generation = Some(new);
-                }
-                self.set_role(r.conn, role);
-            }
-        }
-        let role = self.conn(r)?.role;
-        let reply = RoleRequest { role, generation: self.generation, nx: q.nx };
-        self.reply(r, Body::RoleReply(reply));
+        let answer = self.roles.request(&mut self.conns, r.conn, q)?;
+        self.conns.reply(r, Body::RoleReply(answer));
         Ok(())
-    }
-
-    fn set_role(&mut self, id: ConnId, role: Role) {
-        let before = self.conns.get(&id).map(|c| c.role);
-        if role == Role::Primary && before != Some(Role::Primary) {
-            let primaries: Vec<ConnId> = self
-                .conns
-                .iter()
-                .filter(|(_, c)| c.role == Role::Primary)
-                .map(|(id, _)| *id)
-                .collect();
-            for other in primaries {
-                self.demote(other);
-            }
-        }
-        if let Some(c) = self.conns.get_mut(&id)
-            && c.role != role
-        {
-            c.role = role;
-            self.out.push_back(Out::Status(id));
-        }
-    }
-
-    /// Another one became primary. 1.3 and later are told so.
-    fn demote(&mut self, id: ConnId) {
-        let generation = self.generation.unwrap_or(u64::MAX);
-        let Some(c) = self.conns.get_mut(&id) else { return };
-        c.role = Role::Secondary;
-        let version = c.protocol.version;
-        self.out.push_back(Out::Status(id));
-        if version >= Version::V13 {
-            let status = RoleStatus { role: Role::Secondary, reason: 0, generation };
-            self.send(id, Class::Other, 0, Body::RoleStatus(status));
-        }
     }
 
     pub(super) fn get_async(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        let masks = self.conn(r)?.masks().message(r.version);
-        self.reply(r, Body::GetAsyncReply(masks));
+        let masks = self.conns.of(r)?.async_config().message(r.version);
+        self.conns.reply(r, Body::GetAsyncReply(masks));
         Ok(())
     }
 
@@ -183,25 +116,21 @@ impl Agent {
             openflow::codec::Kind::NxSetAsync => false,
             _ => r.version >= Version::V14,
         };
-        let c = self.conn(r)?;
-        let mut masks = c.masks();
+        let c = self.conns.of(r)?;
+        let mut masks = c.async_config();
         masks.set(&a, r.version, properties)?;
-        c.masks = Some(masks);
-        if c.settings.kind == ConnKind::Service && c.miss_send_len == 0 {
-            c.miss_send_len = MISS_SEND_LEN;
-        }
+        c.set_async_config(masks);
+        c.set_default_miss_len();
         Ok(())
     }
 
     pub(super) fn set_flow_format(&mut self, r: &Request<'_>, nxm: bool) -> Result<(), OfError> {
-        self.conn(r)?.protocol.nxm = nxm;
+        self.conns.of(r)?.set_nxm(nxm);
         Ok(())
     }
 
     pub(super) fn flow_mod_table_id(&mut self, r: &Request<'_>, on: bool) -> Result<(), OfError> {
-        let p: &mut Protocol = &mut self.conn(r)?.protocol;
-        // Later versions always have it.
-        p.table_id = on && p.version == Version::V10;
+        self.conns.of(r)?.set_table_id(on);
         Ok(())
     }
 
@@ -210,12 +139,12 @@ impl Agent {
         r: &Request<'_>,
         format: PacketInFormat,
     ) -> Result<(), OfError> {
-        self.conn(r)?.format = format;
+        self.conns.of(r)?.set_packet_in_format(format);
         Ok(())
     }
 
     pub(super) fn set_controller_id(&mut self, r: &Request<'_>, id: u16) -> Result<(), OfError> {
-        self.conn(r)?.controller_id = id;
+        self.conns.of(r)?.set_controller_id(id);
         self.update_misses(r.ops);
         Ok(())
     }

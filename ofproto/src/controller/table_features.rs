@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use openflow::msg::{Body, TableFeatures};
 use openflow::{Field, OfError, Version, codec};
 
+use super::agent::Agent;
+use super::request::Request;
 use super::session::VISIBLE_TABLES;
-use super::{Agent, LogLevel, Request};
+use super::types::LogLevel;
 use crate::tables::FlowTables;
 
 /// Types of properties; the odd number after each is for the flow that a miss meets.
@@ -146,16 +148,16 @@ impl Agent {
         wanted: Vec<TableFeatures>,
     ) -> Result<(), OfError> {
         if !wanted.is_empty() {
-            let change = self.with_tables(r.ops, |t| change(t, r.version, &wanted))?;
+            let change = self.tables.with(r.ops, |t| change(t, r.version, &wanted))?;
             if let Err((error, text)) = change {
-                self.log(LogLevel::Info, "ofproto", text, Some((1, 5)));
+                self.conns.log(LogLevel::Info, "ofproto", text, Some((1, 5)));
                 return Err(error);
             }
         }
-        let all = self.with_tables(r.ops, |t| {
-            (0..VISIBLE_TABLES).map(|n| features(t, r.version, n)).collect()
-        })?;
-        self.reply(r, Body::TableFeaturesReply(all));
+        let all = self
+            .tables
+            .with(r.ops, |t| (0..VISIBLE_TABLES).map(|n| features(t, r.version, n)).collect())?;
+        self.conns.reply(r, Body::TableFeaturesReply(all));
         Ok(())
     }
 }

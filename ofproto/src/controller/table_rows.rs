@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::Time;
 
-use super::Agent;
+use super::agent::Agent;
 use super::types::SwitchOps;
 use crate::tables::{INTERNAL_TABLE, RuleChanges, TableSettings};
 
@@ -18,7 +18,7 @@ impl Agent {
         ops: &dyn SwitchOps,
     ) {
         let default = TableSettings::default();
-        let evicted = self.with_tables(ops, |t| {
+        let evicted = self.tables.with(ops, |t| {
             let mut changes = RuleChanges::default();
             for table in 0..=INTERNAL_TABLE {
                 changes.extend(t.configure_table(table, settings.get(&table).unwrap_or(&default)));

@@ -5,15 +5,16 @@ use openflow::codec::Kind;
 use openflow::msg::{ALL, Body, GroupFeatures, METER_ALL, MeterFeatures, QueueRequest, QueueStats};
 use openflow::{OfError, OfPort};
 
-use super::{Agent, Request};
+use super::agent::Agent;
+use super::request::Request;
 
 impl Agent {
     /// The queues that a request means. Of a port that is not there, or when nothing is found
     /// that was asked for by number, an error.
     fn queues(&self, r: &Request<'_>, q: QueueRequest) -> Result<Vec<(OfPort, u32)>, OfError> {
         let ports = match q.port {
-            OfPort::ANY => self.port_numbers(),
-            port if self.has_port(port) => vec![port],
+            OfPort::ANY => self.ports.numbers(),
+            port if self.ports.has(port) => vec![port],
             _ => return Err(OfError::QofcBadPort),
         };
         let of = |port: OfPort| r.ops.queues(port).into_iter().map(move |queue| (port, queue));
@@ -26,20 +27,20 @@ impl Agent {
     }
 
     fn empty(&mut self, r: &Request<'_>, kind: Kind) -> Result<(), OfError> {
-        self.reply(r, Body::Raw { kind, body: Vec::new() });
+        self.conns.reply(r, Body::Raw { kind, body: Vec::new() });
         Ok(())
     }
 
     pub(super) fn queue_stats(&mut self, r: &Request<'_>, q: QueueRequest) -> Result<(), OfError> {
         let found = self.queues(r, q)?;
         let stats = found.into_iter().map(|(port, queue)| QueueStats::unknown(port, queue));
-        self.reply(r, Body::QueueStatsReply(stats.collect()));
+        self.conns.reply(r, Body::QueueStatsReply(stats.collect()));
         Ok(())
     }
 
     pub(super) fn queue_config(&mut self, r: &Request<'_>, q: QueueRequest) -> Result<(), OfError> {
         let queues = self.queues(r, q)?;
-        self.reply(r, Body::QueueConfigReply { port: q.port, queues });
+        self.conns.reply(r, Body::QueueConfigReply { port: q.port, queues });
         Ok(())
     }
 
@@ -52,7 +53,7 @@ impl Agent {
     }
 
     pub(super) fn group_features(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        self.reply(r, Body::GroupFeaturesReply(GroupFeatures::default()));
+        self.conns.reply(r, Body::GroupFeaturesReply(GroupFeatures::default()));
         Ok(())
     }
 
@@ -71,7 +72,7 @@ impl Agent {
     }
 
     pub(super) fn meter_features(&mut self, r: &Request<'_>) -> Result<(), OfError> {
-        self.reply(r, Body::MeterFeaturesReply(MeterFeatures::default()));
+        self.conns.reply(r, Body::MeterFeaturesReply(MeterFeatures::default()));
         Ok(())
     }
 
@@ -84,28 +85,28 @@ impl Agent {
     ) -> Result<(), OfError> {
         match kind {
             Kind::GroupMod => {
-                self.not_secondary(r)?;
+                self.conns.not_secondary(r)?;
                 group_mod(body)
             }
             Kind::MeterMod => {
-                self.not_secondary(r)?;
+                self.conns.not_secondary(r)?;
                 meter_mod(body)
             }
             Kind::TlvTableMod => {
-                self.not_secondary(r)?;
+                self.conns.not_secondary(r)?;
                 tlv_table_mod(body)
             }
             Kind::TlvTableRequest => {
                 // No room for options, no fields for them, none mapped.
                 let body = vec![0; 16];
-                self.reply(r, Body::Raw { kind: Kind::TlvTableReply, body });
+                self.conns.reply(r, Body::Raw { kind: Kind::TlvTableReply, body });
                 Ok(())
             }
             Kind::Resume => Err(OfError::NxRNotSupported),
             Kind::IpfixBridgeRequest | Kind::IpfixFlowRequest => Err(OfError::NxStNotConfigured),
             // There are no connections to forget.
             Kind::CtFlushZone | Kind::CtFlush => {
-                self.not_secondary(r)?;
+                self.conns.not_secondary(r)?;
                 Ok(())
             }
             _ => Err(OfError::BrcBadType),
