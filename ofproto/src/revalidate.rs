@@ -69,6 +69,8 @@ pub struct Next {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RevalidatorStatus {
     pub flows: usize,
+    /// Learned addresses of all bridges at the end of the last round.
+    pub addresses: usize,
     pub avg_flows: usize,
     pub max_flows: usize,
     pub flow_limit: usize,
@@ -239,14 +241,17 @@ impl Revalidator {
     }
 
     /// Lets old addresses and frozen states go, a few at a time.
-    fn expire(&self, now: Time) {
+    fn expire(&mut self, now: Time) {
+        let mut addresses = 0;
         for bridge in &self.ofproto.snapshot.load().bridges {
             let macs = &bridge.state.macs;
             let mut cursor = ExpireCursor::default();
             while macs.lock().expire(now, EXPIRE_SLICE, &mut cursor) {}
             let unused = macs.lock().take_unused();
             drop(unused);
+            addresses += macs.lock().len();
         }
+        self.status.addresses = addresses;
         self.ofproto.frozen.forget(now, FROZEN_SLICE);
     }
 

@@ -175,7 +175,8 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
             continue;
         }
         next = revalidator.run(waiter.now(), &work.reasons);
-        if trim.is_due(revalidator.status().flows) {
+        let status = revalidator.status();
+        if trim.is_due(status.flows + status.addresses) {
             give_memory_back();
         }
         for done in work.rounds {
@@ -184,23 +185,26 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
     }
 }
 
-/// So many flows must have gone for their memory to be given back: some ten megabytes.
+/// Number of flows and addresses that must have gone for their memory to be given back; that many
+/// flows take about ten megabytes.
 const WORTH_TRIMMING: usize = 10_000;
 
-/// When most flows have gone since there were most of them.
+/// When most flows and learned addresses have gone since there were most of them. Addresses count
+/// because they live longer than their flows and lie between them in the heap: a page is given back
+/// only when nothing in it is in use.
 #[derive(Default)]
 struct Trim {
     most: usize,
 }
 
 impl Trim {
-    /// Takes the number of flows at the start of a round: those that the round before removed have
-    /// left the packet thread by then.
-    fn is_due(&mut self, flows: usize) -> bool {
-        self.most = self.most.max(flows);
-        let due = flows <= self.most / 2 && self.most - flows >= WORTH_TRIMMING;
+    /// Takes the number of flows at the start of a round, when those that the round before removed
+    /// have left the packet thread, and of addresses.
+    fn is_due(&mut self, entries: usize) -> bool {
+        self.most = self.most.max(entries);
+        let due = entries <= self.most / 2 && self.most - entries >= WORTH_TRIMMING;
         if due {
-            self.most = flows;
+            self.most = entries;
         }
         due
     }

@@ -43,6 +43,7 @@ fn memory_of_flows_that_have_gone_is_given_back() {
         IfaceConfig::new(&format!("p{n}"), OfPort(n), IfaceKind::Datapath(PortNo(n.into())))
     };
     let mut bridge = BridgeConfig::new("br0", EthAddr::from_u64(0xb0));
+    bridge.mac_table_size = 2 * FLOWS as usize;
     bridge.bundles = [1, 2].map(|n| BundleConfig::new(&format!("p{n}"), iface(n))).to_vec();
     switch.configure(clock.now(), OfprotoConfig { vlan_limit: 1, bridges: vec![bridge] });
     let (io, one) = memory().unwrap();
@@ -58,11 +59,12 @@ fn memory_of_flows_that_have_gone_is_given_back() {
     };
     queue.set_options(options);
     let before = resident();
-    // From one station to many that nobody has heard of: each has a flow of its own.
+    // From many stations to addresses that are not learned: each has a flow and an address.
     for n in 0..FLOWS {
         let mut frame = [0; 60];
         frame[..12].copy_from_slice(&[2, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]);
         frame[2..6].copy_from_slice(&n.to_be_bytes());
+        frame[8..12].copy_from_slice(&n.to_be_bytes());
         frame[12..14].copy_from_slice(&[0x88, 0xb5]);
         one.push(&frame);
         if n % 1000 == 999 {
@@ -74,6 +76,8 @@ fn memory_of_flows_that_have_gone_is_given_back() {
     assert!(grown > u64::from(FLOWS) * 500, "{FLOWS} flows take {grown} octets");
     queue.set_options(RevalidatorOptions { max_idle: Duration::from_millis(100), ..options });
     await_flows(&*dp, |flows| flows == 0);
+    // Addresses live longer than flows.
+    switch.fdb_flush(None).unwrap();
     let start = Instant::now();
     loop {
         let left = resident().saturating_sub(before);
