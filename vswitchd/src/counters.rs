@@ -1,8 +1,12 @@
-//! What other crates count, brought in for `coverage/show` and `coverage/read-counter`.
+//! Counters that other crates keep, for `coverage/show` and `coverage/read-counter`.
+
+use datapath::{DatapathStats, URGENT};
 
 use crate::coverage::{Counter, register};
+use crate::log::RateLimit;
+use crate::modules::DPIF;
 
-/// In the order in which [`ofproto::mac_table::MacCoverage::counters`] has them.
+/// In the order of [`ofproto::mac_table::MacCoverage::counters`].
 static MAC_LEARNING: [Counter; 5] = [
     Counter::new("mac_learning_learned"),
     Counter::new("mac_learning_expired"),
@@ -11,16 +15,39 @@ static MAC_LEARNING: [Counter; 5] = [
     Counter::new("mac_learning_static_none_move"),
 ];
 
-/// Makes them known.
-pub fn start() {
+/// Frames and jobs of the links thread (LACPDUs, BFD and CFM messages of devices without a socket,
+/// learning packets) that the packet thread's urgent queue had no room for.
+static URGENT_DROPPED: Counter = Counter::new("links_urgent_dropped");
+
+/// Adds the counters to the table.
+pub fn register_all() {
     register(&MAC_LEARNING.each_ref());
+    register(&[&URGENT_DROPPED]);
 }
 
-/// Takes over what has been counted until now.
-pub fn update(switch: &ofproto::Ofproto) {
-    for (counter, (_, total)) in MAC_LEARNING.iter().zip(switch.mac_coverage().counters()) {
+/// Copies the present counts, and warns of frames that were dropped since the last call; at most
+/// once in 60 seconds.
+pub fn update(ofproto: &ofproto::Ofproto, datapath: &DatapathStats) {
+    for (counter, (_, total)) in MAC_LEARNING.iter().zip(ofproto.mac_coverage().counters()) {
         counter.set(total);
     }
+    let dropped = new_drops(datapath.urgent_dropped, &URGENT_DROPPED);
+    if dropped > 0 {
+        static LIMIT: RateLimit = RateLimit::new(1, 1);
+        crate::warn_rl!(
+            DPIF,
+            LIMIT,
+            "{dropped} control frames of the links thread were dropped: the packet thread has not \
+             taken the last {URGENT}"
+        );
+    }
+}
+
+/// Sets `counter` to `total`; by how much it has grown.
+fn new_drops(total: u64, counter: &Counter) -> u64 {
+    let new = total.saturating_sub(counter.total());
+    counter.set(total);
+    new
 }
 
 #[cfg(test)]
@@ -28,10 +55,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_order_are_the_same() {
+    fn mac_counters_have_the_names_and_order_of_ofproto() {
         let theirs = ofproto::mac_table::MacCoverage::default();
         for (ours, (name, _)) in MAC_LEARNING.iter().zip(theirs.counters()) {
             assert_eq!(ours.name(), name);
         }
+    }
+
+    #[test]
+    fn urgent_drops_each_is_reported_once() {
+        static COUNTER: Counter = Counter::new("test");
+        assert_eq!(new_drops(0, &COUNTER), 0);
+        assert_eq!(new_drops(3, &COUNTER), 3);
+        assert_eq!(new_drops(3, &COUNTER), 0);
+        assert_eq!(new_drops(5, &COUNTER), 2);
+        assert_eq!(COUNTER.total(), 5);
     }
 }

@@ -144,7 +144,7 @@ impl Daemon {
     /// The system's, when it has no descriptor or thread left.
     pub fn start(setup: Setup, poll: &Poll, waker: Arc<Waker>) -> io::Result<Daemon> {
         crate::coverage::register(&[&compat::BATCH_GROWN, &RECONFIGURED]);
-        crate::counters::start();
+        crate::counters::register_all();
         let dummies = setup.dummy != DummyPolicy::Off;
         let Started { threads, context, packets } = Threads::start(&setup.clock, dummies, &waker)?;
         let switch = Switch::new(&setup.openflow.rundir);
@@ -198,7 +198,7 @@ impl Daemon {
 
     /// Does all work that is due. True if other threads may have work.
     pub fn turn(&mut self) -> bool {
-        crate::counters::update(&self.context.ofproto);
+        crate::counters::update(&self.context.ofproto, &self.context.datapath.stats());
         let mut busy = self.forwarding.collect(&self.context);
         if self.writer.identity_known() {
             self.forwarding.show_again();
