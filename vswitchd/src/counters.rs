@@ -1,6 +1,6 @@
 //! Counters that other crates keep, for `coverage/show` and `coverage/read-counter`.
 
-use datapath::{DatapathStats, URGENT};
+use datapath::{DatapathStats, URGENT_DEPTH};
 
 use crate::coverage::{Counter, register};
 use crate::log::RateLimit;
@@ -38,7 +38,7 @@ pub fn update(ofproto: &ofproto::Ofproto, datapath: &DatapathStats) {
             DPIF,
             LIMIT,
             "{dropped} control frames of the links thread were dropped: the packet thread has not \
-             taken the last {URGENT}"
+             taken the last {URGENT_DEPTH}"
         );
     }
 }
