@@ -1,4 +1,4 @@
-//! A member's device: its link state and where that comes from, and its slow-protocol socket.
+//! A member's device: its link state and where that comes from.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use serde::Serialize;
 use wire::Time;
 
 use crate::settings::{LinkDevice, LinkMember};
-use crate::sockets::ControlSocket;
 use config::Detect;
 
 /// Who said whether the link is up.
@@ -60,10 +59,6 @@ pub(crate) struct Device {
     /// It is being asked.
     polling: bool,
     polls: u64,
-    /// LACP runs on the port and the device is the kernel's.
-    slow_protocols: bool,
-    /// For LACPDUs; the datapath carries them while there is none.
-    pub(crate) socket: Option<ControlSocket>,
 }
 
 impl Device {
@@ -78,8 +73,6 @@ impl Device {
             next_poll: None,
             polling: false,
             polls: 0,
-            slow_protocols: false,
-            socket: None,
         };
         device.schedule(now);
         device
@@ -177,22 +170,6 @@ impl Device {
             Detect::Miimon(interval) => interval,
             // Never polled.
             Detect::Carrier => Duration::MAX,
-        }
-    }
-
-    /// LACP runs on the port, or does not. Gives whether a socket is to be opened.
-    pub(crate) fn want_slow_protocols(&mut self, wanted: bool) -> bool {
-        self.slow_protocols = wanted && self.ifindex().is_some();
-        if !self.slow_protocols {
-            self.socket = None;
-        }
-        self.slow_protocols && self.socket.is_none()
-    }
-
-    /// Takes the socket that was opened, if it is still wanted.
-    pub(crate) fn opened(&mut self, socket: ControlSocket) {
-        if self.slow_protocols && self.socket.is_none() {
-            self.socket = Some(socket);
         }
     }
 

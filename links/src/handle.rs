@@ -10,9 +10,8 @@ use bond::monitor::cfm::CfmStatus;
 use bond::{CommandError, Monitor};
 
 use crate::device::LinkView;
-use crate::monitors::WatchedLink;
 use crate::port_driver::{BondView, LacpView};
-use crate::settings::LinkPort;
+use crate::settings::{LinkPort, WatchedLink};
 use crate::updates::Outbox;
 
 /// What main asks. Each carries where the answer goes; a full or closed answer is dropped.

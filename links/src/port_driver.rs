@@ -1,6 +1,7 @@
 //! One port with an engine: a bond, or a single interface with LACP.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use wire::{EthAddr, Time};
 
 use crate::device::{Device, LinkView};
 use crate::log_limits::LogLimits;
+use crate::queries::Purpose;
 use crate::settings::{LinkMember, LinkPort, LinkPortKind};
+use crate::sockets::BoundTo;
 
 /// A bond's status, and what its driver knows besides.
 #[derive(Clone, Debug, Serialize)]
@@ -48,11 +51,22 @@ enum Engine {
     Single(Box<Lacp>),
 }
 
+/// What follows when traffic has moved.
+#[derive(Default)]
+pub(crate) struct Later {
+    /// Effects of engines, by port.
+    pub(crate) effects: Vec<(String, Effect)>,
+    /// Ports whose engine has had an event.
+    pub(crate) touched: BTreeSet<String>,
+}
+
 /// A port as it runs.
 pub(crate) struct PortDriver {
     pub(crate) name: String,
     pub(crate) bridge: String,
     engine: Engine,
+    /// LACP runs.
+    lacp: bool,
     /// What may be logged of it.
     pub(crate) limits: LogLimits,
     /// In the order of the configuration.
@@ -79,6 +93,7 @@ impl PortDriver {
             name: wanted.name.clone(),
             bridge: wanted.bridge.clone(),
             engine,
+            lacp: false,
             limits: LogLimits::default(),
             devices: Vec::new(),
             announced: None,
@@ -116,31 +131,33 @@ impl PortDriver {
         }
     }
 
-    /// Replaces the members' devices, keeping what is known of those that stay. Gives those that
-    /// need a socket for LACPDUs.
-    pub(crate) fn set_devices(&mut self, wanted: &LinkPort, now: Time) -> Vec<MemberId> {
-        let lacp = match &wanted.kind {
+    /// Replaces the members' devices; those that stay keep their link state.
+    pub(crate) fn set_devices(&mut self, wanted: &LinkPort, now: Time) {
+        self.lacp = match &wanted.kind {
             LinkPortKind::Bond { config, .. } => config.lacp.is_some(),
             LinkPortKind::Single { .. } => true,
         };
         let mut old = std::mem::take(&mut self.devices);
-        let mut deaf = Vec::new();
         for member in &wanted.members {
             let same = |d: &Device| d.member.id == member.id && same_device(&d.member, member);
-            let mut device = match old.iter().position(same) {
+            self.devices.push(match old.iter().position(same) {
                 Some(i) => {
                     let mut device = old.swap_remove(i);
                     device.update(member.clone(), wanted.detect, now);
                     device
                 }
                 None => Device::new(member.clone(), wanted.detect, now),
-            };
-            if device.want_slow_protocols(lacp) {
-                deaf.push(member.id);
-            }
-            self.devices.push(device);
+            });
         }
-        deaf
+    }
+
+    /// The sockets for LACPDUs of members on kernel devices.
+    pub(crate) fn wanted_sockets(&self) -> impl Iterator<Item = (Purpose, BoundTo)> {
+        self.devices.iter().filter(|_| self.lacp).filter_map(|d| {
+            let (name, port_no) = (d.member.name.clone(), d.member.port_no);
+            let to = BoundTo { name, ifindex: d.ifindex()?, port_no };
+            Some((Purpose::Lacp { port: self.name.clone(), member: d.member.id }, to))
+        })
     }
 
     /// Which member's link should be reported first: the one that carried traffic last time.
@@ -222,15 +239,16 @@ impl PortDriver {
         }
     }
 
-    /// `next_deadline` has come.
-    pub(crate) fn tick(&mut self, now: Time) {
+    /// Handles a deadline that has come; false if none has.
+    pub(crate) fn tick(&mut self, now: Time) -> bool {
         if self.deadline().is_none_or(|t| t > now) {
-            return;
+            return false;
         }
         match &mut self.engine {
             Engine::Bond { bond, .. } => bond.handle(now, Event::Deadline),
             Engine::Single(lacp) => lacp.handle(now, lacp::Event::Deadline),
         }
+        true
     }
 
     /// Tells a balanced bond how much each bucket has carried.
@@ -269,12 +287,10 @@ impl PortDriver {
     /// Publishes at once what the engine wants published; everything else goes to `later`.
     ///
     /// `since` is when the event was read, if one that may move traffic.
-    pub(crate) fn drain(
-        &mut self,
-        datapath: &dyn Datapath,
-        since: Instant,
-        later: &mut Vec<(String, Effect)>,
-    ) {
+    pub(crate) fn drain(&mut self, datapath: &dyn Datapath, since: Instant, later: &mut Later) {
+        if !later.touched.contains(&self.name) {
+            later.touched.insert(self.name.clone());
+        }
         let mut published = false;
         loop {
             let effect = match &mut self.engine {
@@ -289,7 +305,7 @@ impl PortDriver {
                     handle.forwarding.store(forwarding);
                     published = true;
                 }
-                (Some(effect), _) => later.push((self.name.clone(), effect)),
+                (Some(effect), _) => later.effects.push((self.name.clone(), effect)),
             }
         }
         if published {
@@ -382,7 +398,7 @@ fn single(port: &LinkPort, lacp: &LacpConfig, member: LacpMemberConfig) -> Setti
 
 /// The same device, and not one that was made anew under the same name.
 fn same_device(a: &LinkMember, b: &LinkMember) -> bool {
-    use super::LinkDevice::{Dummy, Kernel, Patch};
+    use crate::settings::LinkDevice::{Dummy, Kernel, Patch};
     a.name == b.name
         && match (&a.device, &b.device) {
             (Kernel { ifindex: a }, Kernel { ifindex: b }) => a == b,

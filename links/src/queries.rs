@@ -120,10 +120,21 @@ pub(crate) enum Query {
 }
 
 /// What the thread is told to do.
-pub(crate) enum Order {
+enum Order {
     Ask(Query),
     /// Closing waits for RTNL too.
     Close(ProtoSocket),
+}
+
+/// Closes sockets on the query thread.
+#[derive(Clone)]
+pub(crate) struct Closer(Sender<Order>);
+
+impl Closer {
+    pub(crate) fn close(&self, socket: ProtoSocket) {
+        // Fails at exit; the socket is then closed here.
+        let _ = self.0.send(Order::Close(socket));
+    }
 }
 
 /// What came back.
@@ -183,9 +194,9 @@ impl Queries {
         Ok(Queries { orders, answers, under_way: BTreeMap::new() })
     }
 
-    /// Where sockets go to be closed.
-    pub(crate) fn closer(&self) -> Sender<Order> {
-        self.orders.clone()
+    /// Closes sockets on the query thread.
+    pub(crate) fn closer(&self) -> Closer {
+        Closer(self.orders.clone())
     }
 
     /// Posts a query. False if the same is under way: its answer may be older than this call.

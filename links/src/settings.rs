@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bond::monitor::cfm;
 use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberId};
-use config::Detect;
+use config::{Detect, WantBfd};
 use datapath::PortNo;
 use netdev::io::dummy::DummyPort;
 use ofproto::BondHandle;
@@ -58,4 +59,23 @@ impl std::fmt::Debug for LinkDevice {
             LinkDevice::Patch { peer } => write!(f, "Patch({peer:?})"),
         }
     }
+}
+
+/// An interface with health checks.
+#[derive(Clone, Debug)]
+pub struct WatchedLink {
+    /// `Interface.name`.
+    pub name: String,
+    /// The device's hardware address.
+    pub mac: EthAddr,
+    /// A kernel device that leads to a wire: its frames need not pass the datapath.
+    pub ifindex: Option<u32>,
+    /// `None` for a patch port.
+    pub port_no: Option<PortNo>,
+    /// Of a patch port: the one at the other end, if that names this one in turn.
+    pub peer: Option<String>,
+    /// BFD, if it is to run.
+    pub bfd: Option<WantBfd>,
+    /// CFM, if it is to run.
+    pub cfm: Option<cfm::Config>,
 }

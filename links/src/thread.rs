@@ -14,10 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bond::{Effect, MemberId, RevalidateReason};
-use datapath::{Action, Datapath, Execute, PortNo, UserspaceReason};
+use datapath::{Datapath, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use netdev::Packet;
+use mio::{Events, Interest, Poll, Token, Waker};
 use netdev::link::LinkMonitor;
 use ofproto::SlowPathQueue;
 use wire::lacp::{slow_frame, slow_payload};
@@ -26,13 +25,15 @@ use wire::{EthAddr, Time};
 use crate::comparison::Comparison;
 use crate::handle::{BondError, Links, Request};
 use crate::known::Known;
+use crate::member_index::{MemberIndex, Place};
 use crate::modules::{BOND, LACP};
 use crate::monitors::Monitors;
-use crate::port_driver::PortDriver;
+use crate::port_driver::{Later, PortDriver};
 use crate::priority::go_first;
 use crate::prober::Prober;
 use crate::queries::{DeviceQueries, Purpose, Queries, Query};
 use crate::settings::LinkDevice;
+use crate::sockets::{Sent, Sockets};
 use crate::updates::Outbox;
 use runtime::clock::Clock;
 
@@ -84,22 +85,23 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
     let prober = Prober::spawn(setup.datapath.clone(), waker.clone())?;
     let queries = Queries::spawn(setup.queries, waker.clone())?;
     let monitors = Monitors::new(setup.datapath.clone(), random());
-    let registry = Arc::new(poll.registry().try_clone()?);
+    let registry = poll.registry().try_clone()?;
+    let closer = queries.closer();
+    let sockets = Sockets::new(registry, FIRST_SOCKET, closer, setup.datapath.clone());
     let thread = Thread {
         poll,
-        registry,
         waker,
         requests,
         outbox,
         monitor,
         kernel: BTreeMap::new(),
         ports: BTreeMap::new(),
-        sockets: BTreeMap::new(),
-        next_token: FIRST_SOCKET,
+        sockets,
+        members: MemberIndex::default(),
         next_load: None,
         comparison: Comparison::default(),
-        later: Vec::new(),
-        lacp_reported: Vec::new(),
+        later: Later::default(),
+        lacp_reported: BTreeMap::new(),
         stop: false,
         slow,
         monitors,
@@ -132,15 +134,13 @@ struct Thread {
     /// Every device of the kernel's, by index: a name may pass to another device.
     kernel: BTreeMap<u32, Known>,
     ports: BTreeMap<String, PortDriver>,
-    registry: Arc<Registry>,
-    /// What the open sockets are for, by token.
-    sockets: BTreeMap<usize, Purpose>,
-    next_token: usize,
+    sockets: Sockets,
+    members: MemberIndex,
     next_load: Option<Time>,
     comparison: Comparison,
-    later: Vec<(String, Effect)>,
-    /// What main was told last of LACP.
-    lacp_reported: Vec<(String, bool)>,
+    later: Later,
+    /// What main was told last of LACP, by port and interface.
+    lacp_reported: BTreeMap<String, BTreeMap<String, bool>>,
     stop: bool,
     /// Frames of devices without a socket of their own; filled on datapath threads.
     slow: Arc<SlowPathQueue>,
@@ -246,8 +246,9 @@ impl Thread {
                     since.elapsed()
                 );
             }
-            port.tick(now);
-            port.drain(&*self.datapath, since, &mut self.later);
+            if port.tick(now) {
+                port.drain(&*self.datapath, since, &mut self.later);
+            }
         }
         self.monitors.tick(now);
         self.apply_verdicts(since);
@@ -268,48 +269,42 @@ impl Thread {
     /// Frames of one socket.
     fn frames(&mut self, token: usize, since: Instant) {
         let now = self.now();
-        let (name, member) = match self.sockets.get(&token) {
-            Some(Purpose::Lacp { port, member }) => (port, *member),
-            Some(Purpose::Cfm { link, .. } | Purpose::Send { link }) => {
-                self.monitors.read_socket(now, link, FRAMES_A_TURN);
-                return self.apply_verdicts(since);
-            }
-            // Closed since the poll.
-            None => return,
-        };
-        let Some(port) = self.ports.get_mut(name) else { return };
-        for taken in 0.. {
-            let Some(device) = port.device_mut(member) else { return };
-            let Some(io) = &mut device.socket else { return };
-            if taken == FRAMES_A_TURN {
-                return io.rearm();
-            }
-            let Some(frame) = io.recv() else { return io.rearm() };
-            if let Some(payload) = slow_payload(frame) {
-                let pdu = payload.to_vec();
-                port.lacpdu(now, member, pdu);
-                port.drain(&*self.datapath, since, &mut self.later);
+        // Otherwise it was closed since the poll.
+        let Some(purpose) = self.sockets.purpose(token).cloned() else { return };
+        for _ in 0..FRAMES_A_TURN {
+            let Some(frame) = self.sockets.recv(&purpose) else { break };
+            match &purpose {
+                Purpose::Lacp { port, member } => {
+                    let Some(payload) = slow_payload(frame) else { continue };
+                    if let Some(port) = self.ports.get_mut(port) {
+                        port.lacpdu(now, *member, payload.to_vec());
+                        port.drain(&*self.datapath, since, &mut self.later);
+                    }
+                }
+                Purpose::Cfm { link, .. } => self.monitors.cfm_frame_by_socket(now, link, frame),
+                // It receives nothing.
+                Purpose::Send { .. } => {}
             }
         }
+        self.sockets.rearm(&purpose);
+        self.apply_verdicts(since);
     }
 
     /// Bonds hear what health checks have found out.
     fn apply_verdicts(&mut self, since: Instant) {
         let now = self.now();
-        for news in self.monitors.take_changes() {
-            for port in self.ports.values_mut() {
-                let member = port.devices.iter().find(|d| d.member.name == news.link);
-                if let Some(member) = member.map(|d| d.member.id) {
-                    port.monitor(now, member, news.monitor, news.up);
-                    port.drain(&*self.datapath, since, &mut self.later);
-                }
+        for change in self.monitors.take_changes() {
+            let Some(place) = self.members.by_name(&change.link) else { continue };
+            if let Some(port) = self.ports.get_mut(&place.port) {
+                port.monitor(now, place.member, change.monitor, change.up);
+                port.drain(&*self.datapath, since, &mut self.later);
             }
         }
     }
 
     /// What can wait until traffic has moved.
     fn finish(&mut self) {
-        let columns = self.monitors.finish(self.now());
+        let columns = self.monitors.finish(self.now(), &mut self.sockets);
         self.apply_verdicts(Instant::now());
         if !columns.bfd.is_empty() || !columns.cfm.is_empty() {
             self.outbox.put(|updates| {
@@ -317,10 +312,10 @@ impl Thread {
                 updates.cfm.extend(columns.cfm);
             });
         }
-        while !self.later.is_empty() {
+        while !self.later.effects.is_empty() {
             let mut active = BTreeMap::new();
             let mut current = BTreeMap::new();
-            for (name, effect) in std::mem::take(&mut self.later) {
+            for (name, effect) in std::mem::take(&mut self.later.effects) {
                 self.apply(&name, effect, &mut active, &mut current);
             }
             if !active.is_empty() || !current.is_empty() {
@@ -336,14 +331,26 @@ impl Thread {
 
     /// Tells main which interfaces LACP lets carry traffic, if that has changed.
     fn report_lacp(&mut self) {
-        let now = || self.ports.values().flat_map(PortDriver::lacp_may_enable);
-        let told = self.lacp_reported.iter().map(|(name, lets)| (name.as_str(), *lets));
-        if now().eq(told) {
-            return;
+        let mut changed = false;
+        for name in std::mem::take(&mut self.later.touched) {
+            let port = self.ports.get(&name);
+            let now: BTreeMap<String, bool> = port
+                .into_iter()
+                .flat_map(PortDriver::lacp_may_enable)
+                .map(|(name, may)| (name.to_owned(), may))
+                .collect();
+            if now.is_empty() {
+                changed |= self.lacp_reported.remove(&name).is_some();
+            } else if self.lacp_reported.get(&name) != Some(&now) {
+                self.lacp_reported.insert(name, now);
+                changed = true;
+            }
         }
-        self.lacp_reported = now().map(|(name, lets)| (name.to_owned(), lets)).collect();
-        let all = self.lacp_reported.iter().cloned().collect();
-        self.outbox.put(|updates| updates.lacp_enable = Some(all));
+        if changed {
+            let all = self.lacp_reported.values().flatten();
+            let all = all.map(|(name, may)| (name.clone(), *may)).collect();
+            self.outbox.put(|updates| updates.lacp_enable = Some(all));
+        }
     }
 
     fn apply(
@@ -388,42 +395,31 @@ impl Thread {
     }
 
     fn send_lacpdu(&mut self, name: &str, member: MemberId, pdu: &[u8]) {
-        let Some(port) = self.ports.get_mut(name) else { return };
-        let Some(device) = port.device_mut(member) else { return };
+        let Some(port) = self.ports.get(name) else { return };
+        let Some(device) = port.device(member) else { return };
         let frame = slow_frame(device.member.mac, pdu);
-        match (&mut device.socket, device.member.port_no) {
-            (Some(socket), _) => {
-                // A refused frame (device down) is as good as lost on the wire: LACP sends again.
-                if let Err(e) = socket.send(&frame) {
-                    runtime::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
-                }
+        let purpose = Purpose::Lacp { port: name.to_owned(), member };
+        match self.sockets.send(&purpose, device.member.port_no, &frame) {
+            Sent::Done => {}
+            // The device is down; LACP sends again.
+            Sent::Refused(e) => {
+                runtime::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
             }
-            (None, Some(port_no)) => {
-                // Dropped while the datapath is stuck: LACP sends again.
-                let _ = self.datapath.execute_urgent(Execute {
-                    packet: Packet::new(&frame),
-                    in_port: PortNo::NONE,
-                    actions: vec![Action::Output(port_no)],
-                });
-            }
-            (None, None) => {
+            Sent::NoPath => {
                 let LinkDevice::Patch { peer: Some(peer) } = &device.member.device else { return };
-                let peer = peer.clone();
-                self.over_patch(&peer, pdu.to_vec());
+                let to = self.members.by_name(peer).cloned();
+                self.lacpdu(to.as_ref(), pdu, Instant::now());
             }
         }
     }
 
-    /// A LACPDU arrives at a patch port.
-    fn over_patch(&mut self, name: &str, pdu: Vec<u8>) {
-        let (now, since) = (self.now(), Instant::now());
-        for port in self.ports.values_mut() {
-            let found = port.devices.iter().find(|d| d.member.name == name);
-            if let Some(member) = found.map(|d| d.member.id) {
-                port.lacpdu(now, member, pdu);
-                port.drain(&*self.datapath, since, &mut self.later);
-                return;
-            }
+    /// A LACPDU arrives at a member.
+    fn lacpdu(&mut self, to: Option<&Place>, pdu: &[u8], since: Instant) {
+        let now = self.now();
+        let Some(Place { port, member }) = to else { return };
+        if let Some(port) = self.ports.get_mut(port) {
+            port.lacpdu(now, *member, pdu.to_vec());
+            port.drain(&*self.datapath, since, &mut self.later);
         }
     }
 
@@ -460,7 +456,7 @@ impl Thread {
             }
             Request::Watch { links, done } => {
                 self.monitors.configure(now, links);
-                self.open_for_monitors();
+                self.sync_sockets();
                 self.apply_verdicts(since);
                 let _ = done.try_send(());
             }
@@ -492,14 +488,14 @@ impl Thread {
             match frame.reason {
                 UserspaceReason::Lacp => {
                     if let Some(payload) = slow_payload(&frame.frame) {
-                        self.slow(now, frame.in_port, payload.to_vec());
+                        self.slow(frame.in_port, payload);
                     }
                 }
                 UserspaceReason::Bfd => {
                     self.monitors.bfd_frame(now, frame.in_port, &frame.frame);
                 }
                 UserspaceReason::Cfm => {
-                    self.monitors.cfm_frame(now, frame.in_port, &frame.frame);
+                    self.monitors.cfm_frame(now, frame.in_port, &frame.frame, &self.sockets);
                 }
                 // None of a link's own protocols.
                 UserspaceReason::Stp
@@ -512,20 +508,12 @@ impl Thread {
         }
     }
 
-    /// A member with a socket of its own has seen the frame there.
-    fn slow(&mut self, now: Time, port_no: PortNo, payload: Vec<u8>) {
-        let since = Instant::now();
-        for port in self.ports.values_mut() {
-            let found = port
-                .devices
-                .iter()
-                .find(|d| d.member.port_no == Some(port_no) && d.socket.is_none())
-                .map(|d| d.member.id);
-            if let Some(member) = found {
-                port.lacpdu(now, member, payload);
-                port.drain(&*self.datapath, since, &mut self.later);
-                return;
-            }
+    /// A LACPDU that came by the datapath. A member with a socket has received it there.
+    fn slow(&mut self, port_no: PortNo, payload: &[u8]) {
+        let Some(place) = self.members.by_port_no(port_no).cloned() else { return };
+        let Place { port, member } = place.clone();
+        if !self.sockets.is_open(&Purpose::Lacp { port, member }) {
+            self.lacpdu(Some(&place), payload, Instant::now());
         }
     }
 }

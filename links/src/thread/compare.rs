@@ -91,8 +91,9 @@ impl Thread {
 
     fn differences(&self, ifindex: u32, said: Result<&LinkInfo, &DeviceError>) -> Vec<Difference> {
         let mut all = Vec::new();
-        for port in self.ports.values() {
-            for device in port.devices.iter().filter(|d| d.ifindex() == Some(ifindex)) {
+        for place in self.members.by_ifindex(ifindex) {
+            let Some(port) = self.ports.get(&place.port) else { continue };
+            if let Some(device) = port.device(place.member) {
                 let (member, name) = (device.member.id, device.member.name.clone());
                 let mut differs = |believed: String, says: String, times, tell| {
                     let (port, name) = (port.name.clone(), name.clone());

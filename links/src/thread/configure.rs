@@ -1,18 +1,15 @@
 //! A new snapshot of ports: engines, devices and sockets in line with it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bond::MemberId;
-use netdev::link::ProtoSocket;
-
 use super::{LOAD_INTERVAL, Thread};
-use crate::modules::LACP;
+use crate::member_index::MemberIndex;
 use crate::port_driver::PortDriver;
-use crate::queries::{Order, Purpose, Query};
+use crate::queries::Query;
 use crate::settings::{LinkDevice, LinkPort};
-use crate::sockets::ControlSocket;
+use crate::sockets::BoundTo;
+use bond::MemberId;
 
 impl Thread {
     pub(super) fn configure(&mut self, wanted: Vec<LinkPort>) {
@@ -27,13 +24,7 @@ impl Thread {
                 Some(_) | None => PortDriver::new(want, now),
             };
             // Devices first: a table needs their port numbers.
-            for member in port.set_devices(want, now) {
-                let Some(device) = port.device(member) else { continue };
-                let Some(ifindex) = device.ifindex() else { continue };
-                let purpose = Purpose::Lacp { port: want.name.clone(), member };
-                let name = device.member.name.clone();
-                self.queries.ask(Query::Socket { purpose, name, ifindex });
-            }
+            port.set_devices(want, now);
             port.configure(want, now);
             port.drain(&*self.datapath, since, &mut self.later);
             for device in &port.devices {
@@ -72,9 +63,10 @@ impl Thread {
             }
             self.ports.insert(want.name.clone(), port);
         }
-        drop(old);
+        self.later.touched.extend(old.into_keys());
+        self.members = MemberIndex::new(self.ports.values());
         self.hand_loops_over();
-        self.forget_sockets();
+        self.sync_sockets();
         self.watch_carriers();
         let kernel = self.ports.values().flat_map(|p| &p.devices).any(|d| d.ifindex().is_some());
         self.comparison.schedule(now, kernel);
@@ -85,47 +77,13 @@ impl Thread {
         self.next_load = (!self.ports.is_empty()).then_some(now + LOAD_INTERVAL);
     }
 
-    /// A socket that was asked for.
-    pub(super) fn opened(&mut self, purpose: Purpose, ifindex: u32, io: ProtoSocket) {
-        // Its name may have passed to another device.
-        if io.ifindex() != ifindex {
-            return drop(self.queries.closer().send(Order::Close(io)));
-        }
-        let token = self.next_token;
-        self.next_token += 1;
-        let (registry, closer) = (self.registry.clone(), self.queries.closer());
-        let socket = match ControlSocket::register(io, token, registry, closer) {
-            Ok(socket) => socket,
-            Err(e) => return runtime::warn!(LACP, "cannot wait for frames of a link ({e})"),
-        };
-        match &purpose {
-            Purpose::Lacp { port, member } => {
-                let device = self.ports.get_mut(port).and_then(|p| p.device_mut(*member));
-                if let Some(device) = device.filter(|d| d.ifindex() == Some(ifindex)) {
-                    device.opened(socket);
-                }
-            }
-            Purpose::Cfm { .. } | Purpose::Send { .. } => {
-                self.monitors.opened(&purpose, ifindex, socket);
-            }
-        }
-        self.sockets.insert(token, purpose);
-        self.forget_sockets();
-    }
-
-    /// Asks for the sockets that health checks lack.
-    pub(super) fn open_for_monitors(&mut self) {
-        for (purpose, name, ifindex) in self.monitors.lacking() {
+    /// Opens and closes sockets as ports and health checks need them.
+    pub(super) fn sync_sockets(&mut self) {
+        let lacp = self.ports.values().flat_map(PortDriver::wanted_sockets);
+        let wanted = lacp.chain(self.monitors.wanted_sockets()).collect();
+        for (purpose, to) in self.sockets.want(wanted) {
+            let BoundTo { name, ifindex, .. } = to;
             self.queries.ask(Query::Socket { purpose, name, ifindex });
         }
-        self.forget_sockets();
-    }
-
-    /// Drops the tokens of sockets that are closed.
-    fn forget_sockets(&mut self) {
-        let devices = self.ports.values().flat_map(|p| &p.devices);
-        let lacp = devices.filter_map(|d| d.socket.as_ref()).map(ControlSocket::token);
-        let open: BTreeSet<usize> = lacp.chain(self.monitors.tokens()).collect();
-        self.sockets.retain(|token, _| open.contains(token));
     }
 }

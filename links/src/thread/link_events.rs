@@ -10,6 +10,7 @@ use wire::{EthAddr, Time};
 use super::Thread;
 use crate::device::Device;
 use crate::known::{Known, Outcome};
+use crate::member_index::Place;
 use crate::modules::{BFD, BOND, CFM, LACP};
 use crate::prober::{Sighting, Target};
 use crate::queries::{Answer, Purpose, Query};
@@ -162,8 +163,10 @@ impl Thread {
                 let states = self.member_states();
                 self.outbox.put(|updates| updates.members.extend(states));
             }
-            (Query::Socket { purpose, ifindex, .. }, Answer::Socket(Ok(io))) => {
-                self.opened(purpose, ifindex, io);
+            (Query::Socket { purpose, .. }, Answer::Socket(Ok(socket))) => {
+                if let Err(e) = self.sockets.opened(purpose, socket) {
+                    runtime::warn!(LACP, "cannot wait for frames of a link ({e})");
+                }
             }
             // The datapath carries the frames instead.
             (Query::Socket { purpose, name, .. }, Answer::Socket(Err(e))) => match purpose {
@@ -234,39 +237,29 @@ impl Thread {
 
     /// Members on the device hear of it, each port in turn.
     fn tell(&mut self, ifindex: u32, up: bool, dipped: bool, since: Instant) {
-        let mut all = Vec::new();
-        for port in self.ports.values_mut() {
-            let mut told = Vec::new();
-            // Two members may be on one device for a moment, while names change.
-            for device in port.devices.iter_mut().filter(|d| d.ifindex() == Some(ifindex)) {
-                let id = device.member.id;
-                device.heard(up);
-                match device.read() {
-                    Some(up) => told.push((id, up)),
-                    None if dipped && device.follows_carrier() => {
-                        told.extend([(id, false), (id, true)]);
-                    }
-                    None => {}
-                }
-            }
-            if !told.is_empty() {
-                all.push((port.name.clone(), told));
-            }
-        }
-        for (port, told) in all {
-            self.report_carriers(&port, told, since);
+        for place in self.members.by_ifindex(ifindex).to_vec() {
+            let Some(port) = self.ports.get_mut(&place.port) else { continue };
+            let Some(device) = port.device_mut(place.member) else { continue };
+            device.heard(up);
+            let states = match device.read() {
+                Some(up) => vec![up],
+                None if dipped && device.follows_carrier() => vec![false, true],
+                None => continue,
+            };
+            let states = states.into_iter().map(|up| (place.member, up)).collect();
+            self.report_carriers(&place.port, states, since);
         }
     }
 
     pub(super) fn report_carriers(
         &mut self,
         name: &str,
-        told: Vec<(MemberId, bool)>,
+        states: Vec<(MemberId, bool)>,
         since: Instant,
     ) {
         let now = self.now();
         let Some(port) = self.ports.get_mut(name) else { return };
-        for (member, up) in told {
+        for (member, up) in states {
             port.carrier(now, member, up);
             port.drain(&*self.datapath, since, &mut self.later);
         }
@@ -274,7 +267,7 @@ impl Thread {
     }
 
     fn is_member(&self, ifindex: u32) -> bool {
-        self.ports.values().flat_map(|p| &p.devices).any(|d| d.ifindex() == Some(ifindex))
+        !self.members.by_ifindex(ifindex).is_empty()
     }
 
     /// Tells the carrier thread which devices are members now.
@@ -293,9 +286,10 @@ impl Thread {
         if touched.is_empty() && gone.is_empty() {
             return;
         }
-        let concerned =
-            |i: u32| touched.contains(&i) || gone.iter().any(|(_, ifindex)| *ifindex == i);
-        let states = self.states_of(|d| d.ifindex().is_some_and(concerned));
+        let devices = touched.iter().chain(gone.iter().map(|(_, ifindex)| ifindex));
+        let places = devices.flat_map(|ifindex| self.members.by_ifindex(*ifindex));
+        let states: Vec<(String, MemberLink)> =
+            places.filter_map(|p| state(self.ports.get(&p.port)?.device(p.member)?)).collect();
         let kernel = &self.kernel;
         self.outbox.put(|updates| {
             for (name, ifindex) in gone {
@@ -314,32 +308,21 @@ impl Thread {
     fn mac_changed(&mut self, ifindex: u32, mac: EthAddr) {
         let now: Time = self.now();
         let since = Instant::now();
-        for port in self.ports.values_mut() {
-            let ids: Vec<MemberId> = port
-                .devices
-                .iter()
-                .filter(|d| d.ifindex() == Some(ifindex))
-                .map(|d| d.member.id)
-                .collect();
-            for id in ids {
-                port.mac(now, id, mac);
+        for Place { port, member } in self.members.by_ifindex(ifindex) {
+            if let Some(port) = self.ports.get_mut(port) {
+                port.mac(now, *member, mac);
                 port.drain(&*self.datapath, since, &mut self.later);
             }
         }
     }
 
     pub(super) fn member_states(&self) -> Vec<(String, MemberLink)> {
-        self.states_of(|_| true)
+        self.ports.values().flat_map(|p| &p.devices).filter_map(state).collect()
     }
+}
 
-    fn states_of(&self, wanted: impl Fn(&Device) -> bool) -> Vec<(String, MemberLink)> {
-        let devices = self.ports.values().flat_map(|p| &p.devices);
-        devices
-            .filter(|d| wanted(d))
-            .filter_map(|d| {
-                let link = MemberLink { up: d.up?, source: d.source(), settings: None };
-                Some((d.member.name.clone(), link))
-            })
-            .collect()
-    }
+/// A member's link, once it is known.
+fn state(device: &Device) -> Option<(String, MemberLink)> {
+    let link = MemberLink { up: device.up?, source: device.source(), settings: None };
+    Some((device.member.name.clone(), link))
 }

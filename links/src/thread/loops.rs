@@ -14,11 +14,8 @@ impl Thread {
     pub(super) fn loops_by_rarp(&mut self) {
         let now = self.now();
         while let Some(port_no) = self.slow.pop_announced() {
-            let receiver = self
-                .ports
-                .values()
-                .filter(|p| p.is_bond())
-                .find(|p| p.devices.iter().any(|d| d.member.port_no == Some(port_no)));
+            let place = self.members.by_port_no(port_no);
+            let receiver = place.and_then(|p| self.ports.get(&p.port)).filter(|p| p.is_bond());
             let Some(receiver) = receiver else { continue };
             let recently = |p: &PortDriver| p.announced.is_some_and(|t| now.since(t) < ECHO);
             let sender = self.ports.values().find(|p| {
