@@ -1,6 +1,7 @@
 //! What a machine can check of how the project is written. Each ban names what to do instead.
 
 pub mod circles;
+mod claims;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -142,6 +143,7 @@ pub fn check(root: &Path) -> Result<Vec<String>, String> {
         }
         module_circles(root, folder, files, &mut found)?;
     }
+    claims::check(root, &mut found);
     Ok(found)
 }
 
