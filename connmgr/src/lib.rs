@@ -30,6 +30,8 @@
 //! | `context` | what all of them need during a call; identifiers; the agent's log lines |
 //! | `modules` | names in the log |
 
+#![warn(missing_docs)]
+
 mod bridge;
 mod config;
 mod connections;

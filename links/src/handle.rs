@@ -66,13 +66,18 @@ pub enum BondError {
     NoSuchBond,
     #[error(transparent)]
     Refused(#[from] CommandError),
-    #[error("the links thread does not answer")]
-    NoAnswer,
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
-/// How long main waits for the links thread, which itself never waits: only a machine without
-/// processor time to give can use this up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The links thread did not answer within [`ANSWER_TIMEOUT`], or has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the links thread does not answer")]
+pub struct NoAnswer;
+
+/// How long main waits for an answer of the links thread. That thread never waits, so that only a
+/// machine without free processor time exceeds it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Main's hand on the thread. Cheap to clone.
 #[derive(Clone)]
@@ -94,15 +99,15 @@ impl Links {
         let _ = self.waker.wake();
     }
 
-    fn ask<T>(&self, request: impl FnOnce(SyncSender<T>) -> Request) -> Option<T> {
+    fn ask<T>(&self, request: impl FnOnce(SyncSender<T>) -> Request) -> Result<T, NoAnswer> {
         let (done, answer) = sync_channel(1);
         self.send(request(done));
-        answer.recv_timeout(PATIENCE).ok()
+        answer.recv_timeout(ANSWER_TIMEOUT).map_err(|_| NoAnswer)
     }
 
     /// Replaces the snapshot; returns when tables for it are published.
     pub fn configure(&self, ports: Vec<LinkPort>) -> bool {
-        self.ask(|done| Request::Configure { ports, done }).is_some()
+        self.ask(|done| Request::Configure { ports, done }).is_ok()
     }
 
     /// Runs an operator's command on a bond.
@@ -112,55 +117,79 @@ impl Links {
         command: bond::Command,
     ) -> Result<Cow<'static, str>, BondError> {
         self.ask(|done| Request::Bond { port: port.to_owned(), command, done })
-            .unwrap_or(Err(BondError::NoAnswer))
+            .unwrap_or_else(|e| Err(e.into()))
     }
 
     /// Every bond's status, by port name.
-    pub fn bonds(&self) -> Vec<BondView> {
-        self.ask(|done| Request::Bonds { done }).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]
+    pub fn bonds(&self) -> Result<Vec<BondView>, NoAnswer> {
+        self.ask(|done| Request::Bonds { done })
     }
 
     /// LACP of every port that runs it, by port name.
-    pub fn lacps(&self) -> Vec<LacpView> {
-        self.ask(|done| Request::Lacps { done }).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]
+    pub fn lacps(&self) -> Result<Vec<LacpView>, NoAnswer> {
+        self.ask(|done| Request::Lacps { done })
     }
 
     /// What is known of every member's link, by name.
-    pub fn links(&self) -> Vec<LinkView> {
-        self.ask(|done| Request::Links { done }).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]
+    pub fn links(&self) -> Result<Vec<LinkView>, NoAnswer> {
+        self.ask(|done| Request::Links { done })
     }
 
     /// Replaces the set of interfaces with health checks. To come before [`Links::configure`]:
     /// a bond then knows of them before it hears of a member's link.
     pub fn watch(&self, links: Vec<WatchedLink>) -> bool {
-        self.ask(|done| Request::Watch { links, done }).is_some()
+        self.ask(|done| Request::Watch { links, done }).is_ok()
     }
 
     /// Every BFD session, by interface.
-    pub fn bfds(&self) -> Vec<BfdStatus> {
-        self.ask(|done| Request::Bfds { done }).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]
+    pub fn bfds(&self) -> Result<Vec<BfdStatus>, NoAnswer> {
+        self.ask(|done| Request::Bfds { done })
     }
 
     /// Every CFM maintenance point, by interface.
-    pub fn cfms(&self) -> Vec<CfmStatus> {
-        self.ask(|done| Request::Cfms { done }).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]
+    pub fn cfms(&self) -> Result<Vec<CfmStatus>, NoAnswer> {
+        self.ask(|done| Request::Cfms { done })
     }
 
     /// Overrides what the sessions of one interface, or of all, find out: BFD's forwarding, CFM's
-    /// fault. `Some(false)` if the one has no such session, `None` if nobody answers.
+    /// fault. False if the one has no such session.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`]
     pub fn force(
         &self,
         monitor: Monitor,
         link: Option<&str>,
         forced: Option<bool>,
-    ) -> Option<bool> {
+    ) -> Result<bool, NoAnswer> {
         let link = link.map(str::to_owned);
         self.ask(|done| Request::Force { monitor, link, forced, done })
     }
 
     /// Returns when the thread has heeded what was done to devices before.
     pub fn sync(&self) -> bool {
-        self.ask(|done| Request::Sync { done }).is_some()
+        self.ask(|done| Request::Sync { done }).is_ok()
     }
 
     pub fn stop(&self) {

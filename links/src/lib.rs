@@ -46,7 +46,7 @@ mod thread;
 mod updates;
 
 pub use self::device::{LinkView, Source};
-pub use self::handle::{BondError, Links};
+pub use self::handle::{BondError, Links, NoAnswer};
 pub use self::port_driver::{BondView, LacpView};
 pub use self::queries::{DeviceQueries, KernelQueries};
 pub use self::settings::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};

@@ -188,7 +188,7 @@ fn warp(clock: &Clock, total: Duration) {
 impl Side {
     /// Members with a current partner, and how often information about one ran out.
     fn lacp(&self) -> (usize, u32) {
-        let all = self.links.lacps();
+        let all = self.links.lacps().unwrap();
         let members = &all[0].status.members;
         let current = members.iter().filter(|m| m.may_enable).count();
         (current, members.iter().map(|m| m.stats.link_expired).sum())
@@ -249,7 +249,7 @@ fn carrier_and_miimon_are_told_apart() {
         let s = side(&clock, "a", &[&first, &second], Mode::ActiveBackup, false, detect);
         let active = || s.handle.forwarding.load().buckets[0];
         until("the first member", || active() == Some(MemberId(1)));
-        let view = s.links.links().remove(0);
+        let view = s.links.links().unwrap().remove(0);
         match detect {
             Detect::Carrier => {
                 assert_eq!((view.source, view.polls), (links::Source::Carrier, 0));
@@ -257,13 +257,13 @@ fn carrier_and_miimon_are_told_apart() {
             // veth has no MII registers: its driver answers by ethtool.
             Detect::Miimon(_) => {
                 assert_eq!(view.source, links::Source::Ethtool);
-                until("polls", || s.links.links()[0].polls >= 3);
+                until("polls", || s.links.links().unwrap()[0].polls >= 3);
             }
         }
         ip(&format!("link set b{n} down"));
         until("failover", || active() == Some(MemberId(2)));
         ip(&format!("link set b{n} up"));
-        until("the link", || s.links.bonds()[0].status.members[0].enabled);
+        until("the link", || s.links.bonds().unwrap()[0].status.members[0].enabled);
         assert_eq!(active(), Some(MemberId(2)), "no failback without a primary");
         let mac: EthAddr = netdev::link::get(&second).unwrap().mac;
         assert_eq!(s.links.outbox.take().active.get("a"), Some(&mac));
@@ -453,8 +453,10 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
     };
     let ports = snapshot();
     a.configure(ports.clone());
-    until("LACP", || a.links.lacps().first().is_some_and(|_| a.lacp().0 == 2) && b.lacp().0 == 2);
-    until("a slow answer", || a.links.links().iter().any(|l| l.polls > 0));
+    until("LACP", || {
+        a.links.lacps().unwrap().first().is_some_and(|_| a.lacp().0 == 2) && b.lacp().0 == 2
+    });
+    until("a slow answer", || a.links.links().unwrap().iter().any(|l| l.polls > 0));
 
     let expired = (a.lacp().1, b.lacp().1);
     let mut longest = Duration::ZERO;
@@ -462,7 +464,7 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
     while start.elapsed() < Duration::from_millis(4500) {
         let asked = Instant::now();
         a.configure(ports.clone());
-        assert_eq!(a.links.links().len(), 4);
+        assert_eq!(a.links.links().unwrap().len(), 4);
         longest = longest.max(asked.elapsed());
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -523,9 +525,9 @@ fn a_link_whose_news_were_lost_is_found_by_comparing() {
     let queries = Box::new(Lost(links::KernelQueries, lost.clone()));
     let a = Side::new(&clock, ofproto::Ofproto::new(), Arc::new(Fake::new()), queries);
     a.configure(vec![a.bond("a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier)]);
-    let up = |name: &str| a.links.links().iter().any(|l| l.name == name && l.up);
+    let up = |name: &str| a.links.links().unwrap().iter().any(|l| l.name == name && l.up);
     let enabled = |name: &str| {
-        let bonds = a.links.bonds();
+        let bonds = a.links.bonds().unwrap();
         bonds[0].status.members.iter().any(|m| m.name == name && m.enabled)
     };
     until("both links", || up("a0") && up("a1") && enabled("a0") && enabled("a1"));

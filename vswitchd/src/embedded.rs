@@ -1,12 +1,11 @@
 //! `--embedded-db`: the database served from this process, on a thread of its own.
 //!
-//! Clients, this daemon among them, come through `db.sock`. Nothing but that socket joins the
-//! database to the switch: a transaction takes the time of its own thread, not that of links or
-//! packets. The remotes and the files for TLS are those with which a distribution starts
-//! `ovsdb-server`: `ovs-vsctl set-manager` and `set-ssl` have their effect. Its control commands
-//! are there too: the daemon's own socket answers `ovsdb-server/*`, and there is a second socket,
-//! `ovsdb-server.PID.ctl`, with a pidfile where the daemon has one, so that
-//! `ovs-appctl -t ovsdb-server` reaches it.
+//! Clients, including this daemon, connect to `db.sock`. The switch and the database share nothing
+//! but that socket, so that a transaction uses the time of the database's thread only. Remotes and
+//! TLS files are read from the database, as distributions configure `ovsdb-server`, so that
+//! `ovs-vsctl set-manager` and `set-ssl` work. The daemon's control socket answers `ovsdb-server/*`.
+//! A second control socket, `ovsdb-server.PID.ctl`, and a pidfile serve
+//! `ovs-appctl -t ovsdb-server`.
 
 use std::cell::RefCell;
 use std::fs::{self, DirBuilder};
@@ -28,31 +27,46 @@ use crate::modules::VSWITCHD;
 use crate::options::{Dirs, Options, PROGRAM, TlsSettings};
 use crate::unixctl::{Commands, Reply, builtin};
 
-/// What a server of its own is called.
+/// The name of a separate server.
 const SERVER: &str = ovsdb_server::cli::PROGRAM;
 
-/// How long after a database that cannot be opened again the next attempt is made.
-const AGAIN: Duration = Duration::from_secs(1);
+/// The time between two attempts to start the server again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why there is no database.
+/// Why the database cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A directory is not there and cannot be made.
+    /// A directory does not exist and cannot be created.
     #[error("{path}: cannot make this directory ({})", posix::text(error))]
-    Directory { path: PathBuf, error: io::Error },
-    /// `db.sock` has a server.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why it cannot be created.
+        error: io::Error,
+    },
+    /// Another process listens at `db.sock`.
     #[error(
         "{path}: {who} serves a database here already; stop it, or start this daemon without \
          --embedded-db to use it"
     )]
-    Served { path: PathBuf, who: String },
-    /// The file has a server.
+    Served {
+        /// The socket.
+        path: PathBuf,
+        /// The process.
+        who: String,
+    },
+    /// Another process has the file open.
     #[error(
         "{file}: {who} has this database open; stop it, or name another file with \
          --embedded-db=FILE"
     )]
-    Locked { file: PathBuf, who: String },
-    /// The server says why.
+    Locked {
+        /// The database's file.
+        file: PathBuf,
+        /// The process.
+        who: String,
+    },
+    /// The server's error.
     #[error("--embedded-db: {0}")]
     Server(#[from] EmbedError),
 }
@@ -61,13 +75,13 @@ pub enum Error {
 pub struct Embedded {
     embedding: Embedding,
     server: Option<EmbeddedServer>,
-    /// Not before: it could not be started again.
-    again: Time,
+    /// The next attempt to start it again is not made before.
+    retry_at: Time,
 }
 
-/// Makes the directories that a host without Open vSwitch does not have: those of sockets and of
-/// the database; the log's is made with the log. With `--user` they are the administrator's to
-/// make, who knows whose they are to be.
+/// Creates the directories of sockets and of the database, which a host without Open vSwitch lacks;
+/// the log's is created with the log. With `--user` the administrator must create them, because
+/// their owner is not known.
 ///
 /// # Errors
 ///
@@ -89,16 +103,17 @@ pub fn make_directories(options: &Options, dirs: &Dirs) -> Result<(), Error> {
 }
 
 impl Embedded {
-    /// Opens the database, which is made if it is not there and converted if its schema is older
-    /// than ours, and serves it on `db.sock` and on the remotes in it. To be called after the
-    /// last fork.
+    /// Opens the database and serves it on `db.sock` and on the remotes that it names. The file is
+    /// created if it does not exist and converted if its schema is older than the built-in one. To
+    /// be called after the last fork.
     ///
     /// # Errors
     ///
-    /// Somebody else serves there, or has the file open; or the file cannot be read or made.
+    /// Another process listens at the socket or has the file open, or the file cannot be read or
+    /// created.
     pub fn start(file: &Path, options: &Options, dirs: &Dirs) -> Result<Embedded, Error> {
         let socket = dirs.run.join("db.sock");
-        // The server would take the place of a socket that somebody listens to.
+        // The server would replace the socket of another one.
         if let Some(who) = server_of(&socket) {
             return Err(Error::Served { path: socket, who });
         }
@@ -109,7 +124,7 @@ impl Embedded {
                 "db:Open_vSwitch,Open_vSwitch,manager_options".to_owned(),
             ],
             tls: tls(&options.common.tls),
-            // With a clock of its own: `time/stop` stops the switch, not its database.
+            // The server has a clock of its own: `time/stop` stops the switch, not the database.
             ..Embedding::default()
         };
         let server = EmbeddedServer::start(embedding.clone()).map_err(|e| match e {
@@ -122,18 +137,18 @@ impl Embedded {
             }
             e => Error::Server(e),
         })?;
-        Ok(Embedded { embedding, server: Some(server), again: Time::ZERO })
+        Ok(Embedded { embedding, server: Some(server), retry_at: Time::ZERO })
     }
 
-    /// Starts it again if its thread has ended, which it does only by a mistake in the program:
-    /// what was acknowledged is in the file.
-    pub fn tend(&mut self, now: Time) {
-        if self.server.as_ref().is_some_and(EmbeddedServer::is_running) || now < self.again {
+    /// Starts the server again if its thread has panicked. Acknowledged transactions are in the
+    /// file. To be called in each iteration of the main loop.
+    pub fn supervise(&mut self, now: Time) {
+        if self.server.as_ref().is_some_and(EmbeddedServer::is_running) || now < self.retry_at {
             return;
         }
-        // Its lock on the file goes with it.
+        // Releases the lock on the file.
         drop(self.server.take());
-        self.again = now + AGAIN;
+        self.retry_at = now + RETRY_AFTER;
         match EmbeddedServer::start(self.embedding.clone()) {
             Ok(server) => {
                 crate::err!(VSWITCHD, "the database's thread had ended and was started again");
@@ -150,7 +165,7 @@ impl Embedded {
     }
 }
 
-/// Registers `ovsdb-server/*`, answered by the database's thread.
+/// Adds the commands `ovsdb-server/*`, which the database's thread answers.
 pub fn register<C>(commands: &mut Commands<C>, database: &Rc<RefCell<Option<Embedded>>>) {
     let database = database.clone();
     control::forward(commands, move |_, ask| {
@@ -160,13 +175,13 @@ pub fn register<C>(commands: &mut Commands<C>, database: &Rc<RefCell<Option<Embe
     });
 }
 
-/// Where the control socket of a server of its own would be.
+/// The path of the second control socket, where a separate server has its own.
 pub fn unixctl_path(dirs: &Dirs) -> PathBuf {
     dirs.run.join(format!("{SERVER}.{}.ctl", std::process::id()))
 }
 
-/// What the control socket of a server of its own would answer. `exit` is refused: it would mean
-/// the switch.
+/// The commands of the second control socket: those of a separate server. `exit` is refused, because
+/// it would end the switch.
 pub fn commands<C: 'static>(database: &Rc<RefCell<Option<Embedded>>>) -> Commands<C> {
     let mut commands = Commands::new();
     builtin::register_common(&mut commands);
@@ -187,8 +202,8 @@ pub fn commands<C: 'static>(database: &Rc<RefCell<Option<Embedded>>>) -> Command
     commands
 }
 
-/// The pidfile of a server of its own, by which `ovs-appctl -t ovsdb-server` finds the control
-/// socket. Without it that takes the socket's path.
+/// The pidfile of a separate server, by which `ovs-appctl -t ovsdb-server` finds the second control
+/// socket.
 pub fn pidfile(options: &Options, dirs: &Dirs) -> Option<Pidfile> {
     let path = dirs.run.join(format!("{SERVER}.pid"));
     match Pidfile::take(&path, options.common.daemon.overwrite_pidfile) {
@@ -200,7 +215,7 @@ pub fn pidfile(options: &Options, dirs: &Dirs) -> Option<Pidfile> {
     }
 }
 
-/// Who listens at a socket, in words.
+/// The process that listens at a socket, for an error message.
 fn server_of(socket: &Path) -> Option<String> {
     let stream = UnixStream::connect(socket).ok()?;
     let pid = sockopt::socket_peercred(&stream).map_or(0, |c| c.pid.as_raw_nonzero().get());
@@ -215,7 +230,7 @@ fn is_lock(error: &ovsdb_server::Error) -> bool {
     error.details.as_deref().is_some_and(|d| d.ends_with("failed to lock lockfile"))
 }
 
-/// The files that the command line names, each without a name where the database says.
+/// The TLS files: those of the command line, and for each that it does not name the database's.
 fn tls(settings: &TlsSettings) -> TlsSources {
     let mut sources = TlsSources::from(settings);
     let columns = [
@@ -244,7 +259,7 @@ mod tests {
         }
     }
 
-    /// Directories below one that is not there yet, and what the command line says.
+    /// Directories below one that does not exist, and options.
     fn bare(name: &str) -> (Folder, Dirs, Options) {
         let pid = std::process::id();
         let folder = std::env::temp_dir().join(format!("braid-vswitchd-{pid}-{name}"));
@@ -263,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_bare_host_and_beside_another_server() {
+    fn start_creates_database_and_refuses_second_server() {
         let (folder, dirs, options) = bare("bare");
         make_directories(&options, &dirs).unwrap();
         for name in ["OVS_RUNDIR", "OVS_DBDIR"] {
@@ -284,30 +299,30 @@ mod tests {
 
         drop(first);
         assert!(!socket.exists());
-        // What a dead server left is no obstacle.
+        // A socket without a listener is replaced.
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         drop(start(&dirs, &options).unwrap());
     }
 
     #[test]
-    fn a_thread_that_ends_is_started_again() {
+    fn panicked_thread_is_started_again() {
         let (_folder, dirs, options) = bare("again");
         make_directories(&options, &dirs).unwrap();
         let mut database = start(&dirs, &options).unwrap();
-        database.tend(Time::from_millis(1));
+        database.supervise(Time::from_millis(1));
         database.ask(Box::new(|_| panic!("as a mistake in the program would")));
         let begun = Instant::now();
         while database.server.as_ref().is_some_and(EmbeddedServer::is_running) {
             assert!(begun.elapsed() < Duration::from_secs(10));
             std::thread::sleep(Duration::from_millis(1));
         }
-        database.tend(Time::from_millis(2));
+        database.supervise(Time::from_millis(2));
         assert!(database.server.as_ref().is_some_and(EmbeddedServer::is_running));
         UnixStream::connect(dirs.run.join("db.sock")).expect("it listens again");
     }
 
     #[test]
-    fn a_directory_that_cannot_be_made() {
+    fn uncreatable_directory_is_an_error() {
         let (folder, dirs, options) = bare("file");
         fs::write(&folder.0, "no directory").unwrap();
         let e = make_directories(&options, &dirs).unwrap_err().to_string();

@@ -1,7 +1,7 @@
-//! What names the host in `Open_vSwitch.external_ids`: `system-id`, `rundir`, `hostname`.
+//! The host's identity in `Open_vSwitch.external_ids`: `system-id`, `rundir`, `hostname`.
 //!
-//! `ovs-ctl` writes these keys where it starts the daemon. They are added where they are missing, so
-//! that a host without `ovs-ctl` has them too; what is there stays. As with
+//! `ovs-ctl` writes these keys when it starts the daemon. Missing ones are added, so that a host
+//! without `ovs-ctl` has them too; present ones are kept. As with
 //! `ovs-ctl --system-id=random`, the system's identity is a random UUID that is kept in
 //! `OVS_SYSCONFDIR/openvswitch/system-id.conf`.
 
@@ -15,35 +15,35 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use crate::log::Level;
 use crate::modules::BRIDGE;
 
-/// The names that this process gives its host.
+/// The values of these keys.
 #[derive(Debug, Default)]
 pub struct Identity {
     /// `OVS_RUNDIR`.
     rundir: Option<PathBuf>,
-    /// Where the system's identity is kept.
+    /// The directory of `system-id.conf`.
     directory: Option<PathBuf>,
-    /// Worked out when it is first needed.
+    /// Determined at the first use.
     system_id: Option<String>,
     hostname: Hostname,
 }
 
 #[derive(Debug, Default)]
 enum Hostname {
-    /// Nobody asks.
+    /// Not wanted.
     #[default]
     None,
-    /// A thread asks: the full name may take a look-up, which can take long.
+    /// A thread determines it: the full name may need a DNS look-up, which can take long.
     Asked(Receiver<String>),
     Known(String),
 }
 
 impl Identity {
-    /// Of a daemon whose run directory is `rundir` and that has configuration files in
+    /// For a daemon with the run directory `rundir` and configuration files in
     /// `sysconf/openvswitch`. `wake` is called, on another thread, when the host's name is known.
     pub fn new(rundir: &Path, sysconf: &Path, wake: impl FnOnce() + Send + 'static) -> Identity {
         let (tell, asked) = sync_channel(1);
         let ask = move || {
-            // Nobody may wait any more.
+            // Fails if the daemon has ended.
             let _ = tell.send(hostname());
             wake();
         };
@@ -59,7 +59,7 @@ impl Identity {
         }
     }
 
-    /// Takes the host's name from the thread. True once, when it has come.
+    /// Receives the host's name from the thread. True once, when it has arrived.
     pub fn named(&mut self) -> bool {
         let Hostname::Asked(asked) = &self.hostname else { return false };
         match asked.try_recv() {
@@ -70,7 +70,7 @@ impl Identity {
         true
     }
 
-    /// The keys that `ids` lacks and that are known by now.
+    /// The keys that `ids` lacks and that are known.
     pub fn missing(&mut self, ids: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut missing = BTreeMap::new();
         let lacks = |key: &str| ids.get(key).is_none_or(String::is_empty);

@@ -1,4 +1,10 @@
-//! The daemon `ovs-vswitchd`: the one crate that reads a clock, starts threads and opens sockets.
+//! The daemon `ovs-vswitchd`: configures devices, bridges and threads from the database, writes
+//! status back, and answers the control socket.
+//!
+//! The main loop is [`reactor`]. Forwarding, bonds, OpenFlow connections and the database session are
+//! crates below this one.
+
+#![warn(missing_docs)]
 
 pub mod apply;
 pub mod commands;

@@ -135,7 +135,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
             waiter.busy();
         }
         if let Some(database) = database.borrow_mut().as_mut() {
-            database.tend(now);
+            database.supervise(now);
         }
         if daemon.is_ready()
             && let Some(ready) = ready.take()

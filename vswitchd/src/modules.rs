@@ -1,4 +1,4 @@
-//! The names under which the daemon's parts log; upstream's where it has the same part.
+//! The names under which the daemon's parts log: Open vSwitch's for the same parts.
 
 use crate::log::Module;
 
@@ -6,15 +6,24 @@ pub use connmgr::modules::{BRIDGE, RCONN};
 pub use links::modules::BOND;
 pub use runtime::modules::{DAEMON, JSONRPC, RECONNECT, UNIXCTL};
 
+/// The interface to the datapath.
 pub static DPIF: Module = Module::new("dpif");
+/// Bridges and their ports.
 pub static OFPROTO: Module = Module::new("ofproto_dpif");
+/// Misses and the revalidator.
 pub static UPCALL: Module = Module::new("ofproto_dpif_upcall");
+/// Translation.
 pub static XLATE: Module = Module::new("ofproto_dpif_xlate");
+/// The database session.
 pub static OVSDB: Module = Module::new("ovsdb_idl");
+/// Start, options and the embedded database.
 pub static VSWITCHD: Module = Module::new("vswitchd");
+/// Devices.
 pub static NETDEV: Module = Module::new("netdev");
+/// Dummy devices.
 pub static NETDEV_DUMMY: Module = Module::new("netdev_dummy");
 
+/// The userspace datapath.
 pub static DPIF_NETDEV: Module = Module::new("dpif_netdev");
 
 /// All of them, for `log::register`.
@@ -34,8 +43,8 @@ pub static ALL: &[&Module] = &[
     &DPIF_NETDEV,
 ];
 
-/// Names that Open vSwitch's daemon logs under and this one does not. Service files, scripts and
-/// operators set their levels, so they are known here: `-vofproto_dpif_xlate:dbg` is no error.
+/// Modules of Open vSwitch's daemon that this one does not log under. Service files, scripts and
+/// operators set their levels, so that `-v` must accept them.
 pub static FOREIGN: [Module; NAMES.len()] = {
     let mut modules = [const { Module::new("") }; NAMES.len()];
     let mut n = 0;
@@ -153,7 +162,7 @@ const NAMES: &[&str] = &[
     "vlog",
 ];
 
-/// The module of this name, for parts that log by name.
+/// The module of this name.
 pub fn by_name(name: &str) -> Option<&'static Module> {
     ALL.iter()
         .chain(connmgr::modules::ALL)

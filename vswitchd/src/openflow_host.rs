@@ -16,12 +16,15 @@ use crate::modules::OFPROTO;
 use crate::status::Status;
 use config::{Desired, DeviceKind, WantBridge};
 
-/// The switch, as agents of all bridges see it.
+/// The switch, for the agents of all bridges.
 pub struct Hosts<'a> {
+    /// Ports and bridges as they are attached.
     pub switch: &'a Switch,
+    /// Bridges and their flow tables.
     pub ofproto: &'a ofproto::Ofproto,
+    /// The datapath.
     pub datapath: &'a dyn Datapath,
-    /// Devices that were brought up or down, by name.
+    /// Devices whose administrative state a controller has changed, by name.
     pub admin: RefCell<Vec<(String, bool)>>,
 }
 
@@ -35,7 +38,7 @@ impl connmgr::Bridges for Hosts<'_> {
     }
 }
 
-/// The switch, as the agent of one bridge sees it.
+/// The switch, for the agent of one bridge.
 struct SwitchHost<'a> {
     all: &'a Hosts<'a>,
     bridge: &'a str,
@@ -58,7 +61,7 @@ impl SwitchOps for SwitchHost<'_> {
         Some(counters(port, name, a, self.all))
     }
 
-    /// A dummy has one, as Open vSwitch's has; other devices have none without quality of service.
+    /// A dummy device has queue 0, as in Open vSwitch; other devices have none without QoS.
     fn queues(&self, port: OfPort) -> Vec<u32> {
         let dummy = self.find(port).is_some_and(|(_, a)| a.dummy.is_some());
         if dummy { vec![0] } else { Vec::new() }
@@ -96,7 +99,7 @@ fn counters(port: OfPort, name: &str, a: &Attached, all: &Hosts<'_>) -> PortStat
     match a.kind {
         DeviceKind::System | DeviceKind::Internal | DeviceKind::Tap if a.ifindex().is_some() => {
             let Ok(s) = link::stats(name) else { return unknown };
-            // The kernel counts from the host's side of a tap.
+            // The kernel counts a tap's packets in the host's direction.
             let s = if a.tap.is_some() { s.swapped() } else { s };
             PortStats {
                 rx_packets: s.rx_packets,
@@ -124,7 +127,7 @@ fn counters(port: OfPort, name: &str, a: &Attached, all: &Hosts<'_>) -> PortStat
                 ..unknown
             }
         }
-        // A tap in another network namespace among them.
+        // Also a tap in another network namespace.
         DeviceKind::System
         | DeviceKind::Internal
         | DeviceKind::Tap
@@ -145,7 +148,7 @@ fn counters(port: OfPort, name: &str, a: &Attached, all: &Hosts<'_>) -> PortStat
     }
 }
 
-/// What a dummy of Open vSwitch's counts besides. All packets go through the first queue.
+/// The custom counters of Open vSwitch's dummy devices. All packets use the first queue.
 fn dummy_counters(queues: u32, c: &IoCounters) -> Vec<(String, u64)> {
     let mut all =
         vec![("rx_custom_packets_1".to_owned(), 0), ("rx_custom_packets_2".to_owned(), 0)];
@@ -200,7 +203,7 @@ pub fn ports(switch: &Switch, status: &mut Status) -> BTreeMap<String, Vec<Port>
 fn port(name: &str, a: &Attached, status: &mut Status) -> Port {
     let settings = status.settings(a);
     let modes = settings.modes;
-    // One that is down has no link, whatever its driver says.
+    // A device that is down has no link, even if its driver reports a carrier.
     let link_up = a.link.admin_up && a.link.carrier && a.dummy.as_ref().is_none_or(|d| d.carrier());
     Port {
         admin_up: a.link.admin_up,
@@ -245,7 +248,7 @@ fn current(s: &LinkSettings) -> u32 {
     speed | medium | if s.modes.autoneg { AUTONEG } else { 0 }
 }
 
-/// The kernel's link modes (`linux/ethtool.h`) in OpenFlow's words.
+/// The kernel's link modes (`linux/ethtool.h`) as OpenFlow's port features.
 fn shown(modes: u32) -> u32 {
     use features::*;
     const MODES: &[(u32, &[u8])] = &[
@@ -290,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speeds_and_media() {
+    fn link_settings_give_openflow_features() {
         let veth = LinkSettings {
             speed_mbps: 10_000,
             full_duplex: Some(true),

@@ -14,26 +14,28 @@ const EMBEDDED: &str = "embedded-db";
 pub use ovsdb_client::TlsSettings;
 pub use runtime::cli::{Dirs, OVS_VERSION, UsageError};
 
-/// What the program is called in logs, pidfiles and control sockets.
+/// The program's name in logs, pidfiles and control sockets.
 pub const PROGRAM: &str = "ovs-vswitchd";
 
-/// What the command line says.
+/// The options of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where the database server listens, such as `unix:/var/run/openvswitch/db.sock`.
+    /// The address of the database server, such as `unix:/var/run/openvswitch/db.sock`.
     pub database: String,
     /// `--embedded-db`: the file of the database that this process serves itself, an absolute
     /// path.
     pub embedded_db: Option<PathBuf>,
+    /// Options that all daemons share.
     pub common: Common,
     /// `--enable-dummy[=ARG]`.
     pub dummy: Dummy,
-    /// `--disable-system`: no existing devices.
+    /// `--disable-system`: devices of the kernel are not opened.
     pub disable_system: bool,
-    /// `--disable-system-route`: accepted; we follow no routes of the system's.
+    /// `--disable-system-route`: accepted without effect; the system's routes are not read.
     pub disable_system_route: bool,
+    /// `--mlockall`: memory is not swapped out.
     pub mlockall: bool,
-    /// `--no-self-confinement`: controllers' Unix sockets may be anywhere.
+    /// `--no-self-confinement`: rows may name Unix sockets outside of the run directory.
     pub unconfined: bool,
 }
 
@@ -51,11 +53,15 @@ pub enum Dummy {
     System,
 }
 
-/// What the command line asks for.
+/// A parsed command line: a run, or a text to print.
 pub type Parsed = cli::Parsed<Options>;
 
 impl Options {
     /// Parses a command line, the program's name first.
+    ///
+    /// # Errors
+    ///
+    /// Names the option and what is accepted.
     pub fn parse<I, T>(args: I, dirs: &Dirs) -> Result<Parsed, UsageError>
     where
         I: IntoIterator<Item = T>,
@@ -64,8 +70,8 @@ impl Options {
         cli::parse(command(dirs), args)?.and_then(|m| options(m, dirs))
     }
 
-    /// Where the control socket is to be, `None` for `--unixctl=none`. Ask after the last fork:
-    /// the default has the process's number in it.
+    /// The path of the control socket; `None` for `--unixctl=none`. To be called after the last fork:
+    /// the default contains the process ID.
     pub fn unixctl_path(&self, dirs: &Dirs) -> Option<PathBuf> {
         dirs.unixctl(PROGRAM, self.common.unixctl.as_deref())
     }
@@ -106,7 +112,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     let embedded_db = match text(EMBEDDED) {
         None => None,
         Some(file) if file.is_empty() => Some(dirs.db.join("conf.db")),
-        // The daemon leaves this directory, and has to find the file again.
+        // The daemon changes its working directory.
         Some(file) => Some(std::path::absolute(&file).unwrap_or_else(|_| file.into())),
     };
     let default = format!("unix:{}/db.sock", dirs.run.display());
@@ -138,8 +144,8 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     };
     let mut common = Common::new(m, PROGRAM, dirs);
     common.ignored = common.tls.enabled.problems();
-    // Nothing is said of `--dummy-numa`: only tests pretend to have NUMA nodes, and here they do
-    // not matter.
+    // `--dummy-numa` is accepted without a message: only tests use it, and NUMA nodes have no effect
+    // here.
     if m.get_flag("hw-rawio-access") {
         let text = "--hw-rawio-access has no effect: no driver requires CAP_SYS_RAWIO";
         common.ignored.push(text.into());

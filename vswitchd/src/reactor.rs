@@ -77,28 +77,32 @@ pub const UNIXCTL: std::ops::Range<usize> = 100..400;
 /// The poll's tokens of the embedded database's control socket.
 pub const DATABASE_UNIXCTL: std::ops::Range<usize> = 400..500;
 
-/// The lock that keeps two daemons off one database.
+/// The database lock that only one daemon holds.
 const LOCK: &str = "ovs_vswitchd";
 
-/// How often it is asked whether a port number is free again, when none was.
+/// The interval between checks for a free port number while an interface waits for one.
 const NUMBER_RETRY: Duration = Duration::from_millis(500);
 
 /// Configurations applied.
 static RECONFIGURED: Counter = Counter::new("bridge_reconfigure");
 
-/// What the daemon is started with.
+/// The parameters of a start.
 pub struct Setup {
-    /// The database servers, with what TLS needs.
+    /// The database servers.
     pub remotes: Remotes,
+    /// TLS of the connection to them.
     pub tls: TlsSettings,
     /// This process serves the database.
     pub embedded: bool,
+    /// Which devices are dummies.
     pub dummy: DummyPolicy,
+    /// The daemon's clock.
     pub clock: Clock,
+    /// OpenFlow connections.
     pub openflow: OpenFlowOptions,
-    /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
+    /// `Open_vSwitch.ovs_version`, if the column is empty.
     pub version: String,
-    /// What goes to `Open_vSwitch.external_ids` where nobody else writes it.
+    /// Keys of `Open_vSwitch.external_ids`, if they are missing.
     pub identity: Identity,
 }
 
@@ -106,6 +110,7 @@ pub struct Setup {
 pub struct Exit {
     /// `exit --cleanup`: take the devices' ports out of the datapath first.
     pub cleanup: bool,
+    /// The command's outstanding answer.
     pub answer: Option<Pending>,
 }
 
@@ -358,16 +363,20 @@ fn since_start(now: Time) -> Duration {
     Duration::from_nanos(now.as_nanos())
 }
 
-/// What wakes main's poll from any thread.
+/// Wakes the main thread's poll from any thread.
 ///
 /// # Errors
 ///
-/// The system has no descriptor to give.
+/// The system has no descriptor left.
 pub fn waker(poll: &Poll) -> io::Result<Arc<Waker>> {
     Ok(Arc::new(Waker::new(poll.registry(), WAKER)?))
 }
 
-/// One poll; interruptions by signals are no errors.
+/// Polls once. An interruption by a signal is no error.
+///
+/// # Errors
+///
+/// The system's.
 pub fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
     match poll.poll(events, timeout) {
         Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),

@@ -6,8 +6,8 @@
 //!                        └───────┘                                └───────┘
 //! ```
 //!
-//! Traffic has moved before work arrives here, and no thread waits for this one: answers to
-//! operators are completed here, when they are ready.
+//! A failover has moved traffic before its reason arrives here. No thread waits for this one: answers
+//! to commands are completed here.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -19,28 +19,28 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 
-/// Something to do with the revalidator in hand.
+/// Work with the revalidator.
 type Job = Box<dyn FnOnce(&mut Revalidator) + Send>;
 
 #[derive(Default)]
 struct Pending {
-    /// Each at most once: what is called for twice is done once.
+    /// Each at most once.
     reasons: Vec<RevalidateReason>,
-    /// Somebody without a reason of its own called: configuration, MAC learning.
+    /// A round is requested without a reason: configuration, MAC learning.
     called: bool,
+    /// One for each outstanding command and change of options.
     jobs: Vec<Job>,
     /// Called when a whole round has begun and ended.
     rounds: Vec<Box<dyn FnOnce() + Send>>,
-    moved: bool,
-    /// Nothing but jobs is done (`revalidator/pause`).
+    /// Only jobs are run (`revalidator/pause`).
     paused: bool,
     stop: bool,
 }
 
-/// The way to the thread. Cheap to clone; no call waits for the thread.
+/// The queue of work for the thread. Cheap to clone; no call waits for the thread.
 ///
-/// Bounded by what it holds: reasons are merged, and jobs come from changes of the configuration
-/// and from clients of the control socket, of which each has one request at a time.
+/// Its length is bounded: equal reasons are merged, and jobs come from changes of the configuration
+/// and from clients of the control socket, each of which has one outstanding request.
 #[derive(Clone, Default)]
 pub struct Queue(Arc<(Mutex<Pending>, Condvar)>);
 
@@ -51,7 +51,7 @@ impl Queue {
         wake.notify_one();
     }
 
-    /// Flows should be looked at again for this reason.
+    /// Requests a round for this reason.
     pub fn push(&self, reason: RevalidateReason) {
         self.put(|p| {
             if !p.reasons.contains(&reason) {
@@ -60,17 +60,17 @@ impl Queue {
         });
     }
 
-    /// Flows should be looked at again.
+    /// Requests a round.
     pub fn call(&self) {
         self.put(|p| p.called = true);
     }
 
-    /// The clock was moved by hand.
+    /// The clock was moved by `time/warp`: deadlines are compared again.
     pub fn clock_moved(&self) {
-        self.put(|p| p.moved = true);
+        self.put(|_| {});
     }
 
-    /// Stops rounds once the one under way has ended, and calls `done` then.
+    /// Pauses rounds after the present one and calls `done` then.
     pub fn pause(&self, done: impl FnOnce() + Send + 'static) {
         self.put(|p| {
             p.paused = true;
@@ -78,13 +78,12 @@ impl Queue {
         });
     }
 
-    /// Lets rounds go on.
+    /// Resumes rounds.
     pub fn resume(&self) {
         self.put(|p| p.paused = false);
     }
 
-    /// Rounds follow these options from the next one on, which is called for: it may be due
-    /// earlier now.
+    /// Sets the options from the next round on and requests one, because it may be due earlier.
     pub fn set_options(&self, options: RevalidatorOptions) {
         self.put(|p| {
             p.jobs.push(Box::new(move |r| r.set_options(options)));
@@ -97,13 +96,13 @@ impl Queue {
         self.put(|p| p.stop = true);
     }
 
-    /// Calls `done` on the thread when every flow has been looked at once from now on
-    /// (`revalidator/wait`); while rounds are paused, not before they go on.
+    /// Calls `done` on the thread when a complete round that began after this call has ended
+    /// (`revalidator/wait`); not while rounds are paused.
     pub fn after_round(&self, done: impl FnOnce() + Send + 'static) {
         self.put(|p| p.rounds.push(Box::new(done)));
     }
 
-    /// Runs `job` on the thread, after the round under way.
+    /// Runs `job` on the thread, after the present round.
     pub fn run(&self, job: impl FnOnce(&mut Revalidator) + Send + 'static) {
         self.put(|p| p.jobs.push(Box::new(job)));
     }
@@ -113,7 +112,7 @@ impl Queue {
 ///
 /// # Errors
 ///
-/// The system has no thread to give.
+/// The system cannot create a thread.
 pub fn spawn(
     queue: Queue,
     switch: Arc<ofproto::Ofproto>,
@@ -152,7 +151,6 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
                     }
                     None => wake.wait(&mut p),
                 }
-                p.moved = false;
             }
             if p.paused {
                 Pending { jobs: std::mem::take(&mut p.jobs), stop: p.stop, ..Pending::default() }
@@ -210,7 +208,7 @@ impl Trim {
     }
 }
 
-/// Flows are many small pieces, and the C library keeps what is free among pieces in use.
+/// The C library does not return free memory between small allocations that are in use by itself.
 fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) may be called at any time on any thread.
@@ -224,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_reasons_merge() {
+    fn equal_reasons_are_merged() {
         let queue = Queue::default();
         for _ in 0..1000 {
             queue.push(RevalidateReason::ActiveMember);
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_when_most_flows_have_gone() {
+    fn memory_returned_after_most_flows_removed() {
         let mut trim = Trim::default();
         let due: Vec<bool> = [9_999, 0, 30_000, 20_000, 15_000, 14_000, 4_000, 0, 12_000, 1_000]
             .map(|flows| trim.is_due(flows))

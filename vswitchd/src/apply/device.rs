@@ -24,16 +24,21 @@ use config::{DeviceKind, WantIface};
 pub struct Attached {
     /// Its row; of no meaning for a `fake` one.
     pub uuid: Uuid,
+    /// The name of its bridge.
     pub bridge: String,
+    /// The name of its port.
     pub port: String,
+    /// The kind of device.
     pub kind: DeviceKind,
     /// The engine's name for it, for as long as it stays.
     pub member: MemberId,
+    /// Its OpenFlow port number.
     pub of_port: OfPort,
     /// `None` for a patch port.
     pub port_no: Option<PortNo>,
     /// The kernel's latest word; made up for devices that the kernel does not know.
     pub link: LinkInfo,
+    /// The device, if it is a dummy.
     pub dummy: Option<DummyPort>,
     /// Receive queues, of a dummy.
     pub queues: u32,

@@ -44,16 +44,22 @@ use links::Links;
 
 /// The parts that a configuration is applied to.
 pub struct Parts<'a> {
+    /// The datapath.
     pub datapath: &'a Arc<dyn Datapath>,
+    /// The links thread.
     pub links: &'a Links,
+    /// Bridges and their flow tables.
     pub ofproto: &'a Arc<ofproto::Ofproto>,
+    /// The time of the change.
     pub now: Time,
 }
 
 /// A bridge as it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningBridge {
+    /// The MAC address of its local port.
     pub mac: EthAddr,
+    /// `Bridge.datapath_id`.
     pub datapath_id: u64,
 }
 
@@ -548,6 +554,7 @@ impl Switch {
         });
     }
 
+    /// The handle of a port's bond.
     pub fn bond_handle(&self, port: &str) -> Option<&Arc<BondHandle>> {
         self.bonds.get(port)
     }

@@ -10,7 +10,7 @@ use links::{BondError, BondView, LacpView};
 
 /// `bond/list`: the header also where there is no bond.
 pub fn list(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    call.show(&c.links.bonds(), |bonds| {
+    call.show(&c.links.bonds().map_err(|e| e.to_string())?, |bonds| {
         let lines: String = bonds.iter().map(|b| b.status.render_list()).collect();
         format!("{}{lines}", BondStatus::LIST_HEADER)
     })
@@ -24,8 +24,9 @@ struct Show<'a> {
     warnings: Vec<String>,
 }
 
+/// `bond/show`.
 pub fn show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let mut bonds = c.links.bonds();
+    let mut bonds = c.links.bonds().map_err(|e| e.to_string())?;
     if let Some(port) = call.arg(0) {
         bonds.retain(|b| b.status.name == port);
         if bonds.is_empty() {
@@ -62,22 +63,27 @@ fn member(call: &Call<'_>) -> String {
     call.arg(1).unwrap_or_default().to_owned()
 }
 
+/// `bond/set-active-member`.
 pub fn set_active(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     run(c, call, Command::SetActiveMember { member: member(call) })
 }
 
+/// `bond/enable-member`.
 pub fn enable(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     run(c, call, Command::EnableMember { member: member(call) })
 }
 
+/// `bond/disable-member`.
 pub fn disable(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     run(c, call, Command::DisableMember { member: member(call) })
 }
 
+/// `bond/failback`.
 pub fn failback(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     run(c, call, Command::Failback)
 }
 
+/// `bond/migrate`.
 pub fn migrate(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let member = call.arg(2).unwrap_or_default().to_owned();
     let hash = call.arg(1).unwrap_or_default();
@@ -85,7 +91,7 @@ pub fn migrate(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         Some(bucket) => run(c, call, Command::Migrate { bucket, member }),
         None => {
             let port = call.arg(0).unwrap_or_default();
-            let bonds = c.links.bonds();
+            let bonds = c.links.bonds().map_err(|e| e.to_string())?;
             let bond = bonds
                 .iter()
                 .find(|b| b.status.name == port)
@@ -143,7 +149,7 @@ pub fn hash(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
 }
 
 fn lacps(c: &Context, call: &Call<'_>) -> Result<Vec<LacpView>, String> {
-    let mut all = c.links.lacps();
+    let mut all = c.links.lacps().map_err(|e| e.to_string())?;
     if let Some(port) = call.arg(0) {
         all.retain(|l| l.status.name == port);
         if all.is_empty() {
@@ -153,10 +159,12 @@ fn lacps(c: &Context, call: &Call<'_>) -> Result<Vec<LacpView>, String> {
     Ok(all)
 }
 
+/// `lacp/show`.
 pub fn lacp_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&lacps(c, call)?, |all| all.iter().map(|l| l.status.render_show()).collect())
 }
 
+/// `lacp/show-stats`.
 pub fn lacp_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&lacps(c, call)?, |all| all.iter().map(|l| l.status.render_stats()).collect())
 }

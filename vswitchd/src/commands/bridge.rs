@@ -4,10 +4,12 @@ use wire::EthAddr;
 
 use super::context::{Answer, Call, Context};
 
+/// `ofproto/list`.
 pub fn list(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&c.ofproto.list(), |names| names.iter().map(|n| format!("{n}\n")).collect())
 }
 
+/// `fdb/show`.
 pub fn fdb_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let bridges: Vec<&str> = call.args.iter().map(String::as_str).collect();
     let known = c.ofproto.list();
@@ -18,20 +20,24 @@ pub fn fdb_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&shown, ToString::to_string)
 }
 
+/// `fdb/flush`.
 pub fn fdb_flush(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text(c.ofproto.fdb_flush(call.arg(0)).map_err(|e| e.to_string())?)
 }
 
+/// `fdb/stats-show`.
 pub fn fdb_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let bridge = call.arg(0).unwrap_or_default();
     let shown = c.ofproto.fdb_stats(bridge).map_err(|e| e.to_string())?;
     call.show(&shown, ToString::to_string)
 }
 
+/// `fdb/stats-clear`.
 pub fn fdb_stats_clear(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text(c.ofproto.fdb_stats_clear(call.arg(0)).map_err(|e| e.to_string())?)
 }
 
+/// `fdb/add`.
 pub fn fdb_add(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let (bridge, port) = (call.arg(0).unwrap_or_default(), call.arg(1).unwrap_or_default());
     if !c.ofproto.list().iter().any(|b| b == bridge) {
@@ -43,6 +49,7 @@ pub fn fdb_add(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text(done.map_err(|e| e.to_string())?)
 }
 
+/// `fdb/del`.
 pub fn fdb_del(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let bridge = call.arg(0).unwrap_or_default();
     if !c.ofproto.list().iter().any(|b| b == bridge) {
@@ -67,6 +74,7 @@ fn mac(text: Option<&str>) -> Result<EthAddr, String> {
     text.unwrap_or_default().parse().map_err(|_| "bad MAC address".to_owned())
 }
 
+/// `bridge/dump-flows`.
 pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let bridge = call.args.last().map(String::as_str).unwrap_or_default();
     let rules =

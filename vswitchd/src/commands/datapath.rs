@@ -12,12 +12,14 @@ use super::dpctl_options::Options;
 use super::flow_dump::{dumps, lines};
 use crate::unixctl::{Format, Reply, Request};
 
+/// `dpif/show`.
 pub fn dpif_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let all = c.ofproto.dpif_show();
     let by_name: BTreeMap<&str, &DpifShow> = all.iter().map(|d| (d.name.as_str(), d)).collect();
     call.show(&by_name, |_| all.iter().map(ToString::to_string).collect())
 }
 
+/// `dpif/dump-dps`.
 pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let mut names = Vec::new();
     for datapath in c.ofproto.dpif_show() {
@@ -27,6 +29,7 @@ pub fn dump_dps_of_bridges(c: &Context, call: &Call<'_>) -> Result<Answer, Strin
     call.show(&names, |names| names.iter().map(|n| format!("{n}\n")).collect())
 }
 
+/// `dpctl/dump-dps`.
 pub fn dump_dps(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&c.datapaths(), |names| names.iter().map(|n| format!("{n}\n")).collect())
 }
@@ -67,6 +70,7 @@ impl DpctlShow {
     }
 }
 
+/// `dpctl/show`.
 pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let known = c.datapaths();
     let mut asked: Vec<String> = Vec::new();
@@ -108,6 +112,7 @@ pub fn dpctl_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&shown, |all| all.iter().map(DpctlShow::text).collect())
 }
 
+/// `dpif/dump-flows`.
 pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let bridge = call.args.last().map(String::as_str).unwrap_or_default();
     let view = c.view.lock().clone();
@@ -132,6 +137,7 @@ pub fn dump_bridge(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&dumps, |d| lines(d))
 }
 
+/// `upcall/show`.
 pub fn upcall_show(c: &Context, req: &Request<'_>) -> Reply {
     let (pending, reply) = req.defer();
     let names = c.datapaths();
@@ -159,20 +165,24 @@ pub fn set_flow_limit(c: &Context, req: &Request<'_>) -> Reply {
     reply
 }
 
+/// `upcall/enable-megaflows`.
 pub fn enable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text(c.ofproto.enable_megaflows(true))
 }
 
+/// `upcall/disable-megaflows`.
 pub fn disable_megaflows(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text(c.ofproto.enable_megaflows(false))
 }
 
+/// `revalidator/wait`.
 pub fn revalidator_wait(c: &Context, req: &Request<'_>) -> Reply {
     let (pending, reply) = req.defer();
     c.revalidator.after_round(move || pending.complete(Reply::Text(String::new())));
     reply
 }
 
+/// `revalidator/purge`.
 pub fn revalidator_purge(c: &Context, req: &Request<'_>) -> Reply {
     let (pending, reply) = req.defer();
     c.revalidator.run(move |r| {
@@ -182,12 +192,14 @@ pub fn revalidator_purge(c: &Context, req: &Request<'_>) -> Reply {
     reply
 }
 
+/// `revalidator/pause`.
 pub fn revalidator_pause(c: &Context, req: &Request<'_>) -> Reply {
     let (pending, reply) = req.defer();
     c.revalidator.pause(move || pending.complete(Reply::Text(String::new())));
     reply
 }
 
+/// `revalidator/resume`.
 pub fn revalidator_resume(c: &Context, _: &Call<'_>) -> Result<Answer, String> {
     c.revalidator.resume();
     Answer::text("")
@@ -203,6 +215,7 @@ pub fn bond_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let bonds: BTreeMap<u32, Vec<u32>> = c
         .links
         .bonds()
+        .map_err(|e| e.to_string())?
         .iter()
         .filter(|b| b.status.lb_output)
         .filter_map(|b| {

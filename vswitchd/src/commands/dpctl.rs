@@ -49,6 +49,7 @@ fn one(known: &[String]) -> Result<(), String> {
     Err(format!("ovs-vswitchd: {why}\novs-vswitchd: datapath not found (Invalid argument)\n"))
 }
 
+/// `dpctl/dump-flows`.
 pub fn dump_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let (mut filter, mut types, mut pmd) = (None, None, None);
     let mut args = call.args;
@@ -226,10 +227,12 @@ fn delete(c: &Context, o: Options, flow: &str) -> Result<String, String> {
     Ok(if o.statistics { statistics(c, &old) } else { String::new() })
 }
 
+/// `dpctl/add-flow`.
 pub fn add_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     put_one(c, call, Verb::Add)
 }
 
+/// `dpctl/mod-flow`.
 pub fn mod_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     put_one(c, call, Verb::Modify)
 }
@@ -244,12 +247,14 @@ fn too_few(what: &str) -> String {
     format!("ovs-vswitchd: {what} are to be given\n")
 }
 
+/// `dpctl/del-flow`.
 pub fn del_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let (ref c, o, rest) = open(c, call.args, 2)?;
     let [flow] = rest else { return Err(too_few("a flow's fields")) };
     Answer::text(delete(c, o, flow)?)
 }
 
+/// `dpctl/get-flow`.
 pub fn get_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let (ref c, o, rest) = open(c, call.args, 2)?;
     let [text] = rest else { return Err(too_few("a flow's digits")) };
@@ -262,10 +267,12 @@ pub fn get_flow(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&dumps(c, o, &[flow], &view), |d| lines(d))
 }
 
+/// `dpctl/add-flows`.
 pub fn add_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     from_file(c, call, Verb::Add)
 }
 
+/// `dpctl/mod-flows`.
 pub fn mod_flows(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     from_file(c, call, Verb::Modify)
 }

@@ -1,4 +1,4 @@
-//! What `ovs-appctl` can ask: each command's arguments, its answer, its errors.
+//! The commands of the control socket: their arguments, answers and errors.
 //!
 //! An answer is one value in two formats: the text that Open vSwitch prints, and JSON for
 //! `--format json`. Commands that exist only for Open vSwitch's test suite are in [`crate::compat`].
@@ -36,10 +36,13 @@ use crate::unixctl::{Commands, Format, Reply, Request};
 
 /// A command.
 pub struct Command {
+    /// Its name.
     pub name: &'static str,
+    /// Its arguments, as `list-commands` prints them.
     pub usage: &'static str,
     /// Fewest and most arguments.
     pub args: (usize, usize),
+    /// Answers a call.
     pub run: fn(&Context, &Call<'_>) -> Result<Answer, String>,
 }
 
@@ -55,10 +58,13 @@ const fn command(
 
 /// A command that another thread answers.
 pub struct Deferred {
+    /// Its name.
     pub name: &'static str,
+    /// Its arguments, as `list-commands` prints them.
     pub usage: &'static str,
     /// Fewest and most arguments.
     pub args: (usize, usize),
+    /// Answers a call.
     pub run: fn(&Context, &Request<'_>) -> Reply,
 }
 
@@ -226,7 +232,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("dpif-netdev/pmd-stats-show", "dpif-netdev/pmd-perf-show"),
 ];
 
-/// Registers every command of this folder; `context` finds what they ask.
+/// Adds every command of this folder; `context` finds what they work with in the daemon's state.
 pub fn register<C: 'static>(commands: &mut Commands<C>, context: fn(&C) -> &Context) {
     for command in ALL {
         let (min, max) = command.args;

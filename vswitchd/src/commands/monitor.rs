@@ -4,8 +4,9 @@ use bond::Monitor;
 
 use super::context::{Answer, Call, Context};
 
+/// `bfd/show`.
 pub fn bfd_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let mut all = c.links.bfds();
+    let mut all = c.links.bfds().map_err(|e| e.to_string())?;
     let Some(name) = call.arg(0) else {
         return call.show(&all, |all| all.iter().map(|s| s.render_show()).collect());
     };
@@ -16,8 +17,9 @@ pub fn bfd_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&all, |all| all.iter().map(|s| s.render_details()).collect())
 }
 
+/// `cfm/show`.
 pub fn cfm_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
-    let mut all = c.links.cfms();
+    let mut all = c.links.cfms().map_err(|e| e.to_string())?;
     if let Some(name) = call.arg(0) {
         all.retain(|s| s.name == name);
         if all.is_empty() {
@@ -27,10 +29,12 @@ pub fn cfm_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     call.show(&all, |all| all.iter().map(|s| s.render_show()).collect())
 }
 
+/// `bfd/set-forwarding`.
 pub fn bfd_set_forwarding(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     force(c, call, Monitor::Bfd, "no such BFD object")
 }
 
+/// `cfm/set-fault`.
 pub fn cfm_set_fault(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     force(c, call, Monitor::Cfm, "no such CFM object")
 }
@@ -48,8 +52,8 @@ fn force(c: &Context, call: &Call<'_>, monitor: Monitor, unknown: &str) -> Resul
         _ => return Err("unknown fault string".to_owned()),
     };
     match c.links.force(monitor, link, forced) {
-        Some(true) => Answer::text("OK"),
-        Some(false) => Err(unknown.to_owned()),
-        None => Err("the links thread does not answer".to_owned()),
+        Ok(true) => Answer::text("OK"),
+        Ok(false) => Err(unknown.to_owned()),
+        Err(e) => Err(e.to_string()),
     }
 }

@@ -72,6 +72,7 @@ fn since(c: &Context, asked: &Asked) -> (f64, DatapathStats) {
     (seconds, stats)
 }
 
+/// `dpif-netdev/pmd-perf-show`.
 pub fn perf_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let asked = asked(c, call.args)?;
     if !asked.thread {
@@ -145,6 +146,7 @@ fn overall(s: &DatapathStats, seconds: f64) -> String {
     out
 }
 
+/// `dpif-netdev/pmd-stats-clear`.
 pub fn stats_clear(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let asked = asked(c, call.args)?;
     if asked.thread {
@@ -154,6 +156,7 @@ pub fn stats_clear(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text("")
 }
 
+/// `dpif-netdev/pmd-rxq-show`.
 pub fn rxq_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let asked = asked(c, call.args)?;
     if !asked.thread {
@@ -167,6 +170,7 @@ pub fn rxq_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text(format!("Displaying last {seconds} seconds pmd usage %\n"))
 }
 
+/// `dpif-netdev/pmd-sleep-show`.
 pub fn sleep_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     asked(c, call.args)?;
     Answer::text(format!("Default max sleep: {:4} us\n", 0))

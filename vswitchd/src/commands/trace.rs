@@ -19,10 +19,12 @@ impl PortNames for View {
     }
 }
 
+/// `ofproto/trace`.
 pub fn trace(c: &Context, req: &Request<'_>) -> Reply {
     on_revalidator(c, req, Ofproto::trace)
 }
 
+/// `ofproto/trace-packet-out`.
 pub fn packet_out(c: &Context, req: &Request<'_>) -> Reply {
     on_revalidator(c, req, Ofproto::trace_packet_out)
 }

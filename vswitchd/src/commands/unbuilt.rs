@@ -19,11 +19,13 @@ fn bridge(c: &Context, name: &str) -> Result<(), String> {
     }
 }
 
+/// `mdb/show`.
 pub fn mdb_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     bridge(c, call.arg(0).unwrap_or_default())?;
     Err("multicast snooping is disabled".to_owned())
 }
 
+/// `mdb/flush`.
 pub fn mdb_flush(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     match call.arg(0) {
         Some(_) => mdb_show(c, call),
@@ -31,18 +33,22 @@ pub fn mdb_flush(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     }
 }
 
+/// `stp/show`.
 pub fn stp_show(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     of_all(call, "no such stp object", "")
 }
 
+/// `stp/tcn`.
 pub fn stp_tcn(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     of_all(call, "no such stp object", "OK")
 }
 
+/// `rstp/show`.
 pub fn rstp_show(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     of_all(call, "No such RSTP object", "")
 }
 
+/// `rstp/tcn`.
 pub fn rstp_tcn(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     of_all(call, "No such RSTP object", "OK")
 }
@@ -52,14 +58,17 @@ fn of_all(call: &Call<'_>, none: &str, all: &str) -> Result<Answer, String> {
     if call.arg(0).is_some() { Err(none.to_owned()) } else { Answer::text(all) }
 }
 
+/// `tnl/arp/show`, `tnl/neigh/show`.
 pub fn neighbours(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text(format!("{:46}{:20}Bridge\n{}\n", "IP", "MAC", "=".repeat(74)))
 }
 
+/// `tnl/arp/flush`, `tnl/neigh/flush`.
 pub fn ok(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text("OK")
 }
 
+/// `tnl/ports/show`.
 pub fn tunnel_ports(_: &Context, _: &Call<'_>) -> Result<Answer, String> {
     Answer::text("Listening ports:\n")
 }
@@ -76,6 +85,7 @@ pub fn routes(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     }
 }
 
+/// `ovs/route/lookup`.
 pub fn route_lookup(_: &Context, call: &Call<'_>) -> Result<Answer, String> {
     let address = call.arg(0).unwrap_or_default();
     if address.parse::<std::net::IpAddr>().is_err() {
@@ -89,6 +99,7 @@ pub fn qos_show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text(format!("QoS not configured on {}\n", interface(c, call)?))
 }
 
+/// `qos/show-types`.
 pub fn qos_types(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     Answer::text(format!("No QoS types supported for interface: {}\n", interface(c, call)?))
 }
@@ -131,6 +142,7 @@ const FEATURES: &[(&str, &str)] = &[
     ("IPv6 ND Extension", "No"),
 ];
 
+/// `dpif/show-dp-features`.
 pub fn features(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     bridge(c, call.arg(0).unwrap_or_default())?;
     Answer::text(
@@ -150,14 +162,17 @@ fn conntrack(c: &Context, call: &Call<'_>, most: usize, text: &str) -> Result<An
     Answer::text(text)
 }
 
+/// `dpctl/dump-conntrack`, `dpctl/dump-conntrack-exp`.
 pub fn connections(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     conntrack(c, call, 1, "")
 }
 
+/// `dpctl/ct-stats-show`.
 pub fn connection_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     conntrack(c, call, 1, "Connections Stats:\n    Total: 0\n")
 }
 
+/// `dpctl/ct-get-nconns`.
 pub fn connection_count(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     conntrack(c, call, 1, "0\n")
 }
@@ -182,6 +197,7 @@ pub fn fragments(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     conntrack(c, call, 1, &out)
 }
 
+/// `dpctl/offload-stats-show`.
 pub fn offload_stats(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
     conntrack(c, call, 1, "HW Offload stats:\n")
 }

@@ -44,9 +44,9 @@ pub(super) struct StatusWriter {
     ready: bool,
     next_statistics: Option<Time>,
     statistics_in_flight: Option<TxnId>,
-    /// What goes to `Open_vSwitch.ovs_version` where nobody else writes it.
+    /// `Open_vSwitch.ovs_version`, if the column is empty.
     version: String,
-    /// What goes to `Open_vSwitch.external_ids` where nobody else writes it.
+    /// Keys of `Open_vSwitch.external_ids`, if they are missing.
     identity: Identity,
 }
 
