@@ -384,7 +384,8 @@ impl Connections {
                 if let (Some(peer), Some(version)) = (self.peers.get_mut(&id), version) {
                     // OFPT_ECHO_REQUEST, without data.
                     let frame = [&[version.wire(), 2, 0, 8][..], &xid].concat();
-                    peer.socket.queue(None, frame);
+                    // Only asynchronous messages are refused.
+                    let _ = peer.socket.queue(None, frame);
                 }
                 self.flush(id, ctx);
             }
@@ -420,7 +421,7 @@ impl Connections {
 
     /// Carries out what the agent asks for.
     fn settle(&mut self, ctx: &mut Ctx<'_>) {
-        let mut queued = BTreeSet::new();
+        let (mut queued, mut full) = (BTreeSet::new(), BTreeSet::new());
         loop {
             let out: Vec<Out> = self.agent.outbox().collect();
             if out.is_empty() {
@@ -430,7 +431,9 @@ impl Connections {
                 match out {
                     Out::Send { conn, class, frame } => {
                         if let Some(peer) = self.peers.get_mut(&conn) {
-                            peer.socket.queue(Some(class), frame);
+                            if !peer.socket.queue(Some(class), frame) {
+                                full.insert(conn);
+                            }
                             queued.insert(conn);
                         }
                     }
@@ -447,6 +450,9 @@ impl Connections {
         }
         for conn in queued {
             self.flush(conn, ctx);
+        }
+        for conn in full {
+            self.end(conn, Ended::Error("send queue is full".to_owned()), false, ctx);
         }
     }
 

@@ -9,6 +9,12 @@ use openflow::codec::{HEADER_LEN, Header};
 
 use crate::stream::Stream;
 
+/// Octets of asynchronous messages ([`Class::Other`]: port status, flow removed, copies for snoops)
+/// that may wait for a peer that does not read. A further message closes the connection, because the
+/// peer would miss a change without knowing it. The other classes are bounded by the agent: it stops
+/// reading requests with 100 replies waiting, drops packet-ins and pauses flow monitors.
+const MAX_WAITING: usize = 64 << 20;
+
 /// Octets read at a time.
 const CHUNK: usize = 16 * 1024;
 
@@ -50,6 +56,8 @@ pub(crate) struct Socket {
     output: VecDeque<(Option<Class>, Vec<u8>)>,
     /// Octets of the first message that the socket has taken.
     written: usize,
+    /// Octets of class [`Class::Other`] in `output`.
+    other: usize,
 }
 
 impl Socket {
@@ -62,6 +70,7 @@ impl Socket {
             taken: 0,
             output: VecDeque::new(),
             written: 0,
+            other: 0,
         }
     }
 
@@ -147,10 +156,18 @@ impl Socket {
         }
     }
 
-    /// Puts a message at the end of those that wait to be written. `class` is that of one that
-    /// the agent sends.
-    pub(crate) fn queue(&mut self, class: Option<Class>, frame: Vec<u8>) {
+    /// Appends a message to those that wait to be written. `class` is that of one that the agent
+    /// sends. False, and the message is dropped, if too many octets wait already.
+    #[must_use]
+    pub(crate) fn queue(&mut self, class: Option<Class>, frame: Vec<u8>) -> bool {
+        if class == Some(Class::Other) {
+            if self.other + frame.len() > MAX_WAITING {
+                return false;
+            }
+            self.other += frame.len();
+        }
         self.output.push_back((class, frame));
+        true
     }
 
     /// Writes what the socket takes. `sent` is told of each message that is gone.
@@ -164,6 +181,9 @@ impl Socket {
                 Ok(n) => {
                     self.written += n;
                     if self.written == frame.len() {
+                        if *class == Some(Class::Other) {
+                            self.other -= frame.len();
+                        }
                         sent(*class, frame.len());
                         self.output.pop_front();
                         self.written = 0;
@@ -249,7 +269,7 @@ mod tests {
     fn a_peer_that_does_not_read_gets_everything_later() {
         let (mut socket, mut peer) = pair();
         for _ in 0..100 {
-            socket.queue(Some(Class::Reply), message(0xffff));
+            assert!(socket.queue(Some(Class::Reply), message(0xffff)));
         }
         let mut gone = 0;
         socket.flush(|_, len| gone += len).unwrap();
@@ -266,5 +286,21 @@ mod tests {
         }
         drop(socket);
         assert_eq!((gone, reader.join().unwrap()), (100 * 0xffff, 100 * 0xffff));
+    }
+
+    #[test]
+    fn asynchronous_messages_beyond_the_limit_are_refused_until_the_peer_reads() {
+        let (mut socket, mut peer) = pair();
+        let taken =
+            (0..2_000).take_while(|_| socket.queue(Some(Class::Other), message(0xffff))).count();
+        assert_eq!(taken, MAX_WAITING / 0xffff);
+        assert!(socket.queue(Some(Class::Reply), message(8)), "replies have a limit of their own");
+        socket.flush(|_, _| {}).unwrap();
+        let mut some = [0; 0xffff];
+        while !socket.queue(Some(Class::Other), message(0xffff)) {
+            peer.read_exact(&mut some).unwrap();
+            socket.writable = true;
+            socket.flush(|_, _| {}).unwrap();
+        }
     }
 }
