@@ -1,9 +1,9 @@
-//! In-band control: what must pass for the switch to reach its controllers and managers through
-//! its own ports, whatever flows those have set.
+//! In-band control: flows that let the switch reach its controllers and managers through its own
+//! ports, whatever other flows there are.
 //!
-//! The rules are Open vSwitch's: DHCP and ARP of the bridge's own port, ARP of the next hops and
-//! of the remotes, and TCP to and from the remotes. Controllers neither see nor change them: their
-//! priorities are beyond OpenFlow's.
+//! The flows are Open vSwitch's: DHCP and ARP of the local port, ARP of the next hops and of the
+//! remotes, TCP to and from the remotes. Their priorities are above OpenFlow's range, so that
+//! controllers neither see nor change them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,19 +18,19 @@ use wire::{EthAddr, Time};
 /// The priority of the first kind of rule; each further kind has one more.
 const PRIORITY: i32 = 180_000;
 
-/// Who must be reached, and how.
+/// What the flows are made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct InBand {
-    /// The address of the bridge's own port.
+    /// The MAC address of the local port.
     pub(crate) local: Option<EthAddr>,
     pub(crate) remotes: BTreeSet<SocketAddrV4>,
-    /// Where packets to the remotes go first.
+    /// MAC addresses of the next hops to the remotes.
     pub(crate) next_hops: BTreeSet<EthAddr>,
     /// `other_config:in-band-queue`.
     pub(crate) queue: Option<u32>,
 }
 
-/// A match that is written down field by field.
+/// A match on these fields.
 fn matching(fields: &[(Field, u128)]) -> Match {
     let mut m = Match::default();
     for (field, value) in fields {
@@ -84,21 +84,21 @@ impl InBand {
     }
 }
 
-/// The rules that are in force.
+/// The flows that are installed.
 #[derive(Debug, Default)]
 pub(crate) struct InBandRules {
     pub(crate) wanted: InBand,
     pub(crate) installed: Vec<(Match, i32)>,
-    /// When to look again: neighbours come and go.
+    /// When next hops are looked up again.
     pub(crate) due: Option<Time>,
 }
 
-/// How long a neighbour that is known, and one that is not, is not asked for again.
+/// The time until a known next hop is looked up again, and until an unknown one is.
 const KNOWN: Duration = Duration::from_secs(10);
 const UNKNOWN: Duration = Duration::from_secs(1);
 
 impl InBandRules {
-    /// Looks for next hops and brings the rules in force up to date.
+    /// Looks up next hops and updates the installed flows.
     pub(crate) fn update(
         &mut self,
         now: Time,
@@ -111,7 +111,7 @@ impl InBandRules {
         self.due = None;
         self.wanted.next_hops.clear();
         if !remotes.is_empty() {
-            // A file that cannot be read tells of nobody.
+            // A file that cannot be read has no routes or neighbours.
             let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
             let (routes, neighbours) = (read("/proc/net/route"), read("/proc/net/arp"));
             let hops: Vec<Option<EthAddr>> =
@@ -135,7 +135,7 @@ impl InBandRules {
                 t.add_internal(now, rule);
             }
         });
-        // A bridge that has gone has no rules.
+        // A bridge that was deleted has no flows.
         self.installed = if done.is_ok() { wanted } else { Vec::new() };
     }
 }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_pass() {
+    fn in_band_flows_cover_dhcp_arp_and_tcp() {
         let mut i = InBand { local: Some(EthAddr([2, 0, 0, 0, 0, 1])), ..InBand::default() };
         assert!(shown(&i).is_empty());
         i.remotes.insert("10.0.0.9:6653".parse().unwrap());
@@ -225,7 +225,7 @@ IP address       HW type     Flags       HW address            Mask     Device
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn next_hops() {
+    fn next_hop_is_found_by_route_and_neighbour() {
         let hop = |device: &str, to: &str| {
             next_hop(device, to.parse().unwrap(), ROUTES, NEIGHBOURS).map(|m| m.0[5])
         };

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_filled_and_kept() {
+    fn missing_keys_are_added_and_system_id_is_kept() {
         let folder = Folder::new("kept");
         let none = BTreeMap::new();
         let first = identity(&folder).missing(&none);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_of_earlier_versions_is_taken_over() {
+    fn system_id_of_earlier_versions_is_adopted() {
         let folder = Folder::new("old");
         let path = folder.0.join("openvswitch");
         fs::write(path.join("install_uuid.conf"), "INSTALLATION_UUID='abc'\n").unwrap();
@@ -223,7 +223,7 @@ mod tests {
 
     /// Then the database is where it is kept.
     #[test]
-    fn a_folder_that_cannot_be_written_costs_nothing() {
+    fn unwritable_directory_keeps_system_id_for_one_run() {
         let folder = Folder::new("none");
         fs::remove_dir(folder.0.join("openvswitch")).unwrap();
         let mut identity = identity(&folder);

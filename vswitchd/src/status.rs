@@ -1,4 +1,5 @@
-//! What goes back to the database: each row as it should read, and only what differs is sent.
+//! Status and statistics for the database: rows are computed as a whole, and changed columns are
+//! sent.
 
 pub mod controllers;
 
@@ -21,11 +22,11 @@ use links::{LinkChange, MemberLink, Source, Updates};
 /// `Interface.type`s that this switch has, sorted.
 pub const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
 
-/// What the links thread has told, and facts of devices that are dear to ask for.
+/// The latest reports of the links thread, and cached answers of device drivers.
 #[derive(Default)]
 pub struct Status {
     resets: BTreeMap<String, u64>,
-    /// What `resets` was when the interface was attached, by name with the member that it is.
+    /// The value of `resets` when the interface was attached, with its member, by name.
     since: BTreeMap<String, (MemberId, u64)>,
     members: BTreeMap<String, MemberLink>,
     active: BTreeMap<String, EthAddr>,
@@ -36,7 +37,7 @@ pub struct Status {
     facts: BTreeMap<String, Facts>,
 }
 
-/// `ethtool`'s answers, asked again when the link has changed.
+/// Answers of ethtool requests; requested again when the link has changed.
 #[derive(Clone, Debug, Default)]
 struct Facts {
     ifindex: u32,
@@ -64,9 +65,9 @@ impl Status {
         self.cfm.extend(updates.cfm.iter().map(|(k, v)| (k.clone(), v.clone())));
     }
 
-    /// Everything but `cur_cfg` and the statistics of each interval.
+    /// Writes all status but `cur_cfg`.
     ///
-    /// `statistics` are written for an interface that is new or has none.
+    /// `statistics` are written for an interface that is new or has none; otherwise at intervals.
     pub fn write(
         &mut self,
         txn: &mut Txn,
@@ -121,7 +122,7 @@ impl Status {
         }
     }
 
-    /// Drops what belongs to interfaces and ports that are no more.
+    /// Removes the reports about interfaces and ports that no longer exist.
     fn forget(&mut self, desired: &Desired, switch: &Switch) {
         self.since.retain(|name, _| switch.attached.contains_key(name));
         self.facts.retain(|name, _| switch.attached.contains_key(name));
@@ -180,7 +181,7 @@ impl Status {
         }
     }
 
-    /// Changes of the carrier since the interface was attached.
+    /// The number of carrier changes since the interface was attached.
     fn link_resets(&mut self, name: &str, a: &Attached) -> i64 {
         let all = self.resets.get(name).copied().unwrap_or(0);
         let since = self.since.entry(name.to_owned()).or_insert((a.member, all));
@@ -190,7 +191,7 @@ impl Status {
         (all - since.1) as i64
     }
 
-    /// What `ethtool` says of an interface's device; nothing of one that the kernel does not know.
+    /// The link settings of an interface's device; the default for one that is no kernel device.
     pub fn settings(&mut self, a: &Attached) -> LinkSettings {
         self.facts(a).settings.unwrap_or_default()
     }
@@ -223,12 +224,12 @@ impl Status {
     }
 }
 
-/// The root row: what is in force and what this switch can do.
+/// Writes the `Open_vSwitch` row: the configuration in force and the switch's capabilities.
 pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str, schema: Option<&str>) {
     let Some((uuid, old)) = tables.open_vswitch.iter().next() else { return };
     let names = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
     let (system, system_version) = os_release();
-    // `ovs-ctl` writes these four where it is used; they are left to it.
+    // `ovs-ctl` writes these four columns; values that are present are kept.
     let or = |old: &Option<String>, new: Option<String>| old.clone().or(new);
     let new = OpenVSwitch {
         cur_cfg: old.next_cfg,
@@ -245,7 +246,7 @@ pub fn write_root(txn: &mut Txn, tables: &Tables, version: &str, schema: Option<
     txn.update(*uuid, old, &new);
 }
 
-/// `statistics` of every interface and mirror.
+/// Writes `statistics` of every interface and mirror.
 pub fn write_statistics(
     txn: &mut Txn,
     tables: &Tables,
@@ -269,7 +270,7 @@ pub fn write_statistics(
     }
 }
 
-/// `statistics` of an interface as it is now.
+/// The present `statistics` of an interface.
 fn interface_statistics(
     name: &str,
     a: &Attached,
@@ -278,7 +279,7 @@ fn interface_statistics(
 ) -> BTreeMap<String, i64> {
     match a.kind {
         DeviceKind::System => kernel_counters(name, false),
-        // The kernel counts from the host's side of the tap.
+        // The kernel counts a tap's packets in the host's direction.
         DeviceKind::Internal | DeviceKind::Tap if a.ifindex().is_some() => {
             kernel_counters(name, true)
         }
@@ -286,7 +287,7 @@ fn interface_statistics(
             let (rx, tx) = ofproto.patch_counts(name).unwrap_or_default();
             four(rx.packets, rx.bytes, tx.packets, tx.bytes)
         }
-        // A tap in another network namespace among them.
+        // Also a tap in another network namespace.
         DeviceKind::Internal
         | DeviceKind::Tap
         | DeviceKind::Dummy { .. }
@@ -353,7 +354,8 @@ fn cfm_columns(old: &Interface, now: Option<&CfmColumns>) -> Interface {
         }),
         cfm_flap_count: now.map(|c| whole(c.flap_count)),
         cfm_health: now.and_then(|c| c.health).map(i64::from),
-        // The column is signed, extended identifiers are not: as upstream, the same 64 bits.
+        // The column is signed and extended identifiers are unsigned: the 64 bits are kept, as in
+        // Open vSwitch.
         cfm_remote_mpids: now.map_or_else(Vec::new, |c| {
             let mut all: Vec<i64> = c.remote_mpids.iter().map(|m| *m as i64).collect();
             all.sort_unstable();
@@ -364,7 +366,7 @@ fn cfm_columns(old: &Interface, now: Option<&CfmColumns>) -> Interface {
     }
 }
 
-/// An interface that cannot be used: only the reason is left.
+/// The row of an interface that cannot be used: the error, and no status.
 fn broken(old: &Interface, error: Option<&String>) -> Interface {
     Interface {
         ofport: Some(-1),

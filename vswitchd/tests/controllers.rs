@@ -1,4 +1,4 @@
-//! Rows of `Controller` in, wanted connections out.
+//! The configuration that `Controller` rows ask for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn configs(w: &WantOpenFlow) -> Vec<ControllerConfig> {
 const S: Duration = Duration::from_secs(1);
 
 #[test]
-fn defaults_are_the_database_s() {
+fn controller_row_without_values_has_database_defaults() {
     let (w, _) = want(Bridge::default(), vec![to("tcp:127.0.0.1"), to("ptcp:6653"), to("unix:x")]);
     assert_eq!(w.versions, VersionSet::ALL);
     // In the order of targets.
@@ -50,7 +50,7 @@ fn defaults_are_the_database_s() {
 }
 
 #[test]
-fn what_the_row_says() {
+fn controller_row_values_are_used() {
     let row = Controller {
         r#type: Some("service".to_owned()),
         max_backoff: Some(2_500),
@@ -74,15 +74,15 @@ fn what_the_row_says() {
     let [listen, c] = &configs(&w)[..] else { panic!("{w:?}") };
     assert_eq!((c.queue_size, listen.queue_size), (7, 9));
     assert!(!c.primary && !c.in_band && !c.async_messages);
-    // Whole seconds; a probe every five at most, while the bridge's patience goes by the row.
+    // Whole seconds. Probes are at least five seconds apart; fail-open uses the row's interval.
     assert_eq!((c.timing.max_backoff, c.timing.probe, c.probe), (2 * S, Some(5 * S), S));
     assert_eq!((c.rate_limit, c.burst_limit, c.dscp), (1_000, 250, 10));
     assert!(all.warnings.is_empty(), "{:?}", all.warnings);
 }
 
 #[test]
-fn odd_rows() {
-    // As of old: none at all.
+fn unusable_controller_values_are_replaced_or_warned_of() {
+    // The target `none` means no controller, as in early versions of Open vSwitch.
     assert!(want(Bridge::default(), vec![to("none")]).0.controllers.is_empty());
     let off = Controller { inactivity_probe: Some(0), max_backoff: Some(-5), ..to("tcp:1.2.3.4") };
     let (w, all) = want(Bridge::default(), vec![off, to("tcp:1.2.3.4")]);

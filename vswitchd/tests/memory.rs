@@ -30,7 +30,7 @@ fn await_flows(dp: &dyn Datapath, wanted: impl Fn(u64) -> bool) {
 }
 
 #[test]
-fn memory_of_flows_that_have_gone_is_given_back() {
+fn memory_of_removed_flows_is_returned_to_the_system() {
     let switch = Ofproto::new();
     let clock = Clock::new();
     let at = clock.clone();

@@ -52,7 +52,7 @@ impl Drop for Folder {
 
 /// Errors of the system are told in its words, without the number that `std::io::Error` adds.
 #[test]
-fn errors_of_the_system_have_no_numbers() {
+fn system_errors_are_printed_without_errno() {
     let folder = Folder::new("numbers");
     std::fs::write(folder.0.join("file"), "").unwrap();
     let file = folder.0.join("file");
@@ -78,7 +78,7 @@ fn errors_of_the_system_have_no_numbers() {
 
 /// A daemon that waits for a database says what it waits for, and that it can do without.
 #[test]
-fn a_missing_database_server() {
+fn missing_database_server_is_reported_once() {
     let folder = Folder::new("server");
     let none = format!("unix:{}", folder.0.join("none.sock").display());
     let said = folder.run(&format!("-vreconnect:dbg {none}"), "waiting 4s");
@@ -89,7 +89,7 @@ fn a_missing_database_server() {
 
 /// The process that has the database open is named.
 #[test]
-fn a_database_that_is_locked() {
+fn locked_database_file_names_its_owner() {
     let folder = Folder::new("locked");
     let file = folder.0.join("conf.db");
     drop(folder.run(&format!("--embedded-db={}", file.display()), "a new database"));
@@ -102,7 +102,7 @@ fn a_database_that_is_locked() {
 
 /// `--help` names the environment's variables and their defaults.
 #[test]
-fn help_names_the_directories() {
+fn help_prints_default_directories() {
     let folder = Folder::new("help");
     let said = folder.run("--help", "nothing");
     for (name, default) in [

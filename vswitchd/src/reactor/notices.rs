@@ -1,4 +1,4 @@
-//! What main says in the log of configurations, packets and flows.
+//! Log lines about configurations, packets and flows.
 
 use std::fmt::Display;
 use std::sync::Weak;
@@ -12,12 +12,13 @@ use crate::log::{Level, RateLimit};
 use crate::modules::{BRIDGE, DPIF, DPIF_NETDEV, UPCALL, VSWITCHD, XLATE};
 use config::{Desired, Severity, Warning};
 
-/// What translation finds odd about packets, which whoever sends them can repeat at will.
+/// Logs what translation reports about packets. Any sender can cause these reports, so that they are
+/// rate limited.
 pub(super) fn log_report(r: &ofproto::XlateReport) {
     static WARNINGS: RateLimit = RateLimit::new(1, 5);
     static NEWS: RateLimit = RateLimit::new(1, 5);
     match r.level {
-        // Long, and seldom as it is.
+        // A trace of several lines, which its origin limits already.
         ofproto::ReportLevel::Warn if r.module == UPCALL.name() => {
             crate::warn!(UPCALL, "{}", r.text)
         }
@@ -26,8 +27,8 @@ pub(super) fn log_report(r: &ofproto::XlateReport) {
     }
 }
 
-/// Each flow that is installed, for those who set `dpif_netdev:dbg`, and what the revalidator sees
-/// and does of flows for those who set `dpif:dbg`.
+/// Logs flows: those that are installed at level DBG of `dpif_netdev`, those that the revalidator
+/// dumps and modifies at level DBG of `dpif`.
 pub(super) fn log_flow(
     datapath: &Weak<dyn Datapath>,
     dpif: &str,
@@ -58,28 +59,28 @@ pub(super) fn log_flow(
     }
 }
 
-/// A database server that has not answered since the start.
+/// Tells the operator once that no database server has answered since the start.
 pub(super) struct Awaited {
-    /// Attempts that have failed; `None` when there is nothing to say any more.
+    /// Failed attempts; `None` once the message is written or a server has answered.
     failed: Option<u32>,
 }
 
 impl Awaited {
-    /// After how many failed attempts it is said what the switch waits for. The first may be a
-    /// matter of the order in which a host starts its services.
+    /// The number of failed attempts after which the message is written. The first can fail because
+    /// a host starts its services in parallel.
     const ATTEMPTS: u32 = 2;
 
-    /// Nothing is said of the database that this process serves itself.
+    /// `embedded`: this process serves the database, and no message is written.
     pub(super) fn new(embedded: bool) -> Awaited {
         Awaited { failed: (!embedded).then_some(0) }
     }
 
-    /// It has answered.
+    /// A server has answered.
     pub(super) fn answered(&mut self) {
         self.failed = None;
     }
 
-    /// An attempt has failed: says once what to do.
+    /// An attempt has failed.
     pub(super) fn failed(&mut self, remote: &str) {
         let Some(failed) = &mut self.failed else { return };
         *failed += 1;
@@ -95,7 +96,7 @@ impl Awaited {
     }
 }
 
-/// What is wrong is said when it appears, not at every change of something else.
+/// Logs the warnings that the previous configuration did not have.
 pub(super) fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
         log(warning.severity, warning);
@@ -110,7 +111,7 @@ fn log(severity: Severity, text: impl Display) {
     }
 }
 
-/// The same for rows that Open vSwitch complains of in words of its own.
+/// Logs the complaints about mirrors that the previous configuration did not have.
 pub(super) fn log_new_complaints(old: &Desired, new: &Desired) {
     let mirrors = |d: &Desired| -> Vec<(Uuid, Vec<(Severity, String)>)> {
         let all = d.bridges.iter().flat_map(|b| &b.mirrors);
