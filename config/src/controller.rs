@@ -5,9 +5,10 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use ofproto::controller::{ControllerConfig, Timing};
-use openflow::{Version, VersionSet, target};
+use openflow::{Version, VersionSet};
 use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
+use stream::target;
 
 use crate::option::{Opt, keys, millis, range};
 use crate::section::Section;

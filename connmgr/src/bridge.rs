@@ -14,15 +14,15 @@ use wire::Time;
 use crate::config::{BridgeConfig, Config};
 use crate::connections::Connections;
 use crate::context::Ctx;
-use crate::endpoint::Listener;
+use crate::endpoint::{Listener, timing};
 use crate::fail_open::{self, FailOpen, FailOpenAction};
 use crate::in_band::InBandRules;
 use crate::modules::{BRIDGE, CONNMGR, FAIL_OPEN, RCONN};
 use crate::peer::Origin;
 use crate::probe_packet_in;
-use crate::reconnect::Reconnect;
 use crate::socket_policy;
 use crate::status::ControllerStatus;
+use stream::reconnect::Reconnect;
 
 /// Simultaneous snoops, as in Open vSwitch.
 const MAX_SNOOPS: usize = 8;
@@ -204,8 +204,8 @@ impl Bridge {
                 continue;
             }
             // A snoop sends nothing after its hello, and is not probed.
-            let timing = Timing { probe: None, ..mgmt_timing() };
-            let mut reconnect = Reconnect::accepted(ctx.now, timing);
+            let probeless = Timing { probe: None, ..mgmt_timing() };
+            let mut reconnect = Reconnect::accepted(ctx.now, timing(probeless));
             reconnect.connected(ctx.now);
             self.connections.add_accepted(Origin::Snoop, stream, &peer, reconnect, ctx);
         }

@@ -12,6 +12,7 @@
 //! at once as far as sockets take it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -24,15 +25,14 @@ use openflow::msg::Role;
 use wire::Time;
 
 use crate::context::Ctx;
-use crate::endpoint::{ConnectStep, ControllerEndpoint, log_next_attempt, type_name};
+use crate::endpoint::{ConnectStep, ControllerEndpoint, log_next_attempt, timing, type_name};
 use crate::endpoints::Endpoints;
 use crate::modules::{CONNMGR, RCONN};
 use crate::peer::{Origin, Peer, PeerState, admits};
-use crate::reconnect::{Due, Reconnect};
 use crate::socket::Ended;
 use crate::status::ControllerStatus;
-use crate::stream::Stream;
-use openflow::target::Address;
+use stream::Stream;
+use stream::reconnect::{Due, Reconnect};
 
 static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
 
@@ -131,13 +131,13 @@ impl Connections {
         let dscp_changed = endpoint.config.dscp != config.dscp;
         endpoint.config = config.clone();
         if let Some(reconnect) = endpoint.reconnect_mut() {
-            reconnect.set_timing(config.timing);
+            reconnect.set_timing(timing(config.timing));
         }
         for id in self.peers_of(&config.target) {
             let Some(endpoint) = self.endpoints.get(&config.target) else { return };
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             if let Some(reconnect) = &mut peer.reconnect {
-                reconnect.set_timing(config.timing);
+                reconnect.set_timing(timing(config.timing));
             }
             if peer.state != PeerState::Connecting {
                 self.agent.reconfigure(ctx.now, id, endpoint.settings(&peer.name));
@@ -198,12 +198,12 @@ impl Connections {
     }
 
     /// Opens a socket to an address, or to the name's next one if that fails at once.
-    fn open_socket(&mut self, target: &str, mut to: Address, ctx: &mut Ctx<'_>) {
+    fn open_socket(&mut self, target: &str, mut to: Option<SocketAddr>, ctx: &mut Ctx<'_>) {
         loop {
             let Some(endpoint) = self.endpoints.get_mut(target) else { return };
             let name = format!("{}<->{target}", self.bridge);
             let id = ConnId(ctx.ids.allocate());
-            let opened = Stream::open(&to, endpoint.config.dscp, ctx.tls).and_then(|stream| {
+            let opened = endpoint.open(to, ctx.tls).and_then(|stream| {
                 let mut peer = Peer::new(id, Origin::Endpoint(target.to_owned()), name, stream);
                 peer.register(ctx.registry)?;
                 Ok(peer)
@@ -216,7 +216,7 @@ impl Connections {
                     return;
                 }
                 Err(e) => match endpoint.next_address() {
-                    Some(next) => to = next,
+                    next @ Some(_) => to = next,
                     None => return self.attempt_failed(target, posix::text(e), ctx.now),
                 },
             }
@@ -239,7 +239,7 @@ impl Connections {
         let Some(endpoint) = self.endpoints.get_mut(&target) else { return false };
         let Some(next) = endpoint.next_address() else { return false };
         self.forget(id, ctx);
-        self.open_socket(&target, next, ctx);
+        self.open_socket(&target, Some(next), ctx);
         true
     }
 

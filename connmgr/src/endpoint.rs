@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::Registry;
 use ofproto::controller::{ConnId, ConnKind, ConnSettings, ControllerConfig};
@@ -14,9 +15,9 @@ use crate::context::{Ctx, IdAllocator};
 use crate::modules::{CONNMGR, RCONN, SOCKET_UTIL};
 use crate::names::Names;
 use crate::peer::token;
-use crate::reconnect::{Due, Next, Reconnect};
-use crate::stream::{self, Stream};
-use openflow::target::{self, Address, Target};
+use stream::reconnect::{Due, Next, Reconnect, Timing};
+use stream::target::{self, OPENFLOW_PORT};
+use stream::{Stream, Target};
 
 static RL: runtime::log::RateLimit = runtime::log::RateLimit::new(1, 5);
 
@@ -32,14 +33,14 @@ pub(crate) struct Listener {
 
 impl Listener {
     fn open(
-        at: &Address,
+        at: &Target,
         dscp: u8,
         registry: &Registry,
         ids: &mut IdAllocator,
     ) -> io::Result<Listener> {
-        let mut socket = stream::Listener::open(at, dscp)?;
+        let mut socket = stream::Listener::open(at, Some(dscp))?;
         let id = ids.allocate();
-        socket.register(registry, token(id))?;
+        registry.register(&mut socket, token(id), mio::Interest::READABLE)?;
         Ok(Listener { id, socket, ready: true })
     }
 
@@ -49,7 +50,7 @@ impl Listener {
         registry: &Registry,
         ids: &mut IdAllocator,
     ) -> io::Result<Listener> {
-        Listener::open(&Address::Unix(path.to_owned()), 0, registry, ids)
+        Listener::open(&Target::ListenUnix(path.to_owned()), 0, registry, ids)
     }
 
     /// True if the event is for this socket.
@@ -63,9 +64,15 @@ impl Listener {
     /// The next connection and the peer's name; `None` when there are no more.
     pub(crate) fn accept(&mut self, ctx: &mut Ctx<'_>) -> Option<(Stream, String)> {
         while self.ready {
-            match self.socket.accept(ctx.ids.next_unix(), ctx.tls) {
-                Ok((stream, name)) => {
-                    if name.starts_with("unix#") {
+            let accepted = self.socket.accept().and_then(|accepted| {
+                let name = accepted.name(ctx.ids.next_unix());
+                let is_unix = accepted.peer.is_none();
+                let stream = accepted.into_stream(ctx.tls).map_err(io::Error::other)?;
+                Ok((stream, name, is_unix))
+            });
+            match accepted {
+                Ok((stream, name, is_unix)) => {
+                    if is_unix {
                         ctx.ids.unix_accepted();
                     }
                     return Some((stream, name));
@@ -90,7 +97,7 @@ pub(crate) enum EndpointKind {
     /// The switch connects.
     Active {
         /// Or why there is none.
-        address: Result<Address, String>,
+        address: Result<Target, String>,
         reconnect: Box<Reconnect>,
         conn: Option<ConnId>,
         names: Box<Names>,
@@ -101,8 +108,8 @@ pub(crate) enum EndpointKind {
 
 /// What an attempt to connect needs next.
 pub(crate) enum ConnectStep {
-    /// A socket to this address.
-    Open(Address),
+    /// A socket to this address; `None` for a Unix socket.
+    Open(Option<SocketAddr>),
     /// [`ControllerEndpoint::failed`]: the attempt has ended with this error.
     Fail(String),
 }
@@ -125,32 +132,34 @@ impl ControllerEndpoint {
         ctx: &mut Ctx<'_>,
     ) -> Option<ControllerEndpoint> {
         let target = &config.target;
-        let kind = match target::parse(target, &ctx.options.rundir) {
-            Ok(Target::Active(address)) => active(Ok(address), config, ctx.now),
-            Ok(Target::Passive(address)) => {
-                match Listener::open(&address, config.dscp, ctx.registry, ctx.ids) {
-                    Ok(listener) => {
-                        let at = target.split_once(':').map_or("", |(_, at)| at);
-                        let chosen = at.starts_with('0') || at.is_empty();
-                        if let Some(port) = listener.socket.port().filter(|_| chosen) {
-                            runtime::info!(SOCKET_UTIL, "{at}: listening on port {port}");
-                        }
-                        EndpointKind::Passive(listener)
+        let parsed = Target::parse(target, OPENFLOW_PORT).map(|t| t.below(&ctx.options.rundir));
+        let kind = match parsed {
+            Ok(address) if !address.is_passive() => active(Ok(address), config, ctx.now),
+            Ok(address) => match Listener::open(&address, config.dscp, ctx.registry, ctx.ids) {
+                Ok(listener) => {
+                    let at = target.split_once(':').map_or("", |(_, at)| at);
+                    let chosen = at.starts_with('0') || at.is_empty();
+                    if let Some(port) = listener.socket.port().filter(|_| chosen) {
+                        runtime::info!(SOCKET_UTIL, "{at}: listening on port {port}");
                     }
-                    Err(e) => {
-                        let text = posix::text(&e);
-                        runtime::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}");
-                        return None;
-                    }
+                    EndpointKind::Passive(listener)
                 }
-            }
+                Err(e) => {
+                    let text = posix::text(&e);
+                    runtime::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}");
+                    return None;
+                }
+            },
             // The row shows the error.
-            Err(e) if target::is_active(target) => active(Err(e.to_string()), config, ctx.now),
+            Err(e) if target::is_active(target) => {
+                active(Err(e.problem.to_owned()), config, ctx.now)
+            }
             Err(e) => {
                 runtime::warn_rl!(
                     CONNMGR,
                     RL,
-                    "{bridge}: unsupported controller \"{target}\" ({e})"
+                    "{bridge}: unsupported controller \"{target}\" ({})",
+                    e.problem
                 );
                 return None;
             }
@@ -224,28 +233,46 @@ impl ControllerEndpoint {
                 names.reset();
                 match address {
                     Err(text) => Some(ConnectStep::Fail(text.clone())),
-                    Ok(Address::Name { name, port, .. }) => {
-                        names.resolve(name, *port, waker.clone()).err().map(ConnectStep::Fail)
-                    }
-                    Ok(address) => Some(ConnectStep::Open(address.clone())),
+                    Ok(Target::Tcp { host, port, .. }) => match host.address() {
+                        Some(ip) => Some(ConnectStep::Open(Some(SocketAddr::new(ip, *port)))),
+                        None => {
+                            let started = names.resolve(&host.plain(), *port, waker.clone());
+                            started.err().map(ConnectStep::Fail)
+                        }
+                    },
+                    Ok(_) => Some(ConnectStep::Open(None)),
                 }
             }
             // There is no connection, so the look-up has not been answered.
             Some(Due::TimedOut) => Some(ConnectStep::Fail("Connection timed out".to_owned())),
-            Some(Due::Probe(_) | Due::NoAnswer(_)) | None => {
-                match names.resolved(address.as_ref().ok()?)? {
-                    Ok(address) => Some(ConnectStep::Open(address)),
-                    Err(text) => Some(ConnectStep::Fail(text)),
-                }
-            }
+            Some(Due::Probe(_) | Due::NoAnswer(_)) | None => match names.resolved()? {
+                Ok(to) => Some(ConnectStep::Open(Some(to))),
+                Err(text) => Some(ConnectStep::Fail(text)),
+            },
         }
     }
 
     /// The next address of the name that has not been tried in this attempt.
-    pub(crate) fn next_address(&mut self) -> Option<Address> {
+    pub(crate) fn next_address(&mut self) -> Option<SocketAddr> {
         match &mut self.kind {
-            EndpointKind::Active { address, names, .. } => names.next(address.as_ref().ok()?),
+            EndpointKind::Active { names, .. } => names.next(),
             EndpointKind::Passive(_) => None,
+        }
+    }
+
+    /// Begins to connect a socket to an address of the target; `None` for a Unix socket.
+    pub(crate) fn open(
+        &self,
+        to: Option<SocketAddr>,
+        tls: &mut tls::Context,
+    ) -> io::Result<Stream> {
+        match &self.kind {
+            EndpointKind::Active { address: Ok(target), .. } => {
+                Stream::connect(target, to, Some(self.config.dscp), tls)
+            }
+            EndpointKind::Active { address: Err(_), .. } | EndpointKind::Passive(_) => {
+                Err(io::ErrorKind::InvalidInput.into())
+            }
         }
     }
 
@@ -271,14 +298,20 @@ impl ControllerEndpoint {
         match last {
             Some(SocketAddr::V4(at)) => Some(at),
             Some(SocketAddr::V6(_)) => None,
-            None => target::ipv4(&self.config.target, target::PORT),
+            None => target::ipv4(&self.config.target, OPENFLOW_PORT),
         }
     }
 }
 
-fn active(address: Result<Address, String>, config: &ControllerConfig, now: Time) -> EndpointKind {
-    let reconnect = Box::new(Reconnect::calling(now, config.timing));
+fn active(address: Result<Target, String>, config: &ControllerConfig, now: Time) -> EndpointKind {
+    let reconnect = Box::new(Reconnect::active(now, timing(config.timing)));
     EndpointKind::Active { address, reconnect, conn: None, names: Box::default() }
+}
+
+/// The times of a connection to a controller.
+pub(crate) fn timing(timing: ofproto::controller::Timing) -> Timing {
+    let ofproto::controller::Timing { max_backoff, probe } = timing;
+    Timing { min_backoff: Duration::from_secs(1), max_backoff, probe }
 }
 
 /// The controller's type in log lines.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use wire::Time;
 
 use crate::context::Ctx;
-use crate::endpoint::{ConnectStep, ControllerEndpoint, EndpointKind};
-use crate::reconnect::Reconnect;
-use crate::stream::Stream;
+use crate::endpoint::{ConnectStep, ControllerEndpoint, EndpointKind, timing};
+use stream::Stream;
+use stream::reconnect::Reconnect;
 
 /// Endpoints by target.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Endpoints {
         for (target, e) in &mut self.0 {
             let EndpointKind::Passive(listener) = &mut e.kind else { continue };
             while let Some((stream, peer)) = listener.accept(ctx) {
-                let reconnect = Reconnect::accepted(ctx.now, e.config.timing);
+                let reconnect = Reconnect::accepted(ctx.now, timing(e.config.timing));
                 accepted.push(Accepted { target: target.clone(), stream, peer, reconnect });
             }
         }

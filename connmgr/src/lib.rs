@@ -20,8 +20,7 @@
 //! | `connections` | one bridge's endpoints and peers, and the life of each connection |
 //! | `endpoint`, `endpoints` | a controller to connect to or a listener; all of a bridge |
 //! | `names` | resolving a controller's host name |
-//! | `peer`, `socket`, `stream` | a connection; whole messages; the kinds of sockets |
-//! | `reconnect` | when to connect, probe and give up, without sockets |
+//! | `peer`, `socket` | a connection; whole messages |
 //! | `fail_open`, `probe_packet_in` | `fail_mode=standalone` while no controller answers |
 //! | `in_band` | flows that keep the path to controllers open |
 //! | `socket_policy` | which Unix sockets a row may name |
@@ -46,11 +45,9 @@ mod names;
 mod packet_queue;
 mod peer;
 mod probe_packet_in;
-mod reconnect;
 mod socket;
 mod socket_policy;
 mod status;
-mod stream;
 
 pub use self::config::{BridgeConfig, Bridges, Config, OpenFlowOptions, Ports};
 pub use self::manager::ConnectionManager;

@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 
 use posix::lookup::Lookup;
 
-use openflow::target::Address;
-
 /// The resolution of one host name.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -42,13 +40,13 @@ impl Names {
     }
 
     /// The first address once the name is resolved; `None` before that.
-    pub(crate) fn resolved(&mut self, of: &Address) -> Option<Result<Address, String>> {
+    pub(crate) fn resolved(&mut self) -> Option<Result<SocketAddr, String>> {
         match self.lookup.as_ref()?.answer()? {
             Err(e) => Some(Err(posix::text(e))),
             Ok(found) => {
                 self.lookup = None;
                 self.untried = found.into();
-                self.next(of).map(Ok)
+                self.next().map(Ok)
             }
         }
     }
@@ -58,15 +56,11 @@ impl Names {
         self.lookup = None;
     }
 
-    /// The next address of the name `of` that has not been tried in this attempt.
-    pub(crate) fn next(&mut self, of: &Address) -> Option<Address> {
-        let Address::Name { name, tls, .. } = of else { return None };
+    /// The next address that has not been tried in this attempt.
+    pub(crate) fn next(&mut self) -> Option<SocketAddr> {
         let to = self.untried.pop_front()?;
         self.last = Some(to);
-        Some(match tls {
-            true => Address::Ssl { to, name: Some(name.clone()) },
-            false => Address::Tcp(to),
-        })
+        Some(to)
     }
 
     /// The address that was tried last.

@@ -4,9 +4,9 @@ use mio::{Registry, Token};
 use ofproto::controller::{Agent, Class, ConnId};
 use wire::Time;
 
-use crate::reconnect::Reconnect;
 use crate::socket::{Ended, Socket};
-use crate::stream::Stream;
+use stream::Stream;
+use stream::reconnect::Reconnect;
 
 /// The first of the poll's tokens that are connections and listeners.
 pub const TOKENS: usize = 1 << 16;

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-use mio::{Registry, Token};
+use mio::{Interest, Registry, Token};
 use ofproto::controller::Class;
 use openflow::codec::{HEADER_LEN, Header};
 
-use crate::stream::Stream;
+use stream::Stream;
 
 /// Octets of asynchronous messages ([`Class::Other`]: port status, flow removed, copies for snoops)
 /// that may wait for a peer that does not read. A further message closes the connection, because the
@@ -75,11 +75,12 @@ impl Socket {
     }
 
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream.register(registry, token)
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) {
-        self.stream.deregister(registry);
+        // The socket is closed next, which takes it out of the poll in any case.
+        let _ = registry.deregister(&mut self.stream);
     }
 
     pub(crate) fn on_event(&mut self, event: &mio::event::Event) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openflow::msg::Role;
 use wire::Time;
 
-use crate::reconnect::Reconnect;
+use stream::reconnect::Reconnect;
 
 /// The status of a controller that the switch connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,6 @@ pub mod error;
 pub mod field;
 pub mod msg;
 pub mod ofport;
-pub mod target;
 pub mod text;
 pub mod version;
 

@@ -12,8 +12,7 @@ use posix::unix::with_short_path;
 use serde_json::value::RawValue;
 use tls::{Context, Settings, Tls};
 
-use crate::remote::{Host, Remote};
-use crate::stream::plain;
+use stream::{Host, Target};
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +61,7 @@ impl Caller {
     ///
     /// [`CallError::Io`], [`CallError::Deadline`].
     pub fn open(
-        remote: &Remote,
+        remote: &Target,
         tls: &Settings,
         deadline: Option<Instant>,
     ) -> Result<Caller, CallError> {
@@ -256,7 +255,7 @@ fn connect_tcp(host: &Host, port: u16, deadline: Option<Instant>) -> io::Result<
     let mut last = ErrorKind::NotFound.into();
     let addresses: Vec<SocketAddr> = match host.address() {
         Some(address) => vec![SocketAddr::new(address, port)],
-        None => (plain(host).as_str(), port).to_socket_addrs()?.collect(),
+        None => (host.plain().as_str(), port).to_socket_addrs()?.collect(),
     };
     for address in addresses {
         match TcpStream::connect_timeout(&address, left(deadline, CONNECT)?) {
@@ -268,24 +267,24 @@ fn connect_tcp(host: &Host, port: u16, deadline: Option<Instant>) -> io::Result<
 }
 
 impl Blocking {
-    fn open(remote: &Remote, tls: &Settings, deadline: Option<Instant>) -> io::Result<Blocking> {
+    fn open(remote: &Target, tls: &Settings, deadline: Option<Instant>) -> io::Result<Blocking> {
         let mut tls = Context::new(tls.clone());
         let (stream, begun) = match remote {
-            Remote::Unix(path) => {
+            Target::Unix(path) => {
                 let stream = with_short_path(path, |path| UnixStream::connect(path))?;
                 return Ok(Blocking::Unix(stream));
             }
-            Remote::ListenUnix(path) => {
+            Target::ListenUnix(path) => {
                 let (listener, _file) = posix::unix::listen(path)?;
                 let (stream, _) = accept_one(deadline, || listener.accept())?;
                 stream.set_nonblocking(false)?;
                 return Ok(Blocking::Unix(stream));
             }
-            Remote::Tcp { host, port, tls: wanted } => {
-                let begun = wanted.then(|| tls.connect(&plain(host))).transpose();
+            Target::Tcp { host, port, tls: wanted } => {
+                let begun = wanted.then(|| tls.connect(&host.plain())).transpose();
                 (connect_tcp(host, *port, deadline)?, begun)
             }
-            Remote::ListenTcp { address, tls: wanted } => {
+            Target::ListenTcp { address, tls: wanted } => {
                 let listener = TcpListener::bind(address)?;
                 listener.set_nonblocking(true)?;
                 let (stream, _) = accept_one(deadline, || listener.accept())?;

@@ -13,21 +13,22 @@ use crate::TlsSettings;
 use crate::caller::{CallError, Caller};
 use crate::db::{BadValue, Db, Format};
 use crate::plan::{Plan, SchemaGap};
-use crate::remote::{Remote, RemoteError, Remotes};
+use crate::remote::Remotes;
 use crate::rows::Table;
 use crate::txn::{Txn, TxnError, TxnReply, parse_reply};
+use stream::{Target, TargetError};
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address is none.
     #[error(transparent)]
-    Remote(#[from] RemoteError),
+    Remote(#[from] TargetError),
     /// The connection could not be made.
     #[error("{remote}: {}", posix::text(error))]
     Connect {
         /// Where to.
-        remote: Remote,
+        remote: Target,
         /// The system's reason.
         error: io::Error,
     },

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::cluster::{ServerWatch, Unfit};
 use crate::db::Format;
-use crate::stream::Stream;
 use crate::txn::OpInfo;
+use stream::Stream;
 
 /// Why a connection could not be made or ended.
 #[derive(Debug, thiserror::Error)]

@@ -53,7 +53,6 @@ mod plan;
 mod remote;
 pub mod rows;
 mod session;
-mod stream;
 mod txn;
 
 pub use caller::{Answer, CallError, Caller};
@@ -65,12 +64,13 @@ pub use db::{BadValue, Change, ChangeKind, Db};
 pub use ovsdb::Uuid;
 pub use ovsdb::condition::Function;
 pub use plan::SchemaGap;
-pub use remote::{DEFAULT_PORT, Host, Remote, RemoteError, Remotes};
+pub use remote::Remotes;
 pub use rows::{
     AutoAttach, Bridge, Controller, CtTimeoutPolicy, CtZone, Datapath, FlowSampleCollectorSet,
     FlowTable, Interface, Ipfix, Manager, Mirror, NetFlow, OpenVSwitch, Port, Qos, Queue, Row,
     SFlow, Ssl, Table, Tables,
 };
 pub use session::{Options, Session, SessionEvent, TxnId};
+pub use stream::{Host, Target, TargetError};
 pub use tls::{Enabled as TlsEnabled, Settings as TlsSettings, TlsError};
 pub use txn::{OpInfo, Txn, TxnError, TxnReply};

@@ -4,20 +4,20 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use ovsdb::remote::split_list;
-pub use ovsdb::remote::{DEFAULT_PORT, Host, Remote, RemoteError};
+use stream::target::{OVSDB_PORT, split_list};
+use stream::{Target, TargetError};
 
 /// One or more servers of the same database, with commas between them: the members of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remotes(Vec<Remote>);
+pub struct Remotes(Vec<Target>);
 
 impl Remotes {
     /// The servers in the order given; at least one.
-    pub fn as_slice(&self) -> &[Remote] {
+    pub fn as_slice(&self) -> &[Target] {
         &self.0
     }
 
-    /// With sockets' paths that are not absolute taken to be in a directory.
+    /// The servers with Unix sockets' relative paths joined to a directory.
     pub fn below(self, directory: &Path) -> Remotes {
         Remotes(self.0.into_iter().map(|remote| remote.below(directory)).collect())
     }
@@ -37,20 +37,21 @@ impl Remotes {
     }
 }
 
-impl From<Remote> for Remotes {
-    fn from(remote: Remote) -> Remotes {
+impl From<Target> for Remotes {
+    fn from(remote: Target) -> Remotes {
         Remotes(vec![remote])
     }
 }
 
 impl FromStr for Remotes {
-    type Err = RemoteError;
+    type Err = TargetError;
 
-    /// Places with commas between them, as [`Remote`] takes them. A comma that no kind follows
-    /// belongs to the path before it.
-    fn from_str(text: &str) -> Result<Remotes, RemoteError> {
-        let remotes: Result<Vec<Remote>, RemoteError> =
-            split_list(text).into_iter().map(str::parse).collect();
+    /// Targets ([`Target::parse`]) with commas between them. A comma that no connection method
+    /// follows belongs to the path before it.
+    fn from_str(text: &str) -> Result<Remotes, TargetError> {
+        let targets = split_list(text).into_iter();
+        let remotes: Result<Vec<Target>, TargetError> =
+            targets.map(|text| Target::parse(text, OVSDB_PORT)).collect();
         remotes.map(Remotes)
     }
 }

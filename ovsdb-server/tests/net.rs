@@ -426,7 +426,7 @@ fn managers_by_name() {
         stream.set_nonblocking(false).unwrap();
         Client::tcp(stream)
     };
-    let out = format!("tcp:127.1:{}", listener.local_addr().unwrap().port());
+    let out = format!("tcp:0x7f.1:{}", listener.local_addr().unwrap().port());
     let missing = "x".repeat(64);
     let p = Program::start("names", &open_vswitch(), &[MANAGERS, &format!("--remote={out}")]);
     let mut outgoing = accept();

@@ -7,7 +7,6 @@ pub mod condition;
 pub mod declare;
 pub mod framer;
 pub mod jsonrpc;
-pub mod remote;
 pub mod schema;
 mod schema_json;
 pub mod uuid;

@@ -1,19 +1,21 @@
 //! From one server to the next: connecting, failing, waiting; and the bytes in between.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mio::Interest;
+use mio::event::Source;
 use ovsdb::Uuid;
+use stream::{Listener, Lookup, Stream, Target};
 
-use super::{Link, Session, SessionEvent};
+use super::{BOTH, Link, Session, SessionEvent};
 use crate::cluster::{self, Cluster};
 use crate::connection::{Connection, LinkError, LockState, Phase};
-use crate::stream::{Opened, Pollable, Stream};
 use crate::txn::TxnError;
 
 /// How long a name may be looked up: resolvers give up before.
-const LOOKUP: Duration = Duration::from_secs(30);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Does what can be done at this time without waiting.
@@ -31,7 +33,7 @@ impl Session {
                 None => {}
             }
         }
-        self.answer_door(now);
+        self.accept(now);
         if let Link::Connecting { stream, until, .. } = &self.link {
             match stream.connected() {
                 Ok(true) => self.connected(now),
@@ -69,43 +71,59 @@ impl Session {
         if std::mem::take(&mut self.next_server) {
             self.at = (self.at + 1) % self.remotes.as_slice().len();
         }
-        if self.door.is_some() {
+        if self.listener.is_some() {
             self.link = Link::Listening;
             return;
         }
-        let opened = Opened::new(&self.remotes.as_slice()[self.at], &mut self.tls);
-        match opened {
-            Ok(Opened::Stream(stream)) => self.connecting(stream, Vec::new(), now),
-            Ok(Opened::Lookup(mut lookup)) => match self.enlist(&mut lookup) {
-                Ok(()) => self.link = Link::Lookup { lookup, until: now + LOOKUP },
-                Err(error) => self.fail(now, error),
+        let begun = match self.remote().clone() {
+            Target::Tcp { host, port, .. } => match host.address() {
+                Some(address) => return self.dial(vec![SocketAddr::new(address, port)], now),
+                None => self.look_up(&host.plain(), port, now),
             },
-            Ok(Opened::Door(mut door)) => match self.enlist(&mut door) {
-                Ok(()) => {
-                    self.door = Some(door);
-                    self.link = Link::Listening;
-                }
-                Err(error) => self.fail(now, error),
+            target if target.is_passive() => self.listen(&target),
+            target => match Stream::connect(&target, None, None, &mut self.tls) {
+                Ok(stream) => return self.connecting(stream, Vec::new(), now),
+                Err(error) => Err(error),
             },
-            Err(error) => self.fail(now, LinkError::Io(error)),
+        };
+        if let Err(error) = begun {
+            self.fail(now, LinkError::Io(error));
         }
     }
 
-    /// Registers what may become ready.
-    fn enlist(&self, what: &mut impl Pollable) -> Result<(), LinkError> {
+    fn look_up(&mut self, host: &str, port: u16, now: Duration) -> io::Result<()> {
+        let mut lookup = Lookup::start(host, port)?;
+        self.add_source(&mut lookup, Interest::READABLE)?;
+        self.link = Link::Lookup { lookup, until: now + LOOKUP_TIMEOUT };
+        Ok(())
+    }
+
+    fn listen(&mut self, target: &Target) -> io::Result<()> {
+        if let Target::ListenTcp { tls: true, .. } = target {
+            self.tls.check().map_err(io::Error::other)?;
+        }
+        let mut listener = Listener::open(target, None)?;
+        self.add_source(&mut listener, Interest::READABLE)?;
+        self.listener = Some(listener);
+        self.link = Link::Listening;
+        Ok(())
+    }
+
+    /// Registers a source of events, if the session is registered with a poll.
+    fn add_source(&self, source: &mut impl Source, interest: Interest) -> io::Result<()> {
         match &self.registry {
-            Some((registry, token)) => Ok(what.register(registry, *token)?),
+            Some((registry, token)) => registry.register(source, *token, interest),
             None => Ok(()),
         }
     }
 
     /// Waits for a socket to connect.
     fn connecting(&mut self, mut stream: Stream, others: Vec<SocketAddr>, now: Duration) {
-        match self.enlist(&mut stream) {
+        match self.add_source(&mut stream, BOTH) {
             Ok(()) => {
                 self.link = Link::Connecting { stream, others, until: self.patience(now) };
             }
-            Err(error) => self.fail(now, error),
+            Err(error) => self.fail(now, LinkError::Io(error)),
         }
     }
 
@@ -115,7 +133,8 @@ impl Session {
             return self.fail(now, LinkError::Io(ErrorKind::NotFound.into()));
         }
         let first = addresses.remove(0);
-        match Stream::dial(first, &self.remotes.as_slice()[self.at], &mut self.tls) {
+        let target = &self.remotes.as_slice()[self.at];
+        match Stream::connect(target, Some(first), None, &mut self.tls) {
             Ok(stream) => self.connecting(stream, addresses, now),
             Err(error) if addresses.is_empty() => self.fail(now, LinkError::Io(error)),
             Err(_) => self.dial(addresses, now),
@@ -134,10 +153,13 @@ impl Session {
         self.fail(now, reason);
     }
 
-    /// Lets a server in that has come to the door. The newest counts.
-    fn answer_door(&mut self, now: Duration) {
-        while let Some(door) = &self.door {
-            match door.accept(&mut self.tls) {
+    /// Accepts the server's connection at a passive target. A new one replaces the one before.
+    fn accept(&mut self, now: Duration) {
+        while let Some(listener) = &self.listener {
+            let accepted = listener
+                .accept()
+                .and_then(|accepted| accepted.into_stream(&mut self.tls).map_err(io::Error::other));
+            match accepted {
                 Ok(stream) => {
                     if !matches!(self.link, Link::Listening) {
                         self.fail(now, LinkError::Replaced);
@@ -146,16 +168,17 @@ impl Session {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    self.close_door();
+                    self.close_listener();
                     return self.fail(now, LinkError::Io(error));
                 }
             }
         }
     }
 
-    fn close_door(&mut self) {
-        if let (Some(mut door), Some((registry, _))) = (self.door.take(), &self.registry) {
-            door.deregister(registry);
+    fn close_listener(&mut self) {
+        if let (Some(mut listener), Some((registry, _))) = (self.listener.take(), &self.registry) {
+            // The socket is closed next, which takes it out of the poll in any case.
+            let _ = registry.deregister(&mut listener);
         }
     }
 
@@ -163,12 +186,13 @@ impl Session {
     fn drop_link(&mut self, now: Duration) -> Link {
         let mut link = std::mem::replace(&mut self.link, Link::Backoff { until: now });
         if let Some((registry, _)) = &self.registry {
-            match &mut link {
-                Link::Lookup { lookup, .. } => lookup.deregister(registry),
-                Link::Connecting { stream, .. } => stream.deregister(registry),
-                Link::Connected(connection) => connection.stream.deregister(registry),
-                Link::Backoff { .. } | Link::Listening => {}
-            }
+            // The socket is closed next, which takes it out of the poll in any case.
+            let _ = match &mut link {
+                Link::Lookup { lookup, .. } => registry.deregister(lookup),
+                Link::Connecting { stream, .. } => registry.deregister(stream),
+                Link::Connected(connection) => registry.deregister(&mut connection.stream),
+                Link::Backoff { .. } | Link::Listening => Ok(()),
+            };
         }
         link
     }
@@ -216,7 +240,7 @@ impl Session {
         let servers = self.remotes.as_slice().len();
         let link = self.drop_link(now);
         if servers > 1 {
-            self.close_door();
+            self.close_listener();
         }
         if let Link::Connected(connection) = &link {
             // A connection that held for longer than the last wait starts the waits anew.
@@ -228,8 +252,8 @@ impl Session {
         }
         self.next_server = true;
         self.free = self.free.saturating_sub(1);
-        // With a door, the server decides when.
-        let retry_in = if self.door.is_some() || self.free > 0 {
+        // With a listener, the server decides when.
+        let retry_in = if self.listener.is_some() || self.free > 0 {
             Duration::ZERO
         } else {
             self.free = servers;
@@ -256,7 +280,7 @@ impl Session {
                 self.events.push_back(SessionEvent::Disconnected { reason, retry_in });
             }
         }
-        self.link = match self.door.is_some() {
+        self.link = match self.listener.is_some() {
             true => Link::Listening,
             false => Link::Backoff { until: now + retry_in },
         };

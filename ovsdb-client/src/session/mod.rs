@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Registry, Token};
+use mio::{Interest, Registry, Token};
 use ovsdb::Uuid;
 
 use crate::TlsSettings;
@@ -29,11 +29,14 @@ use crate::condition::{Filters, RowFilter};
 use crate::connection::{Connection, LinkError, LockState, Phase};
 use crate::db::{BadValue, Change, Db};
 use crate::plan::{Plan, SchemaGap};
-use crate::remote::{Remote, Remotes};
+use crate::remote::Remotes;
 use crate::rows::{Row, Table};
-use crate::stream::{Door, Lookup, Pollable, Stream};
 use crate::txn::{Txn, TxnError, TxnReply};
 use repeat::Repeat;
+use stream::{Listener, Lookup, Stream, Target};
+
+/// The events of a connected stream.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// What a session can be told.
 #[derive(Debug, Clone)]
@@ -208,8 +211,8 @@ pub struct Session {
     registry: Option<(Registry, Token)>,
     tls: tls::Context,
     link: Link,
-    /// Where the server comes to, with a listening form of address. It stays open while connected.
-    door: Option<Door>,
+    /// The listening socket of a passive target. It stays open while connected.
+    listener: Option<Listener>,
     backoff: Duration,
     db: Db,
     has_data: bool,
@@ -243,7 +246,7 @@ impl Session {
             options,
             registry: None,
             link: Link::Backoff { until: Duration::ZERO },
-            door: None,
+            listener: None,
             backoff: Duration::ZERO,
             db: Db::default(),
             has_data: false,
@@ -267,13 +270,15 @@ impl Session {
     pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let registry = registry.try_clone()?;
         match &mut self.link {
-            Link::Connecting { stream, .. } => stream.register(&registry, token)?,
-            Link::Connected(connection) => connection.stream.register(&registry, token)?,
-            Link::Lookup { lookup, .. } => lookup.register(&registry, token)?,
+            Link::Connecting { stream, .. } => registry.register(stream, token, BOTH)?,
+            Link::Connected(connection) => {
+                registry.register(&mut connection.stream, token, BOTH)?;
+            }
+            Link::Lookup { lookup, .. } => registry.register(lookup, token, Interest::READABLE)?,
             Link::Backoff { .. } | Link::Listening => {}
         }
-        if let Some(door) = &mut self.door {
-            door.register(&registry, token)?;
+        if let Some(listener) = &mut self.listener {
+            registry.register(listener, token, Interest::READABLE)?;
         }
         self.registry = Some((registry, token));
         Ok(())
@@ -281,7 +286,7 @@ impl Session {
 
     /// The address of the server that is used; while there is none, of the one tried last. After a
     /// failure it stays the failed one's until the next attempt.
-    pub fn remote(&self) -> &Remote {
+    pub fn remote(&self) -> &Target {
         &self.remotes.as_slice()[self.at]
     }
 

@@ -1,17 +1,20 @@
 //! One connection: its bytes in both directions, and its probes.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use mio::{Interest, Registry, Token};
 use ovsdb::{FrameError, Framer};
+use runtime::log::RateLimit;
 
-use super::stream::Stream;
 use crate::server::{Chunk, SessionId};
+use stream::Stream;
 
 /// Bytes read from one client in a turn before others get theirs.
 pub(super) const READ_BUDGET: usize = 1 << 20;
+static RL: RateLimit = RateLimit::new(10, 25);
+
 /// Pieces given to the system in one call.
 const PIECES: usize = 16;
 
@@ -143,7 +146,7 @@ impl Conn {
         if self.writing == done {
             self.writing = !done;
             let interest = self.interest();
-            self.stream.reregister(registry, token, interest)?;
+            registry.reregister(&mut self.stream, token, interest)?;
         }
         Ok(done)
     }
@@ -157,7 +160,7 @@ impl Conn {
                 skip = 0;
             }
             let number = self.out.len().min(PIECES);
-            match self.stream.write(&parts[..number]) {
+            match self.stream.write_vectored(&parts[..number]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => self.forget(taken),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -165,7 +168,11 @@ impl Conn {
                 Err(error) => return Err(error),
             }
         }
-        self.stream.flush()
+        match self.stream.flush() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn forget(&mut self, taken: usize) {
@@ -193,7 +200,7 @@ impl Conn {
                     self.read_budget = self.read_budget.saturating_sub(number);
                     // What comes later comes with an event of its own (epoll(7)), and there is
                     // none after the last: only its end is still to be read then.
-                    if number < buffer.len() && !self.closing && !self.stream.holds_back() {
+                    if number < buffer.len() && !self.closing && !self.stream.is_tls() {
                         self.readable = false;
                     }
                     return Ok(Input::Some);
@@ -203,7 +210,7 @@ impl Conn {
                     return Ok(Input::Some);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(log_tls_error(&self.stream, error)),
             }
         }
     }
@@ -244,4 +251,16 @@ impl Conn {
             interval => self.heard.saturating_add(interval),
         }
     }
+}
+
+/// Logs what TLS reports about a peer, and replaces it by the system's error for it, which is what
+/// upstream's status shows.
+fn log_tls_error(stream: &Stream, error: io::Error) -> io::Error {
+    let from_tls = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::Other);
+    if !from_tls || !stream.is_tls() {
+        return error;
+    }
+    let peer = stream.peer().map_or_else(String::new, |peer| peer.to_string());
+    runtime::warn_rl!(super::TLS, RL, "ssl:{peer}: {error}");
+    io::Error::from_raw_os_error(libc::EPROTO)
 }

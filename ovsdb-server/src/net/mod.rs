@@ -22,7 +22,6 @@ mod remotes;
 mod service;
 mod slot;
 mod status;
-mod stream;
 
 pub use dbcolumn::{DbColumn, TlsSources};
 pub use embedded::{EmbedError, EmbeddedServer, Embedding};

@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use ovsdb::remote::Remote as Target;
-use posix::lookup::Lookup;
+use stream::{Lookup, Target};
 
 /// How often at most an outgoing connection is tried, in milliseconds, when nothing is given.
 pub(super) const MAX_BACKOFF: u64 = 8_000;
@@ -52,10 +51,8 @@ pub(super) enum State {
     Backoff {
         until: u64,
     },
-    /// The host's name is being looked up, for as long as the system's resolver takes: one thread
-    /// for each remote, however slow the name server is. The slot is a [`Slot::Lookup`].
-    ///
-    /// [`Slot::Lookup`]: super::slot::Slot::Lookup
+    /// The host's name is being resolved, for as long as the system's resolver takes: one thread
+    /// for each remote. The slot is reserved for its event.
     Resolving {
         slot: usize,
         lookup: Lookup,

@@ -6,38 +6,26 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use mio::{Interest, Registry, Token};
-use ovsdb::remote::{Host, Remote as Target};
-use posix::lookup::Lookup;
-use posix::unix::{SocketFile, with_short_path};
+use mio::Interest;
 use runtime::log::RateLimit;
+use stream::target::OVSDB_PORT;
+use stream::{Accepted, Lookup, Stream, Target};
 
 use super::conn::Ended;
 use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
 use super::service::Service;
 use super::slot::{Begin, Slot};
-use super::stream::Stream;
 use super::{RECONNECT, SERVER, SOCKET, TLS};
 
 static RL: RateLimit = RateLimit::new(5, 5);
 
-#[derive(Debug)]
-enum Socket {
-    Unix(UnixListener),
-    Tcp(TcpListener),
-}
-
-/// A listening socket.
+/// A listening socket of a remote.
 #[derive(Debug)]
 pub(super) struct Listener {
-    socket: Socket,
+    socket: stream::Listener,
     remote: Arc<str>,
     /// Clients may wait.
     pub(super) ready: bool,
-    /// Goes with the listener.
-    _file: Option<SocketFile>,
-    tls: bool,
 }
 
 impl Service {
@@ -50,7 +38,7 @@ impl Service {
     pub fn add_remote(&mut self, text: &str, options: RemoteOptions) -> Result<(), String> {
         match text.starts_with("db:") {
             true => drop(text.parse::<super::DbColumn>()?),
-            false => drop(text.parse::<Target>().map_err(|error| error.to_string())?),
+            false => drop(Target::parse(text, OVSDB_PORT).map_err(|e| e.to_string())?),
         }
         self.configured.entry(text.to_owned()).or_insert(options);
         self.watched.forget();
@@ -147,7 +135,7 @@ impl Service {
                     }
                     self.probe_check = now;
                 }
-                None => match name.parse::<Target>() {
+                None => match Target::parse(&name, OVSDB_PORT) {
                     Ok(target) => {
                         let state = match target.is_passive() {
                             true => State::Failed { retry: 0 },
@@ -171,10 +159,10 @@ impl Service {
             match &mut self.slots[slot] {
                 Slot::Conn(_) => self.end(slot, why, now),
                 Slot::Listener(listener) => {
-                    let _ = listener.deregister(&self.registry);
+                    let _ = self.registry.deregister(&mut listener.socket);
                     self.free_slot(slot);
                 }
-                Slot::Lookup { .. } => self.free_slot(slot),
+                Slot::Lookup => self.free_slot(slot),
                 Slot::Free => {}
             }
         }
@@ -205,14 +193,16 @@ impl Service {
         let target = remote.target.clone();
         let opened = match &target {
             Target::ListenTcp { tls: true, .. } => {
-                self.tls.check().map_err(io::Error::other).and_then(|()| open(&target, name))
+                let usable = self.tls.check().map_err(io::Error::other);
+                usable.and_then(|()| stream::Listener::open(&target, None))
             }
-            _ => open(&target, name),
+            _ => stream::Listener::open(&target, None),
         };
-        let opened = opened.and_then(|(mut listener, port)| {
+        let opened = opened.and_then(|mut socket| {
+            let port = socket.port();
             let slot = self.take_slot(|registry, token| {
-                listener.register(registry, token)?;
-                Ok(Slot::Listener(listener))
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                Ok(Slot::Listener(Listener { socket, remote: Arc::clone(name), ready: true }))
             })?;
             Ok((slot, port))
         });
@@ -249,7 +239,7 @@ impl Service {
             let to = SocketAddr::new(ip, *port);
             return self.connect_to(name, Some(to), now);
         }
-        let (host, port) = (host.to_string(), *port);
+        let (host, port) = (host.plain(), *port);
         match self.look_up(&host, port) {
             Ok(state) => {
                 if let Some(remote) = self.remotes.get_mut(name) {
@@ -261,12 +251,10 @@ impl Service {
     }
 
     fn look_up(&mut self, host: &str, port: u16) -> io::Result<State> {
-        let (mut ours, theirs) = UnixStream::pair()?;
-        // Closing its end wakes the poll, whatever the thread ends with.
-        let lookup = Lookup::start(host, port, move || drop(theirs))?;
+        let mut lookup = Lookup::start(host, port)?;
         let slot = self.take_slot(|registry, token| {
-            registry.register(&mut ours, token, Interest::READABLE)?;
-            Ok(Slot::Lookup { _done: ours })
+            registry.register(&mut lookup, token, Interest::READABLE)?;
+            Ok(Slot::Lookup)
         })?;
         Ok(State::Resolving { slot, lookup })
     }
@@ -317,29 +305,7 @@ impl Service {
     fn connect_to(&mut self, name: &Arc<str>, to: Option<SocketAddr>, now: u64) {
         let Some(remote) = self.remotes.get_mut(name) else { return };
         let patience = remote.past.backoff.max(MIN_BACKOFF);
-        let opened = match (&remote.target, to) {
-            (Target::Unix(path), _) => {
-                with_short_path(path, |path| UnixStream::connect(path)).map(Stream::Unix)
-            }
-            (Target::Tcp { host, tls, .. }, Some(to)) => {
-                let peer = match host {
-                    // An address with a zone is no name of a certificate.
-                    Host::Name(host) if !host.contains('%') => host.clone(),
-                    Host::Name(_) | Host::Address(_) => to.ip().to_string(),
-                };
-                let begun = tls.then(|| self.tls.connect(&peer)).transpose();
-                begun.map_err(io::Error::other).and_then(|begun| {
-                    let socket = TcpStream::connect(to)?;
-                    Ok(match begun {
-                        Some(begun) => Stream::tls(socket, begun),
-                        None => Stream::Tcp(socket),
-                    })
-                })
-            }
-            (Target::Tcp { .. }, None) | (Target::ListenUnix(_) | Target::ListenTcp { .. }, _) => {
-                Err(io::ErrorKind::InvalidInput.into())
-            }
-        };
+        let opened = Stream::connect(&remote.target, to, None, &mut self.tls);
         let begun = opened.and_then(|stream| {
             let how = Begin { connecting: true };
             self.begin(stream, name.to_string(), name, how, now)
@@ -417,8 +383,8 @@ impl Service {
         for slot in mem::take(&mut self.doors) {
             while let Some(Slot::Listener(listener)) = self.slots.get_mut(slot) {
                 let remote = Arc::clone(&listener.remote);
-                match listener.accept() {
-                    Ok((socket, peer)) => self.accepted(slot, socket, peer, &remote, now),
+                match listener.socket.accept() {
+                    Ok(accepted) => self.accepted(slot, accepted, &remote, now),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         listener.ready = false;
                         break;
@@ -436,37 +402,14 @@ impl Service {
         }
     }
 
-    fn accepted(
-        &mut self,
-        listener: usize,
-        socket: Accepted,
-        peer: Option<SocketAddr>,
-        remote: &Arc<str>,
-        now: u64,
-    ) {
-        let (stream, kind) = match socket {
-            Accepted::Unix(socket) => (Stream::Unix(socket), "unix"),
-            Accepted::Tcp(socket) => {
-                // Answers are small and somebody waits for each.
-                let _ = socket.set_nodelay(true);
-                (Stream::Tcp(socket), "tcp")
-            }
-            Accepted::Tls(socket) => {
-                let _ = socket.set_nodelay(true);
-                match self.tls.accept() {
-                    Ok(begun) => (Stream::tls(socket, begun), "ssl"),
-                    Err(error) => {
-                        runtime::err_rl!(TLS, RL, "{remote}: {error}");
-                        return;
-                    }
-                }
-            }
-        };
-        let name = match peer {
-            Some(peer) => format!("{kind}:{peer}"),
-            None => {
-                self.unix_count += 1;
-                format!("unix#{}", self.unix_count - 1)
+    fn accepted(&mut self, listener: usize, accepted: Accepted, remote: &Arc<str>, now: u64) {
+        let name = accepted.name(self.unix_count);
+        self.unix_count += u64::from(accepted.peer.is_none());
+        let stream = match accepted.into_stream(&mut self.tls) {
+            Ok(stream) => stream,
+            Err(error) => {
+                runtime::err_rl!(TLS, RL, "{remote}: {error}");
+                return;
             }
         };
         match self.begin(stream, name, remote, Begin::default(), now) {
@@ -480,59 +423,6 @@ impl Service {
             }
             Err(error) => runtime::warn_rl!(SERVER, RL, "{remote}: accept failed: {error}"),
         }
-    }
-}
-
-enum Accepted {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-    Tls(TcpStream),
-}
-
-impl Listener {
-    fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        match &mut self.socket {
-            Socket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
-            Socket::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
-        }
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        match &mut self.socket {
-            Socket::Unix(socket) => registry.deregister(socket),
-            Socket::Tcp(socket) => registry.deregister(socket),
-        }
-    }
-
-    fn accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
-        match &self.socket {
-            Socket::Unix(socket) => Ok((Accepted::Unix(socket.accept()?.0), None)),
-            Socket::Tcp(socket) => {
-                let (client, peer) = socket.accept()?;
-                let accepted = if self.tls { Accepted::Tls(client) } else { Accepted::Tcp(client) };
-                Ok((accepted, Some(peer)))
-            }
-        }
-    }
-}
-
-/// Opens a listener; gives its port too.
-fn open(target: &Target, name: &Arc<str>) -> io::Result<(Listener, Option<u16>)> {
-    let remote = Arc::clone(name);
-    match target {
-        Target::ListenUnix(path) => {
-            let (socket, file) = posix::unix::listen(path)?;
-            let socket = UnixListener::from_std(socket);
-            let socket = Socket::Unix(socket);
-            Ok((Listener { socket, remote, ready: true, _file: Some(file), tls: false }, None))
-        }
-        Target::ListenTcp { address, tls } => {
-            let socket = TcpListener::bind(*address)?;
-            let port = socket.local_addr()?.port();
-            let socket = Socket::Tcp(socket);
-            Ok((Listener { socket, remote, ready: true, _file: None, tls: *tls }, Some(port)))
-        }
-        Target::Unix(_) | Target::Tcp { .. } => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -553,7 +443,7 @@ mod tests {
         let mut poll = Poll::new().unwrap();
         let registry = poll.registry().try_clone().unwrap();
         let mut service = Service::new(registry, 0, Clock::new()).unwrap();
-        let name: Arc<str> = "tcp:127.1:1".into();
+        let name: Arc<str> = "tcp:name.invalid:1".into();
         service.add_remote(&name, RemoteOptions::default()).unwrap();
         service.turn();
         let remote = service.remotes.get_mut(&name).unwrap();

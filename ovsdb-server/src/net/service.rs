@@ -16,12 +16,12 @@ use super::dbcolumn::{TlsSources, Watched};
 use super::remote::{Remote, RemoteOptions};
 use super::slot::{Begin, Slot};
 use super::status::StatusWriter;
-use super::stream::Stream;
 use super::{JSONRPC, OVSDB, RECONNECT, SERVER, Shown};
 use crate::database::Database;
 use crate::error::Error;
 use crate::rowid::RowIds;
 use crate::server::{Chunk, Now, Server, SessionId, SessionOptions};
+use stream::Stream;
 
 static RL: RateLimit = RateLimit::new(5, 5);
 static ROWS: RateLimit = RateLimit::new(30, 60);
@@ -192,7 +192,7 @@ impl Service {
                 conn.closing |= closing;
                 self.list(slot);
             }
-            Some(Slot::Lookup { .. } | Slot::Free) | None => {}
+            Some(Slot::Lookup | Slot::Free) | None => {}
         }
     }
 
@@ -328,7 +328,7 @@ impl Service {
             conn.connecting = how.connecting;
             conn.writing = how.connecting;
             let interest = conn.interest();
-            conn.stream.register(registry, token, interest)?;
+            registry.register(&mut conn.stream, token, interest)?;
             Ok(Slot::Conn(Box::new(conn)))
         });
         match taken {
@@ -446,7 +446,8 @@ impl Service {
         let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { return };
         let name = conn.name.clone();
         let remote = Arc::clone(&conn.remote);
-        conn.stream.deregister(&self.registry);
+        // The socket is closed next, which takes it out of the poll in any case.
+        let _ = self.registry.deregister(&mut conn.stream);
         let (session, connecting) = (conn.session, conn.connecting);
         // It gives a descriptor back.
         self.accept_again = self.accept_again.min(now);
@@ -543,7 +544,7 @@ impl Service {
     pub(super) fn conn_state(&self, slot: usize) -> (bool, Option<SessionId>) {
         match self.slots.get(slot) {
             Some(Slot::Conn(conn)) => (conn.probed, Some(conn.session)),
-            Some(Slot::Listener(_) | Slot::Lookup { .. } | Slot::Free) | None => (false, None),
+            Some(Slot::Listener(_) | Slot::Lookup | Slot::Free) | None => (false, None),
         }
     }
 
@@ -560,7 +561,7 @@ impl Service {
             .iter()
             .map(|slot| match slot {
                 Slot::Conn(conn) => conn.backlog(),
-                Slot::Listener(_) | Slot::Lookup { .. } | Slot::Free => 0,
+                Slot::Listener(_) | Slot::Lookup | Slot::Free => 0,
             })
             .sum();
         if let Some((_, sessions)) = counts.iter_mut().find(|(name, _)| name == "sessions") {

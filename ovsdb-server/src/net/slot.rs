@@ -1,7 +1,5 @@
 //! What the poll's tokens stand for.
 
-use mio::net::UnixStream;
-
 use super::conn::Conn;
 use super::remotes::Listener;
 
@@ -11,11 +9,8 @@ pub(super) enum Slot {
     Free,
     Listener(Listener),
     Conn(Box<Conn>),
-    /// A name is being looked up: the other end of the socket is closed when that is done, which the
-    /// poll reports.
-    Lookup {
-        _done: UnixStream,
-    },
+    /// A name is being resolved; its remote has the [`Lookup`](stream::Lookup).
+    Lookup,
 }
 
 /// How a connection begins.

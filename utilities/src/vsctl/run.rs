@@ -6,10 +6,10 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ovsdb::remote::split_list;
 use ovsdb::{Atom, DatabaseSchema, Datum, Uuid};
 use ovsdb_client::Caller;
 use serde_json::Value;
+use stream::target::split_list;
 
 use super::cmd::{Before, COMMANDS, Context, Stop};
 use super::console::Console;

@@ -4,8 +4,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Instant;
 
-use ovsdb::remote::{Remote, has_kind};
 use ovsdb_client::{CallError, Caller, TlsError, TlsSettings};
+use stream::Target;
+use stream::target::{OVSDB_PORT, has_kind};
 
 use crate::vsctl::run_directory;
 
@@ -55,7 +56,7 @@ pub fn open(
     tls: &TlsSettings,
     deadline: Option<Instant>,
 ) -> Result<Caller, LinkError> {
-    let remote: Remote = address.parse().map_err(|error: ovsdb::remote::RemoteError| {
+    let remote = Target::parse(address, OVSDB_PORT).map_err(|error| {
         LinkError::Broken(match has_kind(address) {
             true => error.problem.to_owned(),
             // What the system says of an address family that it does not have.

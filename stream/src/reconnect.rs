@@ -1,4 +1,4 @@
-//! When to connect, when to ask whether the peer is still there, when to give up.
+//! When to connect, when to probe the peer, when to give up.
 //!
 //! ```text
 //!               Connect due                 versions agreed
@@ -10,36 +10,46 @@
 //!                             accepted (and when closed: Gone)
 //! ```
 //!
-//! The times are Open vSwitch's: the wait begins with one second, doubles to `max_backoff`, and
-//! begins anew after a connection that lasted longer than the wait before it.
+//! The times are Open vSwitch's: the wait begins with `min_backoff` (one second), doubles to
+//! `max_backoff`, and begins anew after a connection that lasted longer than the wait before it.
 
 use std::time::Duration;
 
-use ofproto::controller::Timing;
 use wire::Time;
 
-const SECOND: Duration = Duration::from_secs(1);
+/// Times of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The shortest wait between two attempts to connect, and the shortest time that an attempt is
+    /// given.
+    pub min_backoff: Duration,
+    /// The longest wait between two attempts to connect; at least `min_backoff`.
+    pub max_backoff: Duration,
+    /// Silence before a probe is sent; `None`: none is sent.
+    pub probe: Option<Duration>,
+}
 
-/// A connection that held this long was taken for good by the peer.
+/// A connection that lasted this long was admitted by the peer.
 const ADMITTED_AFTER: Duration = Duration::from_secs(30);
 
 /// Where a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub enum State {
     /// Waiting before the next attempt.
     Backoff,
     /// The socket is being connected, or versions are being agreed on.
     Connecting,
+    /// The connection stands.
     Active,
-    /// Asked whether it is there.
+    /// The peer was silent and a probe was sent.
     Idle,
     /// An accepted connection that is over.
     Gone,
 }
 
 impl State {
-    /// As `Controller.status:state` has it.
-    pub(crate) const fn name(self) -> &'static str {
+    /// The name in the database, for example in `Controller.status:state`.
+    pub const fn name(self) -> &'static str {
         match self {
             State::Backoff => "BACKOFF",
             State::Connecting => "CONNECTING",
@@ -52,43 +62,43 @@ impl State {
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub enum Due {
     /// Open a socket; then call [`Reconnect::opening`].
     Connect,
     /// Close the socket: connecting took too long. Then call [`Reconnect::closed`].
     TimedOut,
-    /// Send an echo request. Silent for so long.
+    /// Send a probe: the peer was silent for this long.
     Probe(Duration),
-    /// Close the socket: no answer for so long. Then call [`Reconnect::closed`].
+    /// Close the socket: the probe was not answered for this long. Then call [`Reconnect::closed`].
     NoAnswer(Duration),
 }
 
 /// What follows the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Another attempt after a second: not worth a word.
+pub enum Next {
+    /// Another attempt after `min_backoff`, not logged.
     Soon,
     /// Another attempt after this time, longer than the last.
     Later(Duration),
-    /// It has come to the longest wait: from here on attempts are not logged.
+    /// The longest wait is reached: from here on attempts are not logged.
     Quietly,
-    /// As before, not logged.
+    /// Another attempt after the longest wait, not logged.
     AsBefore,
-    /// It was accepted: it does not come back.
+    /// The connection was accepted: there is no other attempt.
     Gone,
 }
 
-/// One connection's life; see the module.
+/// The reconnection of one peer; see the [module](self).
 #[derive(Clone, Debug)]
-pub(crate) struct Reconnect {
+pub struct Reconnect {
     timing: Timing,
-    /// It is made again when it ends.
+    /// The connection is made again when it ends.
     reliable: bool,
     state: State,
     /// When `state` was entered.
     since: Time,
     backoff: Duration,
-    /// A connection that ends after this moment was a good one; `None`: it was none.
+    /// A connection that ends after this time resets the wait.
     good_after: Option<Time>,
     connected: Option<Time>,
     disconnected: Option<Time>,
@@ -99,13 +109,13 @@ pub(crate) struct Reconnect {
 }
 
 impl Reconnect {
-    /// For a peer that we call; the first [`Due::Connect`] is due at once.
-    pub(crate) fn calling(now: Time, timing: Timing) -> Reconnect {
+    /// For a peer to connect to; the first [`Due::Connect`] is due at once.
+    pub fn active(now: Time, timing: Timing) -> Reconnect {
         Reconnect::new(now, timing, true)
     }
 
-    /// For a peer that has called us: [`State::Connecting`] until versions are agreed on.
-    pub(crate) fn accepted(now: Time, timing: Timing) -> Reconnect {
+    /// For a connection that was accepted: [`State::Connecting`] until versions are agreed on.
+    pub fn accepted(now: Time, timing: Timing) -> Reconnect {
         Reconnect { state: State::Connecting, ..Reconnect::new(now, timing, false) }
     }
 
@@ -126,8 +136,8 @@ impl Reconnect {
         }
     }
 
-    /// Takes over changed times; a wait that is longer than the new limit is cut.
-    pub(crate) fn set_timing(&mut self, timing: Timing) {
+    /// Sets the times; a wait that is longer than the new limit is shortened.
+    pub fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
         if self.state == State::Backoff {
             self.backoff = self.backoff.min(timing.max_backoff);
@@ -139,11 +149,11 @@ impl Reconnect {
         self.since = now;
     }
 
-    /// How long `state` may last without anything happening.
+    /// How long `state` may last without an event.
     fn limit(&self) -> Option<Duration> {
         match self.state {
             State::Backoff => Some(self.backoff),
-            State::Connecting => Some(self.backoff.max(SECOND)),
+            State::Connecting => Some(self.backoff.max(self.timing.min_backoff)),
             State::Active => {
                 let probe = self.timing.probe?;
                 Some(self.since.until(self.active.max(self.since)) + probe)
@@ -153,13 +163,13 @@ impl Reconnect {
         }
     }
 
-    /// When [`Reconnect::poll`] has something to say, if nothing else happens.
-    pub(crate) fn next_deadline(&self) -> Option<Time> {
+    /// When [`Reconnect::poll`] is due without another event.
+    pub fn next_deadline(&self) -> Option<Time> {
         Some(self.since + self.limit()?)
     }
 
-    /// What is due. To be called until it says nothing.
-    pub(crate) fn poll(&mut self, now: Time) -> Option<Due> {
+    /// What is due. To be called until it returns `None`.
+    pub fn poll(&mut self, now: Time) -> Option<Due> {
         if now < self.next_deadline()? {
             return None;
         }
@@ -177,21 +187,21 @@ impl Reconnect {
     }
 
     /// A socket is being connected.
-    pub(crate) fn opening(&mut self, now: Time) {
+    pub fn opening(&mut self, now: Time) {
         self.good_after = Some(now + self.backoff);
         self.enter(now, State::Connecting);
     }
 
     /// The socket is connected and a version is agreed on.
-    pub(crate) fn connected(&mut self, now: Time) {
+    pub fn connected(&mut self, now: Time) {
         self.probably_admitted = false;
         self.connected = Some(now);
         self.enter(now, State::Active);
     }
 
-    /// A message has come; `admits` if it is one that a controller sends only to a switch that it
-    /// wants.
-    pub(crate) fn received(&mut self, now: Time, admits: bool) {
+    /// A message was received; `admits` if it is one that a controller sends only to a switch that
+    /// it has admitted.
+    pub fn received(&mut self, now: Time, admits: bool) {
         let lasted = self.connected.is_some_and(|t| now.since(t) >= ADMITTED_AFTER);
         if self.probably_admitted || admits || lasted {
             self.probably_admitted = true;
@@ -203,14 +213,14 @@ impl Reconnect {
         }
     }
 
-    /// The socket has taken a message that had to wait for it.
-    pub(crate) fn sent(&mut self, now: Time) {
+    /// The socket took a message that had to wait for it.
+    pub fn sent(&mut self, now: Time) {
         self.active = now;
     }
 
-    /// The connection has ended, or could not be made. `error` is `None` if we wanted that.
+    /// The connection has ended, or could not be made. `error` is `None` if that was requested.
     /// A connection that `timed_out` does not shorten the wait however long it took.
-    pub(crate) fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
+    pub fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
         self.error = error;
         let was_open = match self.state {
             State::Connecting | State::Active | State::Idle => true,
@@ -226,10 +236,10 @@ impl Reconnect {
         }
         let max = self.timing.max_backoff;
         let next = if !timed_out && self.good_after.is_some_and(|t| now >= t) {
-            self.backoff = SECOND;
+            self.backoff = self.timing.min_backoff;
             Next::Soon
         } else if self.backoff < max / 2 {
-            self.backoff = (2 * self.backoff).max(SECOND);
+            self.backoff = (2 * self.backoff).max(self.timing.min_backoff);
             Next::Later(self.backoff)
         } else {
             let loud = self.is_loud();
@@ -241,39 +251,43 @@ impl Reconnect {
         next
     }
 
-    /// Attempts are worth a log line.
-    pub(crate) fn is_loud(&self) -> bool {
+    /// Attempts are to be logged.
+    pub fn is_loud(&self) -> bool {
         self.backoff < self.timing.max_backoff
     }
 
-    pub(crate) fn state(&self) -> State {
+    /// Where the connection is.
+    pub fn state(&self) -> State {
         self.state
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
+    /// The connection stands.
+    pub fn is_connected(&self) -> bool {
         matches!(self.state, State::Active | State::Idle)
     }
 
-    /// Connected, and it looks as if the peer wanted us.
-    pub(crate) fn is_admitted(&self) -> bool {
+    /// Connected, and the peer has probably admitted us.
+    pub fn is_admitted(&self) -> bool {
         self.is_connected() && self.connected.is_some_and(|t| self.admitted >= t)
     }
 
-    /// How long there has been no connection to a peer that wanted us; 0 while there is one.
-    pub(crate) fn failing_for(&self, now: Time) -> Duration {
+    /// How long there has been no admitted connection; 0 while there is one.
+    pub fn failing_for(&self, now: Time) -> Duration {
         if self.is_admitted() { Duration::ZERO } else { now.since(self.admitted) }
     }
 
-    pub(crate) fn last_connected(&self) -> Option<Time> {
+    /// When the last connection was made.
+    pub fn last_connected(&self) -> Option<Time> {
         self.connected
     }
 
-    pub(crate) fn last_disconnected(&self) -> Option<Time> {
+    /// When the last connection or attempt ended.
+    pub fn last_disconnected(&self) -> Option<Time> {
         self.disconnected
     }
 
     /// Why the last connection ended, or could not be made.
-    pub(crate) fn last_error(&self) -> Option<&str> {
+    pub fn last_error(&self) -> Option<&str> {
         self.error.as_deref()
     }
 }
@@ -284,8 +298,13 @@ mod tests {
 
     use super::*;
 
-    const TIMING: Timing =
-        Timing { max_backoff: Duration::from_secs(8), probe: Some(Duration::from_secs(5)) };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    const TIMING: Timing = Timing {
+        min_backoff: SECOND,
+        max_backoff: Duration::from_secs(8),
+        probe: Some(Duration::from_secs(5)),
+    };
 
     fn at(ms: u64) -> Time {
         Time::from_millis(1_000 + ms)
@@ -297,8 +316,8 @@ mod tests {
 
     /// Seen with Open vSwitch: 1, 2, 4, 8, 8, ... seconds.
     #[test]
-    fn waits_double_and_the_log_falls_silent() {
-        let mut r = Reconnect::calling(at(0), TIMING);
+    fn waits_double_until_the_longest_is_no_longer_logged() {
+        let mut r = Reconnect::active(at(0), TIMING);
         let mut now = at(0);
         let mut waits = Vec::new();
         for _ in 0..6 {
@@ -327,8 +346,8 @@ mod tests {
     }
 
     #[test]
-    fn a_good_connection_makes_the_wait_short() {
-        let mut r = Reconnect::calling(at(0), TIMING);
+    fn a_connection_that_lasted_resets_the_wait() {
+        let mut r = Reconnect::active(at(0), TIMING);
         for (start, _) in [(0, 0), (1_000, 0), (3_000, 0)] {
             r.opening(at(start));
             r.closed(at(start), refused(), false);
@@ -346,8 +365,8 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_asked_about_and_then_ends_it() {
-        let mut r = Reconnect::calling(at(0), TIMING);
+    fn silence_is_probed_and_then_ends_the_connection() {
+        let mut r = Reconnect::active(at(0), TIMING);
         r.opening(at(0));
         r.connected(at(0));
         r.received(at(2_000), false);
@@ -361,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_connections_say_hello_within_a_second_and_do_not_come_back() {
+    fn accepted_connections_time_out_after_a_second_and_are_gone() {
         let mut r = Reconnect::accepted(at(0), TIMING);
         assert_eq!(r.poll(at(999)), None);
         assert_eq!(r.poll(at(1_000)), Some(Due::TimedOut));
@@ -370,8 +389,8 @@ mod tests {
     }
 
     #[test]
-    fn being_wanted() {
-        let mut r = Reconnect::calling(at(0), TIMING);
+    fn failing_for_counts_from_the_last_admission() {
+        let mut r = Reconnect::active(at(0), TIMING);
         r.opening(at(4_000));
         r.connected(at(4_000));
         assert_eq!(r.failing_for(at(5_000)), Duration::from_secs(5));
@@ -396,17 +415,18 @@ mod tests {
         /// always something to wait for (or the connection is over), and time does not stand
         /// still, which would make the loop spin.
         #[test]
-        fn any_order(
+        fn any_order_of_events_keeps_the_wait_in_its_limits(
             steps in prop::collection::vec((0u8..6, 0u64..20_000), 1..200),
             max in 1u64..20,
             probe in prop::option::of(5u64..20),
             reliable: bool,
         ) {
             let max_backoff = Duration::from_secs(max);
-            let timing = Timing { max_backoff, probe: probe.map(Duration::from_secs) };
+            let probe = probe.map(Duration::from_secs);
+            let timing = Timing { min_backoff: SECOND, max_backoff, probe };
             let mut now = at(0);
             let mut r = match reliable {
-                true => Reconnect::calling(now, timing),
+                true => Reconnect::active(now, timing),
                 false => Reconnect::accepted(now, timing),
             };
             for (what, ms) in steps {
