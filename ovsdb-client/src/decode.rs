@@ -7,7 +7,7 @@ use ovsdb::Uuid;
 use serde::Deserializer as _;
 use serde::de::{self, DeserializeSeed, SeqAccess, Visitor};
 
-use crate::column::{AtomValue, ValueError};
+use crate::atom::{AtomValue, ValueError};
 
 fn value_error(error: serde_json::Error) -> ValueError {
     ValueError { reason: error.to_string() }

@@ -41,6 +41,7 @@
 //!
 //! The examples `watch_bonds` and `create_bond` are whole programs.
 
+mod atom;
 mod caller;
 mod client;
 mod cluster;
@@ -50,6 +51,7 @@ mod connection;
 mod db;
 mod decode;
 mod plan;
+mod reference;
 mod remote;
 pub mod rows;
 mod session;
@@ -70,7 +72,7 @@ pub use rows::{
     FlowTable, Interface, Ipfix, Manager, Mirror, NetFlow, OpenVSwitch, Port, Qos, Queue, Row,
     SFlow, Ssl, Table, Tables,
 };
-pub use session::{Options, Session, SessionEvent, TxnId};
+pub use session::{Options, Session, SessionEvent};
 pub use stream::{Host, Target, TargetError};
 pub use tls::{Enabled as TlsEnabled, Settings as TlsSettings, TlsError};
-pub use txn::{OpInfo, Txn, TxnError, TxnReply};
+pub use txn::{OpInfo, Txn, TxnError, TxnId, TxnReply};

@@ -20,7 +20,8 @@ use ovsdb::Uuid;
 use ovsdb::declare::{Col, Typed, plain_name};
 pub use ovsdb::vswitch::{CounterMap, StringMap};
 
-use crate::column::{Class, Column, ColumnInfo, ColumnValue, ValueError};
+use crate::atom::ValueError;
+use crate::column::{Class, Column, ColumnInfo, ColumnValue};
 
 /// A row of one table.
 pub trait Row: Default + Clone + PartialEq + std::fmt::Debug + Send + 'static {

@@ -6,27 +6,14 @@ use ovsdb::Uuid;
 use ovsdb::value::push_json_string;
 use serde::Deserialize;
 
-use crate::column::{AtomValue, Column, ColumnValue};
+use crate::atom::AtomValue;
+use crate::column::{Column, ColumnValue};
+use crate::reference::{STAND_IN_MASK, push_reference, stand_in};
 use crate::rows::{Row, Table, Tables};
 
-/// A row that the transaction inserts has a stand-in UUID until the server gives it its own: this
-/// prefix with a number. The version field is zero, which no UUID of a server has.
-const STAND_IN: u128 = 0x6272_6169_645f_0000_0000_0000_0000_0000;
-const STAND_IN_MASK: u128 = !0xffff_ffff;
-
-fn stand_in(number: u32) -> Uuid {
-    Uuid::from_u128(STAND_IN | u128::from(number))
-}
-
-/// Appends `["uuid", …]`, or `["named-uuid", …]` for the stand-in of a row being inserted.
-pub(crate) fn push_reference(out: &mut String, uuid: Uuid) {
-    use std::fmt::Write;
-    let _ = if uuid.as_u128() & STAND_IN_MASK == STAND_IN {
-        write!(out, r#"["named-uuid","row{}"]"#, uuid.as_u128() & !STAND_IN_MASK)
-    } else {
-        write!(out, r#"["uuid","{uuid}"]"#)
-    };
-}
+/// Names a transaction until its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TxnId(pub(crate) u64);
 
 /// Operations that are done together or not at all.
 ///

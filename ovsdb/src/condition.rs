@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use crate::atom::syntax;
 use crate::schema::{AtomicType, ColumnType, TableSchema};
 use crate::uuid::Uuid;
-use crate::value::{Atom, Datum, ValueError, syntax};
+use crate::value::{Atom, Datum, ValueError};
 
 /// How a column is compared with the argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

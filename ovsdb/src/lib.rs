@@ -3,12 +3,14 @@
 //!
 //! No socket and no clock here: bytes come in, bytes go out.
 
+mod atom;
 pub mod condition;
 pub mod declare;
 pub mod framer;
 pub mod jsonrpc;
 pub mod schema;
 mod schema_json;
+mod types;
 pub mod uuid;
 pub mod value;
 pub mod vswitch;

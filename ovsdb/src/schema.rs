@@ -1,91 +1,13 @@
 //! Database schemas (RFC 7047, section 3.2): what `.ovsschema` files and `get_schema` hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::value::{Atom, Datum, ValueError, is_identifier};
-
-/// The types of single values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AtomicType {
-    /// 64-bit signed integer.
-    Integer,
-    /// 64-bit floating point.
-    Real,
-    /// `true` or `false`.
-    Boolean,
-    /// UTF-8 text.
-    String,
-    /// A row's identifier.
-    Uuid,
-}
-
-impl AtomicType {
-    /// All of them.
-    pub const ALL: &'static [AtomicType] = &[
-        AtomicType::Integer,
-        AtomicType::Real,
-        AtomicType::Boolean,
-        AtomicType::String,
-        AtomicType::Uuid,
-    ];
-
-    /// The name in a schema.
-    pub const fn name(self) -> &'static str {
-        match self {
-            AtomicType::Integer => "integer",
-            AtomicType::Real => "real",
-            AtomicType::Boolean => "boolean",
-            AtomicType::String => "string",
-            AtomicType::Uuid => "uuid",
-        }
-    }
-
-    /// The type of this name.
-    pub fn from_name(name: &str) -> Option<AtomicType> {
-        AtomicType::ALL.iter().copied().find(|kind| kind.name() == name)
-    }
-}
-
-/// What keeps a referenced row alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefType {
-    /// The row cannot be deleted while it is referred to.
-    Strong,
-    /// The reference vanishes with the row.
-    Weak,
-}
-
-/// A single value's type with its constraints.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BaseType {
-    /// Its type.
-    pub kind: AtomicType,
-    /// The only values accepted, if there is such a list.
-    pub enumeration: Option<BTreeSet<Atom>>,
-    /// Smallest and largest integer.
-    pub integers: (i64, i64),
-    /// Smallest and largest real.
-    pub reals: (f64, f64),
-    /// Shortest and longest text in characters.
-    pub lengths: (u64, u64),
-    /// The table whose rows a UUID refers to, and how.
-    pub refers_to: Option<(String, RefType)>,
-}
-
-/// What a column takes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ColumnType {
-    /// A set's elements or a map's keys.
-    pub key: BaseType,
-    /// A map's values.
-    pub value: Option<BaseType>,
-    /// Fewest elements: 0 or 1.
-    pub min: u32,
-    /// Most elements, at least 1; `u32::MAX` means no bound.
-    pub max: u32,
-}
+pub use crate::atom::AtomicType;
+use crate::atom::is_identifier;
+pub use crate::types::{BaseType, ColumnType, RefType};
+use crate::value::Datum;
 
 /// A column.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,18 +102,6 @@ fn range<T: PartialOrd>(low: T, high: T, what: &str) -> Result<(T, T), SchemaErr
 }
 
 impl BaseType {
-    /// A type without constraints.
-    pub fn plain(kind: AtomicType) -> BaseType {
-        BaseType {
-            kind,
-            enumeration: None,
-            integers: (i64::MIN, i64::MAX),
-            reals: (f64::MIN, f64::MAX),
-            lengths: (0, u64::MAX),
-            refers_to: None,
-        }
-    }
-
     /// From a schema's JSON (RFC 7047, section 3.2 `<base-type>`).
     ///
     /// # Errors
@@ -247,47 +157,6 @@ impl BaseType {
         base.refers_to = table.map(|table| (table, how.unwrap_or(RefType::Strong)));
         Ok(base)
     }
-
-    /// Checks a value against the constraints; the error says what is accepted.
-    pub(crate) fn check(&self, atom: &Atom) -> Result<(), String> {
-        if atom.kind() != self.kind {
-            return Err(format!("{} where {} is accepted", atom.kind().name(), self.kind.name()));
-        }
-        if let Some(values) = &self.enumeration
-            && !values.contains(atom)
-        {
-            let mut text = String::new();
-            atom.push_json(&mut text);
-            let accepted = Datum::Set(values.clone()).to_json();
-            return Err(format!("{text} is not one of the allowed values {accepted}"));
-        }
-        let out_of = |value: String, low: String, high: String| {
-            Err(format!("{value} is not in the valid range {low} to {high}"))
-        };
-        match atom {
-            Atom::Integer(value) if *value < self.integers.0 || *value > self.integers.1 => {
-                out_of(value.to_string(), self.integers.0.to_string(), self.integers.1.to_string())
-            }
-            Atom::Real(value) if *value < self.reals.0 || *value > self.reals.1 => {
-                out_of(value.to_string(), self.reals.0.to_string(), self.reals.1.to_string())
-            }
-            Atom::String(text) => {
-                let length = text.chars().count() as u64;
-                if length < self.lengths.0 || length > self.lengths.1 {
-                    return Err(format!(
-                        "a text of {length} characters where {} to {} are accepted",
-                        self.lengths.0, self.lengths.1
-                    ));
-                }
-                Ok(())
-            }
-            Atom::Integer(_)
-            | Atom::Real(_)
-            | Atom::Boolean(_)
-            | Atom::Uuid(_)
-            | Atom::NamedUuid(_) => Ok(()),
-        }
-    }
 }
 
 impl ColumnType {
@@ -312,48 +181,6 @@ impl ColumnType {
             if json == "unlimited" { Some(u32::MAX) } else { small(json).filter(|max| *max >= 1) }
         })?;
         Ok(ColumnType { key, value, min: min.unwrap_or(1), max: max.unwrap_or(1) })
-    }
-
-    /// Exactly one value, no map.
-    pub fn is_scalar(&self) -> bool {
-        self.value.is_none() && self.min == 1 && self.max == 1
-    }
-
-    /// None or one value, no map.
-    pub fn is_optional_scalar(&self) -> bool {
-        self.value.is_none() && self.min == 0 && self.max == 1
-    }
-
-    /// Checks number, types and constraints of a value.
-    ///
-    /// # Errors
-    ///
-    /// [`ValueError::Constraint`] that says what is accepted.
-    pub fn check(&self, datum: &Datum) -> Result<(), ValueError> {
-        let number = datum.len() as u64;
-        if number < u64::from(self.min) || number > u64::from(self.max) {
-            let most = match self.max {
-                u32::MAX => "any number".to_owned(),
-                max => max.to_string(),
-            };
-            return Err(ValueError::Constraint(format!(
-                "{number} elements where {} to {most} are accepted",
-                self.min
-            )));
-        }
-        match (datum, &self.value) {
-            (Datum::Set(set), None) => set.iter().try_for_each(|atom| atom.check(&self.key)),
-            (Datum::Map(map), Some(value)) => map.iter().try_for_each(|(k, v)| {
-                k.check(&self.key)?;
-                v.check(value)
-            }),
-            (Datum::Set(_), Some(_)) => {
-                Err(ValueError::Constraint("a set where a map is accepted".to_owned()))
-            }
-            (Datum::Map(_), None) => {
-                Err(ValueError::Constraint("a map where a set is accepted".to_owned()))
-            }
-        }
     }
 }
 
@@ -478,6 +305,7 @@ impl DatabaseSchema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::ValueError;
 
     const SMALL: &str = r#"{"name":"db","version":"1.0.0","tables":{
         "Root":{"isRoot":true,"maxRows":1,"indexes":[["name"]],"columns":{

@@ -31,8 +31,8 @@ use crate::db::{BadValue, Change, Db};
 use crate::plan::{Plan, SchemaGap};
 use crate::remote::Remotes;
 use crate::rows::{Row, Table};
-use crate::txn::{Txn, TxnError, TxnReply};
-use repeat::Repeat;
+use crate::txn::{Txn, TxnError, TxnId, TxnReply};
+use repeat::{Outcome, Repeats};
 use stream::{Listener, Lookup, Stream, Target};
 
 /// The events of a connected stream.
@@ -83,10 +83,6 @@ impl Default for Options {
         }
     }
 }
-
-/// Names a transaction until its reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TxnId(u64);
 
 /// Something that happened, in the order it happened.
 #[derive(Debug)]
@@ -225,7 +221,7 @@ pub struct Session {
     /// The filters that the rows in the replica meet; `None` if that is not known.
     holds: Option<Filters>,
     resumed: u64,
-    repeats: Vec<Repeat>,
+    repeats: Repeats,
     events: VecDeque<SessionEvent>,
     next_id: u64,
 }
@@ -256,7 +252,7 @@ impl Session {
             asked: Filters::default(),
             holds: None,
             resumed: 0,
-            repeats: Vec::new(),
+            repeats: Repeats::default(),
             events: VecDeque::new(),
             next_id: 1,
         }
@@ -396,6 +392,74 @@ impl Session {
         };
         self.events.push_back(SessionEvent::TxnReply(txn_id, Err(refused)));
         txn_id
+    }
+
+    /// Builds a transaction from the replica and sends it; if it fails because the contents have
+    /// changed meanwhile, or because the connection or the leader was lost, builds it anew from
+    /// the new contents, until it is done or fails for another reason
+    /// ([`TxnError::is_transient`]). The reply comes as [`SessionEvent::TxnReply`] once.
+    ///
+    /// What `build` relies on it should read with [`Txn::read`]. After a lost connection the last
+    /// attempt may be done already: an empty transaction says that nothing is left to do. Without
+    /// a connection (or the lock, if [`Options::lock`] is set) it waits for one, so it never
+    /// ends by itself; [`Session::cancel`] ends it. To be followed by [`Session::run`].
+    pub fn retry(&mut self, build: impl FnMut(&Db) -> Txn + Send + 'static) -> TxnId {
+        let id = TxnId(self.next_id());
+        self.repeats.add(id, Box::new(build));
+        id
+    }
+
+    /// Gives up a transaction of [`Session::retry`]; no reply comes. False if it is done already.
+    /// One that is on its way may still be done.
+    pub fn cancel(&mut self, id: TxnId) -> bool {
+        self.repeats.remove(id)
+    }
+
+    fn can_transact(&self) -> bool {
+        match &self.link {
+            Link::Connected(connection) => {
+                connection.phase == Phase::Following
+                    && (self.options.lock.is_none() || connection.lock == LockState::Held)
+            }
+            Link::Backoff { .. }
+            | Link::Lookup { .. }
+            | Link::Listening
+            | Link::Connecting { .. } => false,
+        }
+    }
+
+    /// When a transaction of [`Session::retry`] is due.
+    fn next_repeat(&self) -> Option<Duration> {
+        if self.can_transact() { self.repeats.next_deadline(self.db.seqno()) } else { None }
+    }
+
+    /// Sends the transactions of [`Session::retry`] that are due.
+    fn repeat(&mut self, now: Duration) {
+        if !self.can_transact() {
+            return;
+        }
+        let seqno = self.db.seqno();
+        for (id, txn) in self.repeats.build_due(&self.db, now) {
+            if txn.is_empty() {
+                self.repeats.remove(id);
+                self.events.push_back(SessionEvent::TxnReply(id, Ok(TxnReply::default())));
+                continue;
+            }
+            let request = self.transact(&txn).0;
+            self.repeats.sent(id, request, seqno);
+        }
+    }
+
+    /// A transaction has its reply.
+    fn txn_done(&mut self, request: u64, result: Result<TxnReply, TxnError>, now: Duration) {
+        let retry_at = now + self.options.min_backoff;
+        let id = match self.repeats.replied(request, &result, retry_at) {
+            Outcome::Done(id) => id,
+            Outcome::Again => return,
+            // One of `transact`, or of a transaction that was canceled.
+            Outcome::Unknown => TxnId(request),
+        };
+        self.events.push_back(SessionEvent::TxnReply(id, result));
     }
 
     /// Breaks the connection and connects again after a wait, for instance on request.

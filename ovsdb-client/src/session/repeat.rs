@@ -1,15 +1,17 @@
-//! Transactions that are built anew until they are done.
+//! Transactions that are built anew until they are done. No connection here: the session sends what
+//! is due and reports the replies.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{Link, Session, SessionEvent, TxnId};
-use crate::connection::{LockState, Phase};
 use crate::db::Db;
-use crate::txn::{Txn, TxnError, TxnReply};
+use crate::txn::{Txn, TxnError, TxnId, TxnReply};
 
-/// A transaction that is not done yet.
-pub(super) struct Repeat {
+/// The transactions of a session that are not done yet.
+#[derive(Debug, Default)]
+pub(super) struct Repeats(Vec<Repeat>);
+
+struct Repeat {
     id: TxnId,
     build: Box<dyn FnMut(&Db) -> Txn + Send>,
     state: State,
@@ -17,11 +19,11 @@ pub(super) struct Repeat {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// To be built and sent as soon as it can be.
+    /// To be built and sent as soon as possible.
     Ready,
     /// Sent as this request, built from the replica at this [`Db::seqno`].
     Sent { request: u64, seqno: u64 },
-    /// Not before the replica is another one or the time has come.
+    /// To be built again when the replica has changed or at a time.
     Waiting { seqno: u64, until: Duration },
 }
 
@@ -31,108 +33,83 @@ impl fmt::Debug for Repeat {
     }
 }
 
-impl Session {
-    /// Builds a transaction from the replica and sends it; if it fails because the contents were
-    /// other ones by then, or because the connection or the leader was lost, builds it anew from
-    /// the new contents, until it is done or fails for another reason
-    /// ([`TxnError::is_transient`]). The reply comes as [`SessionEvent::TxnReply`] once.
-    ///
-    /// What `build` relies on it should read with [`Txn::read`]. After a lost connection the last
-    /// attempt may be done already: an empty transaction says that nothing is left to do. Without
-    /// a connection (or the lock, if [`super::Options::lock`] is set) it waits for one, so it never
-    /// ends by itself; [`Session::cancel`] ends it. To be followed by [`Session::run`].
-    pub fn retry(&mut self, build: impl FnMut(&Db) -> Txn + Send + 'static) -> TxnId {
-        let id = TxnId(self.next_id());
-        self.repeats.push(Repeat { id, build: Box::new(build), state: State::Ready });
-        id
-    }
-
-    /// Gives up a transaction of [`Session::retry`]; no reply comes. False if it is done already.
-    /// One that is on its way may still be done.
-    pub fn cancel(&mut self, id: TxnId) -> bool {
-        let before = self.repeats.len();
-        self.repeats.retain(|repeat| repeat.id != id);
-        self.repeats.len() < before
-    }
-
-    /// When the first one has to be looked at.
-    pub(super) fn next_repeat(&self) -> Option<Duration> {
-        if !self.can_transact() {
-            return None;
+impl Repeat {
+    fn is_due(&self, seqno: u64, now: Duration) -> bool {
+        match self.state {
+            State::Ready => true,
+            State::Sent { .. } => false,
+            State::Waiting { seqno: seen, until } => seen != seqno || now >= until,
         }
-        let times = self.repeats.iter().filter_map(|repeat| match repeat.state {
+    }
+}
+
+/// What the reply to a request means.
+pub(super) enum Outcome {
+    /// It is the last reply to this transaction.
+    Done(TxnId),
+    /// The transaction is built again.
+    Again,
+    /// The request is of no transaction here.
+    Unknown,
+}
+
+impl Repeats {
+    /// Adds a transaction, which is due at once.
+    pub(super) fn add(&mut self, id: TxnId, build: Box<dyn FnMut(&Db) -> Txn + Send>) {
+        self.0.push(Repeat { id, build, state: State::Ready });
+    }
+
+    /// Removes a transaction; false if there is none of this identifier.
+    pub(super) fn remove(&mut self, id: TxnId) -> bool {
+        let before = self.0.len();
+        self.0.retain(|repeat| repeat.id != id);
+        self.0.len() < before
+    }
+
+    /// When the first transaction is due, with the replica at `seqno`.
+    pub(super) fn next_deadline(&self, seqno: u64) -> Option<Duration> {
+        let times = self.0.iter().filter_map(|repeat| match repeat.state {
             State::Ready => Some(Duration::ZERO),
             State::Sent { .. } => None,
-            State::Waiting { seqno, .. } if seqno != self.db.seqno() => Some(Duration::ZERO),
+            State::Waiting { seqno: seen, .. } if seen != seqno => Some(Duration::ZERO),
             State::Waiting { until, .. } => Some(until),
         });
         times.min()
     }
 
-    fn can_transact(&self) -> bool {
-        match &self.link {
-            Link::Connected(connection) => {
-                connection.phase == Phase::Following
-                    && (self.options.lock.is_none() || connection.lock == LockState::Held)
-            }
-            Link::Backoff { .. }
-            | Link::Lookup { .. }
-            | Link::Listening
-            | Link::Connecting { .. } => false,
+    /// Builds the transactions that are due. An empty one has nothing left to do.
+    pub(super) fn build_due(&mut self, db: &Db, now: Duration) -> Vec<(TxnId, Txn)> {
+        let due = self.0.iter_mut().filter(|repeat| repeat.is_due(db.seqno(), now));
+        due.map(|repeat| (repeat.id, (repeat.build)(db))).collect()
+    }
+
+    /// A transaction was sent as `request`, built from the replica at `seqno`.
+    pub(super) fn sent(&mut self, id: TxnId, request: u64, seqno: u64) {
+        if let Some(repeat) = self.0.iter_mut().find(|repeat| repeat.id == id) {
+            repeat.state = State::Sent { request, seqno };
         }
     }
 
-    /// Sends what is due.
-    pub(super) fn repeat(&mut self, now: Duration) {
-        if self.repeats.is_empty() || !self.can_transact() {
-            return;
-        }
-        let seqno = self.db.seqno();
-        for mut repeat in std::mem::take(&mut self.repeats) {
-            let due = match repeat.state {
-                State::Ready => true,
-                State::Sent { .. } => false,
-                State::Waiting { seqno: seen, until } => seen != seqno || now >= until,
-            };
-            if due {
-                let txn = (repeat.build)(&self.db);
-                if txn.is_empty() {
-                    let done = SessionEvent::TxnReply(repeat.id, Ok(TxnReply::default()));
-                    self.events.push_back(done);
-                    continue;
-                }
-                let request = self.transact(&txn).0;
-                repeat.state = State::Sent { request, seqno };
-            }
-            self.repeats.push(repeat);
-        }
-    }
-
-    /// A transaction has its reply.
-    pub(super) fn txn_done(
+    /// A request was answered; what has failed for a transient reason is due again at `retry_at`,
+    /// or when the replica changes.
+    pub(super) fn replied(
         &mut self,
         request: u64,
-        result: Result<TxnReply, TxnError>,
-        now: Duration,
-    ) {
-        let sent = self.repeats.iter().enumerate().find_map(|(at, repeat)| match repeat.state {
+        result: &Result<TxnReply, TxnError>,
+        retry_at: Duration,
+    ) -> Outcome {
+        let sent = self.0.iter().enumerate().find_map(|(at, repeat)| match repeat.state {
             State::Sent { request: of, seqno } if of == request => Some((at, seqno)),
             State::Sent { .. } | State::Ready | State::Waiting { .. } => None,
         });
-        let Some((at, seqno)) = sent else {
-            // No one waits for an attempt that was canceled, but its reply does no harm.
-            self.events.push_back(SessionEvent::TxnReply(TxnId(request), result));
-            return;
-        };
-        if let Err(error) = &result
+        let Some((at, seqno)) = sent else { return Outcome::Unknown };
+        if let Err(error) = result
             && error.is_transient()
         {
-            // The contents that got in the way are here before the reply, or soon.
-            let until = now + self.options.min_backoff;
-            self.repeats[at].state = State::Waiting { seqno, until };
-            return;
+            // The contents in conflict are in the replica before the reply, or soon after.
+            self.0[at].state = State::Waiting { seqno, until: retry_at };
+            return Outcome::Again;
         }
-        let id = self.repeats.remove(at).id;
-        self.events.push_back(SessionEvent::TxnReply(id, result));
+        Outcome::Done(self.0.remove(at).id)
     }
 }

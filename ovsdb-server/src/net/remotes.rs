@@ -14,19 +14,10 @@ use stream::{Accepted, Lookup, Stream, Target};
 use super::conn::Ended;
 use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
 use super::service::Service;
-use super::slot::{Begin, Slot};
+use super::slot::{Begin, Listener, Slot};
 use super::{RECONNECT, SERVER, SOCKET, TLS};
 
 static RL: RateLimit = RateLimit::new(5, 5);
-
-/// A listening socket of a remote.
-#[derive(Debug)]
-pub(super) struct Listener {
-    socket: stream::Listener,
-    remote: Arc<str>,
-    /// Clients may wait.
-    pub(super) ready: bool,
-}
 
 impl Service {
     /// Adds a remote; one that is there keeps its options. It is opened in the next turn, and

@@ -15,7 +15,6 @@ use super::conn::{Conn, Ended, Input, READ_BUDGET};
 use super::dbcolumn::{TlsSources, Watched};
 use super::remote::{Remote, RemoteOptions};
 use super::slot::{Begin, Slot};
-use super::status::StatusWriter;
 use super::{JSONRPC, OVSDB, RECONNECT, SERVER, Shown};
 use crate::database::Database;
 use crate::error::Error;
@@ -60,7 +59,8 @@ pub struct Service {
     pub(super) tls: tls::Context,
     pub(super) tls_sources: TlsSources,
     pub(super) watched: Watched,
-    pub(super) status: StatusWriter,
+    /// When the next update of `Manager.status` is due.
+    pub(super) status_due: u64,
     /// Our own session, for what we write into databases.
     pub(super) own: SessionId,
     own_id: u64,
@@ -98,7 +98,7 @@ impl Service {
             tls: tls::Context::default(),
             tls_sources: TlsSources::default(),
             watched: Watched::default(),
-            status: StatusWriter::default(),
+            status_due: 0,
             own,
             own_id: 0,
             unix_count: 0,

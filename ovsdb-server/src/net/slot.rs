@@ -1,7 +1,8 @@
 //! What the poll's tokens stand for.
 
+use std::sync::Arc;
+
 use super::conn::Conn;
-use super::remotes::Listener;
 
 /// What a token stands for.
 #[derive(Debug)]
@@ -18,4 +19,13 @@ pub(super) enum Slot {
 pub(super) struct Begin {
     /// It is not connected yet.
     pub(super) connecting: bool,
+}
+
+/// A listening socket of a remote.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: stream::Listener,
+    pub(super) remote: Arc<str>,
+    /// Clients may wait.
+    pub(super) ready: bool,
 }

@@ -11,17 +11,11 @@ use crate::lock::Holding;
 use crate::schema::COL_UUID;
 use crate::value::{Atom, Datum};
 
-/// When the next update is due.
-#[derive(Debug, Default)]
-pub(super) struct StatusWriter {
-    due: u64,
-}
-
 impl Service {
     /// When [`Service::write_status`] has something to do; `u64::MAX` = never.
     pub(super) fn status_deadline(&self) -> u64 {
         match self.configured.keys().any(|name| name.starts_with("db:")) {
-            true => self.status.due,
+            true => self.status_due,
             false => u64::MAX,
         }
     }
@@ -31,7 +25,7 @@ impl Service {
         if now < self.status_deadline() {
             return;
         }
-        self.status.due = now + STATUS_INTERVAL;
+        self.status_due = now + STATUS_INTERVAL;
         let mut operations: BTreeMap<String, String> = BTreeMap::new();
         for name in self.configured.keys() {
             let Ok(column) = name.parse::<DbColumn>() else { continue };
