@@ -4,6 +4,7 @@
 //! these, which stay.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8};
 
 use arc_swap::ArcSwap;
@@ -14,13 +15,14 @@ use crate::config::OfPort;
 use crate::counter::Counter;
 use crate::ids::BundleId;
 use crate::mac_table::MacTable;
-use crate::tables::{FlowTables, TablesSnapshot};
+use crate::tables::{FlowTables, InternalRules, TablesSnapshot};
 
 /// What stays of a bridge across configurations.
 pub(crate) struct BridgeState {
-    pub(crate) created: Time,
     /// Invariant: locked only by datapath threads and the revalidator.
     pub(crate) macs: Mutex<MacTable>,
+    /// What becomes of packets that no rule matches.
+    pub(crate) internal: InternalRules,
     /// What packets are looked up in.
     pub(crate) tables: ArcSwap<TablesSnapshot>,
     /// Invariant: locked by the control side only.
@@ -35,11 +37,13 @@ pub(crate) struct BridgeState {
 
 impl BridgeState {
     pub(crate) fn new(created: Time, macs: MacTable) -> BridgeState {
-        let flow_table = FlowTables::new();
+        let mut flow_table = FlowTables::new();
+        let internal = InternalRules::install(&mut flow_table, created);
+        let tables = flow_table.publish().unwrap_or_else(|| Arc::new(flow_table.snapshot()));
         BridgeState {
-            created,
+            internal,
             macs: Mutex::new(macs),
-            tables: ArcSwap::from_pointee(flow_table.snapshot()),
+            tables: ArcSwap::new(tables),
             flow_table: Mutex::new(flow_table),
             port_config: ArcSwap::default(),
             packet_in_on_miss: AtomicBool::new(false),

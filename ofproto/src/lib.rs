@@ -19,29 +19,37 @@ pub mod trace;
 mod bridge_state;
 mod counter;
 mod datapath_link;
+mod hooks;
 mod ids;
 mod learning_packets;
+mod mac_stats;
 mod mac_sweep;
 mod mask;
 mod packet_in;
 mod ports_by_entry_count;
 mod recirc;
+mod reconfigure;
+mod revalidator_calls;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod translate;
 mod upcall;
 mod vlan;
 mod xlate_cache;
 
-pub use self::ofproto::{ConfigChange, FlowEvent, Ofproto, OfprotoStats, QueryError};
+pub use self::ofproto::{Ofproto, QueryError};
 pub use config::{
     BfdMatch, BondHandle, BridgeConfig, BundleConfig, BundleSettings, FailMode, IfaceConfig,
     IfaceKind, OfPort, OfprotoConfig, PriorityTags, VlanMode,
 };
 pub use counter::Count;
+pub use hooks::{FlowEvent, FlowWatcher, Reporter};
+pub use reconfigure::ConfigChange;
 pub use revalidate::{
     DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorOptions, RevalidatorStatus,
 };
 pub use slow_path::{SlowFrame, SlowPathQueue, SlowPathSink};
+pub use totals::OfprotoStats;
 pub use translate::{PacketInContext, ReportLevel, XlateReport};

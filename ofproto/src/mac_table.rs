@@ -22,10 +22,10 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use serde::Serialize;
 use wire::{EthAddr, Time};
 
 pub use crate::ids::BundleId;
+pub use crate::mac_stats::{MacCoverage, MacStats};
 use crate::ports_by_entry_count::PortsByEntryCount;
 use crate::vlan::VlanSet;
 
@@ -49,40 +49,6 @@ impl MacEntry {
     /// When the station was last heard of.
     pub fn used(&self) -> Time {
         Time::from_nanos(self.used.load(Relaxed))
-    }
-}
-
-/// What the table has done since it was made or its statistics were cleared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MacStats {
-    pub learned: u64,
-    pub expired: u64,
-    pub evicted: u64,
-    pub moved: u64,
-}
-
-/// The same events of all tables, since the program started; what `coverage/show` tells.
-#[derive(Debug, Default)]
-pub struct MacCoverage {
-    learned: AtomicU64,
-    expired: AtomicU64,
-    evicted: AtomicU64,
-    moved: AtomicU64,
-    /// A packet from a static address came by another port.
-    static_none_move: AtomicU64,
-}
-
-impl MacCoverage {
-    /// Each counter by the name that Open vSwitch gives it.
-    pub fn counters(&self) -> [(&'static str, u64); 5] {
-        [
-            ("mac_learning_learned", &self.learned),
-            ("mac_learning_expired", &self.expired),
-            ("mac_learning_evicted", &self.evicted),
-            ("mac_learning_moved", &self.moved),
-            ("mac_learning_static_none_move", &self.static_none_move),
-        ]
-        .map(|(name, counter)| (name, counter.load(Relaxed)))
     }
 }
 
@@ -230,9 +196,15 @@ impl MacTable {
     pub fn configure(&mut self, aging: Duration, max: usize, flood_vlans: &BTreeSet<u16>) -> bool {
         self.aging = aging.clamp(Duration::from_secs(15), Duration::from_secs(3600));
         self.max = max.clamp(10, 1_000_000);
-        if self.index.is_empty() {
-            // With a quarter to spare it neither grows nor is rehashed while packets wait.
-            self.index.reserve(self.max + self.max / 4, |_| 0);
+        // With a quarter to spare the index neither grows nor is rehashed while packets wait.
+        let places = self.max + self.max / 4;
+        if self.index.capacity() < places {
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            let hash = |&i: &u32| {
+                let s = slots[i as usize].as_ref().expect("an indexed slot is in use");
+                hasher.hash_one(s.mac.to_u64() | u64::from(s.vlan) << 48)
+            };
+            self.index.reserve(places - self.index.len(), hash);
         }
         let flood = VlanSet::exactly(flood_vlans);
         let other = flood != self.flood_vlans;
@@ -312,7 +284,7 @@ impl MacTable {
                 return None;
             }
             self.stats.learned += 1;
-            self.coverage.learned.fetch_add(1, Relaxed);
+            self.coverage.learned();
             let i = self.insert(now, l.mac, l.vlan, l.bundle, false);
             if l.gratuitous && !l.bond {
                 self.at_mut(i).locked_until = now + GRATUITOUS_ARP_LOCK;
@@ -323,7 +295,7 @@ impl MacTable {
         let here = slot.bundle == l.bundle;
         if slot.fixed {
             if !here {
-                self.coverage.static_none_move.fetch_add(1, Relaxed);
+                self.coverage.static_none_move();
             }
             return None;
         }
@@ -344,7 +316,7 @@ impl MacTable {
         if moves {
             self.at_mut(i).bundle = l.bundle;
             self.stats.moved += 1;
-            self.coverage.moved.fetch_add(1, Relaxed);
+            self.coverage.moved();
             self.changed();
         }
         self.link_last(i);
@@ -461,7 +433,7 @@ impl MacTable {
                 }
                 if now.since(s.entry.used()) >= self.aging {
                     self.stats.expired += 1;
-                    self.coverage.expired.fetch_add(1, Relaxed);
+                    self.coverage.expired();
                     self.remove(head);
                 } else {
                     self.unlink(head);
@@ -509,7 +481,7 @@ impl MacTable {
         }
         let head = self.rings[&bundle].head;
         self.stats.evicted += 1;
-        self.coverage.evicted.fetch_add(1, Relaxed);
+        self.coverage.evicted();
         self.remove(head);
         true
     }

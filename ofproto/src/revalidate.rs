@@ -12,8 +12,9 @@ use datapath::{Datapath, FlowHandle, FlowStats};
 use serde::Serialize;
 use wire::Time;
 
+use crate::hooks::FlowEvent;
 use crate::mac_table::ExpireCursor;
-use crate::ofproto::{FlowEvent, Ofproto};
+use crate::ofproto::Ofproto;
 use crate::translate::{Learning, Source};
 use crate::xlate_cache::XlateCache;
 
@@ -235,9 +236,7 @@ impl Revalidator {
     }
 
     fn show(&self, event: FlowEvent, flow: &FlowHandle) {
-        if let Some(watcher) = self.ofproto.watcher.get() {
-            watcher(event, flow);
-        }
+        self.ofproto.hooks.flow(event, flow);
     }
 
     /// Lets old addresses and frozen states go, a few at a time.

@@ -16,6 +16,7 @@ use crate::mac_table::{MacRow, MacStats};
 use crate::ofproto::{Ofproto, QueryError};
 use crate::revalidate::RevalidatorStatus;
 use crate::snapshot::{Bridge, Snapshot};
+use crate::tables::{INTERNAL_TABLE, Rule};
 
 /// `fdb/show`: one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -297,9 +298,6 @@ impl Display for RuleDump {
     }
 }
 
-/// The table of rules that no controller sees.
-const INTERNAL_TABLE: u8 = 254;
-
 impl Ofproto {
     /// `ofproto/list`: the bridges' names in order.
     pub fn list(&self) -> Vec<String> {
@@ -358,7 +356,7 @@ impl Ofproto {
         let of = |b: &Bridge| {
             let mut bonds = Vec::new();
             bond_rules(Time::ZERO, b, &mut bonds);
-            b.state.tables.load().all_rules().count() + bonds.len() + INTERNAL_RULES.len()
+            b.state.tables.load().all_rules().count() + bonds.len()
         };
         snap.bridges.iter().map(of).sum()
     }
@@ -479,41 +477,25 @@ impl Ofproto {
     pub fn dump_rules(&self, now: Time, bridge: &str) -> Result<RuleDump, QueryError> {
         let snap: &Snapshot = &self.snapshot.load();
         let b = snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?;
-        let age = now.since(b.state.created).as_secs();
-        let mut rows = Vec::new();
         let tables = b.state.tables.load();
-        for rule in (0..INTERNAL_TABLE).flat_map(|t| tables.rules(t)) {
-            rows.push(RuleRow {
-                table: rule.table,
-                duration: now.since(rule.created).as_secs(),
-                count: Count { packets: rule.stats.packets(), bytes: rule.stats.bytes() },
-                priority: rule.priority,
-                matches: text::print_match(&rule.matching(), DEFAULT_PRIORITY, &NoNames),
-                actions: text::print_actions(&rule.actions, &NoNames),
-            });
-        }
+        let rows_of = |table: u8| tables.rules(table).into_iter().map(|r| rule_row(now, r));
+        let mut rows: Vec<RuleRow> = (0..INTERNAL_TABLE).flat_map(rows_of).collect();
         bond_rules(now, b, &mut rows);
-        for (priority, matches, actions) in INTERNAL_RULES {
-            rows.push(RuleRow {
-                table: INTERNAL_TABLE,
-                duration: age,
-                count: Count::default(),
-                priority,
-                matches: matches.to_owned(),
-                actions: actions.to_owned(),
-            });
-        }
+        rows.extend(rows_of(INTERNAL_TABLE));
         Ok(RuleDump(rows))
     }
 }
 
-/// The rules of the table behind all others, as [`Ofproto::dump_rules`] has them.
-const INTERNAL_RULES: [(i32, &str, &str); 4] = [
-    (2, "recirc_id=0", "drop"),
-    (0, "reg0=0x1", "controller(reason=)"),
-    (0, "reg0=0x2", "drop"),
-    (0, "reg0=0x3", "drop"),
-];
+fn rule_row(now: Time, rule: &Rule) -> RuleRow {
+    RuleRow {
+        table: rule.table,
+        duration: now.since(rule.created).as_secs(),
+        count: Count { packets: rule.stats.packets(), bytes: rule.stats.bytes() },
+        priority: rule.priority,
+        matches: text::print_match(&rule.matching(), DEFAULT_PRIORITY, &NoNames),
+        actions: text::print_actions(&rule.actions, &NoNames),
+    }
+}
 
 /// What recirculated packets of the bridge's bonds meet, by bucket.
 fn bond_rules(now: Time, bridge: &Bridge, rows: &mut Vec<RuleRow>) {

@@ -92,7 +92,7 @@ fn the_control_side_takes_no_lock_of_the_packet_path() {
             assert_eq!(ofproto.list(), ["br0"]);
             assert_eq!(ofproto.dpif_show().len(), 1);
             ofproto
-                .with_flow_table("br0", |t| t.add_internal(now, crate::ofproto::normal_flow()))
+                .with_flow_table("br0", |t| t.add_internal(now, crate::tables::normal_flow()))
                 .unwrap();
             ofproto.set_port_config("br0", BTreeMap::from([(OfPort(1), 1)])).unwrap();
             ofproto.set_packet_in_on_miss("br0", true).unwrap();

@@ -12,15 +12,13 @@ use openflow::msg::{PacketIn, PacketInFormat, PacketOut};
 use openflow::{Field, Fields, Match, OfError, Version};
 use wire::{EtherType, FlowKey, Time};
 
-use crate::ofproto::{FlowEvent, Ofproto};
+use crate::hooks::FlowEvent;
+use crate::ofproto::Ofproto;
 use crate::packet_in::QueuedPacketIn;
 use crate::translate::{
     Failure, Learning, PacketInContext, ReportLevel, Source, XlateOut, XlateReport,
 };
 use crate::xlate_cache::XlateCache;
-
-/// At least so long, in milliseconds, between two failed translations that are told at length.
-const FAILURES_APART_MS: u64 = 60_000;
 
 impl Upcall for Ofproto {
     fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
@@ -28,16 +26,13 @@ impl Upcall for Ofproto {
             return self.held_back(now, key);
         }
         let mut answer = self.translate(now, Source::Key(key), Learning::Packet);
-        if key.eth_type == EtherType::RARP
-            && key.recirc_id == 0
-            && let Some(sink) = self.sink.get()
-        {
-            sink.announced(PortNo(key.in_port));
+        if key.eth_type == EtherType::RARP && key.recirc_id == 0 {
+            self.hooks.announced(PortNo(key.in_port));
         }
         self.report(&answer);
         self.report_failure(now, key, &answer);
         if !answer.deps.macs_are(self.mac_changes.load(Ordering::Acquire)) {
-            self.totals.learned_wakes.fetch_add(1, Ordering::Relaxed);
+            self.totals.learned_wake();
             self.call_revalidator();
         }
         // The datapath does not count the packet that missed in the flow that it installs.
@@ -53,9 +48,7 @@ impl Upcall for Ofproto {
     }
 
     fn flow_added(&self, flow: &FlowHandle) {
-        if let Some(watcher) = self.watcher.get() {
-            watcher(FlowEvent::Added, flow);
-        }
+        self.hooks.flow(FlowEvent::Added, flow);
     }
 
     fn slow_path(&self, now: Time, what: SlowPath<'_>) {
@@ -74,17 +67,13 @@ impl Upcall for Ofproto {
 
     fn to_controller(&self, now: Time, what: &ToController, packet: &Packet, key: &FlowKey) {
         let _ = now;
-        if what.dont_send {
+        if what.dont_send || !self.hooks.takes_packet_ins() {
             return;
         }
-        let (Some(sink), Some(notes)) =
-            (self.packet_ins.get(), what.notes.get::<PacketInContext>())
-        else {
-            return;
-        };
+        let Some(context) = what.notes.get::<PacketInContext>() else { return };
         let octets = packet.data().to_vec();
         let to = QueuedPacketIn {
-            bridge: notes.bridge.clone(),
+            bridge: context.bridge.clone(),
             controller_id: what.controller_id,
             max_len: what.max_len,
             packet: PacketIn {
@@ -92,7 +81,7 @@ impl Upcall for Ofproto {
                 reason: PacketInReason(what.reason),
                 table_id: what.table,
                 cookie: (what.cookie != u64::MAX).then_some(what.cookie),
-                metadata: metadata(&notes.pipeline, key),
+                metadata: metadata(&context.pipeline, key),
                 total_len: u32::try_from(octets.len()).unwrap_or(u32::MAX),
                 packet: octets,
                 buffer_id: None,
@@ -100,8 +89,8 @@ impl Upcall for Ofproto {
                 continuation: continuation(what),
             },
         };
-        if !sink.packet_in(to) {
-            self.totals.packet_ins_lost.fetch_add(1, Ordering::Relaxed);
+        if !self.hooks.packet_in(to) {
+            self.totals.packet_in_lost();
         }
     }
 }
@@ -116,17 +105,13 @@ impl Ofproto {
     }
 
     fn consumed(&self, now: Time, what: SlowPath<'_>) {
-        if let Some(sink) = self.sink.get() {
-            sink.frame(now, what);
-        }
+        self.hooks.frame(now, what);
     }
 
     /// Says what is odd about a translation.
     fn report(&self, answer: &XlateOut) {
-        if let Some(reporter) = self.reporter.get() {
-            for r in &answer.reports {
-                reporter(r);
-            }
+        for r in &answer.reports {
+            self.hooks.report(r);
         }
     }
 
@@ -135,19 +120,12 @@ impl Ofproto {
         if !matches!(answer.failure, Some(Failure::TooDeep | Failure::TooManyResubmits)) {
             return;
         }
-        let Some(reporter) = self.reporter.get() else { return };
-        let last = &self.totals.failure_told;
-        let told = last.load(Ordering::Relaxed);
-        let now_ms = now.as_millis().max(1);
-        if (told == 0 || now_ms.saturating_sub(told) >= FAILURES_APART_MS)
-            && last.compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        if self.hooks.takes_reports()
+            && self.totals.may_log_failure(now)
             && let Some(text) = self.failed_way(now, key)
         {
-            reporter(&XlateReport {
-                level: ReportLevel::Warn,
-                module: "ofproto_dpif_upcall",
-                text,
-            });
+            let module = "ofproto_dpif_upcall";
+            self.hooks.report(&XlateReport { level: ReportLevel::Warn, module, text });
         }
     }
 

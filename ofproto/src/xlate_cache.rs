@@ -26,13 +26,34 @@ pub(crate) enum StatsTarget {
     /// A lookup in a flow table, and whether it found a rule.
     Table(Arc<TableCounters>, bool),
     /// The post-recirculation rule of one bucket of a bond.
-    Bucket(Arc<BundleState>, u8),
+    Bucket(Box<BucketTarget>),
     /// A copy to a mirror.
     Mirror(Arc<Counter>),
     /// Sent out of a patch port.
     PatchTx(Arc<PatchCounters>),
     /// Received on a patch port.
     PatchRx(Arc<PatchCounters>),
+}
+
+/// The post-recirculation rule of one bucket of a bond; while that has no member, the rule that
+/// drops.
+#[derive(Clone)]
+pub(crate) struct BucketTarget {
+    pub(crate) bundle: Arc<BundleState>,
+    pub(crate) bond: Arc<BondHandle>,
+    pub(crate) bucket: u8,
+    pub(crate) no_member: Arc<RuleStats>,
+}
+
+impl BucketTarget {
+    fn add(&self, packets: u64, bytes: u64, used: Time) {
+        let n = usize::from(self.bucket);
+        if self.bond.forwarding.load().buckets[n].is_none() {
+            self.no_member.add(packets, bytes, used);
+        } else if let Some(c) = self.bundle.buckets.get(n) {
+            c.add(packets, bytes);
+        }
+    }
 }
 
 impl StatsTarget {
@@ -42,11 +63,7 @@ impl StatsTarget {
             StatsTarget::Rule(r) => r.add(packets, bytes, used),
             StatsTarget::Table(t, found) => t.add(*found, packets),
             StatsTarget::Mirror(c) => c.add(packets, bytes),
-            StatsTarget::Bucket(b, n) => {
-                if let Some(c) = b.buckets.get(usize::from(*n)) {
-                    c.add(packets, bytes);
-                }
-            }
+            StatsTarget::Bucket(b) => b.add(packets, bytes, used),
             StatsTarget::PatchTx(p) => p.tx.add(packets, bytes),
             StatsTarget::PatchRx(p) => p.rx.add(packets, bytes),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openflow::msg::{FlowFlags, FlowRemoved, FlowRemovedReason, TableStatus};
-use openflow::{Action, Match, Version};
+use openflow::{Action, Match, OfPort, Version};
 use wire::Time;
 
 use super::rule::Rule;
@@ -122,4 +122,15 @@ pub struct InternalFlow {
     pub actions: Vec<Action>,
     /// Never shown to controllers.
     pub hidden: bool,
+}
+
+/// The flow that makes a bridge a learning switch.
+pub(crate) fn normal_flow() -> InternalFlow {
+    InternalFlow {
+        table: 0,
+        matching: Match::default(),
+        priority: 0,
+        actions: vec![Action::output(OfPort::NORMAL)],
+        hidden: false,
+    }
 }

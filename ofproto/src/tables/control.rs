@@ -76,6 +76,17 @@ impl FlowTables {
 
     /// Adds a rule of the switch's own; one with the same match and priority gives way to it.
     pub fn add_internal(&mut self, now: Time, flow: InternalFlow) -> RuleChanges {
+        let (rule, old) = self.put_internal(now, flow);
+        let old_actions = old.filter(|o| o.actions != rule.actions).map(|o| o.actions.clone());
+        RuleChanges::one(RuleEvent::Added { rule, old_actions })
+    }
+
+    /// As [`FlowTables::add_internal`]; the rule.
+    pub(super) fn add_internal_rule(&mut self, now: Time, flow: InternalFlow) -> Arc<Rule> {
+        self.put_internal(now, flow).0
+    }
+
+    fn put_internal(&mut self, now: Time, flow: InternalFlow) -> (Arc<Rule>, Option<Arc<Rule>>) {
         let i = usize::from(flow.table.min(INTERNAL_TABLE));
         let (mask, values) = self.place(flow.table, &flow.matching);
         self.order += 1;
@@ -100,8 +111,7 @@ impl FlowTables {
             changed_at: self.order,
         });
         self.put(rule.clone());
-        let old_actions = old.filter(|o| o.actions != rule.actions).map(|o| o.actions.clone());
-        RuleChanges::one(RuleEvent::Added { rule, old_actions })
+        (rule, old)
     }
 
     /// Takes out a rule of the switch's own.

@@ -8,6 +8,7 @@ mod changes;
 mod classifier;
 mod control;
 mod flow_mod;
+mod internal;
 mod monitor;
 mod packed;
 mod rule;
@@ -20,8 +21,10 @@ mod tests;
 
 use openflow::Field;
 
+pub(crate) use changes::normal_flow;
 pub use changes::{InternalFlow, Requester, RuleChanges, RuleEvent};
 pub use control::FlowTables;
+pub(crate) use internal::InternalRules;
 pub use rule::{Rule, RuleStats};
 pub use snapshot::{INTERNAL_TABLE, N_TABLES, TableCounters, TableMiss, TablesSnapshot};
 pub use state::{MAX_FLOWS, TableSettings};

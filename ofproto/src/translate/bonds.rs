@@ -13,7 +13,7 @@ use wire::hash::{flow_hash_5tuple, hash_mac};
 use crate::config::{BondHandle, IfaceKind};
 use crate::snapshot::{Bundle, Place};
 use crate::trace::NodeKind;
-use crate::xlate_cache::StatsTarget;
+use crate::xlate_cache::{BucketTarget, StatsTarget};
 
 use super::context::Translator;
 use super::options::OutputOpts;
@@ -116,7 +116,13 @@ impl Translator<'_> {
         let Some(bond) = &bundle.bond else { return };
         let bucket = self.flow.orig().dp_hash as u8;
         self.flow.examine(|_, wc| wc.dp_hash |= 0xff);
-        self.deps.count(StatsTarget::Bucket(bundle.state.clone(), bucket));
+        let no_member = self.at.snap().bridges[bridge].state.internal.no_member.stats.clone();
+        self.deps.count(StatsTarget::Bucket(Box::new(BucketTarget {
+            bundle: bundle.state.clone(),
+            bond: bond.clone(),
+            bucket,
+            no_member,
+        })));
         if self.trace.is_on() {
             self.note_bucket(bond, bundle, bridge, n, bucket);
         }

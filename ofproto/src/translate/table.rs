@@ -1,11 +1,10 @@
 //! Lookups in flow tables, and the rules that they lead to.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, LazyLock};
 
-use openflow::action::{Controller, PacketInReason};
+use openflow::OfPort;
 use openflow::msg::config;
-use openflow::{Action as OfAction, OfPort};
 
 use crate::tables::{INTERNAL_TABLE, N_TABLES, Rule, TableMiss};
 use crate::trace::NodeKind;
@@ -16,8 +15,10 @@ use super::options::{OnMiss, RunOn, TableVisit, deeper};
 use super::position::CurrentRule;
 
 /// What a lookup ends in.
-pub(super) enum Outcome {
-    Rule(Arc<Rule>),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// A rule that matches.
+    Rule,
     /// No rule, and a controller wants to know.
     PacketIn,
     /// No rule.
@@ -26,36 +27,22 @@ pub(super) enum Outcome {
     Fragment,
 }
 
-/// What a lookup ends in, and the rules of the conjunction that led there.
+/// What a lookup ends in, the rule that is carried out, and the rules of the conjunction that led
+/// there.
 pub(super) struct TableLookup {
     outcome: Outcome,
+    rule: Arc<Rule>,
     conjunction: Vec<Arc<Rule>>,
 }
 
 impl TableLookup {
-    fn actions(&self) -> &[OfAction] {
-        match &self.outcome {
-            Outcome::Rule(r) => &r.actions,
-            Outcome::PacketIn => &*PACKET_IN,
-            Outcome::Nothing | Outcome::Fragment => &[],
-        }
-    }
-
-    fn rule(&self) -> CurrentRule {
-        match &self.outcome {
-            Outcome::Rule(r) => CurrentRule::Rule(r.clone()),
+    fn current_rule(&self) -> CurrentRule {
+        match self.outcome {
+            Outcome::Rule => CurrentRule::Rule(self.rule.clone()),
             Outcome::PacketIn | Outcome::Nothing | Outcome::Fragment => CurrentRule::Internal,
         }
     }
 }
-
-/// What is done with a packet that no rule matches and that a controller wants.
-static PACKET_IN: LazyLock<[OfAction; 1]> = LazyLock::new(|| {
-    [OfAction::Controller(Controller {
-        reason: PacketInReason::IMPLICIT_MISS,
-        ..Controller::default()
-    })]
-});
 
 /// `OFPC_FRAG_*` (OpenFlow 1.3.5, 7.3.2), and Nicira's fourth.
 const FRAG_NORMAL: u8 = 0;
@@ -70,11 +57,21 @@ impl Translator<'_> {
     /// and lookup and rule are counted.
     pub(super) fn find(&mut self, in_port: OfPort, on_miss: OnMiss) -> TableLookup {
         let mut conjunction = Vec::new();
-        let outcome = self.search(in_port, on_miss, &mut conjunction);
-        if let Outcome::Rule(rule) = &outcome {
-            self.deps.count(StatsTarget::Rule(rule.stats.clone()));
-        }
-        TableLookup { outcome, conjunction }
+        let found = self.search(in_port, on_miss, &mut conjunction);
+        let internal = &self.here().state.internal;
+        let (outcome, rule) = match found {
+            Ok(rule) => (Outcome::Rule, rule),
+            Err(outcome) => {
+                let rule = match outcome {
+                    Outcome::PacketIn => &internal.packet_in,
+                    Outcome::Rule | Outcome::Nothing => &internal.drop,
+                    Outcome::Fragment => &internal.drop_fragments,
+                };
+                (outcome, rule.clone())
+            }
+        };
+        self.deps.count(StatsTarget::Rule(rule.stats.clone()));
+        TableLookup { outcome, rule, conjunction }
     }
 
     fn search(
@@ -82,7 +79,7 @@ impl Translator<'_> {
         in_port: OfPort,
         on_miss: OnMiss,
         conjunction: &mut Vec<Arc<Rule>>,
-    ) -> Outcome {
+    ) -> Result<Arc<Rule>, Outcome> {
         let mut flow = *self.flow.fields();
         if self.flow.is_fragment() {
             match self.here().state.frag.load(Ordering::Relaxed) {
@@ -91,7 +88,7 @@ impl Translator<'_> {
                 FRAG_NORMAL => (flow.key.tp_src, flow.key.tp_dst) = (0, 0),
                 _ => {
                     self.count(self.at.table(), true);
-                    return Outcome::Fragment;
+                    return Err(Outcome::Fragment);
                 }
             }
         }
@@ -106,10 +103,10 @@ impl Translator<'_> {
             *conjunction = parts.into_iter().cloned().collect();
             self.count(next, rule.is_some());
             if let Some(rule) = rule {
-                return Outcome::Rule(rule.clone());
+                return Ok(rule.clone());
             }
             if on_miss == OnMiss::Stop {
-                return Outcome::Nothing;
+                return Err(Outcome::Nothing);
             }
             miss = tables.miss(next);
             if miss != TableMiss::Continue {
@@ -130,7 +127,7 @@ impl Translator<'_> {
                 TableMiss::Default => self.here().state.packet_in_on_miss.load(Ordering::Relaxed),
                 TableMiss::Drop => false,
             };
-        if wanted { Outcome::PacketIn } else { Outcome::Nothing }
+        Err(if wanted { Outcome::PacketIn } else { Outcome::Nothing })
     }
 
     /// Counts a lookup.
@@ -146,13 +143,14 @@ impl Translator<'_> {
         if !self.trace.is_on() {
             return;
         }
-        let text = match &found.outcome {
+        let text = match found.outcome {
             Outcome::PacketIn => "No match, and a \"packet-in\" is called for.".to_owned(),
             Outcome::Nothing => "No match.".to_owned(),
             Outcome::Fragment => {
                 "Packets are IP fragments and the fragment handling mode is \"drop\".".to_owned()
             }
-            Outcome::Rule(rule) => {
+            Outcome::Rule => {
+                let rule = &found.rule;
                 let m = rule.matching();
                 let mut text =
                     self.with_names(|n| openflow::text::print_match(&m, DEFAULT_PRIORITY, n));
@@ -176,8 +174,8 @@ impl Translator<'_> {
 
     /// Carries out the first rule of a translation.
     pub(super) fn run_first(&mut self, found: &TableLookup) {
-        self.at.enter_rule(found.rule());
-        self.run(found.actions(), true);
+        self.at.enter_rule(found.current_rule());
+        self.run(&found.rule.actions, true);
     }
 
     /// Looks the packet up in a table and carries out what is found.
@@ -195,10 +193,10 @@ impl Translator<'_> {
         let traced = self.trace.depth();
         self.enter_table(&found, v.table);
         let level = self.limits.enter(v.table <= old_table);
-        let rule = self.at.enter_rule(found.rule());
+        let rule = self.at.enter_rule(found.current_rule());
         deeper(|| match v.run_on {
-            RunOn::Packet => self.run(found.actions(), v.last),
-            RunOn::Copy => self.run_copy(found.actions(), v.last),
+            RunOn::Packet => self.run(&found.rule.actions, v.last),
+            RunOn::Copy => self.run_copy(&found.rule.actions, v.last),
         });
         self.at.leave_rule(rule);
         self.limits.leave(level);

@@ -145,9 +145,17 @@ fn rules() {
         lines[257],
         "table_id=254, duration=7s, n_packets=0, n_bytes=0, priority=2,recirc_id=0,actions=drop"
     );
-    let lab = Lab::new("br0: secure\n p1 = 1");
+    let mut lab = Lab::new("br0: secure\n p1 = 1");
     let rules = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap();
     assert_eq!(rules.0[0].table, 254);
+    for _ in 0..2 {
+        lab.send(1, &udp(1, 2));
+    }
+    lab.revalidate();
+    let text = lab.ofproto.dump_rules(lab.dp.now(), "br0").unwrap().to_string();
+    let counted: Vec<&str> = text.lines().filter(|l| l.contains("n_packets=2,")).collect();
+    assert_eq!(counted.len(), 1, "{text}");
+    assert!(counted[0].ends_with("priority=0,reg0=0x2,actions=drop"), "{text}");
 }
 
 #[test]
