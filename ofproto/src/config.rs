@@ -18,6 +18,7 @@ pub struct OfprotoConfig {
     /// `other_config:vlan-limit`: how many VLAN tags are looked at, 1 or 2; 0 = as many as can be.
     /// Open vSwitch's default is 1.
     pub vlan_limit: u8,
+    /// All bridges; of two with one name the first counts.
     pub bridges: Vec<BridgeConfig>,
 }
 
@@ -31,14 +32,18 @@ pub enum FailMode {
     Secure,
 }
 
+/// A bridge, from its `Bridge` row.
 #[derive(Clone, Debug)]
 pub struct BridgeConfig {
+    /// `Bridge.name`.
     pub name: String,
     /// `datapath_type`, never empty: `system`, `netdev` or `dummy`. Shown, not acted upon.
     pub datapath_type: String,
     /// The bridge's own address.
     pub mac: EthAddr,
+    /// `Bridge.datapath_id`, or the one that follows from the address of the bridge.
     pub datapath_id: u64,
+    /// `Bridge.fail_mode`.
     pub fail_mode: FailMode,
     /// `mac-aging-time`, 15 s to 3600 s, by default 300 s.
     pub mac_aging: Duration,
@@ -48,6 +53,7 @@ pub struct BridgeConfig {
     pub forward_bpdu: bool,
     /// `flood_vlans`: VLANs in which learning is off and everything floods.
     pub flood_vlans: BTreeSet<u16>,
+    /// The bridge's ports.
     pub bundles: Vec<BundleConfig>,
     /// At most [`MAX_MIRRORS`](crate::mirror::MAX_MIRRORS); what is beyond has no effect.
     pub mirrors: Vec<MirrorConfig>,
@@ -68,6 +74,7 @@ pub struct MirrorConfig {
     pub vlans: BTreeSet<u16>,
     /// Only packets that fit this; it does not look at the port.
     pub filter: Option<Box<Match>>,
+    /// Where the copies go.
     pub output: MirrorOutput,
     /// Octets kept of each copy; 0 = all.
     pub snaplen: u16,
@@ -85,13 +92,19 @@ pub enum MirrorOutput {
 /// `Port.vlan_mode`, the database's default already worked out from `tag` and `trunks`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VlanMode {
+    /// `access`: one VLAN, untagged on the wire.
     Access,
+    /// `trunk`: all tags stay as they are.
     #[default]
     Trunk,
+    /// `native-tagged`: a trunk whose untagged packets are in the native VLAN; it sends them
+    /// tagged.
     NativeTagged,
+    /// `native-untagged`: as `native-tagged`, but it sends packets of the native VLAN untagged.
     NativeUntagged,
     /// QinQ with this outer TPID (0x8100 or 0x88a8).
     Dot1qTunnel {
+        /// The type of the tag that is pushed on what comes in.
         tpid: u16,
     },
 }
@@ -131,20 +144,27 @@ pub struct BundleConfig {
 /// `Port.other_config:priority-tags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PriorityTags {
+    /// Never.
     #[default]
     No,
+    /// If their priority is not 0.
     IfNonzero,
+    /// Also with priority 0.
     Always,
 }
 
 /// One interface.
 #[derive(Clone, Debug)]
 pub struct IfaceConfig {
+    /// `Interface.name`.
     pub name: String,
+    /// The OpenFlow port number.
     pub of_port: OfPort,
     /// Within a bond, the engine's name for it.
     pub member: Option<MemberId>,
+    /// The device's address.
     pub mac: EthAddr,
+    /// What is behind it.
     pub kind: IfaceKind,
     /// `Interface.type`, never empty: `system`, `internal`, `patch`, `dummy`. Shown by `dpif/show`.
     pub type_name: String,
@@ -165,13 +185,17 @@ pub struct BfdMatch {
     pub dst_ip: Option<Ipv4Addr>,
 }
 
+/// What is behind an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IfaceKind {
     /// A port of the datapath.
     Datapath(PortNo),
     /// No datapath port: packets continue at the interface of this name (a patch port of this or
     /// another bridge). An unmatched peer drops.
-    Patch { peer: String },
+    Patch {
+        /// The interface at the other end, by name.
+        peer: String,
+    },
 }
 
 /// A bond, as translation sees it: the links thread stores, everyone reads.

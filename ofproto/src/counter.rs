@@ -23,6 +23,8 @@ impl Counter {
 /// A reading of packets and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Count {
+    /// Packets.
     pub packets: u64,
+    /// Octets of packets.
     pub bytes: u64,
 }

@@ -5,6 +5,8 @@
 //! ([`datapath::Upcall`]) and the operator's questions. Nothing here reads a clock or starts a
 //! thread.
 
+#![warn(missing_docs)]
+
 pub mod config;
 pub mod controller;
 pub mod mac_table;

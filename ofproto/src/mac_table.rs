@@ -55,9 +55,13 @@ impl MacEntry {
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacRow {
+    /// The station's address.
     pub mac: EthAddr,
+    /// The VLAN, 0 to 4095.
     pub vlan: u16,
+    /// The port that it is on.
     pub bundle: BundleId,
+    /// When it was last heard of.
     pub used: Time,
     /// Set by hand; never ages, moves or is evicted.
     pub fixed: bool,
@@ -66,8 +70,11 @@ pub struct MacRow {
 /// What is being learned.
 #[derive(Clone, Copy, Debug)]
 pub struct Learn {
+    /// The source of the packet.
     pub mac: EthAddr,
+    /// The packet's VLAN, 0 to 4095.
     pub vlan: u16,
+    /// The port that it came in by.
     pub bundle: BundleId,
     /// The packet is a gratuitous ARP.
     pub gratuitous: bool,
@@ -217,14 +224,17 @@ impl MacTable {
         self.index.len()
     }
 
+    /// Whether there is no address at all.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
+    /// What the table has done since the statistics were cleared.
     pub fn stats(&self) -> MacStats {
         self.stats
     }
 
+    /// Sets the statistics to 0.
     pub fn clear_stats(&mut self) {
         self.stats = MacStats::default();
     }

@@ -37,8 +37,10 @@ use crate::translate::{Learning, Source, XlateIn, XlateOut, translate};
 /// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
+    /// No bridge has this name.
     #[error("no such bridge")]
     NoSuchBridge,
+    /// No datapath thread answered in time.
     #[error("the datapath does not answer")]
     Busy,
 }
@@ -302,6 +304,7 @@ impl Ofproto {
         &self.mac_coverage
     }
 
+    /// Translations so far.
     pub fn stats(&self) -> OfprotoStats {
         self.totals.stats()
     }

@@ -7,6 +7,7 @@ use openflow::msg::PacketIn;
 /// A packet on its way to the controllers of a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedPacketIn {
+    /// The bridge whose controllers it is for.
     pub bridge: Arc<str>,
     /// Only to connections with this identity (`NXT_SET_CONTROLLER_ID`), by default 0.
     pub controller_id: u16,

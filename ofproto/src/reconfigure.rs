@@ -24,7 +24,9 @@ use crate::vlan::PortVlan;
 /// What a new configuration changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConfigChange {
+    /// Names of bridges that were not there before.
     pub bridges_added: Vec<String>,
+    /// Names of bridges that are gone.
     pub bridges_removed: Vec<String>,
     /// Bridge and port whose addresses were forgotten, because the port is gone or has other
     /// VLANs.

@@ -69,16 +69,25 @@ pub struct Next {
 /// What `upcall/show` prints, and what the rounds have done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RevalidatorStatus {
+    /// Flows at the begin of the last round.
     pub flows: usize,
     /// Learned addresses of all bridges at the end of the last round.
     pub addresses: usize,
+    /// A running average of `flows`: each round it moves half-way to the new number.
     pub avg_flows: usize,
+    /// The largest `flows` so far.
     pub max_flows: usize,
+    /// The limit of flows that the rounds have adapted to.
     pub flow_limit: usize,
+    /// How long the last round took, in milliseconds.
     pub dump_duration_ms: u64,
+    /// Rounds so far.
     pub rounds: u64,
+    /// Flows translated again so far.
     pub translated: u64,
+    /// Flows whose actions changed so far.
     pub changed: u64,
+    /// Flows removed so far.
     pub removed: u64,
     /// Rounds that a bond called for.
     pub bond_reasons: u64,
@@ -95,6 +104,7 @@ pub struct Revalidator {
 }
 
 impl Revalidator {
+    /// A revalidator that has run no round.
     pub fn new(ofproto: Arc<Ofproto>, datapath: Arc<dyn Datapath>) -> Revalidator {
         datapath.set_flow_limit(DEFAULT_FLOW_LIMIT);
         let status =
@@ -102,6 +112,7 @@ impl Revalidator {
         Revalidator { ofproto, datapath, options: RevalidatorOptions::default(), status }
     }
 
+    /// What the rounds have done so far.
     pub fn status(&self) -> RevalidatorStatus {
         self.status
     }

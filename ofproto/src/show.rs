@@ -21,10 +21,14 @@ use crate::tables::{INTERNAL_TABLE, Rule};
 /// `fdb/show`: one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FdbRow {
+    /// The first OpenFlow port of the bundle.
     #[serde(serialize_with = "number")]
     pub port: OfPort,
+    /// The VLAN, 0 to 4095.
     pub vlan: u16,
+    /// The station's address.
     pub mac: EthAddr,
+    /// Since when it was not heard of.
     #[serde(flatten)]
     pub age: Age,
 }
@@ -39,10 +43,14 @@ fn number<S: Serializer>(p: &OfPort, s: S) -> Result<S::Ok, S::Error> {
 #[serde(untagged)]
 pub enum Age {
     /// Whole seconds since the address was last heard of.
-    Seconds { age: u64 },
+    Seconds {
+        /// Whole seconds.
+        age: u64,
+    },
     /// Set by hand.
     Static {
         #[serde(rename = "static")]
+        /// Always true.
         fixed: bool,
     },
 }
@@ -55,7 +63,9 @@ pub struct FdbShow(pub Vec<FdbTable>);
 /// One bridge's part of `fdb/show`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FdbTable {
+    /// The bridge's name.
     pub bridge: String,
+    /// Its addresses, least recently used first.
     pub rows: Vec<FdbRow>,
 }
 
@@ -100,11 +110,16 @@ impl Display for FdbRow {
 /// `fdb/stats-show`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FdbStats {
+    /// The bridge's name.
     pub bridge: String,
+    /// Addresses in the table, static ones included.
     pub current: usize,
+    /// How many there may be.
     pub max: usize,
+    /// How many are static.
     #[serde(rename = "static")]
     pub fixed: usize,
+    /// What the table has done since the statistics were cleared.
     #[serde(flatten)]
     pub totals: MacStats,
 }
@@ -129,10 +144,13 @@ impl Display for FdbStats {
 /// Why an address could not be set or removed by hand; the text is Open vSwitch's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FdbError {
+    /// The bridge could not be asked.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// The bridge has no such port.
     #[error("software error, odp port is present but no ofp port")]
     NoSuchPort,
+    /// There is no such static address.
     #[error("could not find static mac entry\n")]
     NoSuchEntry,
 }
@@ -144,15 +162,20 @@ pub struct DpifShow {
     /// `system@ovs-system` and so on.
     #[serde(skip)]
     pub name: String,
+    /// Packets of the datapath by whether a flow was there.
     pub stats: HitMiss,
+    /// The bridges of this datapath type, by name.
     #[serde(serialize_with = "bridges_by_name")]
     pub bridges: Vec<DpifBridge>,
 }
 
+/// Packets by whether a flow of the datapath was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HitMiss {
+    /// Packets that hit a flow.
     #[serde(serialize_with = "as_text")]
     pub hit: u64,
+    /// Packets that missed.
     #[serde(serialize_with = "as_text")]
     pub missed: u64,
 }
@@ -161,24 +184,31 @@ fn as_text<S: Serializer>(n: &impl Display, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(n)
 }
 
+/// One bridge of `dpif/show`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DpifBridge {
+    /// Its name.
     pub name: String,
     /// Ordered by name.
     pub ports: Vec<DpifPort>,
 }
 
+/// One port of `dpif/show`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DpifPort {
+    /// Its name.
     #[serde(skip)]
     pub name: String,
+    /// The OpenFlow port number.
     #[serde(serialize_with = "number_as_text")]
     pub ofport: OfPort,
     /// The datapath's number; none for a patch port.
     #[serde(serialize_with = "number_or_none")]
     pub port_no: Option<u32>,
+    /// `Interface.type`.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// Settings that are shown with it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
 }
@@ -226,8 +256,10 @@ impl Display for DpifShow {
 /// `upcall/show`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpcallShow {
+    /// The datapath's name.
     #[serde(skip)]
     pub name: String,
+    /// What the revalidator has done.
     #[serde(flatten)]
     pub status: RevalidatorStatus,
 }
@@ -253,9 +285,11 @@ const DEFAULT_PRIORITY: u16 = 0x8000;
 /// `bridge/dump-flows`: one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleRow {
+    /// Its table; 254 for the switch's own.
     pub table: u8,
     /// Whole seconds.
     pub duration: u64,
+    /// What it has counted.
     #[serde(flatten)]
     pub count: Count,
     /// Beyond 65535 or below 0 for the switch's own.
@@ -263,6 +297,7 @@ pub struct RuleRow {
     /// Matches, as Open vSwitch writes them.
     #[serde(rename = "match")]
     pub matches: String,
+    /// Its actions, as Open vSwitch writes them.
     pub actions: String,
 }
 

@@ -8,6 +8,7 @@ use wire::{FlowKey, Time};
 
 /// Who takes the packets that flows send up. Called on a datapath thread: must not wait.
 pub trait SlowPathSink: Send + Sync {
+    /// A frame of LACP, BFD or CFM came in.
     fn frame(&self, now: Time, what: SlowPath<'_>);
 
     /// A RARP packet came in by a datapath port. Called once for each flow of them, when it is
@@ -18,10 +19,15 @@ pub trait SlowPathSink: Send + Sync {
 /// A frame that was sent up, with a copy of its bytes.
 #[derive(Clone, Debug)]
 pub struct SlowFrame {
+    /// When it was received.
     pub at: Time,
+    /// Its protocol.
     pub reason: UserspaceReason,
+    /// The datapath's port that it came in by.
     pub in_port: PortNo,
+    /// Its octets.
     pub frame: Vec<u8>,
+    /// Its fields.
     pub key: FlowKey,
 }
 

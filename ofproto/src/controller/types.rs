@@ -23,6 +23,7 @@ pub enum ConnKind {
 /// How a connection is to be treated; from the `Controller` row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnSettings {
+    /// What it is for.
     pub kind: ConnKind,
     /// As logs name it: `BRIDGE<->TARGET`, such as `br0<->unix#3` or `br0<->tcp:127.0.0.1:6653`.
     pub name: String,
@@ -85,18 +86,24 @@ pub enum CloseReason {
 /// How loud a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
+    /// Something failed.
     Err,
+    /// Something is wrong.
     Warn,
+    /// Something happened.
     Info,
+    /// For debugging.
     Dbg,
 }
 
 /// A line for the log; lines of the same `limit` share a budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
+    /// Its level.
     pub level: LogLevel,
     /// Open vSwitch's name of the module that would say it.
     pub module: &'static str,
+    /// Its text.
     pub text: String,
     /// Lines in a minute that are let through, and at once; `None`: all.
     pub limit: Option<(u32, u32)>,
@@ -108,17 +115,23 @@ pub enum Out {
     /// Send one message. Once the socket has taken it, [`super::Agent::sent`] is to be called with
     /// the same class and length.
     Send {
+        /// The connection to send on.
         conn: ConnId,
+        /// What counts as waiting, until the socket has taken it.
         class: Class,
+        /// The message as it goes on the wire.
         frame: Vec<u8>,
     },
     /// Send what was asked for so far, then close. The agent has forgotten the connection.
     Close {
+        /// The connection to close.
         conn: ConnId,
+        /// Why.
         reason: CloseReason,
     },
     /// The connection agreed on a version, or its role changed: rows of the database may follow.
     Status(ConnId),
+    /// Log a line.
     Log(LogLine),
 }
 
@@ -127,7 +140,9 @@ pub enum Out {
 pub struct ConnStatus {
     /// `None` until the hellos are exchanged.
     pub version: Option<openflow::Version>,
+    /// Its role.
     pub role: openflow::msg::Role,
+    /// What it is for.
     pub kind: ConnKind,
     /// Messages that the socket has not taken yet.
     pub waiting: usize,
@@ -136,11 +151,15 @@ pub struct ConnStatus {
 /// Who the switch says it is; from the `Bridge` row and the daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// The datapath identity that controllers are told.
     pub datapath_id: u64,
     /// `other_config:mfr-desc` and so on; the daemon's own words when not set.
     pub manufacturer: String,
+    /// `other_config:hw-desc`.
     pub hardware: String,
+    /// `other_config:sw-desc`.
     pub software: String,
+    /// `other_config:serial-desc`.
     pub serial: String,
     /// `other_config:dp-desc`.
     pub datapath: String,
@@ -163,8 +182,11 @@ impl Settings {
 /// A port of the bridge, as the links know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
+    /// Its number.
     pub of_port: OfPort,
+    /// Its name.
     pub name: String,
+    /// The device's address.
     pub hw_addr: EthAddr,
     /// The device is up as the administrator wants it (not `PORT_DOWN`).
     pub admin_up: bool,
@@ -176,11 +198,15 @@ pub struct Port {
     pub stp: u32,
     /// Bits of [`openflow::msg::features`].
     pub curr: u32,
+    /// What it advertises, in these bits.
     pub advertised: u32,
+    /// What it could do, in these bits.
     pub supported: u32,
+    /// What its peer advertises, in these bits.
     pub peer: u32,
     /// kbit/s.
     pub curr_speed: u32,
+    /// The highest speed, kbit/s.
     pub max_speed: u32,
     /// Since when the port exists.
     pub created: Time,

@@ -30,21 +30,29 @@ pub enum RuleEvent {
     /// It is new, or replaced one of the same match whose actions are `old_actions` if they
     /// differ.
     Added {
+        /// The rule now.
         rule: Arc<Rule>,
+        /// The actions before, if they were others.
         old_actions: Option<Arc<[Action]>>,
     },
     /// Its actions or its cookie changed.
     Modified {
+        /// The rule now.
         rule: Arc<Rule>,
+        /// The actions before, if they were others.
         old_actions: Option<Arc<[Action]>>,
     },
+    /// It is gone.
     Removed {
+        /// The rule as it was.
         rule: Arc<Rule>,
+        /// Why.
         reason: FlowRemovedReason,
     },
 }
 
 impl RuleEvent {
+    /// The rule that it happened to.
     pub fn rule(&self) -> &Arc<Rule> {
         match self {
             RuleEvent::Added { rule, .. }
@@ -59,6 +67,7 @@ impl RuleEvent {
 pub struct RuleChanges {
     /// Who asked for it, and in which message.
     pub by: Option<(ConnId, u32)>,
+    /// What happened to rules, in order.
     pub events: Vec<RuleEvent>,
     /// Tables that filled up or emptied beyond what controllers set.
     pub status: Vec<TableStatus>,
@@ -75,6 +84,7 @@ impl RuleChanges {
         self.status.extend(later.status);
     }
 
+    /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.status.is_empty()
     }
@@ -115,10 +125,13 @@ pub(super) fn duration(d: Duration) -> (u32, u32) {
 /// A rule that the switch makes for itself.
 #[derive(Clone, Debug)]
 pub struct InternalFlow {
+    /// Its table; [`INTERNAL_TABLE`](super::INTERNAL_TABLE) at most.
     pub table: u8,
+    /// What it matches.
     pub matching: Match,
     /// Beyond 65535 no controller can change it.
     pub priority: i32,
+    /// What is done with packets that match.
     pub actions: Vec<Action>,
     /// Never shown to controllers.
     pub hidden: bool,

@@ -20,7 +20,9 @@ pub struct Rule {
     pub priority: i32,
     /// 0 to 253, 254 for the switch's own table.
     pub table: u8,
+    /// The controller's mark.
     pub cookie: u64,
+    /// What is done with packets that match.
     pub actions: Arc<[Action]>,
     /// Seconds without a packet after which it goes, unless [`Rule::idle_timeout`] says less;
     /// 0: never.
@@ -29,12 +31,15 @@ pub struct Rule {
     pub(crate) hard: u16,
     /// Evicted later, the higher it is.
     pub importance: u16,
+    /// `OFPFF_*`.
     pub flags: FlowFlags,
+    /// When it was added.
     pub created: Time,
     /// When it was last added or changed by a command.
     pub modified: Time,
     /// Never shown to controllers, which cannot change it either.
     pub hidden: bool,
+    /// What it has counted.
     pub stats: Arc<RuleStats>,
     /// Grows with each rule that comes into the bridge's tables.
     pub(crate) order: u64,
@@ -150,10 +155,12 @@ impl RuleStats {
         ((caps >> 16) as u16, caps as u16)
     }
 
+    /// Packets so far.
     pub fn packets(&self) -> u64 {
         self.packets.load(Relaxed)
     }
 
+    /// Octets of packets so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
     }

@@ -27,6 +27,7 @@ impl FlowTables {
         self.state(table).and_then(TableState::flow_limit).map_or(MAX_FLOWS, |l| l.min(MAX_FLOWS))
     }
 
+    /// What becomes of packets that no rule of `table` matches; dropped if there is no such table.
     pub fn miss(&self, table: u8) -> TableMiss {
         self.tables.get(usize::from(table)).map_or(TableMiss::Drop, |t| t.miss)
     }

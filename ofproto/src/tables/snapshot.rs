@@ -21,9 +21,11 @@ pub enum TableMiss {
     /// As the controllers' versions have it: to those before 1.3, dropped without one.
     #[default]
     Default,
+    /// To controllers.
     Controller,
     /// On in the next table.
     Continue,
+    /// Dropped.
     Drop,
 }
 
@@ -41,10 +43,12 @@ impl TableCounters {
         c.fetch_add(packets, Relaxed);
     }
 
+    /// Packets that were looked up.
     pub fn lookups(&self) -> u64 {
         self.matched.load(Relaxed) + self.missed.load(Relaxed)
     }
 
+    /// Packets for which a rule was found.
     pub fn matches(&self) -> u64 {
         self.matched.load(Relaxed)
     }
@@ -120,6 +124,7 @@ impl TablesSnapshot {
         self.tables.get(usize::from(table)).map(|t| &t.counters)
     }
 
+    /// What becomes of packets that no rule of `table` matches; dropped if there is no such table.
     pub fn miss(&self, table: u8) -> TableMiss {
         self.tables.get(usize::from(table)).map_or(TableMiss::Drop, |t| t.miss)
     }

@@ -15,7 +15,9 @@ use crate::vlan;
 
 /// The datapath's ports by name, known to whoever made them.
 pub trait PortNames {
+    /// The datapath's number of the port of this name.
     fn number(&self, name: &str) -> Option<PortNo>;
+    /// The name of the port of this number.
     fn name(&self, port: PortNo) -> Option<String>;
 }
 

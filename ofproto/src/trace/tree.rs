@@ -26,7 +26,9 @@ pub enum NodeKind {
 pub struct TraceNode {
     /// How many nodes it is inside of.
     pub depth: usize,
+    /// What it tells of.
     pub kind: NodeKind,
+    /// Its text.
     pub text: String,
 }
 
@@ -36,6 +38,7 @@ pub struct TraceNode {
 /// may need stack for that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TraceTree {
+    /// The nodes, each before those within it.
     pub nodes: Vec<TraceNode>,
     /// How many levels are entered, each the last node of its level.
     depth: usize,
