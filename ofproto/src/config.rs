@@ -1,4 +1,4 @@
-//! What `vswitchd` tells ofproto of bridges and ports: a whole new snapshot each time.
+//! The configuration of bridges and ports: a whole new snapshot each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

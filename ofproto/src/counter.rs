@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Packets and bytes, added up by whoever handles them.
+/// A counter of packets and bytes that any thread may add to.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     packets: AtomicU64,

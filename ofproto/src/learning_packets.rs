@@ -1,8 +1,8 @@
-//! Telling the network where our stations are now, after a bond has moved their traffic.
+//! Learning packets, after a bond has moved traffic to another member.
 //!
-//! Switches beyond a bond without LACP know our stations' addresses by the link they last heard
-//! them on. When traffic moves to another member, one RARP for each address learned on the other
-//! ports makes them learn it anew.
+//! Switches beyond a bond without LACP have learned the bridge's stations on the link that last
+//! carried their packets. When traffic moves to another member, one RARP for each address learned
+//! on the other ports makes them learn it on that one.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@
 //! ([`datapath::Upcall`]) and the operator's questions. Nothing here reads a clock or starts a
 //! thread.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::missing_errors_doc)]
 
 pub mod config;
 pub mod controller;

@@ -17,7 +17,7 @@ pub struct MacStats {
     pub moved: u64,
 }
 
-/// The same events of all tables, since the program started; what `coverage/show` tells.
+/// The events of all tables since the program started, for `coverage/show`.
 #[derive(Debug, Default)]
 pub struct MacCoverage {
     learned: AtomicU64,

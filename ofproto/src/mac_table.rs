@@ -283,8 +283,8 @@ impl MacTable {
         !mac.is_multicast() && !self.flood_vlans.contains(vlan)
     }
 
-    /// Notes where a packet came from. The entry, for whoever sees more of its packets, unless
-    /// the address belongs elsewhere (static, or locked) or cannot be learned.
+    /// Learns from a packet. Returns the entry, which cached flows of the station touch; `None` if
+    /// the address is on another port (static, or locked) or cannot be learned.
     pub fn learn(&mut self, now: Time, l: Learn) -> Option<Arc<MacEntry>> {
         if !self.learnable(l.mac, l.vlan) {
             return None;
@@ -474,8 +474,8 @@ impl MacTable {
         self.len() < self.max || self.evict()
     }
 
-    /// The port with most addresses loses the one it has not used for longest, so that nobody
-    /// can push out another port's addresses.
+    /// The port with most addresses loses the one it has not used for longest, so that one
+    /// port cannot push out the addresses of another.
     fn evict(&mut self) -> bool {
         let Some(bundle) = self.fullest.first() else { return false };
         // An entry that a flow has touched since it got its place deserves another round; a few

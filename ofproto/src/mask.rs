@@ -1,4 +1,4 @@
-//! Megaflow masks: exactly what translation looked at.
+//! Megaflow masks: the bits that a translation depends on.
 
 use wire::key::FRAG_LATER;
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag, arp};
@@ -19,7 +19,7 @@ pub(crate) fn is_ip(key: &FlowKey) -> bool {
     key.eth_type == EtherType::IPV4 || key.eth_type == EtherType::IPV6
 }
 
-/// What every flow looks at.
+/// The bits that every flow depends on.
 pub(crate) fn base(key: &FlowKey) -> FlowMask {
     let mut m = FlowMask {
         recirc_id: u32::MAX,

@@ -35,7 +35,7 @@ pub(crate) struct Mirror {
     pub(crate) output: MirrorTarget,
     /// Octets kept of each copy; nothing for all.
     pub(crate) snaplen: Option<u16>,
-    /// This one and those with the same output.
+    /// This mirror and all others that share its output.
     pub(crate) same_output: MirrorMask,
     pub(crate) counter: Arc<Counter>,
 }
@@ -94,8 +94,8 @@ impl KnownMirrors {
 }
 
 impl Mirrors {
-    /// The mirrors of a bridge whose bundles have these names. One whose output port is not there has no
-    /// effect.
+    /// The mirrors of a bridge whose bundles have these names. A mirror whose output port is not
+    /// there has no effect.
     pub(crate) fn new(
         configs: &[MirrorConfig],
         bundles: &[&str],

@@ -34,7 +34,7 @@ use crate::totals::{OfprotoStats, Totals};
 use crate::trace::TraceTree;
 use crate::translate::{Learning, Source, XlateIn, XlateOut, translate};
 
-/// Why a question about a bridge has no answer; the text is what `ovs-appctl` prints.
+/// Why a query about a bridge fails; the text is what `ovs-appctl` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// No bridge has this name.
@@ -62,7 +62,7 @@ pub struct Ofproto {
     megaflows: AtomicBool,
     pub(crate) hooks: Hooks,
     calls: RevalidatorCalls,
-    /// Translations that stopped and go on with another look at the packet.
+    /// Frozen translations, by recirculation identity.
     pub(crate) frozen: RecircTable,
     /// Packets that no flow of the datapath knows are dropped ([`Ofproto::hold`]).
     pub(crate) held: AtomicBool,
@@ -92,41 +92,41 @@ impl Ofproto {
     }
 
     /// Names the datapath, once; a second call is ignored. Until then jobs run in place.
-    /// The caller keeps the datapath alive; once it is dropped, questions have no answer.
+    /// The caller keeps the datapath alive; once it is dropped, queries fail.
     pub fn attach(&self, datapath: Arc<dyn Datapath>) {
         self.datapath.attach(&datapath);
     }
 
-    /// Says who takes LACP, BFD and CFM frames, once; a second call is ignored. Without one they
+    /// Sets the sink of LACP, BFD and CFM frames, once; a second call is ignored. Without one they
     /// are dropped.
     pub fn set_slow_path(&self, sink: Arc<dyn SlowPathSink>) {
         self.hooks.set_slow_path(sink);
     }
 
-    /// Says how to wake the revalidator's thread, once. Called on any thread; must not wait.
+    /// Sets how the revalidator's thread is woken, once. Called on any thread; must not wait.
     pub fn set_waker(&self, waker: Box<dyn Fn() + Send + Sync>) {
         self.calls.set_waker(waker);
     }
 
-    /// Says who is shown flows, once: for logs. Called on a datapath thread and on the
+    /// Sets the watcher of flows, once: for logs. Called on a datapath thread and on the
     /// revalidator's; must not wait.
     pub fn set_flow_watcher(&self, watcher: FlowWatcher) {
         self.hooks.set_watcher(watcher);
     }
 
-    /// Says who takes packets for controllers, once; a second call is ignored. Without one they
+    /// Sets the sink of packets for controllers, once; a second call is ignored. Without one they
     /// are dropped.
     pub fn set_packet_in_sink(&self, sink: Arc<dyn PacketInSink>) {
         self.hooks.set_packet_in_sink(sink);
     }
 
-    /// Says who is told what is odd about packets, once: for logs, which are to keep the number of
-    /// lines down. Called on a datapath thread; must not wait.
+    /// Sets the receiver of lines for the log, once; it limits their rate. Called on a datapath
+    /// thread; must not wait.
     pub fn set_reporter(&self, reporter: Reporter) {
         self.hooks.set_reporter(reporter);
     }
 
-    /// An identity for recirculation that nobody has, for example for a bond.
+    /// An unused identity for recirculation, for example for a bond.
     pub fn new_recirc_id(&self) -> u32 {
         self.frozen.new_id()
     }
@@ -184,7 +184,7 @@ impl Ofproto {
         self.datapath.run(job);
     }
 
-    /// Asks the MAC table of a bridge on a datapath thread and waits for the answer.
+    /// Calls `ask` with the MAC table of a bridge on a datapath thread and waits for the result.
     pub(crate) fn with_macs<R: Send + 'static>(
         &self,
         bridge: &str,
@@ -195,15 +195,19 @@ impl Ofproto {
         let state = state.clone();
         let (tx, rx) = mpsc::sync_channel(1);
         self.run(Box::new(move || {
-            // Nobody waits any more: the answer is not wanted.
+            // It fails once the caller has stopped waiting.
             let _ = tx.send(ask(&mut state.macs.lock()));
         }));
         rx.recv_timeout(PATIENCE).map_err(|_| QueryError::Busy)
     }
 
     /// Works on the flow tables of a bridge. Packets see all that `change` did from one moment to
-    /// the next, when it has returned; flows made before follow at the revalidator's leisure. For
+    /// the next, when it has returned; the revalidator updates the flows made before, later. For
     /// the control side only.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
     pub fn with_flow_table<R>(
         &self,
         bridge: &str,
@@ -222,6 +226,10 @@ impl Ofproto {
     }
 
     /// Sets the `OFPPC_*` bits of a bridge's ports: all that have some.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
     pub fn set_port_config(
         &self,
         bridge: &str,
@@ -235,8 +243,12 @@ impl Ofproto {
         Ok(())
     }
 
-    /// Says whether packets that no rule of a bridge matches go to a controller, where the table
-    /// itself does not say so.
+    /// Sets whether packets that no rule of a bridge matches go to a controller, where the table's
+    /// own setting leaves it open.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
     pub fn set_packet_in_on_miss(&self, bridge: &str, on: bool) -> Result<(), QueryError> {
         if self.bridge_state(bridge)?.packet_in_on_miss.swap(on, Ordering::AcqRel) != on {
             self.tables_changed();
@@ -244,7 +256,11 @@ impl Ofproto {
         Ok(())
     }
 
-    /// Says what a bridge does with IP fragments (`OFPC_FRAG_*`).
+    /// Sets what a bridge does with IP fragments (`OFPC_FRAG_*`).
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError::NoSuchBridge`].
     pub fn set_frag(&self, bridge: &str, mode: u8) -> Result<(), QueryError> {
         if self.bridge_state(bridge)?.frag.swap(mode, Ordering::AcqRel) != mode {
             self.tables_changed();
@@ -257,7 +273,7 @@ impl Ofproto {
         Ok(snap.bridge(bridge).ok_or(QueryError::NoSuchBridge)?.state.clone())
     }
 
-    /// What flows rested on is not so any more.
+    /// Flow tables or their settings changed: flows have to be translated again.
     pub(crate) fn tables_changed(&self) {
         self.table_changes.fetch_add(1, Ordering::AcqRel);
         self.call_revalidator();
@@ -314,7 +330,7 @@ impl Ofproto {
         self.translate_told(now, source, learning, None, false)
     }
 
-    /// As [`Ofproto::translate`]; tells what happens, ports by name if wanted.
+    /// As [`Ofproto::translate`]; reports each step to `trace`, with names of ports if `names`.
     pub(crate) fn translate_told(
         &self,
         now: Time,

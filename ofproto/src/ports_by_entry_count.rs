@@ -21,7 +21,7 @@ impl PortsByEntryCount {
         self.heap.first().map(|(_, port)| *port)
     }
 
-    /// A port has so many addresses now; with none it is forgotten.
+    /// Sets the number of a port's addresses; a port with none is removed.
     pub(crate) fn set(&mut self, port: BundleId, count: usize) {
         match (self.at.get(&port).copied(), count) {
             (None, 0) => {}
@@ -57,7 +57,7 @@ impl PortsByEntryCount {
         self.at.insert(self.heap[b].1, b);
     }
 
-    /// Moves it up past those that have fewer; where it ends.
+    /// Moves the port at `i` up past ports with fewer addresses; returns its new index.
     fn up(&mut self, mut i: usize) -> usize {
         while i > 0 {
             let parent = (i - 1) / 2;
@@ -70,7 +70,8 @@ impl PortsByEntryCount {
         i
     }
 
-    /// Moves it down past those that have more, the fuller one first, then the left.
+    /// Moves the port at `i` down past ports with more addresses: to the side of the child with
+    /// more, of equal ones to the left.
     fn down(&mut self, mut i: usize) {
         loop {
             let mut fullest = i;

@@ -1,7 +1,8 @@
-//! The revalidator: keeps flows true to configuration, MAC tables and bonds, and lets idle ones go.
+//! The revalidator: updates flows after changes of configuration, MAC tables, flow tables and
+//! bonds, attributes their statistics and removes idle ones.
 //!
-//! Correctness at failover does not rest on it: a bond's traffic moves by its bucket table. What
-//! it does may come late; it never makes a packet wait.
+//! Failover does not depend on it: a bond's traffic moves by its bucket table. It may lag behind,
+//! and it never makes a packet wait.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,11 +19,12 @@ use crate::ofproto::Ofproto;
 use crate::translate::{Learning, Source};
 use crate::xlate_cache::XlateCache;
 
-/// A flow unused for so long goes while there are more flows than the limit.
+/// The idle time-out of flows while there are more than the limit.
 const MAX_IDLE_FULL: Duration = Duration::from_millis(100);
-/// At least between rounds, whatever happens.
+/// The least time from the begin of a round to the begin of the next.
 const MIN_INTERVAL: Duration = Duration::from_millis(5);
-/// Rounds may take one part of time in so many, if they are called for without end.
+/// The reciprocal of the largest duty cycle: a round begins at the earliest this many times the
+/// length of the round before it after the begin of that one.
 const DUTY: u32 = 10;
 /// MAC addresses looked at while their table is locked.
 const EXPIRE_SLICE: usize = 64;
@@ -32,12 +34,12 @@ const FROZEN_SLICE: usize = 64;
 /// `other_config:flow-limit`'s default.
 pub const DEFAULT_FLOW_LIMIT: usize = 200_000;
 
-/// What can be said about rounds, by `Open_vSwitch.other_config`.
+/// The options of rounds, from `Open_vSwitch.other_config`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RevalidatorOptions {
     /// `flow-limit`: the most that the limit of flows adapts to; at least 1000.
     pub flow_limit: usize,
-    /// `max-idle`: a flow unused for so long goes.
+    /// `max-idle`: the idle time-out of flows.
     pub max_idle: Duration,
     /// `max-revalidator`: between rounds when nothing happens, unless `max_idle` is shorter.
     pub max_revalidator: Duration,
@@ -131,7 +133,7 @@ impl Revalidator {
         self.datapath.set_flow_limit(self.status.flow_limit);
     }
 
-    /// Removes every flow, once its statistics are put down (`revalidator/purge`).
+    /// Removes every flow after its statistics are attributed (`revalidator/purge`).
     pub fn purge(&mut self) {
         for flow in self.datapath.flows() {
             if let Some(cache) = xlate_cache_of(&flow) {
@@ -158,7 +160,7 @@ impl Revalidator {
         let mut left = flows.len();
         for flow in flows.iter().filter(|f| !f.is_dead()) {
             let max_idle = if left > limit { MAX_IDLE_FULL } else { self.options.max_idle };
-            // An emergency.
+            // At twice the limit flows go regardless of use.
             let far_too_many = left > limit.saturating_mul(2);
             if !self.flow(now, flow, max_idle) || far_too_many {
                 self.datapath.flow_remove(flow);
@@ -285,7 +287,8 @@ impl Revalidator {
     }
 }
 
-/// Translation's notes on a flow; nothing when somebody else made it.
+/// The cache that the translation left with a flow; nothing for a flow that was installed by
+/// hand.
 fn xlate_cache_of(flow: &FlowHandle) -> Option<Arc<XlateCache>> {
     let cache = (**flow.notes.load()).clone()?;
     cache.downcast::<XlateCache>().ok()

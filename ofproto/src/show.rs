@@ -1,4 +1,4 @@
-//! What an operator is shown: one value for the text and for JSON.
+//! Values for `ovs-appctl`: each prints Open vSwitch's text and serializes to JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -279,7 +279,7 @@ impl Display for UpcallShow {
     }
 }
 
-/// The priority that a flow has unless it says another, and that is not shown.
+/// The default priority of flows, which is not shown.
 const DEFAULT_PRIORITY: u16 = 0x8000;
 
 /// `bridge/dump-flows`: one rule.
@@ -473,7 +473,7 @@ impl Ofproto {
     }
 
     /// The addresses of a bridge, least recently used first. They are copied in slices, with packets
-    /// between them: what comes or goes meanwhile may be there or not.
+    /// between them; addresses that come or go meanwhile may be missing.
     fn mac_rows(&self, bridge: &str) -> Result<Vec<MacRow>, QueryError> {
         let mut rows = BTreeMap::new();
         let mut from = Some(0);
@@ -532,7 +532,7 @@ fn rule_row(now: Time, rule: &Rule) -> RuleRow {
     }
 }
 
-/// What recirculated packets of the bridge's bonds meet, by bucket.
+/// The post-recirculation rules of the bridge's bonds, one for each bucket with a member.
 fn bond_rules(now: Time, bridge: &Bridge, rows: &mut Vec<RuleRow>) {
     for bundle in &bridge.bundles {
         let Some(bond) = &bundle.bond else { continue };

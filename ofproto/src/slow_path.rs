@@ -6,7 +6,7 @@ use crossbeam_queue::ArrayQueue;
 use datapath::{PortNo, SlowPath, UserspaceReason};
 use wire::{FlowKey, Time};
 
-/// Who takes the packets that flows send up. Called on a datapath thread: must not wait.
+/// Takes the packets that flows send up. Called on a datapath thread: must not wait.
 pub trait SlowPathSink: Send + Sync {
     /// A frame of LACP, BFD or CFM came in.
     fn frame(&self, now: Time, what: SlowPath<'_>);
@@ -93,7 +93,7 @@ impl SlowPathSink for SlowPathQueue {
     }
 
     fn announced(&self, in_port: PortNo) {
-        // More than this many at once tell nothing new.
+        // A full queue already says that there are announcements.
         if self.announced.push(in_port).is_ok() {
             (self.wake)();
         }

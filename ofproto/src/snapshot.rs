@@ -1,4 +1,5 @@
-//! The snapshot that translation works on: immutable, made anew for each configuration.
+//! The snapshot of bridges and ports that translation works on: immutable, replaced with each
+//! configuration.
 
 use std::sync::Arc;
 

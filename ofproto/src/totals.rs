@@ -8,7 +8,7 @@ use wire::Time;
 
 use crate::translate::XlateOut;
 
-/// The time between two failed translations whose trace goes to the log: it is long.
+/// The least time between two failed translations whose traces are logged.
 const FAILURE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Translations since the program started, for `coverage/show`.

@@ -1,4 +1,4 @@
-//! The datapath's questions, and packets that controllers send.
+//! Upcalls of the datapath, and packet-outs.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -53,7 +53,8 @@ impl Upcall for Ofproto {
 
     fn slow_path(&self, now: Time, what: SlowPath<'_>) {
         if what.reason == UserspaceReason::Action {
-            // Beyond what a flow can do: this packet alone. The flow has counted it.
+            // The datapath cannot carry out the flow: this packet is translated on its own. The flow
+            // has counted it.
             let answer = self.translate(now, Source::Key(what.key), Learning::Packet);
             let link = answer.slow.iter().find(|r| **r != UserspaceReason::Action).copied();
             if let Some(reason) = link {
@@ -96,7 +97,8 @@ impl Upcall for Ofproto {
 }
 
 impl Ofproto {
-    /// A packet that comes while flows are restored: it is not forwarded and nothing is learned.
+    /// A packet that missed while traffic is held ([`Ofproto::hold`]): it is not forwarded and
+    /// nothing is learned.
     fn held_back(&self, now: Time, key: &FlowKey) -> Translation {
         let mut answer = self.translate(now, Source::Key(key), Learning::No);
         let link = answer.slow.iter().any(|r| *r != UserspaceReason::Action);
@@ -108,14 +110,14 @@ impl Ofproto {
         self.hooks.frame(now, what);
     }
 
-    /// Says what is odd about a translation.
+    /// Logs what a translation reports.
     fn report(&self, answer: &XlateOut) {
         for r in &answer.reports {
             self.hooks.report(r);
         }
     }
 
-    /// Tells the whole way of a packet that ran in circles, which is long: seldom.
+    /// Logs the trace of a packet that ran in circles, at most once a minute: it is long.
     fn report_failure(&self, now: Time, key: &FlowKey, answer: &XlateOut) {
         if !matches!(answer.failure, Some(Failure::TooDeep | Failure::TooManyResubmits)) {
             return;
@@ -141,7 +143,7 @@ impl Ofproto {
     ///
     /// # Errors
     ///
-    /// That there is no such bridge.
+    /// `BrcEperm` when there is no such bridge.
     pub fn packet_out(
         &self,
         now: Time,
@@ -190,7 +192,7 @@ impl Ofproto {
     }
 }
 
-/// What a packet-in says beside the packet: the port, and what else is not zero.
+/// The metadata of a packet-in: the port, and the fields of the pipeline that are not zero.
 fn metadata(pipeline: &Fields, key: &FlowKey) -> Match {
     let mut m = Match::default();
     m.set(Field::InPort, pipeline.in_port.0.into());
@@ -218,7 +220,7 @@ fn metadata(pipeline: &Fields, key: &FlowKey) -> Match {
     m
 }
 
-/// What a controller hands back for its packet to go on.
+/// The continuation, which a controller hands back to resume its packet.
 fn continuation(what: &ToController) -> Vec<u8> {
     if what.continuation { what.recirc_id.to_be_bytes().to_vec() } else { Vec::new() }
 }

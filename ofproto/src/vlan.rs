@@ -90,7 +90,7 @@ impl Tags {
         self.v[0]
     }
 
-    /// The same with another VLAN in the outer tag, which is then there.
+    /// These tags with another VLAN in the outer one, which is added if there is none.
     pub(crate) fn with_vid(mut self, vid: u16) -> Tags {
         let outer = self.v[0];
         self.v[0] = Tag { tpid: tpid_or_default(outer.tpid), vid, pcp: outer.pcp };

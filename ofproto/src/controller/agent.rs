@@ -173,7 +173,7 @@ impl Agent {
         self.conns.get(id).map(Conn::status)
     }
 
-    /// Whether any connection can be told of ports and packets.
+    /// Whether any connection can get asynchronous messages.
     pub fn has_listeners(&self) -> bool {
         self.conns.iter().any(|(_, c)| c.is_up())
     }

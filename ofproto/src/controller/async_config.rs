@@ -45,7 +45,7 @@ fn allowed(kind: usize, version: Version) -> u32 {
 impl AsyncConfig {
     pub(super) const NOTHING: AsyncConfig = AsyncConfig([[0; 2]; 6]);
 
-    /// What a controller that said nothing is told (as Open vSwitch does; the standard leaves it
+    /// The messages for a controller that has not asked for any (Open vSwitch's; the standard leaves it
     /// open).
     pub(super) fn default_for(version: Version) -> AsyncConfig {
         let mut packets = PACKET_IN_14 & !INVALID_TTL | EXPLICIT_MISS;
@@ -124,7 +124,7 @@ impl AsyncConfig {
         }
     }
 
-    /// As `version` can tell it.
+    /// As `version` can express it.
     pub(super) fn message(&self, version: Version) -> AsyncMasks {
         let mut out = self.0;
         for (kind, masks) in out.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! One OpenFlow connection: what it agreed on, what it wants to hear, what waits for its socket.
+//! One OpenFlow connection: version, role, asynchronous messages, backlog.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub(super) struct Conn {
     format: PacketInFormat,
     controller_id: u16,
     miss_send_len: u16,
-    /// What it wants to hear, once it has said so.
+    /// The asynchronous messages that it asked for, if it did.
     async_config: Option<AsyncConfig>,
     backlog: BTreeMap<Class, Backlog>,
     /// A barrier that waits for packet-ins.
@@ -204,7 +204,7 @@ impl Conn {
         self.watches = Some(name);
     }
 
-    /// What it wants to hear: what it said, or the default of its version.
+    /// The asynchronous messages that it wants: those it asked for, or the default of its version.
     pub(super) fn async_config(&self) -> AsyncConfig {
         match self.async_config {
             Some(m) => m,
@@ -215,12 +215,12 @@ impl Conn {
         }
     }
 
-    /// It says what it wants to hear.
+    /// It asks for asynchronous messages.
     pub(super) fn set_async_config(&mut self, config: AsyncConfig) {
         self.async_config = Some(config);
     }
 
-    /// A tool that says what it wants to hear gets missed packets, too.
+    /// A tool that asks for asynchronous messages gets missed packets, too.
     pub(super) fn set_default_miss_len(&mut self) {
         if self.settings.kind == ConnKind::Service && self.miss_send_len == 0 {
             self.miss_send_len = MISS_SEND_LEN;
@@ -237,9 +237,9 @@ impl Conn {
         self.miss_send_len = len;
     }
 
-    /// Whether it is told of something of this kind with this reason.
+    /// Whether it gets asynchronous messages of this kind with this reason.
     pub(super) fn wants(&self, kind: AsyncKind, reason: u8) -> bool {
-        // A tool hears of nothing before it sets a length for missed packets.
+        // A tool gets none before it sets a length for missed packets.
         let silent = self.settings.kind == ConnKind::Service && self.miss_send_len == 0;
         self.is_up()
             && !silent

@@ -1,4 +1,4 @@
-//! From a message to who answers it.
+//! Requests by type: which handler answers.
 
 use openflow::codec::{self, Header};
 use openflow::msg::{Body, Message};
@@ -123,7 +123,7 @@ impl Agent {
             Body::FlowModTableId(on) => self.flow_mod_table_id(r, on),
             Body::SetPacketInFormat(f) => self.set_packet_in_format(r, f),
             Body::SetControllerId(id) => self.set_controller_id(r, id),
-            // Ages are always told.
+            // Ages are always sent.
             Body::FlowAge => Ok(()),
             Body::DescRequest => self.desc(r),
 

@@ -53,7 +53,7 @@ impl Agent {
     }
 }
 
-/// Thresholds are only told when something is done about them.
+/// Thresholds are only sent while vacancy events are enabled.
 fn told(d: TableDesc) -> TableDesc {
     let on = d.config & openflow::msg::table_config::VACANCY_EVENTS != 0;
     TableDesc { vacancy: d.vacancy.filter(|_| on), ..d }

@@ -34,7 +34,7 @@ impl MonitorSet {
     /// that caused it.
     pub(super) fn note(&mut self, event: &RuleEvent, own: Option<u32>) {
         if let Some(paused) = self.paused {
-            // A rule that is newer than the pause is told of when that ends, if it is still there.
+            // A rule added after the pause is reported when that ends, if it is still there.
             let known = event.rule().added_at <= paused;
             if !(matches!(event, RuleEvent::Removed { .. }) && known) {
                 return;
@@ -74,7 +74,7 @@ impl MonitorSet {
         self.paused
     }
 
-    /// From now on only removals are told.
+    /// From now on only removals are reported.
     pub(super) fn pause(&mut self, sequence: u64) {
         self.paused = Some(sequence);
     }

@@ -1,4 +1,4 @@
-//! Flow monitors: controllers that are told of every change of flows that they watch.
+//! Flow monitors: updates to controllers about every change of the flows that they watch.
 
 use openflow::msg::{Body, FlowMonitorRequest, FlowUpdate};
 use openflow::{OfError, Version};
@@ -9,12 +9,12 @@ use super::request::Request;
 use super::types::{Class, ConnId, SwitchOps};
 use crate::tables::RuleChanges;
 
-/// News that may wait for the socket: beyond that a connection is told nothing but of removals,
-/// until all of it has been taken.
+/// Octets of updates that may wait for the socket. Beyond that only removals are sent, until the
+/// socket has taken all.
 const MAX_WAITING: usize = 128 * 1024;
 
 impl Agent {
-    /// Puts down for each connection what it watches of some changes.
+    /// Adds the changes to the updates of each connection that watches them.
     pub(super) fn report_to_monitors(&mut self, changes: &RuleChanges) {
         for (id, c) in self.conns.iter_mut() {
             if c.monitors.is_empty() {
@@ -27,7 +27,7 @@ impl Agent {
         }
     }
 
-    /// Sends what was put down, and pauses who does not keep up.
+    /// Sends the updates, and pauses connections that do not keep up.
     pub(super) fn flush_monitors(&mut self, ops: &dyn SwitchOps) {
         for id in self.conns.ids(|_, c| c.monitors.has_updates()) {
             let Some(c) = self.conns.get_mut(id) else { continue };
@@ -57,7 +57,7 @@ impl Agent {
         self.conns.send(id, class, 0, body);
     }
 
-    /// Goes on with connections that have taken all they were sent: they are told what came or
+    /// Resumes connections whose sockets have taken all updates: they are sent what was added or
     /// changed meanwhile.
     pub(super) fn resume_monitors(&mut self, ops: &dyn SwitchOps) {
         let ready = |c: &Conn| c.backlog(Class::Monitor).frames == 0;

@@ -13,8 +13,8 @@ use super::request::Request;
 use super::types::{Class, ConnId, LogLevel, QueuedPacketIn};
 
 impl Agent {
-    /// A packet for the controllers. Each is sent it in the form that it chose, whole: nothing is
-    /// kept here, so there is nothing to fetch later.
+    /// Sends a packet-in to the controllers that want it, each in the form that it chose. The whole
+    /// packet is sent: the switch buffers none.
     pub fn packet_in(&mut self, now: Time, packet: QueuedPacketIn) {
         let reason = packet.packet.reason.0;
         let port = packet.packet.metadata.value.in_port;
@@ -71,7 +71,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Everything before it has been done, and is told before it.
+    /// Replies once every request before it has been handled and answered.
     pub(super) fn barrier(&mut self, r: &Request<'_>) -> Result<(), OfError> {
         if self.packet_outs.may_cause_packet_ins() {
             self.conns.of(r)?.wait_for(Barrier::new(r.version, r.xid, RUNS));
@@ -81,8 +81,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Answers barriers whose packets have come. True: there are some, or were; the agent is to
-    /// be run again at once, and connections that waited can be read.
+    /// Answers the barriers whose packet-ins have been sent. True: barriers waited, so that the
+    /// agent is to be run again at once.
     pub(super) fn run_barriers(&mut self) -> bool {
         self.packet_outs.run();
         let mut due = Vec::new();

@@ -43,7 +43,7 @@ impl PortEntry {
     }
 }
 
-/// A change that controllers are told of.
+/// A change to be sent as port_status.
 pub(super) struct PortChange {
     pub(super) reason: PortReason,
     /// Of a port that changed: how it was.

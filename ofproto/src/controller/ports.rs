@@ -1,4 +1,4 @@
-//! Ports: what controllers are told of them, ask of them and change of them.
+//! Ports: port_status, port_mod, statistics and descriptions.
 
 use openflow::codec;
 use openflow::msg::{Body, Message, PortDesc, PortMod, PortStatus};
@@ -55,8 +55,8 @@ impl Agent {
     }
 }
 
-/// Tells controllers of a port. `source` asked for the change: before 1.5 it is not told what it
-/// knows. A change that a version cannot show is not shown.
+/// Sends port_status. `source` asked for the change: before 1.5 it gets none. A change that a
+/// version cannot express is not sent.
 fn announce(conns: &mut ConnTable, source: Option<ConnId>, change: &PortChange) {
     let reason = change.reason;
     let wanted = conns.ids(|id, c| {

@@ -19,7 +19,7 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// As flow tables know the one who asks for a change.
+    /// The requester of changes of flow tables.
     pub(super) fn requester(&self) -> Requester {
         Requester { conn: Some((self.conn, self.xid)), version: self.version }
     }

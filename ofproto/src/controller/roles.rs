@@ -53,7 +53,7 @@ impl Roles {
         }
     }
 
-    /// Another one became primary. 1.3 and later are told so.
+    /// Makes a connection secondary; 1.3 and later get a role_status.
     fn demote(&self, conns: &mut ConnTable, id: ConnId) {
         let generation = self.generation.unwrap_or(u64::MAX);
         let Some(c) = conns.get_mut(id) else { return };

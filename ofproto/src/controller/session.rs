@@ -1,5 +1,5 @@
-//! The connection itself: who the switch is, roles, what a controller wants to hear and in which
-//! form.
+//! The connection itself: features, description, configuration, roles, asynchronous messages and
+//! formats.
 
 use openflow::msg::{AsyncMasks, Body, Config, Desc, Features, PacketInFormat, RoleRequest};
 use openflow::{OfError, OfPort, Version};

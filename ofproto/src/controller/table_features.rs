@@ -1,4 +1,4 @@
-//! What tables can, as 1.3 and later tell it (1.3 clause 7.3.5.5): properties with lists of
+//! The features of tables in 1.3 and later (1.3 clause 7.3.5.5): properties with lists of
 //! instructions, actions, tables and fields. All tables can the same; controllers can give them
 //! names, and that is all they can change.
 
@@ -98,7 +98,7 @@ fn properties(version: Version, table: u8) -> Vec<(u16, Vec<u8>)> {
 }
 
 /// The items of a property, so that lists can be held against each other. A field's mask bit is
-/// left out: who can match some bits can match all.
+/// left out: a table that can match some bits of a field can match all.
 fn items(typ: u16, body: &[u8]) -> BTreeSet<Vec<u8>> {
     use property::*;
     let mut rest = body;

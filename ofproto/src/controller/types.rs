@@ -11,9 +11,9 @@ pub use crate::packet_in::{PACKET_IN_DEPTH, PacketInSink, QueuedPacketIn};
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnKind {
-    /// A controller that the bridge was given. It is told of what happens.
+    /// A controller that the bridge was given. It gets asynchronous messages.
     Primary,
-    /// A tool (`BRIDGE.mgmt`, a passive listener). It is told of what happens once it has set a
+    /// A tool (`BRIDGE.mgmt`, a passive listener). It gets asynchronous messages once it has set a
     /// length for missed packets that is not zero.
     Service,
     /// It is shown what goes over another connection.
@@ -30,7 +30,7 @@ pub struct ConnSettings {
     /// `Bridge.protocols`; all versions when that is empty.
     pub versions: VersionSet,
     /// `Controller.enable_async_messages`: without it a controller that has not said what it
-    /// wants is told of nothing.
+    /// wants gets none.
     pub async_messages: bool,
     /// `Controller.controller_rate_limit`, packets in a second of each of the two kinds (missed,
     /// sent by an action); 0: as many as there are.
@@ -213,7 +213,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// A port that is up, of a device that tells nothing of its abilities.
+    /// A port that is up, of a device without known features.
     pub fn new(of_port: OfPort, name: &str, hw_addr: EthAddr, created: Time) -> Port {
         Port {
             of_port,

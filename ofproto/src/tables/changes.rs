@@ -1,4 +1,4 @@
-//! Changes of flow tables: who asks for one, what it did.
+//! Changes of flow tables: the requester, and the rules that changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use wire::Time;
 use super::rule::Rule;
 use crate::ids::ConnId;
 
-/// Who asks for a change.
+/// The requester of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requester {
     /// The connection and the number of its message; nothing for the switch itself.
@@ -65,7 +65,7 @@ impl RuleEvent {
 /// What one command or time-out changed, in order.
 #[derive(Clone, Debug, Default)]
 pub struct RuleChanges {
-    /// Who asked for it, and in which message.
+    /// The connection that asked for it, and the transaction of its message.
     pub by: Option<(ConnId, u32)>,
     /// What happened to rules, in order.
     pub events: Vec<RuleEvent>,
@@ -116,7 +116,7 @@ impl RuleChanges {
     }
 }
 
-/// Seconds and nanoseconds, in whole milliseconds as upstream tells them.
+/// Seconds and nanoseconds, in whole milliseconds as Open vSwitch reports them.
 pub(super) fn duration(d: Duration) -> (u32, u32) {
     let sec = u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
     (sec, d.subsec_millis() * 1_000_000)

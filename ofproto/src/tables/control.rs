@@ -151,7 +151,7 @@ impl FlowTables {
         }
     }
 
-    /// Takes a rule out without a word.
+    /// Takes a rule out; nothing is reported.
     pub(super) fn take(&mut self, rule: &Rule) {
         self.changed = true;
         self.expirable.remove(&rule.order);
@@ -216,8 +216,8 @@ impl FlowTables {
         t.miss = miss;
     }
 
-    /// Takes out the rules whose time is over. Also when to look again; nothing if no rule has a
-    /// time-out.
+    /// Takes out the rules whose time-out has passed. Also returns when to call it again; `None` if no
+    /// rule has a time-out.
     pub fn expire(&mut self, now: Time) -> (RuleChanges, Option<Time>) {
         let mut next: Option<Time> = None;
         let (mut hard, mut idle) = (Vec::new(), Vec::new());

@@ -67,6 +67,10 @@ fn check_exists(actions: &[Action]) -> Result<(), OfError> {
 
 impl FlowTables {
     /// Carries out a command. On an error nothing has changed.
+    ///
+    /// # Errors
+    ///
+    /// OpenFlow's error for a command that cannot be carried out; the tables are unchanged then.
     pub fn flow_mod(
         &mut self,
         now: Time,

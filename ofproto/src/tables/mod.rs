@@ -1,8 +1,8 @@
 //! Flow tables: what controllers write and translation reads.
 //!
 //! [`FlowTables`] belongs to the control side, which changes it. [`FlowTables::publish`] makes a
-//! [`TablesSnapshot`], a snapshot that never changes and that shares with the one before all that stayed
-//! the same; packets are looked up in that.
+//! [`TablesSnapshot`], in which packets are looked up. It never changes, and shares what did not
+//! change with the one before.
 
 mod changes;
 mod classifier;

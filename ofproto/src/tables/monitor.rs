@@ -1,4 +1,4 @@
-//! What flow monitors are told: which changes concern a monitor, and what stood or changed in the
+//! Updates for flow monitors: which changes concern a monitor, and what stood or changed in the
 //! tables when it starts or goes on.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ impl RuleEvent {
             && rule.is_within(&mask, &values)
     }
 
-    /// The change as it is told, with or without the rule's actions.
+    /// The update for the change, with or without the rule's actions.
     pub fn update(&self, with_actions: bool) -> FlowUpdate {
         let event = match self {
             RuleEvent::Added { .. } => FlowUpdateEvent::Added,
@@ -69,7 +69,7 @@ impl Rule {
         }
     }
 
-    /// What to tell a monitor that stopped listening at `since`, if anything.
+    /// The update for a monitor that was paused at the sequence number `since`, if one is due.
     fn changed_since(&self, since: u64, by: &FlowMonitorRequest) -> Option<FlowUpdateEvent> {
         let (event, flags) = if self.added_at > since {
             (FlowUpdateEvent::Added, monitor_flags::ADD | monitor_flags::MODIFY)

@@ -110,7 +110,7 @@ fn end(since: Time, secs: u16) -> Option<Time> {
     (secs != 0).then(|| since + Duration::from_secs(secs.into()))
 }
 
-/// What a rule's packets were. Written by whoever handles packets, read by the control side.
+/// A rule's packet counters. Written by the threads that translate, read by the control side.
 #[derive(Debug, Default)]
 pub struct RuleStats {
     packets: AtomicU64,

@@ -22,7 +22,7 @@ impl FlowTables {
         self.state(table).map_or("", TableState::name)
     }
 
-    /// How many flows controllers are told that a table takes.
+    /// The size of a table that controllers are told.
     pub fn max_entries(&self, table: u8) -> u32 {
         self.state(table).and_then(TableState::flow_limit).map_or(MAX_FLOWS, |l| l.min(MAX_FLOWS))
     }
@@ -67,6 +67,10 @@ impl FlowTables {
     }
 
     /// Carries out a controller's command (OpenFlow 1.1 clause A.3.4.3, 1.4 clause 7.3.4.1).
+    ///
+    /// # Errors
+    ///
+    /// `TmfcBadConfig` for other eviction flags than this switch has, `TmfcEperm` for its own table.
     pub fn table_mod(&mut self, m: &TableMod, version: Version) -> Result<(), OfError> {
         if m.eviction.is_some_and(|flags| flags != EVICTION_FLAGS) {
             return Err(OfError::TmfcBadConfig);
@@ -101,12 +105,12 @@ impl FlowTables {
         }
     }
 
-    /// What 1.4 and later tell of a table; nothing if there is none.
+    /// The description that OpenFlow 1.4 and later have of a table; nothing if there is none.
     pub fn table_desc(&self, table: u8) -> Option<TableDesc> {
         Some(self.state(table)?.desc(table, self.count(table)))
     }
 
-    /// What to tell after the number of flows in a table changed.
+    /// The notice to send after the number of flows in a table changed, if one is due.
     pub(super) fn vacancy_status(&mut self, table: u8) -> Option<TableStatus> {
         let flows = self.count(table);
         self.states.get_mut(usize::from(table))?.vacancy_status(table, flows)

@@ -61,7 +61,7 @@ pub(super) struct TableState {
     groups: Vec<Subfield>,
     prefixes: Vec<Field>,
     vacancy: Vacancy,
-    /// Which change of the vacancy is told next: that it went down or up.
+    /// The event that the next notice is about: vacancy down or up.
     vacancy_event: Option<VacancyEvent>,
     /// Rules that controllers do not see.
     pub(super) hidden: usize,
@@ -74,7 +74,7 @@ enum VacancyEvent {
 }
 
 impl VacancyEvent {
-    /// The event that is told after this one.
+    /// The event that the notice after this one is about.
     fn other(self) -> VacancyEvent {
         match self {
             VacancyEvent::Down => VacancyEvent::Up,
@@ -167,7 +167,7 @@ impl TableState {
         }
     }
 
-    /// What OpenFlow 1.4 and later tell of table `table`, which has `flows` flows.
+    /// The description that OpenFlow 1.4 and later have of table `table`, which has `flows` flows.
     pub(super) fn desc(&self, table: u8, flows: usize) -> TableDesc {
         let evict = if self.evict_by_controller { table_config::EVICTION } else { 0 };
         let vacancy = if self.vacancy_event.is_some() { table_config::VACANCY_EVENTS } else { 0 };
@@ -227,7 +227,7 @@ impl TableState {
     }
 }
 
-/// Names are told in 32 octets, the last of which is 0.
+/// A name as OpenFlow can carry it: in 32 octets, the last of which is 0.
 fn cut(name: &str) -> &str {
     let mut end = name.len().min(31);
     while !name.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! What tables and flows tell of themselves.
+//! Statistics of tables and flows, as OpenFlow requests them.
 
 use openflow::OfError;
 use openflow::msg::{Aggregate, FlowStats, FlowStatsRequest, TableStats};
@@ -53,11 +53,19 @@ impl FlowTables {
     }
 
     /// The flows that a request asks for, in a stable order.
+    ///
+    /// # Errors
+    ///
+    /// `BrcBadTableId` for a table that does not exist.
     pub fn flow_stats(&self, now: Time, r: &FlowStatsRequest) -> Result<Vec<FlowStats>, OfError> {
         Ok(self.asked(r)?.into_iter().map(|rule| rule.flow_stats(now)).collect())
     }
 
-    /// Their sums.
+    /// The sums over the rules that a request means.
+    ///
+    /// # Errors
+    ///
+    /// `BrcBadTableId` for a table that does not exist.
     pub fn aggregate(&self, r: &FlowStatsRequest) -> Result<Aggregate, OfError> {
         let mut sum = Aggregate::default();
         for rule in self.asked(r)? {
@@ -68,7 +76,7 @@ impl FlowTables {
         Ok(sum)
     }
 
-    /// What each table that controllers see has to tell. `wildcards` and `supported` are left
+    /// The statistics of each table that controllers see. `wildcards` and `supported` are left
     /// out: they belong to the version.
     pub fn table_stats(&self) -> Vec<TableStats> {
         let seen = self.tables[..usize::from(INTERNAL_TABLE)].iter().enumerate();

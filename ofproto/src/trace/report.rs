@@ -96,8 +96,8 @@ impl Ofproto {
 }
 
 impl Ofproto {
-    /// The way of a packet whose translation failed, once more and as text, for the log. For
-    /// threads that may lock MAC tables.
+    /// The trace of a packet whose translation failed, for the log. To be called only where MAC
+    /// tables may be locked.
     pub(crate) fn failed_way(&self, now: Time, key: &FlowKey) -> Option<String> {
         let snap = self.snapshot.load_full();
         let place = snap.port(PortNo(key.in_port))?;

@@ -13,7 +13,7 @@ use crate::recirc::RecircTable;
 use crate::snapshot::{Bridge, Snapshot};
 use crate::vlan;
 
-/// The datapath's ports by name, known to whoever made them.
+/// The datapath's ports by name. The daemon, which opens the devices, knows them.
 pub trait PortNames {
     /// The datapath's number of the port of this name.
     fn number(&self, name: &str) -> Option<PortNo>;

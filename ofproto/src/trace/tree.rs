@@ -1,6 +1,6 @@
 //! What translation says of itself when asked: a tree of texts.
 
-/// What a node tells of; the rendering differs by it.
+/// The kind of a node; the rendering differs by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
     /// A bridge that the packet enters: `bridge("br0")`.
@@ -26,7 +26,7 @@ pub enum NodeKind {
 pub struct TraceNode {
     /// How many nodes it is inside of.
     pub depth: usize,
-    /// What it tells of.
+    /// Its kind.
     pub kind: NodeKind,
     /// Its text.
     pub text: String,

@@ -103,7 +103,7 @@ impl Translator<'_> {
             Action::Pop(to) => self.pop(*to),
             Action::DecTtl(ids) => return self.dec_ttl(ids.as_deref().unwrap_or(&[0])),
             // No packet is taken apart below an MPLS header, so none has one to change; a frame
-            // whose time to live cannot be read ends its list, as upstream has it.
+            // whose time to live cannot be read ends its list, as in Open vSwitch.
             Action::SetMplsLabel(_) | Action::SetMplsTc(_) | Action::SetMplsTtl(_) => {}
             Action::DecMplsTtl => {
                 self.note(NodeKind::Warning, "MPLS decrement TTL exception");

@@ -202,7 +202,7 @@ impl Translator<'_> {
             controller_id,
             cookie: self.at.cookie(),
             table: self.at.table(),
-            // Only somebody asks what would happen.
+            // A trace without a packet sends nothing.
             dont_send: self.trace.is_on() && self.input.learning == Learning::No,
             continuation,
             recirc_id,

@@ -16,7 +16,7 @@ use crate::xlate_cache::Dependencies;
 pub(crate) enum Learning {
     /// Nothing: no packet has passed.
     No,
-    /// This packet is here now.
+    /// A packet, at the time of the translation.
     Packet,
     /// A flow was last used at this time.
     Flow(Time),

@@ -16,7 +16,7 @@ pub(super) struct XlateTrace<'a> {
     tree: Option<&'a mut TraceTree>,
     /// Ports are named in the tree.
     names: bool,
-    /// A packet is there, so that the log is told what is wrong with it.
+    /// Errors go to the log: a packet, not only a question, is translated.
     log: bool,
     reports: Vec<XlateReport>,
 }

@@ -1,8 +1,8 @@
 //! Finds the rule that a packet meets: tuple space search (Srinivasan et al., "Packet
 //! Classification using Tuple Space Search"), one subtable for each mask.
 //!
-//! A lookup also tells which bits decided it. They are to be few, since the megaflow that is made
-//! of them then covers more packets, and just those that Open vSwitch's classifier gives:
+//! A lookup also returns the bits that decided it. Few bits make a megaflow that covers many
+//! packets. They are the bits that Open vSwitch's classifier returns, since dumps show them:
 //!
 //! - Subtables are tried from the highest priority down, until what is found beats the rest.
 //! - Within a subtable the segments are looked at one after the other; what comes after a segment

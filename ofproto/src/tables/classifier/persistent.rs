@@ -1,7 +1,7 @@
 //! A hash map whose copies share what they have in common.
 //!
 //! A copy costs nothing; the first change after it copies the path to what changes. Keys are
-//! hashes: whoever needs to tell apart what has the same hash puts both in one value.
+//! hashes: a user that has to distinguish keys of equal hash keeps both in one value.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Prefixes in a binary tree: which lengths can match a value, and how many bits tell so.
+//! Prefixes in a binary tree: which lengths can match a value, and how many bits decide that.
 
 use std::sync::Arc;
 
