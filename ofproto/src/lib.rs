@@ -24,6 +24,7 @@ mod datapath_link;
 mod hooks;
 mod ids;
 mod learning_packets;
+mod mac_entry;
 mod mac_stats;
 mod mac_sweep;
 mod mask;

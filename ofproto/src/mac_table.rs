@@ -25,6 +25,7 @@ use hashbrown::HashTable;
 use wire::{EthAddr, Time};
 
 pub use crate::ids::BundleId;
+pub use crate::mac_entry::MacEntry;
 pub use crate::mac_stats::{MacCoverage, MacStats};
 use crate::ports_by_entry_count::PortsByEntryCount;
 use crate::vlan::VlanSet;
@@ -32,25 +33,6 @@ use crate::vlan::VlanSet;
 /// How long an address that a gratuitous ARP moved stays where it is when the same ARP comes back
 /// over a bond.
 pub const GRATUITOUS_ARP_LOCK: Duration = Duration::from_secs(5);
-
-/// The part of a learned address that cached flows keep hold of.
-#[derive(Debug)]
-pub struct MacEntry {
-    /// Nanoseconds of `Time`.
-    used: AtomicU64,
-}
-
-impl MacEntry {
-    /// The station was heard of at `now`; takes no lock. Never goes back in time.
-    pub fn touch(&self, now: Time) {
-        self.used.fetch_max(now.as_nanos(), Relaxed);
-    }
-
-    /// When the station was last heard of.
-    pub fn used(&self) -> Time {
-        Time::from_nanos(self.used.load(Relaxed))
-    }
-}
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -506,7 +488,7 @@ impl MacTable {
             vlan,
             fixed,
             bundle,
-            entry: Arc::new(MacEntry { used: AtomicU64::new(now.as_nanos()) }),
+            entry: Arc::new(MacEntry::new(now)),
             placed: now.as_nanos(),
             born: self.born,
             locked_until: Time::ZERO,
