@@ -1,4 +1,4 @@
-//! Who owns each of a balanced bond's 256 buckets, and how busy is each?
+//! The owner and the load of each of a balanced bond's 256 buckets.
 
 use crate::config::MemberId;
 use crate::forwarding::BUCKETS;
@@ -15,7 +15,7 @@ pub struct Buckets {
     owners: [Option<MemberId>; BUCKETS],
     /// Bytes, halved at each rebalancing run.
     loads: [u64; BUCKETS],
-    /// The members that the buckets were last dealt to.
+    /// The enabled members of the last distribution.
     members: Vec<MemberId>,
 }
 
@@ -26,6 +26,7 @@ impl Default for Buckets {
 }
 
 impl Buckets {
+    /// The member that sends each bucket's packets; `None` = no member is enabled.
     pub fn owners(&self) -> &[Option<MemberId>; BUCKETS] {
         &self.owners
     }
@@ -35,35 +36,44 @@ impl Buckets {
         self.owners.iter().zip(&self.loads)
     }
 
+    /// The load of each bucket in bytes, at most [`MAX_LOAD`]; older traffic counts less.
     pub fn loads(&self) -> &[u64; BUCKETS] {
         &self.loads
     }
 
-    /// Adds bytes sent to a bucket's load, up to [`MAX_LOAD`].
+    /// Adds `bytes` to the load of `bucket`, which saturates at [`MAX_LOAD`].
+    ///
+    /// # Panics
+    ///
+    /// `bucket` is not below [`BUCKETS`].
     pub fn add_load(&mut self, bucket: usize, bytes: u64) {
         self.loads[bucket] = self.loads[bucket].saturating_add(bytes).min(MAX_LOAD);
     }
 
-    /// Forgets the loads: what falls into a bucket has changed.
+    /// Sets all loads to zero: the hash has changed, so that the buckets hold other packets.
     pub fn clear_loads(&mut self) {
         self.loads = [0; BUCKETS];
     }
 
-    /// Lets the past weigh half of what it did.
+    /// Halves all loads, so that older traffic counts less.
     pub fn decay(&mut self) {
         for load in &mut self.loads {
             *load /= 2;
         }
     }
 
-    /// Hands one bucket to a member, which must be enabled.
+    /// Makes `to`, which must be enabled, the owner of `bucket`.
+    ///
+    /// # Panics
+    ///
+    /// `bucket` is not below [`BUCKETS`].
     pub fn assign(&mut self, bucket: usize, to: MemberId) {
         self.owners[bucket] = Some(to);
     }
 
-    /// Follows a change of the set of `enabled` members. A member that left loses its buckets,
-    /// evenly to those that stay; a member that joined takes a fair share from the others. No
-    /// other bucket moves. True if one did.
+    /// Adapts the owners to a new set of `enabled` members. The buckets of a member that left are
+    /// distributed evenly over those that stay; a member that joined gets a fair share from the
+    /// others. No other bucket moves. Returns whether any bucket moved.
     pub fn set_members(&mut self, enabled: &[MemberId]) -> bool {
         if self.members == enabled {
             return false;
@@ -88,7 +98,7 @@ impl Buckets {
         self.owners != before
     }
 
-    /// Buckets and bytes that `member` has.
+    /// The number of buckets that `member` owns, and their load in bytes.
     fn held(&self, member: MemberId) -> (usize, u64) {
         let mut held = (0, 0);
         for (owner, load) in self.owners.iter().zip(&self.loads) {
@@ -99,7 +109,7 @@ impl Buckets {
         held
     }
 
-    /// Gives the buckets without an owner to `to`, the busiest first, as many to each.
+    /// Distributes the buckets without an owner over `to` in equal numbers, the busiest first.
     fn distribute(&mut self, to: &[MemberId]) {
         let mut shares: Vec<Share> = to
             .iter()
@@ -120,8 +130,8 @@ impl Buckets {
         }
     }
 
-    /// Lets each of `joined` take a fair share of buckets, and of load where that is possible,
-    /// from those that hold most.
+    /// Moves a fair share of buckets, and of load where that is possible, to each of `joined`, from
+    /// the members that own the most.
     fn take_fair_share(&mut self, joined: &[MemberId], enabled: &[MemberId]) {
         let fair_load = self.loads.iter().sum::<u64>() / enabled.len().max(1) as u64;
         for _ in 0..BUCKETS {
@@ -148,7 +158,8 @@ impl Buckets {
     }
 }
 
-/// A member while buckets are dealt; the least is served first.
+/// A member during a distribution. The smallest gets the next bucket; the fields are compared in
+/// this order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Share {
     received: usize,

@@ -1,4 +1,4 @@
-//! What the operator asked for, already checked and with defaults filled in.
+//! The configuration of a bond, checked and with defaults filled in.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use wire::EthAddr;
 
 /// A member of a bond, for as long as its interface stays in the port.
 ///
-/// The driver chooses the number; the engine only compares it.
+/// The driver chooses the number, unique in the bond; the engine only compares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MemberId(pub u32);
 
@@ -15,9 +15,12 @@ pub struct MemberId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
+    /// `active-backup`: one member carries all traffic.
     #[default]
     ActiveBackup,
+    /// `balance-slb`: members share the traffic by a hash of source MAC and VLAN.
     BalanceSlb,
+    /// `balance-tcp`: members share the traffic by a hash of L2 to L4. Needs LACP.
     BalanceTcp,
 }
 
@@ -42,12 +45,13 @@ pub enum PrimaryReselect {
 pub struct BondConfig {
     /// `Port.name`.
     pub name: String,
+    /// `Port.bond_mode`.
     pub mode: Mode,
     /// `bond_updelay`: how long a link must be up before the member is enabled.
     pub updelay: Duration,
     /// `bond_downdelay`: how long a link must be down before the member is disabled.
     pub downdelay: Duration,
-    /// `bond-hash-basis`.
+    /// `bond-hash-basis`: the initial value of the hash in the balancing modes.
     pub hash_basis: u32,
     /// `bond-primary`: an interface's name; it need not be a member.
     pub primary: Option<String>,
@@ -56,25 +60,27 @@ pub struct BondConfig {
     /// `bond-failback-delay`: how long a returning member must stay enabled before it takes over
     /// from a working active member; 0 = at once.
     pub failback_delay: Duration,
-    /// `bond-failback-limit`: failbacks in any hour; 0 = no limit. One made by hand does not count.
+    /// `bond-failback-limit`: failbacks in any hour; 0 = no limit. Failbacks by command do not
+    /// count.
     pub failback_limit: u32,
     /// `all-members-active`: accept multicast on every member (balance-slb without LACP).
     pub all_members_active: bool,
-    /// `bond-loop-protect`: hold the bond down while it makes a loop with another port.
+    /// `bond-loop-protect`: hold the bond down while it forms a loop with another port of the
+    /// bridge.
     pub loop_protect: bool,
-    /// `lb-output-action`: balance-tcp in one pass.
+    /// `lb-output-action`: balance-tcp without recirculation, by the datapath action `lb_output`.
     pub lb_output: bool,
-    /// `bond-rebalance-interval`; zero turns rebalancing off.
+    /// `bond-rebalance-interval`, by default 10 s; zero turns rebalancing off.
     pub rebalance_interval: Duration,
     /// `Port.lacp`; `None` = off.
     pub lacp: Option<LacpConfig>,
-    /// `lacp-fallback-ab`.
+    /// `lacp-fallback-ab`: work as active-backup while LACP has no partner, instead of dropping.
     pub lacp_fallback_ab: bool,
-    /// The identity that recirculated packets carry; unique in the datapath and not 0.
-    /// Used, and shown, only in the balancing modes.
+    /// The recirculation ID of the bond, unique in the datapath and not 0. Used, and shown, only in
+    /// the balancing modes.
     pub recirc_id: u32,
-    /// `Port.bond_active_slave`: the hardware address of the member that was active in the last
-    /// run. Looked at only when the bond is new.
+    /// `Port.bond_active_slave`: the hardware address of the member that was active before the
+    /// restart. Only the first configuration of a bond uses it.
     pub active_member_mac: Option<EthAddr>,
     /// In the order of the database row's interfaces, sorted by name.
     pub members: Vec<MemberConfig>,
@@ -109,14 +115,16 @@ impl Default for BondConfig {
 /// One interface of a bond.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberConfig {
+    /// Identifies the member in events, effects and tables.
     pub id: MemberId,
     /// `Interface.name`.
     pub name: String,
-    /// The device's present hardware address.
+    /// The device's current hardware address.
     pub mac: EthAddr,
-    /// `bond-member-priority`: among enabled members that are not primary the higher wins.
+    /// `bond-member-priority`: the enabled member of the highest priority is preferred unless the
+    /// primary is enabled. By default 0.
     pub priority: i32,
-    /// Ignored unless the bond has LACP.
+    /// LACP parameters; ignored unless the bond has LACP.
     pub lacp: LacpMemberConfig,
 }
 
@@ -131,11 +139,12 @@ pub enum LacpTime {
     Fast,
 }
 
-/// LACP for a port as a whole.
+/// The LACP parameters of a port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LacpConfig {
-    /// `Port.lacp`: active sends unasked, passive only to an active partner.
+    /// `Port.lacp`: true = active; false = passive, which sends only once a partner is known.
     pub active: bool,
+    /// `lacp-time`.
     pub time: LacpTime,
     /// `lacp-system-id`, by default the bridge's address.
     pub system_id: EthAddr,
@@ -143,14 +152,14 @@ pub struct LacpConfig {
     pub system_priority: u16,
 }
 
-/// LACP for one interface.
+/// The LACP parameters of one interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LacpMemberConfig {
-    /// `lacp-port-id`, 1 to 65535; 0 = the driver has none to give, LACP picks one.
+    /// `lacp-port-id`, 1 to 65535; 0 = LACP picks the lowest free number.
     pub port_id: u16,
     /// `lacp-port-priority`, 1 to 65535, lower is preferred; by default 65535.
     pub port_priority: u16,
-    /// `lacp-aggregation-key`, 1 to 65535; 0 = the port's own.
+    /// `lacp-aggregation-key`, 1 to 65535; 0 = the port number of the bond's first member.
     pub key: u16,
 }
 

@@ -1,4 +1,4 @@
-//! What the engine asks of its driver.
+//! The engine's output: what the driver has to do.
 
 use std::sync::Arc;
 
@@ -8,50 +8,66 @@ use wire::EthAddr;
 use crate::config::MemberId;
 use crate::forwarding::Forwarding;
 
-/// Why flows should be looked at again, at leisure: traffic has already moved.
+/// Why flows should be revalidated. It is not urgent: traffic has already moved with
+/// [`Effect::Publish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RevalidateReason {
+    /// An option that flows depend on has changed.
     Reconfigured,
+    /// A member was added or removed.
     MemberSet,
+    /// A member was enabled or disabled.
     MemberState,
+    /// Another member is active, or none.
     ActiveMember,
+    /// LACP was switched on or off, found its first partner or lost its last.
     LacpStatus,
+    /// A bucket was moved by load or by command.
     Rebalanced,
 }
 
-/// One thing to do, in the order given.
+/// One action for the driver. Effects are to be carried out in order.
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Make this the table that packets use, with one atomic store.
     Publish(Arc<Forwarding>),
     /// Send this LACPDU (from its subtype octet on, 110 octets) out of the member.
     SendLacpdu {
+        /// The member to send on.
         member: MemberId,
+        /// The payload of the Slow Protocols frame.
         pdu: Vec<u8>,
     },
-    /// Tell the network where our MACs are now: one RARP for each MAC learned on other ports.
+    /// Send one RARP for each MAC address learned on other ports, so that switches learn the new
+    /// path to it.
     SendLearningPackets,
     /// Write the active member's address to `Port.bond_active_slave`; zero = none.
     PersistActiveMember(EthAddr),
     /// `Interface.lacp_current` changed; `None` = the member has no LACP.
     LacpCurrent {
+        /// The member whose interface it is.
         member: MemberId,
+        /// The new value.
         current: Option<bool>,
     },
+    /// Revalidate the flows that use the bond.
     Revalidate(RevalidateReason),
-    /// An LACPDU of our own system came in, which the port number `port` sent. The driver knows
-    /// whose that is; if another bond's, the answer is [`Event::Loop`](crate::Event::Loop).
+    /// An LACPDU of our own system was received. If the sending port belongs to another bond, the
+    /// driver answers with [`Event::Loop`](crate::Event::Loop).
     Loopback {
+        /// The member that received it.
         member: MemberId,
+        /// The LACP port number of the sender.
         port: u16,
     },
     /// The member's link came up: ask the device for its speed and duplex mode, and answer with
-    /// [`Event::LinkParams`](crate::Event::LinkParams) whatever comes of it. It need not be done
-    /// at once: until the answer is there nothing is compared.
+    /// [`Event::LinkParams`](crate::Event::LinkParams) in any case. It is not urgent: speeds are
+    /// not compared before the answer.
     QueryLink {
+        /// The member whose device to ask.
         member: MemberId,
     },
-    /// Something worth a line in the log.
+    /// Write a line to the log.
     Notice(crate::notice::Notice),
 }

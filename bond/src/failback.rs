@@ -1,6 +1,6 @@
-//! When may a preferred member take over from an active member that works?
+//! Failback: when a preferred member may take over from an active member that works.
 //!
-//! Failing over is never held back; failing back is, by the operator's wish.
+//! Failover, when the active member fails, is never delayed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,17 +13,18 @@ use crate::config::PrimaryReselect;
 /// The window of `bond-failback-limit`.
 pub const WINDOW: Duration = Duration::from_secs(3600);
 
-/// The operator's wish.
+/// The configured failback options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// `bond-primary-reselect`.
     pub reselect: PrimaryReselect,
-    /// How long the preferred member must have been up without a flap.
+    /// `bond-failback-delay`: how long the preferred member must have been enabled without a flap.
     pub delay: Duration,
-    /// Failbacks in any hour; 0 = no limit.
+    /// `bond-failback-limit`: failbacks in any hour; 0 = no limit.
     pub limit: u32,
 }
 
-/// How fast a link is.
+/// Speed and duplex mode of a link. A faster one is greater; of equal speeds, full duplex is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Speed {
     /// Megabits per second, more than 0.
@@ -41,6 +42,7 @@ pub enum LinkSpeed {
     /// The device has answered that it does not know (`SPEED_UNKNOWN` in `linux/ethtool.h`), or
     /// that it cannot be asked.
     Unknown,
+    /// The device has reported it.
     Known(Speed),
 }
 
@@ -49,6 +51,7 @@ pub enum LinkSpeed {
 pub enum Comparison {
     /// Faster, or as fast and full duplex where the active member's link is not.
     Better,
+    /// Slower, or as fast without an advantage in the duplex mode.
     NotBetter,
     /// A device has still to answer.
     Pending,
@@ -90,18 +93,21 @@ pub enum Reason {
     OnlyOnFailure,
 }
 
-/// The judgement.
+/// Whether the preferred member takes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// It takes over now.
     TakeOver,
-    /// Not before `until`; `None` = not until something else changes.
+    /// It does not take over yet.
     Wait {
+        /// The option that prevents it.
         reason: Reason,
+        /// When to evaluate again; `None` = when something else changes.
         until: Option<Time>,
     },
 }
 
-/// The failbacks of the last hour, but for those made by hand.
+/// The times of the failbacks in the last hour. Failbacks by command do not count.
 #[derive(Clone, Debug, Default)]
 pub struct FailbackHistory {
     times: VecDeque<Time>,
@@ -110,8 +116,8 @@ pub struct FailbackHistory {
 impl FailbackHistory {
     /// Whether a member may take over now.
     ///
-    /// `stable_since`: the start of the time without a flap. `speed`: its link's speed, compared
-    /// with the active member's.
+    /// `stable_since` is when the preferred member was last enabled. `speed` compares its link with
+    /// the active member's.
     pub fn evaluate(
         &self,
         now: Time,
@@ -135,7 +141,7 @@ impl FailbackHistory {
         }
         let limit = policy.limit as usize;
         if limit > 0 && self.used(now) as usize >= limit {
-            // The limit may have been lowered below what was used.
+            // The limit may have been lowered below the number of recorded failbacks.
             let freed_by = self.times[self.times.len() - limit];
             return Verdict::Wait { reason: Reason::Limit, until: Some(freed_by + WINDOW) };
         }

@@ -1,4 +1,4 @@
-//! What the packet path is given: a total table, replaced as a whole.
+//! The bond's forwarding table, which the packet path uses. It is replaced as a whole.
 
 use serde::Serialize;
 
@@ -12,31 +12,44 @@ pub type Bucket = u8;
 
 /// How translation turns "output to the bond" into datapath actions.
 ///
-/// Whatever it says, a flow that was translated under an earlier rule still resolves through
-/// `Forwarding::buckets`, so that a change needs no flow to be touched at once.
+/// A flow that was translated under an earlier rule still looks up `Forwarding::buckets` for each
+/// packet, so that no flow needs to change at once when the rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum OutputRule {
-    /// Nothing may be sent: every bucket is empty.
+    /// Drop: no bucket has an owner.
     Drop,
     /// All buckets hold the active member; use bucket 0.
     Active,
     /// The bucket is the hash of source MAC and VLAN (`wire::hash`).
-    Slb { basis: u32 },
+    Slb {
+        /// `bond-hash-basis`.
+        basis: u32,
+    },
     /// `hash(hash_l4(basis)),recirc(recirc_id)`; the bucket is `dp_hash & 0xff`.
-    Recirc { basis: u32, recirc_id: u32 },
+    Recirc {
+        /// `bond-hash-basis`.
+        basis: u32,
+        /// [`BondConfig::recirc_id`](crate::BondConfig::recirc_id).
+        recirc_id: u32,
+    },
     /// `hash(hash_l4(basis)),lb_output(recirc_id)`.
-    LbOutput { basis: u32, recirc_id: u32 },
+    LbOutput {
+        /// `bond-hash-basis`.
+        basis: u32,
+        /// [`BondConfig::recirc_id`](crate::BondConfig::recirc_id), the bond's ID in the action.
+        recirc_id: u32,
+    },
 }
 
-/// Which packets that arrive on a member are let in.
+/// Which packets that are received on a member are admitted.
 ///
-/// "Unless moved": a packet whose source address and VLAN were learned on another port is dropped
-/// by translation, and nothing is learned from it: we sent it on one member, and the network gave
-/// it back on another. (A gratuitous ARP is the exception: the host has moved. The exception to
-/// that is an entry that is locked against reflections.)
+/// "Unless moved" means: translation drops a packet whose source address and VLAN were learned on
+/// another port, and learns nothing from it, because it is a reflection of a packet that the bond
+/// sent on another member. A gratuitous ARP is admitted, because it announces that the host has
+/// moved, unless the MAC table entry is locked against reflections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Admission {
-    /// None: a backup of active-backup, or a member whose LACP does not agree.
+    /// No packet: a backup of active-backup, or a member whose LACP does not agree.
     Closed,
     /// Unicast unless moved, and no multicast: balance-slb without LACP, a member that is not
     /// active.
@@ -44,26 +57,28 @@ pub enum Admission {
     /// Unicast and multicast unless moved: balance-slb without LACP, the active member, or any
     /// with `all-members-active`.
     UnlessMoved,
-    /// All: the active member of active-backup, or a member whose LACP agrees, if it is enabled
+    /// All packets: the active member of active-backup, or a member whose LACP agrees, if it is enabled
     /// or about to be.
     Open,
 }
 
 /// One generation of a bond's forwarding state.
 ///
-/// Total: each bucket names a member that may send now, or none when no member may.
+/// Every bucket names a member that may send now; with no such member every bucket is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarding {
     /// Grows by one with each table that the bond publishes.
     pub generation: u64,
+    /// How to send to the bond.
     pub output: OutputRule,
+    /// The member that sends the packets of each bucket; `None` = drop.
     pub buckets: [Option<MemberId>; BUCKETS],
-    /// Every member, in ascending order.
+    /// What each member admits, sorted by [`MemberId`].
     pub admission: Vec<(MemberId, Admission)>,
 }
 
 impl Forwarding {
-    /// What a bond admits on `member`; a stranger is not let in.
+    /// What is admitted on `member`; [`Admission::Closed`] if the bond has no such member.
     pub fn admission(&self, member: MemberId) -> Admission {
         match self.admission.binary_search_by_key(&member, |a| a.0) {
             Ok(i) => self.admission[i].1,

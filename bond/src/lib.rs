@@ -1,7 +1,7 @@
-//! The bond engine: which member of a bond carries which packet, and why.
+//! The bond engine: link state, active member, balancing, LACP, BFD and CFM of bonded ports.
 //!
-//! The engine does no input or output. Its driver feeds it events with the time they happened,
-//! drains its effects, and calls again at its deadline:
+//! The engine does no input or output. Its driver passes it events with their times, carries out
+//! its effects, and calls again at its deadline:
 //!
 //! ```
 //! use bond::{Bond, BondConfig, Effect, Event, LacpMemberConfig, MemberConfig, MemberId};
@@ -40,8 +40,10 @@
 //! assert_eq!(carries, Some(MemberId(2)));
 //! ```
 //!
-//! It reads no clock, draws no random number, logs nothing itself and starts no thread: the same
-//! events give the same effects, so that a recording of an incident replays.
+//! The engine is deterministic: it reads no clock, uses no random numbers and starts no thread, so
+//! that the same events give the same effects.
+
+#![warn(missing_docs)]
 
 mod bridge_loop;
 pub mod buckets;

@@ -1,12 +1,12 @@
-//! A member's link, with the delays that damp it.
+//! The link state of a member, with updelay and downdelay.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use wire::Time;
 
-/// Whether a member may carry traffic. "Link" is everything that says so: the carrier, LACP and
-/// the monitors together.
+/// Whether a member may carry traffic. The link is up while the carrier, LACP and the monitors
+/// together allow it.
 ///
 /// ```text
 ///             link up                      updelay over, or skipped
@@ -25,33 +25,42 @@ pub enum Link {
     Down,
     /// Disabled until `until` unless the link goes down again (`bond_updelay`).
     ComingUp {
+        /// The end of the updelay.
         #[serde(skip)]
         until: Time,
     },
-    /// Enabled; without so much as a flap since `since`.
+    /// Enabled, and the link is up.
     Up {
+        /// When this state began; a flap within the downdelay begins it anew.
         #[serde(skip)]
         since: Time,
     },
     /// Enabled until `until` unless the link comes back (`bond_downdelay`).
     GoingDown {
+        /// The end of the downdelay.
         #[serde(skip)]
         until: Time,
     },
 }
 
-/// What a link reacts to.
+/// An input of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The link is seen to be up, again or still.
-    LinkUp { updelay: Duration },
-    /// The link is seen to be down, again or still.
-    LinkDown { downdelay: Duration },
+    /// The link is up, as before or newly.
+    LinkUp {
+        /// `bond_updelay`.
+        updelay: Duration,
+    },
+    /// The link is down, as before or newly.
+    LinkDown {
+        /// `bond_downdelay`.
+        downdelay: Duration,
+    },
     /// The delay of the state is over.
     Timeout,
-    /// Enable at once, whatever delay is left.
+    /// Enable at once, without the rest of the delay.
     Enable,
-    /// Disable at once, whatever delay is left.
+    /// Disable at once, without the rest of the delay.
     Disable,
 }
 

@@ -1,4 +1,4 @@
-//! One member of a bond at run time.
+//! The run-time state of one member.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::event::Monitor;
 use crate::failback::LinkSpeed;
 use crate::link::Link;
 
-/// A member: what was configured, what was reported, and what follows from it.
+/// The configuration of a member, the reported events, and the resulting link state.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) config: MemberConfig,
-    /// `None` = nothing has been reported yet.
+    /// The reported link state; `None` = not reported yet.
     pub(crate) carrier: Option<bool>,
     pub(crate) speed: LinkSpeed,
-    /// The configured health checks and what they say.
+    /// The results of the configured health checks.
     pub(crate) monitors: BTreeMap<Monitor, bool>,
-    /// LACP agrees, or is not configured.
+    /// LACP lets the member carry traffic, or is not configured.
     pub(crate) lacp_agrees: bool,
     pub(crate) link: Link,
-    /// It was away, or was added later, or the bond's start is over: to take over from a working
-    /// member it is subject to the failback options.
+    /// The failback options apply to the member: its link was down, it was added later, or the start
+    /// of the bond is over.
     pub(crate) returning: bool,
 }
 
@@ -39,8 +39,8 @@ impl Member {
         }
     }
 
-    /// The link is up as far as anyone can tell. Of several health checks one is enough, as in
-    /// Open vSwitch.
+    /// The carrier is up, LACP allows it, and at least one of the health checks, if there are any,
+    /// reports the link up (as in Open vSwitch).
     pub(crate) fn may_enable(&self) -> bool {
         self.carrier == Some(true)
             && (self.monitors.is_empty() || self.monitors.values().any(|&up| up))
@@ -51,13 +51,13 @@ impl Member {
         self.link.enabled()
     }
 
-    /// From when on a hold-down counts; `None` = the failback options do not apply.
+    /// When the failback delay starts; `None` = the failback options do not apply.
     pub(crate) fn stable_since(&self) -> Option<Time> {
         match self.link {
             Link::Up { since } if self.returning => Some(since),
             Link::Up { .. } | Link::Down | Link::ComingUp { .. } => None,
-            // Enabled, but with its link down: anything but stable. The hold-down starts when
-            // the link is back, so from the end of the delay on at the earliest.
+            // Enabled, but the link is down: the delay starts when the link is back, so at the end
+            // of the downdelay at the earliest.
             Link::GoingDown { until } => Some(until),
         }
     }

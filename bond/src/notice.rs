@@ -1,19 +1,23 @@
-//! What the engine has to say, typed; the driver logs it.
+//! Log messages of the engine; the driver writes them to the log.
 
 use serde::Serialize;
 
-/// How loud a notice is, as Open vSwitch's log levels.
+/// Open vSwitch's log levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
+    /// `ERR`.
     Err,
+    /// `WARN`.
     Warn,
+    /// `INFO`.
     Info,
+    /// `DBG`.
     Dbg,
 }
 
-/// What a notice is about. Links and peers can cause some of them at any rate; the driver limits
-/// each topic of each port by itself, so that one does not silence the others.
+/// The subject of a notice. Peers can cause some of them at any rate: the driver rate-limits each
+/// topic of each port on its own, so that one does not suppress the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
@@ -35,12 +39,15 @@ pub enum Topic {
     Monitor,
 }
 
-/// The log module that a notice belongs to (`bond` or `lacp`, `bfd`, `cfm`), what it is about, its
-/// level and its text.
+/// A log message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice {
+    /// The log module: `bond`, `lacp`, `bfd` or `cfm`.
     pub module: &'static str,
+    /// The subject, for rate limits.
     pub topic: Topic,
+    /// The log level.
     pub level: Level,
+    /// The message, without a line end.
     pub text: String,
 }

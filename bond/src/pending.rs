@@ -1,4 +1,4 @@
-//! What comes out of one call of the engine, collected and then put into order.
+//! The effects of one call of the engine, collected and then sorted.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -10,22 +10,24 @@ use crate::effect::{Effect, RevalidateReason};
 use crate::forwarding::Forwarding;
 use crate::notice::{Level, Notice, Topic};
 
-/// The effects of one call: traffic first, then the partners, then those who like to know.
+/// The effects of one call. [`PendingEffects::finish`] emits them in order: first what moves
+/// traffic, then what peers have to receive, then reports.
 #[derive(Debug, Default)]
 pub(crate) struct PendingEffects {
     pub(crate) publish: Option<Arc<Forwarding>>,
-    /// LACP has had its event, one that judges no partner's silence.
+    /// LACP has handled an LACPDU in this call; it then gets no `Deadline`, which would expire
+    /// partners.
     pub(crate) lacp_has_run: bool,
     /// LACPDUs.
     pub(crate) pdus: Vec<Effect>,
-    /// Traffic moved to another member, or may have.
+    /// Learning packets are needed: traffic has, or may have, moved to another member.
     pub(crate) learning: bool,
     pub(crate) persist: Option<EthAddr>,
     /// `LacpCurrent`.
     pub(crate) lacp_current: Vec<Effect>,
-    /// Members whose speed is to be asked for.
+    /// Members whose speed to query.
     pub(crate) query: BTreeSet<MemberId>,
-    /// LACPDUs of our own that came in: by which member, from which port.
+    /// LACPDUs of our own system that were received: the member, and the sender's port number.
     pub(crate) loopback: BTreeSet<(MemberId, u16)>,
     revalidate: BTreeSet<RevalidateReason>,
     notices: Vec<Notice>,
@@ -40,7 +42,7 @@ impl PendingEffects {
         self.notices.push(Notice { module: "bond", topic, level, text });
     }
 
-    /// Sorts in what LACP asks for.
+    /// Adds an effect of LACP.
     pub(crate) fn lacp(&mut self, effect: Effect) {
         match effect {
             Effect::SendLacpdu { .. } => self.pdus.push(effect),
@@ -55,7 +57,7 @@ impl PendingEffects {
         }
     }
 
-    /// Appends everything to `out`, in the order in which it is to be done.
+    /// Appends the effects to `out` in the order in which they are to be carried out.
     pub(crate) fn finish(self, out: &mut VecDeque<Effect>) {
         out.extend(self.publish.map(Effect::Publish));
         out.extend(self.pdus);

@@ -1,11 +1,11 @@
-//! Moving buckets from busy members to idle ones: a plan made from numbers alone.
+//! Rebalancing: which buckets move from busy members to idle ones.
 
 use crate::config::MemberId;
 use crate::forwarding::{BUCKETS, Bucket};
 
-/// A difference of less than 1/32 of the lesser load (about 3 %) is left alone.
+/// A difference of less than 1/32 of the smaller load (about 3 %) moves no bucket.
 const IMBALANCE_SHIFT: u32 = 5;
-/// So is one of fewer bytes, which is about 1 Mbps with the default interval.
+/// A difference of fewer bytes moves no bucket: about 0.1 Mbit/s at the default interval of 10 s.
 const MIN_OVERLOAD: u64 = 100_000;
 /// A move has to bring the two members nearer to their mean by a tenth of the distance.
 const MIN_GAIN_DIVISOR: u64 = 10;
@@ -13,8 +13,11 @@ const MIN_GAIN_DIVISOR: u64 = 10;
 /// One bucket to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Move {
+    /// The bucket that moves.
     pub bucket: Bucket,
+    /// Its current owner.
     pub from: MemberId,
+    /// Its new owner.
     pub to: MemberId,
     /// The bucket's load, in bytes.
     pub bytes: u64,
@@ -25,8 +28,9 @@ pub struct Move {
 /// The moves, and what each member carries when all are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
+    /// In the order in which they are to be made.
     pub moves: Vec<Move>,
-    /// In the order in which the members were given.
+    /// The load of each enabled member in bytes after all moves, in the order of `enabled`.
     pub carries: Vec<(MemberId, u64)>,
 }
 

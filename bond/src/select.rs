@@ -1,32 +1,41 @@
-//! Which member is the active one?
+//! Choice of the active member.
 
 use wire::{EthAddr, Time};
 
 use crate::config::MemberId;
 use crate::link::Link;
 
-/// What the choice looks at in one member.
+/// The state of one member that the choice depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
+    /// The member.
     pub id: MemberId,
+    /// Its hardware address.
     pub mac: EthAddr,
+    /// Its link state.
     pub link: Link,
-    /// The link is up as far as anyone can tell.
+    /// Carrier, LACP and monitors allow it.
     pub may_enable: bool,
-    /// Is the configured primary.
+    /// It is the configured primary.
     pub primary: bool,
+    /// `bond-member-priority`; higher is preferred.
     pub priority: i32,
 }
 
-/// The member to be active.
+/// The result of [`choose`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Nobody can be.
+    /// No member can be active.
     NoMember,
     /// An enabled member.
     Enabled(MemberId),
-    /// Nobody is enabled. This one's updelay ends first, at `until`: it is better used now.
-    SkipDelay { id: MemberId, until: Time },
+    /// No member is enabled: the rest of the updelay of the one that ends first is skipped.
+    SkipDelay {
+        /// The member.
+        id: MemberId,
+        /// When its updelay would have ended.
+        until: Time,
+    },
 }
 
 /// Chooses the active member when there is no working one: the primary; else the one with the
@@ -51,7 +60,7 @@ pub fn choose(members: &[Candidate], last_active: EthAddr) -> Choice {
     }
 }
 
-/// The member that ought to be active rather than `active`, which works: the primary, else one
+/// The member that is preferred to `active`, which works: the primary, else one
 /// of a higher priority. `None` = no member is preferred to it.
 pub fn preferred(members: &[Candidate], active: MemberId) -> Option<MemberId> {
     let enabled = || members.iter().filter(|m| m.link.enabled());

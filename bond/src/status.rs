@@ -1,4 +1,5 @@
-//! What `bond/show` and `bond/list` print, and the same as JSON.
+//! The state of a bond as a value, which serializes to JSON, and its text in `bond/show` and
+//! `bond/list`.
 
 use std::fmt::Write;
 
@@ -11,87 +12,112 @@ use crate::forwarding::Bucket;
 use crate::lacp::status::LacpState;
 use crate::link::Link;
 
-/// A bond at one moment. Times are in milliseconds.
+/// The state of a bond at one time. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BondStatus {
+    /// `Port.name`.
     pub name: String,
+    /// `Port.bond_mode`.
     pub mode: Mode,
-    /// Of the published table.
+    /// Generation of the published table; 0 = none has been published.
     pub generation: u64,
+    /// Packets recirculate to be hashed (balance-tcp).
     pub may_recirc: bool,
-    /// 0 = the mode needs none.
+    /// The recirculation ID; 0 in active-backup.
     pub recirc_id: u32,
+    /// `bond-hash-basis`.
     pub hash_basis: u32,
-    /// The hash is resolved in one pass.
+    /// Packets use the datapath action `lb_output` instead of recirculation.
     pub lb_output: bool,
+    /// `all-members-active`; false unless the mode is balance-slb.
     pub all_members_active: bool,
+    /// `bond_updelay`.
     pub updelay_ms: u128,
+    /// `bond_downdelay`.
     pub downdelay_ms: u128,
-    /// `None` = the bond is not balanced.
+    /// Time to the next rebalancing, negative if it is overdue; `None` = the bond does not rebalance.
     pub next_rebalance_ms: Option<i64>,
+    /// State of LACP.
     pub lacp_status: LacpState,
+    /// `lacp-fallback-ab`.
     pub lacp_fallback_ab: bool,
+    /// `bond-primary`; `None` = not set, or without effect in this mode.
     pub primary: Option<String>,
+    /// Whether an interface of the bond has the name of the primary.
     pub primary_is_member: bool,
-    /// The active member's address; the last one's if there is none now.
+    /// The active member's address; zero if no member is active.
     pub active_member_mac: EthAddr,
     /// The member with that address.
     pub active_member: Option<String>,
+    /// Failback options and state.
     pub failback: FailbackStatus,
-    /// The loop that it makes with another port; `None` = none was seen lately.
+    /// The loop with another port; `None` = none was detected within the last 300 s.
     pub looped: Option<LoopStatus>,
     /// Sorted by name.
     pub members: Vec<MemberStatus>,
 }
 
-/// A loop that was seen.
+/// A detected loop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoopStatus {
-    /// The port of the same bridge that leads to the same network.
+    /// Name of the other port of the same bridge.
     pub with: String,
     /// Whether the bond is held down for it (`bond-loop-protect`).
     pub held: bool,
-    /// How long it still counts, in milliseconds.
+    /// Time until it is forgotten, in milliseconds.
     pub left_ms: i64,
 }
 
-/// What holds a failback back.
+/// The failback options, and the failback that waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailbackStatus {
+    /// `bond-primary-reselect`.
     pub primary_reselect: PrimaryReselect,
+    /// `bond-failback-delay`.
     pub delay_ms: u128,
     /// Failbacks in any hour; 0 = no limit.
     pub limit_per_hour: u32,
+    /// Failbacks in the last hour.
     pub used: u32,
-    /// The member that would take over.
+    /// The preferred member that does not take over yet.
     pub waiting: Option<WaitingStatus>,
 }
 
 /// A member that would take over from the active one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WaitingStatus {
+    /// Name of its interface.
     pub member: String,
+    /// The option that prevents the failback.
     pub reason: Reason,
-    /// `None` = until something else changes.
+    /// Time until it is evaluated again, in milliseconds; `None` = when something else changes.
     pub left_ms: Option<i64>,
 }
 
-/// One member at one moment.
+/// The state of one member at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberStatus {
+    /// `Interface.name`.
     pub name: String,
+    /// The device's hardware address.
     pub mac: EthAddr,
+    /// It may carry traffic.
     pub enabled: bool,
+    /// It is the active member.
     pub active: bool,
+    /// Link state, with the delays.
     pub link: Link,
-    /// What is left of the updelay or downdelay that runs.
+    /// The rest of the running updelay or downdelay, in milliseconds; `None` = none runs.
     pub delay_left_ms: Option<i64>,
+    /// Carrier, LACP and monitors allow it to be enabled.
     pub may_enable: bool,
+    /// The link state that the device reports; false before the first report.
     pub carrier: bool,
+    /// `bond-member-priority`.
     pub priority: i32,
-    /// Buckets that packets leave by, in a balancing mode.
+    /// Number of buckets that it owns; 0 in active-backup.
     pub buckets: usize,
-    /// The buckets with load, in bytes.
+    /// Its buckets whose load is not zero, with the load in bytes; empty unless the bond rebalances.
     pub loads: Vec<(Bucket, u64)>,
 }
 
@@ -99,15 +125,15 @@ impl BondStatus {
     /// The header line of `bond/list`.
     pub const LIST_HEADER: &'static str = "bond\ttype\trecircID\tmembers\n";
 
-    /// The bond's line of `bond/list`, as Open vSwitch prints it.
+    /// The bond's line of `bond/list`, in Open vSwitch's format.
     pub fn render_list(&self) -> String {
         let members: Vec<&str> = self.members.iter().map(|m| m.name.as_str()).collect();
         let (mode, id) = (self.mode.as_str(), self.recirc_id);
         format!("{}\t{mode}\t{id}\t{}\n", self.name, members.join(", "))
     }
 
-    /// The bond's part of `bond/show`, as Open vSwitch prints it. Options that it does not have
-    /// add lines behind the keys of the block, and only where they are in use.
+    /// The bond's part of `bond/show`, in Open vSwitch's format. Options that Open vSwitch does not
+    /// have add lines after its own, and only where they are set.
     pub fn render_show(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.

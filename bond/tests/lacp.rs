@@ -8,9 +8,9 @@ use bond::lacp::{self, Lacp, MemberSettings, Settings};
 use bond::{
     Admission, BondConfig, Effect, Event, LacpConfig, LacpTime, Level, MemberId, Mode, OutputRule,
 };
-use common::{Rig, config, lacp, learns, ms, texts};
+use common::{Rig, config, enabled, lacp, learns, ms, partner_pdu, receive_pdu, tcp, texts};
 use wire::EthAddr;
-use wire::lacp::{Lacpdu, PortInfo, state};
+use wire::lacp::{Lacpdu, state};
 
 /// Two bonds whose members are joined pairwise by links that lose nothing but what is cut.
 struct Pair {
@@ -18,14 +18,6 @@ struct Pair {
     b: Rig,
     /// Members whose frames vanish on the way, though the carrier stays.
     silent: BTreeSet<u32>,
-}
-
-fn tcp(time: LacpTime) -> BondConfig {
-    BondConfig {
-        lacp: Some(lacp(true, time)),
-        rebalance_interval: ms(0),
-        ..config(Mode::BalanceTcp, 2)
-    }
 }
 
 /// The other end: another system, other port numbers and another key.
@@ -307,31 +299,11 @@ fn members_with_other_partner_or_key_stay_detached() {
     let mut a = Rig::new(tcp(LacpTime::Fast));
     a.carrier(1, true);
     a.carrier(2, true);
-    let from = |system: &str, key, port| Lacpdu {
-        actor: PortInfo {
-            system_priority: 100,
-            system: system.parse().unwrap(),
-            key,
-            port_priority: 1,
-            port,
-            state: state::ACTIVITY
-                | state::TIMEOUT
-                | state::AGGREGATION
-                | state::SYNCHRONIZATION
-                | state::COLLECTING
-                | state::DISTRIBUTING,
-        },
-        ..Lacpdu::default()
-    };
-    let hear = |a: &mut Rig, n, pdu: Lacpdu| {
-        a.handle(Event::Lacpdu { member: MemberId(n), pdu: pdu.emit() })
-    };
-    let enabled = |a: &Rig| a.status().members.iter().map(|m| m.enabled).collect::<Vec<_>>();
     let first = "02:aa:00:00:00:01";
-    hear(&mut a, 2, from(first, 5, 2));
+    receive_pdu(&mut a, 2, &partner_pdu(first, 5, 2));
     assert_eq!(enabled(&a), [false, true]);
     // Another system, though a better port: the working aggregate is kept.
-    hear(&mut a, 1, from("02:aa:00:00:00:00", 5, 1));
+    receive_pdu(&mut a, 1, &partner_pdu("02:aa:00:00:00:00", 5, 1));
     assert_eq!(enabled(&a), [false, true]);
     // A cable is moved, and the same system has another key there.
     let replug = |a: &mut Rig| {
@@ -339,13 +311,13 @@ fn members_with_other_partner_or_key_stay_detached() {
         a.carrier(1, true);
     };
     replug(&mut a);
-    hear(&mut a, 1, from(first, 6, 1));
+    receive_pdu(&mut a, 1, &partner_pdu(first, 6, 1));
     assert_eq!(enabled(&a), [false, true]);
-    hear(&mut a, 1, from(first, 5, 1));
+    receive_pdu(&mut a, 1, &partner_pdu(first, 5, 1));
     assert_eq!(enabled(&a), [true, true]);
     // Itself: a cable between two of its own ports.
     replug(&mut a);
-    let effects = hear(&mut a, 1, from("aa:55:aa:55:00:00", 5, 1));
+    let effects = receive_pdu(&mut a, 1, &partner_pdu("aa:55:aa:55:00:00", 5, 1));
     assert_eq!(enabled(&a), [false, true]);
     assert!(texts(&effects).contains(
         &"member p1: Loopback detected. Interface is connected to its own bond".to_owned()

@@ -2,45 +2,13 @@
 
 mod common;
 
-use bond::{BondConfig, Effect, Event, LacpTime, MemberId, Mode};
-use common::{Rig, config, lacp, ms, texts};
+use bond::{BondConfig, Effect, LacpTime};
+use common::{Rig, enabled, lacp, ms, partner_pdu, receive_pdu, tcp, texts};
 use wire::lacp::{Lacpdu, PortInfo, state};
-
-fn tcp(time: LacpTime) -> BondConfig {
-    BondConfig {
-        lacp: Some(lacp(true, time)),
-        rebalance_interval: ms(0),
-        ..config(Mode::BalanceTcp, 2)
-    }
-}
-
-/// A PDU of a partner that is content with us.
-fn heard(system: &str, key: u16, port: u16) -> Lacpdu {
-    Lacpdu {
-        actor: PortInfo {
-            system_priority: 100,
-            system: system.parse().unwrap(),
-            key,
-            port_priority: 1,
-            port,
-            state: state::ACTIVITY
-                | state::TIMEOUT
-                | state::AGGREGATION
-                | state::SYNCHRONIZATION
-                | state::COLLECTING
-                | state::DISTRIBUTING,
-        },
-        ..Lacpdu::default()
-    }
-}
 
 fn individual(mut pdu: Lacpdu) -> Lacpdu {
     pdu.actor.state &= !state::AGGREGATION;
     pdu
-}
-
-fn hear(rig: &mut Rig, member: u32, pdu: &Lacpdu) -> Vec<Effect> {
-    rig.handle(Event::Lacpdu { member: MemberId(member), pdu: pdu.emit() })
 }
 
 /// The members that PDUs are sent by, one entry for each PDU.
@@ -52,7 +20,7 @@ fn sent(effects: &[Effect]) -> Vec<u32> {
     effects.iter().filter_map(one).collect()
 }
 
-fn last_told(effects: &[Effect]) -> PortInfo {
+fn last_actor(effects: &[Effect]) -> PortInfo {
     let mut pdus = effects.iter().filter_map(|e| match e {
         Effect::SendLacpdu { pdu, .. } => Some(Lacpdu::parse(pdu).unwrap().actor),
         _ => None,
@@ -71,16 +39,16 @@ fn transmission_is_limited_to_three_pdus_per_second() {
         rig.carrier(2, true);
         rig.wait(5_000);
         // What it says of us is wrong each time, and it says so after each of our PDUs, or at once.
-        let wrong = heard(PARTNER, 5, 1);
+        let wrong = partner_pdu(PARTNER, 5, 1);
         let mut times: Vec<(u32, u64)> = Vec::new();
         for step in 0..10_000 {
             let mut effects = rig.wait(1);
-            effects.extend(hear(&mut rig, 1, &wrong));
+            effects.extend(receive_pdu(&mut rig, 1, &wrong));
             if step % 1000 == 500 {
                 // The other member's partner knows all, and hears from us once a second.
                 let own = rig.bond.lacp_status().unwrap().members[1].actor;
-                let right = Lacpdu { partner: own, ..heard(PARTNER, 5, 2) };
-                effects.extend(hear(&mut rig, 2, &right));
+                let right = Lacpdu { partner: own, ..partner_pdu(PARTNER, 5, 2) };
+                effects.extend(receive_pdu(&mut rig, 2, &right));
             }
             times.extend(sent(&effects).into_iter().map(|m| (m, step)));
         }
@@ -101,8 +69,8 @@ fn delayed_pdu_carries_state_at_transmission() {
     rig.carrier(1, true);
     rig.wait(3_000);
     // Each answer to a wrong view uses up one of three.
-    let wrong = heard(PARTNER, 5, 1);
-    let told: usize = (0..10).map(|_| sent(&hear(&mut rig, 1, &wrong)).len()).sum();
+    let wrong = partner_pdu(PARTNER, 5, 1);
+    let told: usize = (0..10).map(|_| sent(&receive_pdu(&mut rig, 1, &wrong)).len()).sum();
     assert!((1..=3).contains(&told), "{told}");
     let mut slow = tcp(LacpTime::Slow);
     slow.lacp.as_mut().unwrap().system_priority = 7;
@@ -110,13 +78,13 @@ fn delayed_pdu_carries_state_at_transmission() {
     let at = rig.bond.next_deadline().unwrap();
     assert!(at <= rig.now + ms(1200), "no deadline for what waits");
     let effects = rig.wait(1200);
-    assert_eq!(last_told(&effects).system_priority, 7);
+    assert_eq!(last_actor(&effects).system_priority, 7);
     // What the partner has found out meanwhile need not be told.
     let own = rig.bond.lacp_status().unwrap().members[0].actor;
     rig.wait(300);
-    hear(&mut rig, 1, &wrong);
-    hear(&mut rig, 1, &wrong);
-    hear(&mut rig, 1, &Lacpdu { partner: own, ..wrong });
+    receive_pdu(&mut rig, 1, &wrong);
+    receive_pdu(&mut rig, 1, &wrong);
+    receive_pdu(&mut rig, 1, &Lacpdu { partner: own, ..wrong });
     assert!(rig.wait(300).iter().all(|e| !matches!(e, Effect::SendLacpdu { .. })));
 }
 
@@ -127,38 +95,38 @@ fn aggregate_survives_partner_change_on_one_link() {
         let status = rig.bond.lacp_status().unwrap();
         status.members.iter().map(|m| m.mux.is_attached()).collect::<Vec<_>>()
     };
-    let good = |n: u32| heard(PARTNER, 5, u16::try_from(n).unwrap());
-    let other_key = |n: u32| heard(PARTNER, 6, u16::try_from(n).unwrap());
+    let good = |n: u32| partner_pdu(PARTNER, 5, u16::try_from(n).unwrap());
+    let other_key = |n: u32| partner_pdu(PARTNER, 6, u16::try_from(n).unwrap());
     // Member 1 leads: its partner's port number is the lower.
     for leaver in [1, 2] {
         let stayer = 3 - leaver;
         let only = |n: u32| [n == 1, n == 2];
         for leaves in [other_key(leaver), individual(good(leaver))] {
             let mut rig = Rig::up(tcp(LacpTime::Fast));
-            hear(&mut rig, 1, &good(1));
-            hear(&mut rig, 2, &good(2));
+            receive_pdu(&mut rig, 1, &good(1));
+            receive_pdu(&mut rig, 2, &good(2));
             assert_eq!(enabled(&rig), [true, true]);
             let generation = rig.table().generation;
-            hear(&mut rig, leaver, &leaves);
+            receive_pdu(&mut rig, leaver, &leaves);
             assert_eq!((enabled(&rig), attached(&rig)), (only(stayer).into(), only(stayer).into()));
             assert_eq!(rig.table().generation, generation + 1);
             // And whatever comes next of either.
             for _ in 0..3 {
                 rig.wait(900);
-                hear(&mut rig, stayer, &good(stayer));
-                hear(&mut rig, leaver, &leaves);
+                receive_pdu(&mut rig, stayer, &good(stayer));
+                receive_pdu(&mut rig, leaver, &leaves);
                 assert_eq!(enabled(&rig), only(stayer));
             }
-            hear(&mut rig, leaver, &good(leaver));
+            receive_pdu(&mut rig, leaver, &good(leaver));
             assert_eq!(enabled(&rig), [true, true], "it comes back");
 
             // Nothing else is left: a link that left is better than none.
-            hear(&mut rig, leaver, &leaves);
+            receive_pdu(&mut rig, leaver, &leaves);
             rig.carrier(stayer, false);
-            hear(&mut rig, leaver, &leaves);
+            receive_pdu(&mut rig, leaver, &leaves);
             assert_eq!(enabled(&rig), only(leaver));
             rig.carrier(stayer, true);
-            hear(&mut rig, stayer, &good(stayer));
+            receive_pdu(&mut rig, stayer, &good(stayer));
             let last = if leaves.actor.key == 6 { leaver } else { stayer };
             assert_eq!(enabled(&rig), only(last), "only an individual link yields its place");
         }
@@ -169,33 +137,29 @@ fn aggregate_survives_partner_change_on_one_link() {
 fn individual_links_are_used_alone() {
     let enabled = |rig: &Rig| rig.status().members.iter().map(|m| m.enabled).collect::<Vec<_>>();
     let mut rig = Rig::up(tcp(LacpTime::Fast));
-    let good = |n| heard(PARTNER, 5, n);
-    hear(&mut rig, 2, &individual(good(2)));
+    let good = |n| partner_pdu(PARTNER, 5, n);
+    receive_pdu(&mut rig, 2, &individual(good(2)));
     assert_eq!(enabled(&rig), [false, true]);
-    hear(&mut rig, 1, &individual(good(1)));
+    receive_pdu(&mut rig, 1, &individual(good(1)));
     assert_eq!(enabled(&rig), [false, true], "the one that works keeps its place");
     // It keeps it too until the link that can be aggregated is in sync at the other end.
     let mut out_of_sync = good(1);
     out_of_sync.actor.state &= !state::SYNCHRONIZATION;
-    hear(&mut rig, 1, &out_of_sync);
+    receive_pdu(&mut rig, 1, &out_of_sync);
     assert_eq!(enabled(&rig), [false, true]);
-    hear(&mut rig, 1, &good(1));
+    receive_pdu(&mut rig, 1, &good(1));
     assert_eq!(enabled(&rig), [true, false]);
-    hear(&mut rig, 2, &good(2));
+    receive_pdu(&mut rig, 2, &good(2));
     assert_eq!(enabled(&rig), [true, true]);
     // All links change their key, one after the other.
-    hear(&mut rig, 1, &heard(PARTNER, 9, 1));
+    receive_pdu(&mut rig, 1, &partner_pdu(PARTNER, 9, 1));
     assert_eq!(enabled(&rig), [false, true]);
-    hear(&mut rig, 2, &heard(PARTNER, 9, 2));
+    receive_pdu(&mut rig, 2, &partner_pdu(PARTNER, 9, 2));
     assert_eq!(enabled(&rig), [true, true]);
 }
 
 const STRANGER: &str = "02:bb:00:00:00:02";
 const OWN: &str = "aa:55:aa:55:00:00";
-
-fn enabled(rig: &Rig) -> Vec<bool> {
-    rig.status().members.iter().map(|m| m.enabled).collect()
-}
 
 fn partner_of(rig: &Rig, member: usize) -> String {
     rig.bond.lacp_status().unwrap().members[member].partner.system.to_string()
@@ -204,8 +168,8 @@ fn partner_of(rig: &Rig, member: usize) -> String {
 /// A bond whose two members have a partner.
 fn negotiated(time: LacpTime) -> Rig {
     let mut rig = Rig::up(tcp(time));
-    hear(&mut rig, 1, &heard(PARTNER, 5, 1));
-    hear(&mut rig, 2, &heard(PARTNER, 5, 2));
+    receive_pdu(&mut rig, 1, &partner_pdu(PARTNER, 5, 1));
+    receive_pdu(&mut rig, 2, &partner_pdu(PARTNER, 5, 2));
     assert_eq!(enabled(&rig), [true, true]);
     rig
 }
@@ -217,9 +181,9 @@ fn other_system_pdu_is_ignored_while_partner_current() {
         let generation = rig.table().generation;
         for second in 0..20 {
             rig.wait(500);
-            let pdus = [heard(stranger, 5, 1), individual(heard(stranger, 9, 7))];
+            let pdus = [partner_pdu(stranger, 5, 1), individual(partner_pdu(stranger, 9, 7))];
             for pdu in &pdus {
-                let effects = hear(&mut rig, 1, pdu);
+                let effects = receive_pdu(&mut rig, 1, pdu);
                 let text = texts(&effects).join("\n");
                 let expected = if stranger == OWN { "Loopback detected" } else { STRANGER };
                 assert!(text.contains("member p1: ") && text.contains(expected), "{text}");
@@ -227,8 +191,8 @@ fn other_system_pdu_is_ignored_while_partner_current() {
                 assert!(effects.iter().all(told), "{effects:?}");
             }
             rig.wait(500);
-            hear(&mut rig, 1, &heard(PARTNER, 5, 1));
-            hear(&mut rig, 2, &heard(PARTNER, 5, 2));
+            receive_pdu(&mut rig, 1, &partner_pdu(PARTNER, 5, 1));
+            receive_pdu(&mut rig, 2, &partner_pdu(PARTNER, 5, 2));
             assert_eq!(enabled(&rig), [true, true], "after {second} s");
         }
         assert_eq!(rig.table().generation, generation);
@@ -241,8 +205,8 @@ fn other_system_pdu_does_not_refresh_partner() {
     let mut rig = negotiated(LacpTime::Fast);
     for _ in 0..2 {
         rig.wait(900);
-        hear(&mut rig, 1, &heard(OWN, 5, 1));
-        hear(&mut rig, 2, &heard(PARTNER, 5, 2));
+        receive_pdu(&mut rig, 1, &partner_pdu(OWN, 5, 1));
+        receive_pdu(&mut rig, 2, &partner_pdu(PARTNER, 5, 2));
     }
     rig.wait(1_250);
     assert_eq!(enabled(&rig), [false, true]);
@@ -258,7 +222,7 @@ fn replaced_partner_takes_over_after_timeout() {
             rig.carrier(member, true);
         }
         for member in [1, 2] {
-            hear(&mut rig, member, &heard(STRANGER, 5, 1));
+            receive_pdu(&mut rig, member, &partner_pdu(STRANGER, 5, 1));
         }
         assert_eq!(enabled(&rig), [true, true]);
         assert_eq!(partner_of(&rig, 0), STRANGER);
@@ -271,8 +235,8 @@ fn replaced_partner_takes_over_after_timeout() {
         let period = timeout / 3;
         for _ in 0..2 {
             rig.wait(period);
-            hear(&mut rig, 1, &heard(STRANGER, 5, 1));
-            hear(&mut rig, 2, &heard(STRANGER, 5, 2));
+            receive_pdu(&mut rig, 1, &partner_pdu(STRANGER, 5, 1));
+            receive_pdu(&mut rig, 2, &partner_pdu(STRANGER, 5, 2));
         }
         assert_eq!(partner_of(&rig, 0), PARTNER);
         rig.wait(period - 1);

@@ -1,4 +1,4 @@
-//! ARP and RARP: the packets that tell a network where an address is.
+//! ARP and RARP packets that announce the location of an address.
 
 use std::net::Ipv4Addr;
 
@@ -18,9 +18,8 @@ pub mod op {
     pub const RARP_REQUEST: u8 = 3;
 }
 
-/// True for an ARP packet that announces its sender to everyone: broadcast, and either a reply or
-/// a request for the sender's own address. Looks at `eth_type`, `eth_dst` and `nw_proto`, and for
-/// a request at both addresses.
+/// True for a gratuitous ARP packet: broadcast, and either a reply or a request for the sender's own
+/// address. Depends on `eth_type`, `eth_dst` and `nw_proto`, and for a request on both addresses.
 pub fn is_gratuitous(key: &FlowKey) -> bool {
     if key.eth_type != EtherType::ARP || key.eth_dst != EthAddr::BROADCAST {
         return false;

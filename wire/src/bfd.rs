@@ -13,13 +13,13 @@ use format::{ControlPacket, MutableControlPacket};
 
 /// Destination port of control packets over a single hop (RFC 5881 section 4).
 pub const PORT: u16 = 3784;
-/// The time to live of what is sent, and of what is accepted (RFC 5881 section 5).
+/// Time to live of sent packets, and the only one that is accepted (RFC 5881 section 5).
 pub const TTL: u8 = 255;
-/// Where frames go unless configured otherwise: an address of Open vSwitch's own.
+/// Default destination address of frames: one of Nicira's, as in Open vSwitch.
 pub const DEFAULT_DST_MAC: EthAddr = EthAddr([0x00, 0x23, 0x20, 0, 0, 0x01]);
-/// Source address unless configured otherwise (link-local, RFC 3927).
+/// Default source address (link-local, RFC 3927).
 pub const DEFAULT_SRC_IP: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
-/// Destination address unless configured otherwise.
+/// Default destination address.
 pub const DEFAULT_DST_IP: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 0);
 /// Precedence "internetwork control" (RFC 791).
 const TOS: u8 = 0xc0;
@@ -40,13 +40,13 @@ const MULTIPOINT: u8 = 0x01;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// The session is held down by configuration.
+    /// The session is administratively down.
     AdminDown,
-    /// No packet has come lately, or the session has just been made.
+    /// No packet was received within the detection time, or the session is new.
     Down,
-    /// Packets come from the remote system, which does not hear ours yet.
+    /// Packets are received; the remote does not receive ours yet.
     Init,
-    /// Both systems hear each other.
+    /// Both systems receive each other's packets.
     Up,
 }
 

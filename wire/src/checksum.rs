@@ -1,8 +1,8 @@
-//! The internet checksum (RFC 1071), and finishing what a sender left to hardware.
+//! The internet checksum (RFC 1071), and completion of checksums that a sender left to hardware.
 //!
 //! A frame from a veth or tap peer may carry only the pseudo-header's sum in its L4 checksum
-//! field (`VIRTIO_NET_HDR_F_NEEDS_CSUM`, Virtual I/O Device 1.2 clause 5.1.6), or be a train of
-//! segments in one frame; [`complete`] and [`crate::segment`] make of it what a wire carries.
+//! field (`VIRTIO_NET_HDR_F_NEEDS_CSUM`, Virtual I/O Device 1.2 clause 5.1.6), or hold many
+//! segments (GSO). [`complete`] and [`crate::segment`] turn it into frames that a link can carry.
 
 use crate::ip;
 
@@ -86,7 +86,7 @@ pub fn complete(frame: &mut [u8], start: u16, offset: u16) -> Result<(), Checksu
 }
 
 /// True if the L4 checksum of an unfragmented TCP or UDP packet verifies (or a UDP packet over
-/// IPv4 has none), `None` if there is none to look at.
+/// IPv4 has none), `None` if the frame has no such checksum.
 pub fn verify(frame: &[u8]) -> Option<bool> {
     let (key, layers) = crate::extract_layers(frame, 0, crate::extract::MAX_VLANS);
     let l4 = frame.get(layers.l4?..layers.l4_end)?;

@@ -1,15 +1,14 @@
-//! From a frame to its flow key.
+//! Extraction of the flow key from a frame.
 //!
-//! The rules for broken packets are Open vSwitch's, because they decide which flow such a packet
-//! hits: a header that does not check out leaves its own fields and all later ones zero, and what
-//! was read before it stays. Octets after the end that the IP header states (Ethernet padding)
-//! are never looked at.
+//! Malformed packets are handled as in Open vSwitch, because that decides which flow matches them:
+//! the fields of a malformed header and of all later ones stay zero; fields of earlier headers keep
+//! their values. Octets after the end of the IP packet (Ethernet padding) are ignored.
 
 use crate::eth::ETH_HEADER_LEN;
 use crate::key::{FRAG_ANY, FRAG_LATER};
 use crate::{EthAddr, EtherType, FlowKey, VlanTag, ip};
 
-/// VLAN tags that [`extract`] looks into.
+/// Maximum number of VLAN tags that [`extract`] parses.
 pub const MAX_VLANS: usize = 2;
 
 /// Where a frame's headers lie, in octets from its start.
@@ -32,9 +31,9 @@ pub fn extract(frame: &[u8], in_port: u32) -> FlowKey {
     extract_layers(frame, in_port, MAX_VLANS).0
 }
 
-/// As [`extract`], but looks into at most `max_vlans` tags (`other_config:vlan-limit`; more than
-/// [`MAX_VLANS`] counts as that), and tells where the headers lie. After the last tag it looks
-/// into, the next one's type is the key's `eth_type`.
+/// As [`extract`], but parses at most `max_vlans` tags (`other_config:vlan-limit`; values above
+/// [`MAX_VLANS`] are clamped), and also returns the positions of the headers. If more tags follow,
+/// `eth_type` is the TPID of the next one.
 #[inline]
 pub fn extract_layers(frame: &[u8], in_port: u32, max_vlans: usize) -> (FlowKey, Layers) {
     let mut key = FlowKey { in_port, ..FlowKey::default() };
@@ -49,7 +48,7 @@ pub fn extract_layers(frame: &[u8], in_port: u32, max_vlans: usize) -> (FlowKey,
     key.eth_dst = EthAddr([d0, d1, d2, d3, d4, d5]);
     key.eth_src = EthAddr([s0, s1, s2, s3, s4, s5]);
 
-    // `rest` always begins with a type here: at least two octets of it are left.
+    // Here `rest` begins with an Ethernet type: it has at least two octets.
     for tag in key.vlan.iter_mut().take(max_vlans) {
         let tpid = be16(rest, 0);
         if !matches!(tpid, EtherType::VLAN | EtherType::VLAN_8021AD) || rest.len() < 6 {
@@ -97,7 +96,7 @@ fn snap_type(rest: &[u8]) -> (u16, &[u8]) {
     }
 }
 
-/// Where the L4 octets lie in an L3 packet.
+/// The range of the L4 octets in an L3 packet.
 struct Payload {
     start: usize,
     end: usize,
@@ -112,7 +111,7 @@ fn ipv4(l3: &[u8], key: &mut FlowKey) -> Option<Payload> {
         return None;
     }
     let fragment = u16::from_be_bytes([h[6], h[7]]);
-    // More fragments, or a part that is not the first.
+    // The M flag or a fragment offset.
     if fragment & 0x3fff != 0 {
         key.nw_frag = FRAG_ANY;
         if fragment & 0x1fff != 0 {
@@ -136,7 +135,7 @@ fn ipv6(l3: &[u8], key: &mut FlowKey) -> Option<Payload> {
     }
     key.nw_src.copy_from_slice(&h[8..24]);
     key.nw_dst.copy_from_slice(&h[24..40]);
-    // When the extension headers are broken only the addresses count.
+    // With malformed extension headers only the addresses are set.
     let ext = extensions(&l3[..end], h[6])?;
     let word = u32::from_be_bytes([h[0], h[1], h[2], h[3]]);
     key.ipv6_label = word & 0x000f_ffff;
@@ -240,8 +239,8 @@ fn type_and_code(h: &[u8; 8], key: &mut FlowKey) {
     key.tp_dst = u16::from(h[1]);
 }
 
-/// Target and link-layer address options (RFC 4861 sections 4.3, 4.4, 4.6.1). An option that
-/// comes twice spoils the packet: then all three fields stay zero.
+/// Target and link-layer address options (RFC 4861 sections 4.3, 4.4, 4.6.1). If an
+/// option occurs twice, all three fields stay zero.
 fn neighbour_discovery(body: &[u8], key: &mut FlowKey) {
     let Some((target, mut options)) = body.split_first_chunk::<16>() else {
         return;
@@ -288,7 +287,9 @@ fn arp(l3: &[u8], key: &mut FlowKey) {
     key.nw_dst[12..].copy_from_slice(&h[24..28]);
 }
 
-/// The caller knows that the octets are there.
+/// # Panics
+///
+/// Fewer than two octets follow `at`.
 #[inline]
 fn be16(b: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([b[at], b[at + 1]])

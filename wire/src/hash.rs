@@ -3,8 +3,8 @@
 //! Open vSwitch has two sets of hash functions and picks one when it is compiled: a MurmurHash3
 //! (Austin Appleby, public domain) and, only when built with `-msse4.2`, one from CRC32
 //! instructions. Distributions build for the baseline CPU, so Debian's daemon has the first set,
-//! and so have we. It reads multi-octet header fields in network order as if they were
-//! little-endian integers; so do we, on any machine.
+//! which is implemented here. It reads multi-octet header fields in network order as if they were
+//! little-endian integers; this module does so on any machine.
 
 use crate::key::{FRAG_ANY, FRAG_LATER};
 use crate::{EthAddr, EtherType, FlowKey, ip};
@@ -102,7 +102,7 @@ pub fn dp_hash_l4(key: &FlowKey, basis: u32) -> u32 {
     hash_int(flow_hash_5tuple(key, 0), basis)
 }
 
-/// The same for both directions of a connection: addresses, protocol, and ports of TCP, SCTP
+/// A symmetric hash, equal for both directions of a connection: addresses, protocol, and ports of TCP, SCTP
 /// and, if `inc_udp_ports`, UDP. Fragments hash without ports, non-IP frames by their L2 header.
 #[inline]
 pub fn flow_hash_symmetric_l3l4(key: &FlowKey, basis: u32, inc_udp_ports: bool) -> u32 {
@@ -131,7 +131,7 @@ pub fn flow_hash_symmetric_l3l4(key: &FlowKey, basis: u32, inc_udp_ports: bool) 
     hash_finish(h, basis)
 }
 
-/// The same for both directions: addresses, VLANs and type of an Ethernet frame.
+/// A symmetric hash, equal for both directions: addresses, VLANs and type of an Ethernet frame.
 #[inline]
 pub fn flow_hash_symmetric_l2(key: &FlowKey, basis: u32) -> u32 {
     let vid = key.vlan[0].vid() ^ key.vlan[1].vid();

@@ -1,7 +1,7 @@
-//! Segmentation in software, for a device that cannot take a train of segments in one frame.
+//! Segmentation of GSO packets in software, for devices without segmentation offload.
 //!
-//! A train is what Linux calls a GSO packet: one header, a payload of many segments, and the
-//! payload size of each (`gso_size` of `struct virtio_net_hdr`).
+//! A GSO packet has one header, the payload of many segments, and the payload size of each segment
+//! (`gso_size` of `struct virtio_net_hdr`).
 
 use crate::checksum::{checksum, complete, fold, pseudo_v4, pseudo_v6};
 use crate::extract::{MAX_VLANS, extract_layers};
@@ -15,7 +15,7 @@ pub const GSO_TCPV4: u8 = 1;
 pub const GSO_UDP: u8 = 3;
 /// TCP over IPv6.
 pub const GSO_TCPV6: u8 = 4;
-/// UDP segmentation offload: a train of datagrams.
+/// UDP segmentation offload: a GSO packet of datagrams.
 pub const GSO_UDP_L4: u8 = 5;
 /// Bit in `gso_type`: only the first segment may carry CWR (RFC 3168 section 6.1.2).
 pub const GSO_ECN: u8 = 0x80;
@@ -29,7 +29,7 @@ pub enum SegmentError {
     /// An offload type that is not known; its number.
     #[error("offload type {0:#04x} (TCPv4 1, TCPv6 4 and UDP 5 are known)")]
     Type(u8),
-    /// Neither TCP nor UDP, a fragment, or a header that does not check out.
+    /// Neither TCP nor UDP, a fragment, or a malformed header.
     #[error("the frame's headers do not fit its offload type")]
     Headers,
 }
@@ -38,9 +38,9 @@ const FIN: u8 = 0x01;
 const PSH: u8 = 0x08;
 const CWR: u8 = 0x80;
 
-/// Cuts a train into frames of at most `gso_size` octets of payload, each with complete headers
-/// and checksums. `gso_type` and `gso_size` as in `struct virtio_net_hdr`. A frame that needs no
-/// cutting comes back alone, its checksums computed.
+/// Splits a GSO packet into frames of at most `gso_size` octets of payload, each with complete
+/// headers and checksums. `gso_type` and `gso_size` are those of `struct virtio_net_hdr`. A payload
+/// of at most `gso_size` octets gives one frame with its checksums computed.
 pub fn segment(frame: &[u8], gso_type: u8, gso_size: u16) -> Result<Vec<Vec<u8>>, SegmentError> {
     let (key, layers) = extract_layers(frame, 0, MAX_VLANS);
     let size = usize::from(gso_size);

@@ -1,12 +1,12 @@
-//! The one notion of time that every crate shares.
+//! The time type of all crates.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 /// A point on the daemon's monotonic clock, in nanoseconds since an arbitrary start.
 ///
-/// Only `vswitchd` reads a clock; everything else is handed a `Time`. Virtual time
-/// (`time/stop`, `time/warp`) is the same type, so what is tested is what ships.
+/// The pure crates (`wire`, `bond`, `ofproto`, `ovsdb`) read no clock and get the time as a
+/// parameter. Virtual time (`time/stop`, `time/warp`) is of the same type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 

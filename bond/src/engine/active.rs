@@ -1,4 +1,4 @@
-//! The active member: failing over at once, failing back when it is time.
+//! The active member: immediate failover, and failback by the failback options.
 
 use wire::{EthAddr, Time};
 
@@ -32,12 +32,12 @@ impl Bond {
         }
     }
 
-    /// Lets a preferred member take over from the active one, or notes what it waits for.
+    /// Lets a preferred member take over from the active one, or records what prevents it.
     fn fail_back(&mut self, now: Time, pending: &mut PendingEffects) {
         let Some(active) = self.active else { return };
         match self.evaluate(now, active, self.chosen_at) {
             None => {}
-            // The bond starts, and the primary is heard of a moment later than its siblings.
+            // The bond starts, and the primary's carrier was reported after that of other members.
             Some((id, Takeover::AtStart)) => self.activate(id, pending),
             Some((id, Takeover::Decided(Verdict::TakeOver))) => {
                 self.failbacks.record(now);
@@ -49,7 +49,7 @@ impl Bond {
         }
     }
 
-    /// The member that is preferred to `active`, and whether it may take over from it. `chosen_at`:
+    /// The member that is preferred to `active`, and whether it may take over from it. `chosen_at` is
     /// when an operator chose `active`.
     fn evaluate(
         &self,
@@ -68,8 +68,8 @@ impl Bond {
         ))
     }
 
-    /// The member that would take over at once from `id`, if an operator chose that one now. Then
-    /// traffic does not move to it in the first place.
+    /// The active member, if it would take over again at once after an operator made `id` active.
+    /// Then the command moves no traffic.
     pub(super) fn reverted_by(&self, now: Time, id: MemberId) -> Option<MemberId> {
         if self.config.mode != Mode::ActiveBackup {
             return None;
@@ -90,7 +90,7 @@ impl Bond {
         }
     }
 
-    /// Fails over: the active member is gone, or there was none.
+    /// Failover: the active member is disabled or removed, or there was none.
     fn choose_active(&mut self, now: Time, pending: &mut PendingEffects) {
         match select::choose(&self.candidates(), self.active_mac) {
             Choice::Enabled(id) => self.activate(id, pending),
@@ -123,20 +123,20 @@ impl Bond {
         }
     }
 
-    /// Gives the member that was active in the last run its place back, if its link is up when
-    /// it is first heard of. Its siblings may have been heard of a moment sooner.
+    /// Makes the member that was active before a restart active again, if its link is up at its first
+    /// carrier report. Other members may have been reported before it.
     fn restore_active(&mut self, pending: &mut PendingEffects) {
         let Some(mac) = self.restore else { return };
         let Some(m) = self.members.iter().find(|m| m.config.mac == mac && m.carrier.is_some())
         else {
-            // It is gone, or comes too late, once all that are there have reported.
+            // It does not exist, or has not been reported although all others have.
             self.restore =
                 self.restore.filter(|_| self.members.iter().any(|m| m.carrier.is_none()));
             return;
         };
         self.restore = None;
         let (id, enabled) = (m.config.id, m.enabled());
-        // A primary that would return at once anyway keeps what it has.
+        // A primary that would take over at once anyway stays active.
         let policy = self.failback_policy();
         let at_once = policy.reselect == PrimaryReselect::Always && policy.delay.is_zero();
         let primary = at_once && self.candidates().iter().any(|c| c.primary && c.link.enabled());

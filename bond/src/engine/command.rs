@@ -1,4 +1,4 @@
-//! What an operator asks of a running bond.
+//! Operators' commands.
 
 use wire::Time;
 
@@ -12,6 +12,7 @@ use crate::pending::PendingEffects;
 use crate::select;
 
 impl Bond {
+    /// Executes a command; the answer is the text that `ovs-appctl` prints.
     pub(super) fn execute(
         &mut self,
         now: Time,

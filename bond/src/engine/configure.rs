@@ -1,4 +1,4 @@
-//! A new configuration: only what differs is touched.
+//! Configuration changes: only what differs from the old configuration changes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::member::Member;
 use crate::notice::{Level, Topic};
 use crate::pending::PendingEffects;
 
-/// From a new interval to the first rebalancing by it, at the least.
+/// Minimum time from a change of the interval to the next rebalancing.
 const REBALANCE_AFTER: Duration = Duration::from_millis(1);
 
 impl Bond {
@@ -39,7 +39,7 @@ impl Bond {
             || old.hash_basis != new.hash_basis
             || old.rebalance_interval.is_zero() != new.rebalance_interval.is_zero()
         {
-            // What falls into a bucket is new; who owns it need not be.
+            // The buckets hold other packets now: the loads are void, the owners stay.
             self.buckets.clear_loads();
             self.next_rebalance = now + new.rebalance_interval;
         } else if old.rebalance_interval != new.rebalance_interval {
@@ -47,7 +47,8 @@ impl Bond {
             self.next_rebalance = started + new.rebalance_interval;
             self.rebalance_from = now + REBALANCE_AFTER;
         }
-        // Members are compared on their own; delays and failback change no flow.
+        // The options that flows depend on. Members are compared in `configure_members`; delays and
+        // failback options change no flow.
         let seen_by_flows = |c: &BondConfig| {
             let id = (c.recirc_id, c.hash_basis, c.lb_output, c.rebalance_interval.is_zero());
             (c.mode, c.lacp_fallback_ab, c.all_members_active, id, c.primary.clone())
@@ -62,7 +63,7 @@ impl Bond {
         let mut seen = BTreeSet::new();
         wanted.retain(|m| seen.insert(m.id));
 
-        // Not so after a restart: what was active then is as good as active now.
+        // After a restart with a known active member, the failback options apply from the beginning.
         let fresh = first && self.restore.is_none();
         let mut old = std::mem::take(&mut self.members);
         for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
@@ -139,7 +140,7 @@ impl Bond {
         self.update_active_mac(member, known, pending);
     }
 
-    /// Keeps the active member's address true.
+    /// Updates and persists the active member's address if `member` is the active one.
     fn update_active_mac(
         &mut self,
         member: MemberId,
@@ -153,7 +154,7 @@ impl Bond {
     }
 }
 
-/// A member's address, before and after.
+/// A change of a member's address.
 struct MacChange {
     old: EthAddr,
     new: EthAddr,

@@ -8,7 +8,8 @@ use crate::notice::{Level, Topic};
 use crate::pending::PendingEffects;
 
 impl Bond {
-    /// Another port of the bridge received a packet of this bond's, or the other way round.
+    /// The port `with` of the bridge received a packet that this bond sent, or this bond one that the
+    /// port sent.
     pub(super) fn detect_loop(&mut self, now: Time, with: String, pending: &mut PendingEffects) {
         let known = self.looped.as_ref().is_some_and(|l| l.with == with);
         if !known {

@@ -1,4 +1,4 @@
-//! The engine itself: events in, effects out.
+//! The engine: events in, effects out.
 
 mod active;
 mod command;
@@ -32,46 +32,46 @@ use crate::select::Candidate;
 
 /// A bond.
 ///
-/// The driver calls [`Bond::handle`] with each event and the time at which it happened, which
-/// never runs backwards, then drains [`Bond::poll_effect`] before the next event, and calls again
-/// at [`Bond::next_deadline`]. [`Bond::command`] is an event with an answer: drain after it too.
-/// The first event is [`Event::Configure`]; until then everything else is ignored.
+/// The driver calls [`Bond::handle`] with each event and its time, which never decreases, drains
+/// [`Bond::poll_effect`] before the next event, and calls again at [`Bond::next_deadline`].
+/// [`Bond::command`] is an event with an answer; effects have to be drained after it too. The first
+/// event has to be [`Event::Configure`]: before it, all other events are ignored.
 ///
-/// When a call changes what packets should do, its first effect is [`Effect::Publish`].
+/// If a call changes the forwarding table, its first effect is [`Effect::Publish`].
 #[derive(Debug)]
 pub struct Bond {
-    /// As configured; the members of it are in `members`.
+    /// The configuration, except for its members, which are in `members`.
     pub(crate) config: BondConfig,
     configured: bool,
     /// In the order of the configuration.
     pub(crate) members: Vec<Member>,
     pub(crate) lacp: Option<Lacp>,
     pub(crate) active: Option<MemberId>,
-    /// The address of the member that is active, or was when the bond was last up.
+    /// The address of the active member; zero if there is none.
     pub(crate) active_mac: EthAddr,
-    /// The member with this address was active in the last run, and has not reported yet.
+    /// The address of the member that was active before a restart, until its carrier is reported.
     restore: Option<EthAddr>,
-    /// When an operator chose the active member; `None` = none did. A member that is preferred to
-    /// it waits anew from then on.
+    /// When an operator chose the active member; `None` = the engine chose it. The failback delay of
+    /// a preferred member starts at this time.
     chosen_at: Option<Time>,
     pub(crate) buckets: Buckets,
-    /// The driver's counters, as last seen; `None` while buckets are not in use: what was counted
-    /// meanwhile is nobody's load.
+    /// The driver's byte counters at the last [`Event::Load`]; `None` while buckets are not in use, so
+    /// that traffic in that time does not count as load.
     counters: Option<Box<[u64; BUCKETS]>>,
     pub(crate) next_rebalance: Time,
-    /// A shorter interval may have put the next rebalancing into the past; it is not done before
-    /// this, so that whoever has set it sees so.
+    /// The earliest time of the next rebalancing: a shorter interval can put `next_rebalance` into
+    /// the past, and `bond/show` has to show it before it runs.
     pub(crate) rebalance_from: Time,
     pub(crate) failbacks: FailbackHistory,
-    /// The loop that it makes with another port; counts until its time is over.
+    /// The detected loop with another port.
     pub(crate) looped: Option<BridgeLoop>,
-    /// The member that would take over, and what it waits for.
+    /// The preferred member that does not take over yet.
     pub(crate) waiting: Option<Waiting>,
     published: Option<Arc<Forwarding>>,
     effects: VecDeque<Effect>,
 }
 
-/// A preferred member that does not take over yet.
+/// A preferred member that does not take over yet, why, and when it is evaluated again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) member: MemberId,
@@ -80,7 +80,7 @@ pub(crate) struct Waiting {
 }
 
 impl Bond {
-    /// A bond without configuration or members, which forwards nothing.
+    /// A bond without configuration and members, which forwards nothing. `name` is `Port.name`.
     pub fn new(name: &str) -> Bond {
         Bond {
             config: BondConfig { name: name.to_owned(), ..BondConfig::default() },
@@ -103,7 +103,7 @@ impl Bond {
         }
     }
 
-    /// Takes in an event that happened at `now`, and everything that has become due.
+    /// Handles an event that happened at `now`, and all deadlines up to `now`.
     pub fn handle(&mut self, now: Time, event: Event) {
         let mut pending = PendingEffects::default();
         match event {
@@ -137,12 +137,12 @@ impl Bond {
         self.run(now, pending);
     }
 
-    /// The next thing to do, in order.
+    /// The next effect, in the order of execution; `None` = all have been taken.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// When to call with [`Event::Deadline`] at the latest; `None` = when something happens.
+    /// When to call with [`Event::Deadline`] at the latest; `None` = no deadline.
     pub fn next_deadline(&self) -> Option<Time> {
         let links = self.members.iter().filter_map(|m| m.link.deadline());
         let lacp = self.lacp.as_ref().and_then(Lacp::next_deadline);
@@ -152,10 +152,14 @@ impl Bond {
         links.chain(lacp).chain(rebalance).chain(failback).chain(looped).min()
     }
 
-    /// Does what an operator asks for, and answers with the text that `ovs-appctl` prints.
+    /// Executes an operator's command. The answer is the text that `ovs-appctl` prints.
     ///
-    /// [`Command::SetActiveMember`] also says when another member that is preferred takes over, if
-    /// that is known.
+    /// That of [`Command::SetActiveMember`] includes when a preferred member will take over again, if
+    /// the time is known.
+    ///
+    /// # Errors
+    ///
+    /// The command does not apply, and has no effect.
     pub fn command(
         &mut self,
         now: Time,
@@ -190,13 +194,12 @@ impl Bond {
         &self.config.name
     }
 
-    /// The table that packets use now; `None` before the first configuration.
+    /// The published forwarding table; `None` before the first configuration.
     pub fn forwarding(&self) -> Option<&Arc<Forwarding>> {
         self.published.as_ref()
     }
 
-    /// What was reported last of a member's link ([`Event::Carrier`]); `None` before that, and for
-    /// a member that there is not.
+    /// The last [`Event::Carrier`] of a member; `None` if there was none, or no such member.
     pub fn carrier(&self, member: MemberId) -> Option<bool> {
         self.member(member)?.carrier
     }
@@ -228,13 +231,13 @@ impl Bond {
         m.lacp_agrees = lacp_agrees;
         let before = m.carrier.replace(up);
         if up && before != Some(true) {
-            // A link may come back with another speed than it had.
+            // The speed may have changed while the link was down.
             m.speed = LinkSpeed::Pending;
             pending.query.insert(member);
         }
         if before.is_none() {
             if m.may_enable() && !held {
-                // No delay for a link that was up before the bond looked.
+                // No updelay for a link that is up at its first report.
                 self.move_link(now, member, link::Input::Enable, pending);
             } else {
                 m.returning = true;
@@ -247,14 +250,14 @@ impl Bond {
             && let Some(seen) = &self.counters
         {
             for (bucket, (&now, &seen)) in bytes.iter().zip(seen.iter()).enumerate() {
-                // A counter that runs backwards was started anew: nobody knows what it missed.
+                // A counter that decreased was reset; the difference is unknown and counts as 0.
                 self.buckets.add_load(bucket, now.saturating_sub(seen));
             }
         }
         self.counters = Some(bytes);
     }
 
-    // What is true now.
+    // Queries.
 
     fn is_enabled(&self, id: MemberId) -> bool {
         self.member(id).is_some_and(Member::enabled)
@@ -269,7 +272,7 @@ impl Bond {
         self.lacp.as_ref().map(|lacp| lacp.may_enable(member))
     }
 
-    /// How far LACP got.
+    /// State of LACP.
     pub fn lacp_state(&self) -> LacpState {
         match &self.lacp {
             None => LacpState::Off,
@@ -278,7 +281,8 @@ impl Bond {
         }
     }
 
-    /// A balancing mode that makes do with an active member because there is no partner.
+    /// `lacp-fallback-ab` is in effect: a balancing mode works as active-backup because there is no
+    /// LACP partner.
     pub(crate) fn is_falling_back(&self) -> bool {
         self.config.lacp_fallback_ab
             && self.config.mode != Mode::ActiveBackup
@@ -289,19 +293,19 @@ impl Bond {
         self.config.mode != Mode::ActiveBackup && !self.is_falling_back()
     }
 
-    /// Buckets follow their loads.
+    /// Buckets are rebalanced by load.
     pub(crate) fn is_balanced(&self) -> bool {
         self.configured && self.has_buckets() && !self.config.rebalance_interval.is_zero()
     }
 
-    /// Packets recirculate to be hashed.
+    /// Packets recirculate to be hashed (balance-tcp).
     pub(crate) fn may_recirc(&self) -> bool {
         self.config.mode == Mode::BalanceTcp
             && self.config.recirc_id != 0
             && !self.is_falling_back()
     }
 
-    /// The configured primary, where the mode has one.
+    /// The configured primary; `None` in modes without one.
     pub(crate) fn primary(&self) -> Option<&str> {
         let applies = self.config.mode == Mode::ActiveBackup || self.config.lacp_fallback_ab;
         self.config.primary.as_deref().filter(|_| applies)
@@ -319,9 +323,9 @@ impl Bond {
         self.members.iter().map(candidate).collect()
     }
 
-    // What follows.
+    // Consequences of events.
 
-    /// Lets everything follow from what is known at `now`, and queues the effects.
+    /// Runs all parts after an event at `now`, and queues the effects.
     fn run(&mut self, now: Time, mut pending: PendingEffects) {
         if !self.configured {
             return;
@@ -338,7 +342,7 @@ impl Bond {
         self.run_links(now, &mut pending);
         self.run_active(now, &mut pending);
         if self.members.iter().all(|m| m.carrier.is_some()) {
-            // All have been heard of: the start is over.
+            // All carriers have been reported: the start of the bond is over.
             for m in &mut self.members {
                 m.returning = true;
             }
@@ -354,7 +358,7 @@ impl Bond {
             let id = self.members[i].config.id;
             self.members[i].lacp_agrees = self.lacp_agrees(id);
             let input = if self.is_held_down() {
-                // Without a delay: each packet that comes back is sent on.
+                // Without downdelay: every looped packet is forwarded again.
                 link::Input::Disable
             } else if self.members[i].may_enable() {
                 link::Input::LinkUp { updelay: self.config.updelay }
@@ -368,7 +372,7 @@ impl Bond {
         }
     }
 
-    /// Feeds a link's machine and tells what came of it.
+    /// Feeds the link state machine of member `id`, and logs the result.
     fn move_link(
         &mut self,
         now: Time,

@@ -11,11 +11,11 @@ use crate::millis::whole_ms;
 use crate::status::{BondStatus, FailbackStatus, LoopStatus, MemberStatus, WaitingStatus};
 
 impl Bond {
-    /// The present state, as a value.
+    /// The state of the bond at `now`.
     pub fn status(&self, now: Time) -> BondStatus {
         let c = &self.config;
         let balanced = self.is_balanced();
-        // Buckets and loads of each member, in one pass: monitoring asks often.
+        // Buckets and loads of each member, in one pass, since monitoring calls this often.
         let mut shares: Vec<(usize, Vec<(Bucket, u64)>)> =
             vec![(0, Vec::new()); self.members.len()];
         for (b, (owner, &load)) in (0..=u8::MAX).zip(self.buckets.iter()) {
@@ -93,7 +93,7 @@ impl Bond {
         }
     }
 
-    /// LACP's present state; `None` = the bond has none.
+    /// The state of LACP; `None` = not configured.
     pub fn lacp_status(&self) -> Option<LacpStatus> {
         self.lacp.as_ref().map(Lacp::status)
     }

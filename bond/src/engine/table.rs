@@ -1,4 +1,4 @@
-//! The table that packets use, made from the bond's state.
+//! The forwarding table that follows from the state of the bond.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl Bond {
             return Admission::Closed;
         }
         match (self.lacp_state(), self.config.mode) {
-            // The partner knows of the bond and does the right thing. It may do so a moment
+            // The partner sends each packet once, and on attached members only. It may begin
             // before the member is enabled.
             (LacpState::Negotiated, _) if m.enabled() || m.may_enable() => Admission::Open,
             (LacpState::Negotiated, _) => Admission::Closed,
@@ -68,7 +68,7 @@ impl Bond {
         }
     }
 
-    /// What packets should do, but for the generation.
+    /// The forwarding table for the current state, with generation 0.
     fn table(&self) -> Forwarding {
         let output = self.output_rule();
         let buckets = match output {
@@ -84,7 +84,7 @@ impl Bond {
         Forwarding { generation: 0, output, buckets, admission }
     }
 
-    /// Learning packets help where the other end does not know of the bond.
+    /// Learning packets are needed where the other end is not aware of the bond (no LACP partner).
     pub(super) fn may_send_learning_packets(&self) -> bool {
         let unaware = match self.lacp_state() {
             LacpState::Off => self.config.mode != Mode::BalanceTcp,

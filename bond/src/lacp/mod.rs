@@ -1,7 +1,7 @@
 //! LACP, IEEE 802.1AX-2014 clause 6, with the timing and the choices of Open vSwitch.
 //!
-//! [`Lacp`] serves a bond, which owns one, or an ordinary port of one interface by itself. One
-//! port's machines meet here; each lives in a file of its own.
+//! [`Lacp`] runs LACP for a bond, or for a port of one interface. Each state machine is a module;
+//! [`Lacp`] connects them:
 //!
 //! ```text
 //!   LACPDU, link, time                                     LACPDU out
@@ -45,39 +45,50 @@ use selection::LagId;
 pub use settings::{MemberSettings, Settings};
 pub use stats::Stats;
 
-/// Something that happened outside.
+/// An input of the machines.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// New settings; the machines work out the difference.
+    /// New settings; members whose settings did not change keep their state.
     Configure(Box<Settings>),
     /// The link went up or down. A member's link is down until the first one arrives.
-    Carrier { member: MemberId, up: bool },
-    /// A Slow Protocols frame's payload from its subtype octet on. It judges no partner's silence:
-    /// `Deadline` does, after all LACPDUs that wait.
-    Lacpdu { member: MemberId, pdu: Vec<u8> },
-    /// `next_deadline` has come.
+    Carrier {
+        /// The member whose link it is.
+        member: MemberId,
+        /// Whether the link is up.
+        up: bool,
+    },
+    /// A Slow Protocols frame was received. This event expires no partner; only `Deadline` does, so
+    /// that a late driver can first hand over all received LACPDUs.
+    Lacpdu {
+        /// The member that received it.
+        member: MemberId,
+        /// The payload from the subtype octet on, not validated.
+        pdu: Vec<u8>,
+    },
+    /// The time of [`Lacp::next_deadline`] has come.
     Deadline,
 }
 
-/// LACP on one port. The contract is that of [`crate::Bond`]: handle an event, drain the
-/// effects, come back at the deadline.
+/// LACP on one port. It is driven like a [`crate::Bond`]: handle an event, drain the effects, call
+/// again at the deadline.
 ///
 /// The effects are `SendLacpdu`, `LacpCurrent`, `Revalidate(LacpStatus)` and `Notice`.
 #[derive(Debug)]
 pub struct Lacp {
     settings: Settings,
     members: Vec<Member>,
-    /// Whose key is the aggregate's.
+    /// The member whose key is the aggregate's.
     key_member: Option<MemberId>,
-    /// The key of a member that left, where it was its port number. It is kept, since with a new
-    /// key the partner would shut the other members out until the one that left times out.
+    /// The aggregate's key while it is the port number of a member that was removed. A new key
+    /// would make the partner detach the other members until the removed one times out.
     inherited_key: Option<u16>,
-    /// The partner of the aggregate; `None` = no member has a partner.
+    /// The partner of the aggregate; `None` = no member has one.
     lag: Option<LagId>,
     effects: VecDeque<Effect>,
 }
 
 impl Lacp {
+    /// LACP on a port with `settings`, whose members have no partner and no carrier yet.
     pub fn new(now: Time, settings: Settings) -> Lacp {
         let mut lacp = Lacp {
             settings: Settings { members: Vec::new(), ..settings.clone() },
@@ -91,14 +102,12 @@ impl Lacp {
         lacp
     }
 
-    /// Takes in an event that happened at `now`, which never runs backwards, and everything that
-    /// has become due.
+    /// Handles an event that happened at `now`, which never decreases, and what is due by `now`.
     pub fn handle(&mut self, now: Time, event: Event) {
         let select = match event {
             Event::Configure(settings) => self.configure(now, *settings) | self.expire(now),
             Event::Carrier { member, up } => self.set_carrier(now, member, up) | self.expire(now),
-            // Other members' PDUs of the same time may wait behind this one: a caller that was late
-            // hands over all of them before `Deadline`, so that no partner is taken for silent.
+            // No expiry here: other members' PDUs of the same time may follow this one.
             Event::Lacpdu { member, pdu } => self.lacpdu(now, member, &pdu),
             Event::Deadline => self.expire(now),
         };
@@ -111,7 +120,7 @@ impl Lacp {
         self.report_current();
     }
 
-    /// The next thing to do, in order.
+    /// The next effect, in the order of execution; `None` = all have been taken.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -125,12 +134,12 @@ impl Lacp {
             .min()
     }
 
-    /// Some member has, or until a moment ago had, a partner.
+    /// True while the aggregate has a partner, which may be expired.
     pub fn negotiated(&self) -> bool {
         self.lag.is_some()
     }
 
-    /// LACP lets the member carry traffic. False for a stranger.
+    /// True if LACP lets the member carry traffic; false if there is no such member.
     pub fn may_enable(&self, member: MemberId) -> bool {
         self.find(member).is_some_and(|m| match m.mux {
             Mux::CollectingDistributing => true,
@@ -138,7 +147,7 @@ impl Lacp {
         })
     }
 
-    /// A partner is known, if perhaps a silent one. False for a stranger.
+    /// True if the member knows a partner, which may be expired; false if there is no such member.
     pub fn is_current(&self, member: MemberId) -> bool {
         self.find(member).is_some_and(Member::is_current)
     }
@@ -199,8 +208,7 @@ impl Lacp {
         select
     }
 
-    /// What was reported last of a member's link ([`Event::Carrier`]); `None` before that, and for
-    /// a member that there is not.
+    /// The last [`Event::Carrier`] of a member; `None` if there was none, or no such member.
     pub fn carrier(&self, member: MemberId) -> Option<bool> {
         self.members.iter().find(|m| m.settings.id == member)?.link_up
     }
@@ -256,7 +264,7 @@ impl Lacp {
         }
     }
 
-    /// Tells the mux machines what the partners say now.
+    /// Feeds the partners' synchronization state to the mux machines.
     fn run_mux(&mut self) {
         let fallback = self.settings.fallback_ab;
         for m in &mut self.members {
@@ -327,7 +335,7 @@ impl Lacp {
         }
     }
 
-    /// What we say of ourselves on `m`.
+    /// The actor information that `m` sends.
     fn actor(&self, m: &Member) -> PortInfo {
         let config = &self.settings.config;
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
@@ -351,7 +359,7 @@ impl Lacp {
     }
 }
 
-/// The lowest number that no member has.
+/// The lowest port number that is not in use.
 fn pick_port_id(used: &mut BTreeSet<u16>) -> u16 {
     let id = (1..u16::MAX).find(|id| !used.contains(id)).unwrap_or(u16::MAX);
     used.insert(id);

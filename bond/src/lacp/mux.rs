@@ -1,10 +1,10 @@
-//! The mux machine: may frames flow through this port?
+//! The mux machine: whether the port collects and distributes frames.
 
 use serde::Serialize;
 use wire::lacp::state;
 
-/// IEEE 802.1AX-2014 figure 6-22 (coupled control), without WAITING: nothing is gained by holding
-/// a port back for its siblings, since they join the aggregate one by one without harm.
+/// IEEE 802.1AX-2014 figure 6-22 (coupled control), without WAITING: ports join the aggregate
+/// one by one without an interruption, so there is no reason to wait for the others.
 ///
 /// ```text
 ///   +----------+  selected   +----------+  partner in sync   +--------------------------+
@@ -17,20 +17,24 @@ use wire::lacp::state;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mux {
+    /// Not part of the aggregate.
     Detached,
+    /// Part of the aggregate; the partner is out of sync.
     Attached,
+    /// Part of the aggregate, and carries traffic.
     CollectingDistributing,
 }
 
 /// What the machine reacts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The port belongs to the aggregate.
+    /// The port was selected for the aggregate.
     Selected,
-    /// It does not.
+    /// The port was not selected.
     Unselected,
-    /// The partner has attached its end, or is excused: none is known, and the bond falls back.
+    /// The partner is in sync, or there is no partner and the bond falls back to active-backup.
     PartnerInSync,
+    /// The partner is out of sync.
     PartnerNotInSync,
 }
 
@@ -50,7 +54,7 @@ impl Mux {
         }
     }
 
-    /// In the aggregate, whatever the partner says.
+    /// Part of the aggregate.
     pub fn is_attached(self) -> bool {
         match self {
             Mux::Detached => false,
@@ -60,8 +64,8 @@ impl Mux {
 
     /// The bits of the actor's state that follow from the machine.
     ///
-    /// As Open vSwitch, an attached port says that it collects and distributes even while the
-    /// partner is out of sync, and so does every port while nothing is `negotiated`.
+    /// As in Open vSwitch, an attached port sets COLLECTING and DISTRIBUTING even while the partner
+    /// is out of sync, and every port does while nothing is `negotiated`.
     pub fn actor_bits(self, negotiated: bool) -> u8 {
         let flows = state::COLLECTING | state::DISTRIBUTING;
         match (self, negotiated) {

@@ -1,4 +1,4 @@
-//! The periodic transmission machine: when does the partner hear from us unasked?
+//! The periodic transmission machine: when LACPDUs are sent without a change of state.
 
 use wire::Time;
 
@@ -20,14 +20,18 @@ use super::receive::{FAST_PERIOD, SLOW_PERIOD};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Periodic {
-    /// We may not speak: the link is down, or we are passive and know no partner.
+    /// No transmission: the link is down, or the port is passive and has no partner.
     NoPeriodic,
     /// A PDU is due now.
     PeriodicTx,
+    /// The partner uses the short time-out: the next PDU is due within Fast_Periodic_Time (1 s).
     FastPeriodic {
+        /// When it is due.
         until: Time,
     },
+    /// The partner uses the long time-out: the next PDU is due within Slow_Periodic_Time (30 s).
     SlowPeriodic {
+        /// When it is due.
         until: Time,
     },
 }
@@ -35,14 +39,17 @@ pub enum Periodic {
 /// What the machine reacts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// We may speak.
+    /// Transmission is allowed.
     Enabled,
-    /// We may not.
+    /// Transmission is not allowed.
     Disabled,
-    /// The time of the state has run out.
+    /// The state's timer has expired.
     Timeout,
-    /// A PDU left, whatever it was sent for; `short` = the partner asks for a short time-out.
-    Sent { short: bool },
+    /// A PDU was sent, for any reason.
+    Sent {
+        /// The partner uses the short time-out.
+        short: bool,
+    },
 }
 
 impl Periodic {

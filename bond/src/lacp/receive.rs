@@ -1,22 +1,22 @@
-//! The receive machine: how fresh is what we know of the partner?
+//! The receive machine: the age of the partner information.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use wire::Time;
 
-/// Partner information older than three of the partner's periods is not current any more
+/// Number of periods without an LACPDU after which partner information expires
 /// (IEEE 802.1AX-2014 clause 6.4.4: Short_Timeout_Time is 3 × Fast_Periodic_Time).
 pub const TIMEOUT_PERIODS: u32 = 3;
-/// Fast_Periodic_Time.
+/// Fast_Periodic_Time (IEEE 802.1AX-2014 clause 6.4.4).
 pub const FAST_PERIOD: Duration = Duration::from_secs(1);
-/// Slow_Periodic_Time.
+/// Slow_Periodic_Time (IEEE 802.1AX-2014 clause 6.4.4).
 pub const SLOW_PERIOD: Duration = Duration::from_secs(30);
-/// Short_Timeout_Time: how long an expired partner has to say something.
+/// Short_Timeout_Time: how long an expired partner is remembered.
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// IEEE 802.1AX-2014 figure 6-18, without PORT_DISABLED and LACP_DISABLED: a port whose link is
-/// down expires and then defaults like one whose partner fell silent, as Open vSwitch has it.
+/// IEEE 802.1AX-2014 figure 6-18, without PORT_DISABLED and LACP_DISABLED: as in Open vSwitch, a port
+/// whose link goes down expires and then defaults, like one that receives no LACPDUs.
 ///
 /// ```text
 ///                     LACPDU
@@ -24,24 +24,26 @@ pub const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
 ///   | DEFAULTED |                 |  CURRENT  |     | LACPDU
 ///   +-----------+     LACPDU      +-----------+ ----+
 ///     ^       |    +------------->      |
-///     |       |    |                    | 3 periods of silence,
+///     |       |    |                    | 3 periods without LACPDU,
 ///     |       v    |                    | link changed
 ///     |     +-----------+ <-------------+
 ///     +-----|  EXPIRED  |
-///  3 s      +-----------+ <-- link changed or reconfigured, if we speak unasked
+///  3 s      +-----------+ <-- link changed or reconfigured, if we may transmit
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "state")]
 pub enum Receive {
     /// No partner is known.
     Defaulted,
-    /// The partner fell silent; forget it at `until`.
+    /// The partner information is out of date.
     Expired {
+        /// When it is forgotten.
         #[serde(skip)]
         until: Time,
     },
-    /// The partner spoke; doubt it at `until`.
+    /// The partner information is up to date.
     Current {
+        /// When it expires.
         #[serde(skip)]
         until: Time,
     },
@@ -50,25 +52,35 @@ pub enum Receive {
 /// What the machine reacts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A well-formed LACPDU; the next one is expected within `timeout`.
-    Lacpdu { timeout: Duration },
-    /// The time of the state has run out.
+    /// A valid LACPDU was received.
+    Lacpdu {
+        /// The next one has to arrive within this time.
+        timeout: Duration,
+    },
+    /// The state's timer has expired.
     Timeout,
-    /// The link went up or down; `active` = we speak unasked.
-    LinkChanged { active: bool },
-    /// Port number, priority or key changed; `speaking` = we speak unasked, or have a partner.
-    Reconfigured { speaking: bool },
+    /// The link went up or down.
+    LinkChanged {
+        /// Active LACP: the port transmits without a partner.
+        active: bool,
+    },
+    /// Port number, priority or key changed, or the member was added.
+    Reconfigured {
+        /// The port transmits: LACP is active, or the aggregate has a partner.
+        speaking: bool,
+    },
 }
 
-/// What becomes of the partner information.
+/// What happens to the partner information.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partner {
+    /// It does not change.
     Keep,
-    /// Take it from the PDU (recordPDU).
+    /// It is taken from the PDU (recordPDU).
     Record,
-    /// Assume that it asks for a short time-out and is out of sync.
+    /// Its state becomes short time-out and out of sync.
     Expire,
-    /// Forget it (recordDefault).
+    /// It is reset to the default (recordDefault).
     Default,
 }
 

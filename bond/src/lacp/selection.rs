@@ -1,25 +1,28 @@
-//! Selection: which ports form the aggregate?
+//! Selection: which ports form the aggregate.
 //!
-//! One port leads, and every port with the lead's partner and the partner's key goes with it.
-//! An aggregate that works goes on: neither a better port with another partner nor a port whose
-//! partner now says something else of itself takes its place.
+//! One port is the lead; every port with the same partner system and partner key joins it. A
+//! working aggregate is kept: neither a port of better priority with another partner, nor a port
+//! whose partner information has changed, replaces it.
 //!
-//! An individual link, one whose partner says that it cannot be aggregated, is never in an
-//! aggregate with others (IEEE 802.1AX-2014 clause 6.4.5). It is used alone, and only while no
-//! link that can be aggregated has a partner that speaks.
+//! An individual link, one whose partner says that it cannot be aggregated, is never
+//! aggregated with others (IEEE 802.1AX-2014 clause 6.4.5). It is used alone, and only while no
+//! link that can be aggregated has a current partner.
 
 use wire::EthAddr;
 use wire::lacp::{PortInfo, state};
 
 use super::receive::Receive;
 
-/// What selection looks at in one port.
+/// The state of one port that selection depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
+    /// State of the receive machine.
     pub receive: Receive,
-    /// In the aggregate so far.
+    /// Whether it is part of the aggregate so far.
     pub attached: bool,
+    /// Our information, as sent.
     pub actor: PortInfo,
+    /// The partner's information, as received; default without a partner.
     pub partner: PortInfo,
 }
 
@@ -27,7 +30,9 @@ pub struct Candidate {
 /// clause 6.3.6) that can differ between ports of one bond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LagId {
+    /// System identifier of the partner.
     pub partner_system: EthAddr,
+    /// The partner's key.
     pub partner_key: u16,
 }
 
@@ -36,9 +41,9 @@ pub struct LagId {
 pub struct Selection {
     /// `None` = nothing is negotiated.
     pub lag: Option<LagId>,
-    /// For each candidate: is it in?
+    /// For each candidate, whether it is part of the aggregate.
     pub attached: Vec<bool>,
-    /// For each candidate: is its partner we ourselves?
+    /// For each candidate, whether its partner is our own system.
     pub looped: Vec<bool>,
 }
 
@@ -61,7 +66,7 @@ impl Candidate {
         }
     }
 
-    /// The partner has spoken.
+    /// The partner's system is known.
     fn is_known(&self) -> bool {
         self.has_partner() && !self.partner.system.is_zero()
     }
@@ -74,8 +79,8 @@ impl Candidate {
 /// Chooses the aggregate out of `ports`, which all belong to system `own`; `before` is the
 /// aggregate so far.
 ///
-/// With `fallback` (`lacp-fallback-ab`) ports without any partner are let in while no port has
-/// one. Among equals the first wins.
+/// With `fallback` (`lacp-fallback-ab`), ports without a partner form the aggregate while no port
+/// has one. Among equal ports the first wins.
 pub fn select(
     own: EthAddr,
     fallback: bool,
@@ -89,18 +94,17 @@ pub fn select(
             .min_by_key(|&i| (priority(&ports[i]), i))
     };
 
-    // A port is in the aggregate if it has been, or if its partner is known: Open vSwitch lets a
-    // port whose partner is still unknown outrank one whose partner has spoken (zeros compare
-    // low), which keeps the latter out until the former gives up.
+    // Ports with a known partner come first. In Open vSwitch a port whose partner is unknown (all
+    // zero, which compares as the best) outranks them and keeps them out until it times out.
     let working = |p: &Candidate| p.is_current() && p.attached;
     let speaks = |p: &Candidate| p.is_current() && p.is_known();
 
-    // While the port falls back, one that only waits for a partner ends nothing: otherwise a new
-    // member would stop all traffic until it gives up.
+    // During a fallback, a member that has expired but never had a partner does not become the
+    // lead: otherwise a new member would stop all traffic until it defaults.
     let falling_back = fallback && ports.iter().any(|p| !p.has_partner());
 
-    // An individual link that works waits for the other end to be in sync: until then nothing
-    // could take over what it carries.
+    // A working individual link is replaced only by a link whose partner is in sync: before that,
+    // the new link could not carry the traffic.
     let in_sync = |p: &Candidate| p.partner.state & state::SYNCHRONIZATION != 0;
 
     let lead = best(&|p| working(p) && !p.is_individual() && Some(p.lag()) == before)
@@ -123,14 +127,15 @@ pub fn select(
     Selection { lag: lead.map(|lead| ports[lead].lag()), attached, looped }
 }
 
-/// No port of the aggregate hears its partner, and a port outside does: time to select anew.
+/// True if no port of the aggregate has a current partner, and a port outside has one: selection
+/// has to run.
 pub fn is_stranded(own: EthAddr, ports: &[Candidate]) -> bool {
     let current = || ports.iter().filter(|p| p.is_current());
     let outside = |p: &Candidate| !p.attached && p.is_known() && p.partner.system != own;
     current().all(|p| !p.attached) && current().any(outside)
 }
 
-/// The link's rank, lower first: as the end with the better system sees it
+/// The link's priority, lower is preferred: that of the end with the better system identifier
 /// (IEEE 802.1AX-2014 clause 6.7.1).
 fn priority(p: &Candidate) -> (u16, EthAddr, u16, u16) {
     let (a, b) = (&p.actor, &p.partner);

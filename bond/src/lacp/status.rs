@@ -12,17 +12,20 @@ use super::receive::Receive;
 use super::stats::Stats;
 use crate::config::LacpTime;
 
-/// How far LACP got.
+/// State of LACP on a bond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LacpState {
+    /// Not configured.
     Off,
+    /// Configured; no member has a partner.
     Configured,
+    /// The aggregate has a partner.
     Negotiated,
 }
 
 impl LacpState {
-    /// As `bond/show` calls it.
+    /// The text in `bond/show`.
     pub fn as_str(self) -> &'static str {
         match self {
             LacpState::Off => "off",
@@ -32,38 +35,54 @@ impl LacpState {
     }
 }
 
-/// A port's LACP at one moment.
+/// The LACP state of a port at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LacpStatus {
+    /// `Port.name`.
     pub name: String,
+    /// Active LACP, else passive.
     pub active: bool,
+    /// The aggregate has a partner.
     pub negotiated: bool,
+    /// `lacp-system-id`.
     pub system_id: EthAddr,
+    /// `lacp-system-priority`; lower is preferred.
     pub system_priority: u16,
     /// `None` = there is no member to take it from.
     pub aggregation_key: Option<u16>,
+    /// `lacp-time`: the period that the partner is asked to use.
     pub time: LacpTime,
+    /// `lacp-fallback-ab`.
     pub fallback_ab: bool,
     /// Sorted by name.
     pub members: Vec<LacpMemberStatus>,
 }
 
-/// One member's LACP at one moment.
+/// The LACP state of one member at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LacpMemberStatus {
+    /// `Interface.name`.
     pub name: String,
+    /// State of the receive machine.
     pub receive: Receive,
+    /// State of the mux machine.
     pub mux: Mux,
+    /// LACP port number.
     pub port_id: u16,
+    /// `lacp-port-priority`; lower is preferred.
     pub port_priority: u16,
+    /// LACP lets the member carry traffic.
     pub may_enable: bool,
+    /// Our information, as sent.
     pub actor: PortInfo,
+    /// The partner's information, as received.
     pub partner: PortInfo,
+    /// Counters.
     pub stats: Stats,
 }
 
 impl Lacp {
-    /// The present state, as a value.
+    /// The current state.
     pub fn status(&self) -> LacpStatus {
         let config = &self.settings.config;
         let mut members: Vec<LacpMemberStatus> = self
@@ -97,7 +116,7 @@ impl Lacp {
 }
 
 impl LacpStatus {
-    /// The port's part of `lacp/show`, as Open vSwitch prints it.
+    /// The port's part of the output of `lacp/show`, in Open vSwitch's format.
     pub fn render_show(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -141,7 +160,7 @@ impl LacpStatus {
         Ok(())
     }
 
-    /// The port's part of `lacp/show-stats`, as Open vSwitch prints it.
+    /// The port's part of the output of `lacp/show-stats`, in Open vSwitch's format.
     pub fn render_stats(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -166,7 +185,7 @@ impl LacpStatus {
     }
 }
 
-/// The set bits' names, each after a space.
+/// The names of the bits that are set, each preceded by a space.
 fn state_names(bits: u8) -> String {
     const NAMES: [(u8, &str); 8] = [
         (state::ACTIVITY, " activity"),

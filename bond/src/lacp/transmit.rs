@@ -1,4 +1,4 @@
-//! The transmit machine: does the partner have to hear from us at once, and may it?
+//! The transmit machine: whether an LACPDU is needed (NTT), and when the rate limit allows it.
 
 use std::time::Duration;
 
@@ -8,17 +8,18 @@ use wire::lacp::{Lacpdu, PortInfo, state};
 /// PDUs that may leave a port within [`WINDOW`].
 const LIMIT: usize = 3;
 
-/// IEEE 802.1AX-2014 clause 6.4.16 allows three PDUs in any Fast_Periodic_Time (1 s). The driver
-/// sends a little later than the engine decides, and not always by the same amount: the tenth more
-/// keeps four from being seen on the link within a second.
+/// IEEE 802.1AX-2014 clause 6.4.16 allows three PDUs in any Fast_Periodic_Time (1 s). The delay
+/// from the engine's decision to the transmission varies; the additional 0.1 s keeps four PDUs from
+/// being on the link within one second.
 pub const WINDOW: Duration = Duration::from_millis(1100);
 
-/// The state bits whose change the partner has to know (IEEE 802.1AX-2014 clause 6.4.7,
+/// The state bits whose change has to be sent to the partner (IEEE 802.1AX-2014 clause 6.4.7,
 /// update_NTT).
 const NTT_STATE: u8 =
     state::ACTIVITY | state::TIMEOUT | state::SYNCHRONIZATION | state::AGGREGATION;
 
-/// Need to transmit: what the partner believes of us, `partner_view`, is not what we are.
+/// Whether an LACPDU is needed: `partner_view`, what the partner has recorded about us, differs
+/// from `actor`.
 pub fn needed(actor: &PortInfo, partner_view: &PortInfo) -> bool {
     let rest = |p: &PortInfo| PortInfo { state: p.state & NTT_STATE, ..*p };
     rest(actor) != rest(partner_view)
@@ -39,20 +40,26 @@ pub fn compose(actor: PortInfo, partner: PortInfo) -> Vec<u8> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transmit {
-    /// The partner need not hear from us.
+    /// No PDU is due.
     Idle,
-    /// A PDU leaves at `until`, with what is true then.
-    Ntt { until: Time },
+    /// A PDU is due. It carries the state at the time of its transmission.
+    Ntt {
+        /// When it is sent.
+        until: Time,
+    },
 }
 
 /// What the machine reacts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A PDU is due, and may leave at `from`, now or later.
-    Due { from: Time },
-    /// None is due.
+    /// A PDU is due.
+    Due {
+        /// The earliest time that the rate limit allows.
+        from: Time,
+    },
+    /// No PDU is due.
     NotDue,
-    /// It left.
+    /// The PDU was sent.
     Sent,
 }
 
@@ -68,7 +75,7 @@ impl Transmit {
         }
     }
 
-    /// When the PDU leaves.
+    /// When the PDU is sent.
     pub fn deadline(self) -> Option<Time> {
         match self {
             Transmit::Idle => None,
@@ -77,17 +84,17 @@ impl Transmit {
     }
 }
 
-/// When the last PDUs left, the oldest first; `None` = fewer have.
+/// The times of the last transmissions, oldest first; `None` = there were fewer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent([Option<Time>; LIMIT]);
 
 impl Sent {
-    /// The earliest time at which one more keeps the limit; in the past if it does so now.
+    /// The earliest time at which the limit allows another PDU; not after now if it allows one now.
     pub fn next_allowed(&self) -> Time {
         self.0[0].map_or(Time::ZERO, |oldest| oldest + WINDOW)
     }
 
-    /// One leaves now.
+    /// Records a transmission at `now`.
     pub fn record(&mut self, now: Time) {
         self.0.rotate_left(1);
         self.0[LIMIT - 1] = Some(now);

@@ -1,4 +1,4 @@
-//! Health checks of one link, beside its carrier. What one says goes into a bond as
+//! Health checks of one link. The driver reports their results to the bond as
 //! [`Event::Monitor`](crate::Event::Monitor).
 
 pub mod bfd;

@@ -8,6 +8,7 @@ use bond::{
     Bond, BondConfig, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
     LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode, RevalidateReason,
 };
+use wire::lacp::{Lacpdu, PortInfo, state};
 use wire::{EthAddr, Time};
 
 pub fn ms(n: u64) -> Duration {
@@ -169,4 +170,43 @@ pub fn published(effects: &[Effect]) -> Option<&Forwarding> {
         Effect::Publish(table) => Some(&**table),
         _ => None,
     })
+}
+
+/// A balance-tcp bond of two members with active LACP and without rebalancing.
+pub fn tcp(time: LacpTime) -> BondConfig {
+    BondConfig {
+        lacp: Some(lacp(true, time)),
+        rebalance_interval: ms(0),
+        ..config(Mode::BalanceTcp, 2)
+    }
+}
+
+/// An LACPDU of a partner that is in sync, collects and distributes.
+pub fn partner_pdu(system: &str, key: u16, port: u16) -> Lacpdu {
+    Lacpdu {
+        actor: PortInfo {
+            system_priority: 100,
+            system: system.parse().unwrap(),
+            key,
+            port_priority: 1,
+            port,
+            state: state::ACTIVITY
+                | state::TIMEOUT
+                | state::AGGREGATION
+                | state::SYNCHRONIZATION
+                | state::COLLECTING
+                | state::DISTRIBUTING,
+        },
+        ..Lacpdu::default()
+    }
+}
+
+/// Lets `member` receive `pdu`.
+pub fn receive_pdu(rig: &mut Rig, member: u32, pdu: &Lacpdu) -> Vec<Effect> {
+    rig.handle(Event::Lacpdu { member: MemberId(member), pdu: pdu.emit() })
+}
+
+/// Whether each member is enabled, sorted by name.
+pub fn enabled(rig: &Rig) -> Vec<bool> {
+    rig.status().members.iter().map(|m| m.enabled).collect()
 }

@@ -1,8 +1,8 @@
 //! BFD in asynchronous mode (RFC 5880, RFC 5881), as Open vSwitch's `Interface.bfd` configures it.
 //!
-//! One [`Session`] watches one link. The contract is that of [`crate::Bond`]: handle an event,
-//! drain the effects, come back at the deadline. The driver wraps what is to be sent into a frame
-//! ([`wire::bfd::Path`]), and takes the frames that arrive out of it ([`wire::bfd::receive`]).
+//! One [`Session`] monitors one link. It is driven like a [`crate::Bond`]: handle an event, drain
+//! the effects, call again at the deadline. The driver puts each payload into a frame
+//! ([`wire::bfd::Path`]) and takes received payloads out of theirs ([`wire::bfd::receive`]).
 
 mod status;
 mod traffic;
@@ -18,7 +18,7 @@ use wire::bfd::{self as packet, Diag, Packet, State};
 
 pub use status::{BfdColumn, BfdStatus};
 
-/// While a session is not up it sends no more often (RFC 5880 section 6.8.3).
+/// Minimum transmission interval while a session is not up, in ms (RFC 5880 section 6.8.3).
 const MIN_TX_DOWN: u64 = 1000;
 
 /// `Interface.bfd`, checked and with defaults filled in. Intervals are in milliseconds, at least 1.
@@ -32,13 +32,13 @@ pub struct Config {
     pub min_rx: u64,
     /// `mult`, 1 to 255, by default 3.
     pub mult: u8,
-    /// `cpath_down`: tell the other end not to use the path.
+    /// `cpath_down`: send the diagnostic "concatenated path down", so that the remote does not use
+    /// the link.
     pub cpath_down: bool,
-    /// `forwarding_if_rx`: received traffic keeps the link usable while control packets are
-    /// missing, but for 100 `min_rx` at the most.
+    /// `forwarding_if_rx`: received traffic keeps the link forwarding without control packets, for
+    /// at most 100 `min_rx`.
     pub forwarding_if_rx: bool,
-    /// `decay_min_rx`: what `min_rx` becomes while there is no traffic; 0, or less than `min_rx`,
-    /// = it stays.
+    /// `decay_min_rx`: replaces `min_rx` while the link is idle; ignored if 0 or below `min_rx`.
     pub decay_min_rx: u64,
 }
 
@@ -61,34 +61,43 @@ impl Config {
     }
 }
 
-/// Something that happened outside.
+/// An input of the session.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// New configuration.
     Configure(Box<Config>),
-    /// The payload of a datagram to port 3784, and its time to live.
-    Packet { payload: Vec<u8>, ttl: u8 },
-    /// How many packets the link has received since it was made. Wanted before
-    /// [`Event::Deadline`] and [`Event::Configure`] while [`Session::wants_traffic`].
-    Traffic { rx_packets: u64 },
-    /// `bfd/set-forwarding`: whatever the session finds out; `None` = what it finds out.
+    /// A datagram to port 3784 was received.
+    Packet {
+        /// The payload of the datagram, not validated.
+        payload: Vec<u8>,
+        /// Its IP time to live; other values than 255 are discarded.
+        ttl: u8,
+    },
+    /// The link's packet counter. While [`Session::wants_traffic`], the driver sends it before
+    /// [`Event::Deadline`] and [`Event::Configure`].
+    Traffic {
+        /// Packets received by the device since it was created.
+        rx_packets: u64,
+    },
+    /// `bfd/set-forwarding`: overrides the result of the session; `None` = no override.
     Override(Option<bool>),
-    /// `next_deadline` has come.
+    /// The time of [`Session::next_deadline`] has come.
     Deadline,
 }
 
-/// What the session asks of its driver.
+/// An action for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Send this payload.
+    /// Send a control packet with this UDP payload.
     Send(Vec<u8>),
     /// Whether the link may carry traffic: a bond's [`crate::Event::Monitor`].
     Forwarding(bool),
-    /// Something worth a line in the log.
+    /// Write a line to the log.
     Notice(Notice),
 }
 
-/// What a packet or the lack of one does to the state (RFC 5880 section 6.2).
+/// The state, and the diagnostic if it changes, after a packet whose sender is in state `remote`
+/// (RFC 5880 sections 6.2 and 6.8.6). Expiry of the detection time leads from Init and Up to Down.
 ///
 /// ```text
 ///                              +--+
@@ -98,7 +107,7 @@ pub enum Effect {
 ///                 +-----------| Down |-------------+
 ///                 |      down +------+             |
 ///                 V            ^    ^              V
-///             +------+  silence|    |silence,  +------+
+///             +------+  expiry |    |expiry,   +------+
 ///        +----| Init |---------+    +----------|  Up  |----+
 ///  remote|    +------+ remote       remote     +------+    |remote
 ///    down+---> |       admin down    (admin) down   ^ <----+ init, up
@@ -122,7 +131,7 @@ pub fn next_state(state: State, remote: State) -> (State, Option<Diag>) {
     }
 }
 
-/// What the other end said last.
+/// The content of the last received packet.
 #[derive(Clone, Copy, Debug)]
 struct Remote {
     state: State,
@@ -162,15 +171,15 @@ pub struct Session {
     poll: Option<(u64, u64)>,
     last_tx: Option<Time>,
     next_tx: Time,
-    /// When silence will have lasted too long; looked at in states Init and Up.
+    /// When the detection time expires; applies in states Init and Up.
     detect: Option<Time>,
-    /// What the session has found out.
+    /// Whether the link may carry traffic, without an override.
     forwarding: bool,
     forced: Option<bool>,
-    /// What the driver was told last.
+    /// The last [`Effect::Forwarding`].
     last_reported: bool,
     flaps: u64,
-    /// Control packets that were no good.
+    /// Discarded control packets.
     discarded: u64,
     traffic: Traffic,
     jitter: u64,
@@ -180,8 +189,8 @@ pub struct Session {
 impl Session {
     /// A session that is down and sends its first packet at once.
     ///
-    /// `discriminator` is unique in the system and not 0; `jitter` is any number, another one
-    /// for each session, so that they do not send in step.
+    /// `discriminator` is unique in the system and not 0. `jitter` is a seed, different for each
+    /// session, so that sessions do not send at the same times.
     pub fn new(now: Time, config: Config, discriminator: u32, jitter: u64) -> Session {
         let mut session = Session {
             state: State::Down,
@@ -209,7 +218,7 @@ impl Session {
         session
     }
 
-    /// Takes in an event that happened at `now`, and everything that has become due.
+    /// Handles an event that happened at `now`, and what is due by `now`.
     pub fn handle(&mut self, now: Time, event: Event) {
         let answer = match event {
             Event::Configure(config) => {
@@ -218,12 +227,12 @@ impl Session {
             }
             Event::Packet { payload, ttl } => {
                 self.traffic.control_packet();
-                // As it was before, if time has changed it.
+                // First what has changed by time alone.
                 self.update_forwarding(now);
                 if ttl == packet::TTL {
                     self.receive(now, &payload)
                 } else {
-                    // It may come from farther away than the link (RFC 5881 section 5).
+                    // The sender may be more than one hop away (RFC 5881 section 5).
                     self.discarded += 1;
                     false
                 }
@@ -245,7 +254,7 @@ impl Session {
         self.run(now, answer);
     }
 
-    /// The next thing to do, in order.
+    /// The next effect, in the order of execution; `None` = all have been taken.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -258,7 +267,7 @@ impl Session {
         };
         let decay = self.traffic.decay_check().filter(|_| self.decaying());
         let sample = self.wants_traffic().then_some(self.traffic.next_sample);
-        // Only received traffic keeps the link usable: until it has been missing for too long.
+        // The link is forwarding because of received traffic: when that expires.
         let expiry = match self.state {
             State::AdminDown | State::Down | State::Init
                 if self.forwarding && self.forced.is_none() =>
@@ -276,7 +285,7 @@ impl Session {
         self.forced.unwrap_or(self.forwarding)
     }
 
-    /// Whether [`Event::Traffic`] makes a difference.
+    /// Whether the session uses [`Event::Traffic`].
     pub fn wants_traffic(&self) -> bool {
         self.config.forwarding_if_rx || self.config.decays()
     }
@@ -285,12 +294,12 @@ impl Session {
         self.state == State::Up && self.config.decays()
     }
 
-    /// The interval that should be in force now.
+    /// The minimum receive interval according to the configuration and the decay.
     fn wanted_min_rx(&self) -> u64 {
         if self.traffic.decayed { self.config.decay_min_rx } else { self.config.min_rx.max(1) }
     }
 
-    /// Traffic was received: the link is usable for a while.
+    /// Traffic was received: it keeps the link forwarding for one detection time.
     fn received(&mut self, now: Time) {
         let silence = self.rx_interval().saturating_mul(u64::from(self.config.mult));
         self.traffic.received(now, silence);
@@ -306,8 +315,8 @@ impl Session {
             self.traffic.start_window(now, self.config.decay_min_rx);
             self.traffic.decayed = false;
         }
-        // While the session is up the other end has to agree first, unless the change does it no
-        // harm (RFC 5880 section 6.8.3).
+        // While the session is up, a longer transmission or a shorter receive interval needs a poll
+        // sequence first (RFC 5880 section 6.8.3).
         let free = self.state != State::Up;
         if free || (self.poll.is_none() && tx < self.min_tx) {
             self.min_tx = tx;
@@ -340,7 +349,7 @@ impl Session {
         }
     }
 
-    /// True if the packet asks for an answer at once.
+    /// Handles a control packet. True if it has the Poll bit, so that an answer is due.
     fn receive(&mut self, now: Time, payload: &[u8]) -> bool {
         let packet = match Packet::parse(payload) {
             Ok(packet) => packet,
@@ -378,7 +387,7 @@ impl Session {
             (self.min_tx, self.min_rx) = (tx, rx);
         }
         if packet.poll {
-            // Both bits in one packet are forbidden: ours is asked again later.
+            // A packet must not have both the Poll and the Final bit: our poll is repeated later.
             self.poll = None;
         }
         if slower && let Some(last) = self.last_tx {
@@ -394,7 +403,7 @@ impl Session {
         packet.poll
     }
 
-    /// Lets time run out where it has, then sends what is due.
+    /// Expires what is due by `now`, then sends what is due.
     fn run(&mut self, now: Time, answer: bool) {
         if self.state > State::Down && self.detect.is_some_and(|t| t <= now) {
             self.set_state(now, State::Down, Diag::EXPIRED);
@@ -422,7 +431,7 @@ impl Session {
         let heard = self.config.forwarding_if_rx
             && self.traffic.usable_until().is_some_and(|until| until > now);
         let forwarding = (self.state == State::Up || heard) && !self.remote.diag.path_is_down();
-        // While it is forced nobody counts.
+        // Changes during an override do not count as flaps.
         if self.forced.is_none() && forwarding != self.forwarding {
             self.forwarding = forwarding;
             self.flaps += 1;
@@ -469,17 +478,18 @@ impl Session {
         }
     }
 
-    /// Milliseconds between what we send.
+    /// The transmission interval in use, in ms.
     fn tx_interval(&self) -> u64 {
         self.effective_min_tx().max(self.remote.min_rx)
     }
 
-    /// Milliseconds between what we may expect.
+    /// The interval at which packets are expected, in ms.
     fn rx_interval(&self) -> u64 {
         self.min_rx.max(self.remote.min_tx)
     }
 
-    /// The interval less up to a quarter; with a multiplier of 1 less 10 to 25 %
+    /// The transmission interval, shortened at random by up to 25 %, or by 10 to 25 % with a
+    /// multiplier of 1
     /// (RFC 5880 section 6.8.7).
     fn jittered(&mut self) -> Duration {
         self.jitter =

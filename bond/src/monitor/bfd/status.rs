@@ -1,4 +1,5 @@
-//! What `bfd/show` prints and `Interface.bfd_status` holds, and the same as JSON.
+//! The state of a session as a value, which serializes to JSON, its text in `bfd/show` and the
+//! column `Interface.bfd_status`.
 
 use std::fmt::Write;
 
@@ -9,31 +10,56 @@ use wire::bfd::{Diag, State, flag_names, flags_of};
 use super::Session;
 use crate::millis::whole_ms;
 
-/// A session at one moment. Times are in milliseconds.
+/// The state of a session at one time. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BfdStatus {
+    /// `Interface.name`.
     pub name: String,
+    /// The link may carry traffic.
     pub forwarding: bool,
+    /// Changes of `forwarding` since the session began.
     pub flap_count: u64,
+    /// Our detection multiplier.
     pub mult: u8,
+    /// `cpath_down` is configured.
     pub cpath_down: bool,
+    /// The transmission interval in use: the larger of our minimum and the remote's receive minimum.
     pub tx_interval_ms: u64,
+    /// The interval at which packets are expected: the larger of our receive minimum and the remote's
+    /// transmission minimum.
     pub rx_interval_ms: u64,
+    /// Time to the detection of a silent remote, negative if it has passed. Without a received packet
+    /// it is measured from the start of the clock, as in Open vSwitch.
     pub detect_ms: i64,
+    /// Time to the next transmission.
     pub next_tx_ms: i64,
+    /// Time of the last transmission relative to now, so that it is negative.
     pub last_tx_ms: i64,
+    /// The flags octet of our packets ([`flag_names`]).
     pub flags: u8,
+    /// Our session state (bfd.SessionState).
     pub state: State,
+    /// Our diagnostic (bfd.LocalDiag).
     pub diag: Diag,
+    /// Our discriminator (bfd.LocalDiscr).
     pub discriminator: u32,
+    /// Our minimum transmission interval in force.
     pub min_tx_ms: u64,
+    /// Our minimum receive interval in force.
     pub min_rx_ms: u64,
+    /// The flags octet of the last received packet.
     pub remote_flags: u8,
+    /// The state of the remote system.
     pub remote_state: State,
+    /// The diagnostic of the remote system.
     pub remote_diag: Diag,
+    /// The discriminator of the remote system; 0 = no packet was received.
     pub remote_discriminator: u32,
+    /// The remote's minimum transmission interval.
     pub remote_min_tx_ms: u64,
+    /// The remote's minimum receive interval.
     pub remote_min_rx_ms: u64,
+    /// The remote's detection multiplier; 0 = no packet was received.
     pub remote_mult: u8,
     /// Control packets that were discarded.
     pub discarded: u64,
@@ -41,7 +67,7 @@ pub struct BfdStatus {
     pub forced: bool,
 }
 
-/// What `Interface.bfd_status` holds.
+/// The content of `Interface.bfd_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BfdColumn {
     forwarding: bool,
@@ -53,7 +79,7 @@ pub struct BfdColumn {
 }
 
 impl BfdColumn {
-    /// The session lets traffic through.
+    /// The link may carry traffic.
     pub fn is_forwarding(&self) -> bool {
         self.forwarding
     }
@@ -84,7 +110,7 @@ impl Session {
         }
     }
 
-    /// The present state, as a value.
+    /// The current state.
     pub fn status(&self, now: Time) -> BfdStatus {
         let since_start = |t: Option<Time>| whole_ms(now, t.unwrap_or(Time::ZERO));
         BfdStatus {
@@ -118,12 +144,12 @@ impl Session {
 }
 
 impl BfdStatus {
-    /// The session's part of `bfd/show`, as Open vSwitch prints it.
+    /// The session's part of `bfd/show`, in Open vSwitch's format.
     pub fn render_show(&self) -> String {
         format!("---- {} ----\n{}", self.name, self.render_details())
     }
 
-    /// All of `bfd/show INTERFACE`, as Open vSwitch prints it.
+    /// The output of `bfd/show INTERFACE`, in Open vSwitch's format.
     pub fn render_details(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.

@@ -1,32 +1,32 @@
-//! What received traffic says beside control packets: whether the link is usable without them
-//! (`forwarding_if_rx`), and whether it is idle (`decay_min_rx`).
+//! Received traffic other than control packets: whether it keeps the link forwarding
+//! (`forwarding_if_rx`), and whether the link is idle (`decay_min_rx`).
 
 use std::time::Duration;
 
 use wire::Time;
 
-/// How often the count of received packets is wanted.
+/// Interval at which the driver reports the packet counter, in ms.
 const SAMPLE: u64 = 500;
-/// Time windows are not shorter than this, in milliseconds: counters lag behind.
+/// Minimum length of a time window in ms: device counters are updated with a delay.
 const MIN_WINDOW: u64 = 2000;
-/// Control packets may be missing for this many `min_rx`.
+/// Without control packets for this many `min_rx`, received traffic does not count.
 const CONTROL_TIMEOUT_INTERVALS: u64 = 100;
 
 #[derive(Debug)]
 pub(super) struct Traffic {
-    /// The link's latest count; `None` = never told.
+    /// The last packet counter; `None` = none was reported.
     packets: Option<u64>,
     pub(super) next_sample: Time,
-    /// Received traffic says that the link is usable.
+    /// Until when received traffic keeps the link forwarding.
     received_until: Option<Time>,
-    /// As above, as far as control packets say so.
+    /// Until when the last control packet allows that.
     control_until: Option<Time>,
-    /// The link is idle: `min_rx` is to be `decay_min_rx`.
+    /// The link is idle: `decay_min_rx` applies.
     pub(super) decayed: bool,
     window: Option<Window>,
 }
 
-/// A time in which packets are counted, to see whether there are others than control packets.
+/// A time window in which packets are counted to detect traffic other than control packets.
 #[derive(Debug)]
 struct Window {
     until: Time,
@@ -50,27 +50,27 @@ impl Traffic {
         }
     }
 
-    /// True if there are more packets than last time.
+    /// Records the packet counter. True if it has increased.
     pub(super) fn count(&mut self, now: Time, packets: u64) -> bool {
         self.next_sample = after(now, SAMPLE);
         self.packets.replace(packets).is_some_and(|before| packets > before)
     }
 
-    /// The count was wanted; a driver that does not know it is not asked again at once.
+    /// Postpones an overdue report, for a driver that cannot read the counter.
     pub(super) fn skip_overdue_sample(&mut self, now: Time) {
         if self.next_sample <= now {
             self.next_sample = after(now, SAMPLE);
         }
     }
 
-    /// A control packet arrived, good or not.
+    /// A control packet was received, valid or not.
     pub(super) fn control_packet(&mut self) {
         if let Some(window) = &mut self.window {
             window.control += 1;
         }
     }
 
-    /// `silence` is for how many ms nothing may come.
+    /// Traffic was received; it counts for `silence` ms.
     pub(super) fn received(&mut self, now: Time, silence: u64) {
         self.received_until = Some(after(now, silence.max(MIN_WINDOW)));
     }
@@ -83,7 +83,7 @@ impl Traffic {
         self.control_until = Some(after(now, min_rx.saturating_mul(CONTROL_TIMEOUT_INTERVALS)));
     }
 
-    /// Until when received traffic alone is enough.
+    /// Until when received traffic alone keeps the link forwarding.
     pub(super) fn usable_until(&self) -> Option<Time> {
         Some(self.received_until?.min(self.control_until?))
     }
@@ -102,8 +102,8 @@ impl Traffic {
         });
     }
 
-    /// The window is over: idle if not much more than control packets came. Twice their number
-    /// is let pass, because the link's counter may lag behind.
+    /// The window is over: the link is idle if it received at most twice as many packets as control
+    /// packets. The factor allows for the delay of the device's counter.
     pub(super) fn evaluate_window(&mut self, now: Time, decay_min_rx: u64) {
         if let Some(w) = &self.window {
             let packets = self.packets.unwrap_or(0).saturating_sub(w.packets_before);

@@ -1,4 +1,4 @@
-//! What arrives, and the look at whom was heard.
+//! Reception of messages, and the periodic check of the remote points.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::fault::Faults;
 use super::remote::RemotePoint;
 use crate::notice::Level;
 
-/// Remote points that are kept; a flood of made-up ones costs no more.
+/// Maximum number of remote points, so that forged messages cannot exhaust memory.
 const MAX_REMOTES: usize = 256;
-/// Checks from one health figure to the next.
+/// Number of checks per computation of the health.
 const HEALTH_CHECKS: u32 = 6;
-/// Intervals for which traffic may stand in for continuity checks.
+/// Number of intervals for which received traffic replaces continuity checks.
 const DEMAND_TIMEOUT_INTERVALS: u64 = 100;
 
 impl Session {
@@ -28,8 +28,8 @@ impl Session {
                 return;
             }
         };
-        // By the standard an unexpected interval or point were faults too. As in Open vSwitch
-        // they are not: anyone who can send a frame could then take the link out of its bond.
+        // In the standard an unexpected interval or remote point is a fault too. As in Open vSwitch
+        // it is not: any station that can send a frame could disable the member.
         if ccm.maid != ccm::MAID {
             self.received.add(Faults::MAID);
             let name = &self.config.name;
@@ -103,7 +103,7 @@ impl Session {
         }
     }
 
-    /// The interval is over: who was heard, and what follows.
+    /// The periodic check: sets the faults by the remote points received since the last one.
     pub(super) fn check(&mut self, now: Time) {
         let before = self.faults;
         self.faults = std::mem::take(&mut self.received);
@@ -159,7 +159,7 @@ impl Session {
         self.booted = true;
     }
 
-    /// The share of messages that came, of a single remote point.
+    /// Computes the percentage of expected messages that a single remote point has sent.
     fn update_health(&mut self) {
         let expected = HEALTH_CHECKS * 7 / 2;
         self.health = if self.remotes.len() > 1 {

@@ -1,24 +1,25 @@
-//! What is wrong with a link, as a set.
+//! The faults of a link.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A set of reasons. Open vSwitch's `overflow` is not among them: it never sets it either.
+/// A set of faults. Open vSwitch's `overflow` does not exist here, since it never sets it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults(u8);
 
 impl Faults {
+    /// No fault.
     pub const NONE: Faults = Faults(0);
-    /// Nobody was heard.
+    /// No remote point was received.
     pub const RECV: Faults = Faults(1);
-    /// Somebody says that he does not hear us.
+    /// A remote point reports that it does not receive us (remote defect indication).
     pub const RDI: Faults = Faults(2);
-    /// A message of another maintenance association.
+    /// A message had the identifier of another maintenance association.
     pub const MAID: Faults = Faults(4);
-    /// Our own identifier came back.
+    /// A message had our own maintenance point identifier.
     pub const LOOPBACK: Faults = Faults(8);
-    /// `cfm/set-fault`.
+    /// Set by `cfm/set-fault`.
     pub const OVERRIDE: Faults = Faults(32);
 
     const NAMES: [(Faults, &'static str); 5] = [
@@ -29,11 +30,12 @@ impl Faults {
         (Faults::OVERRIDE, "override"),
     ];
 
+    /// Adds the faults of `other`.
     pub fn add(&mut self, other: Faults) {
         self.0 |= other.0;
     }
 
-    /// The reasons in `cfm/show`'s order.
+    /// The names of the faults in the order of `cfm/show`.
     pub fn names(self) -> Vec<&'static str> {
         Faults::NAMES.iter().filter(|(f, _)| self.0 & f.0 != 0).map(|(_, name)| *name).collect()
     }

@@ -1,14 +1,11 @@
 //! Continuity checks (IEEE 802.1ag), as Open vSwitch's `Interface.cfm_mpid` configures them.
 //!
 //! One [`Session`] is the maintenance point of one link. It sends a message each interval, and
-//! looks every three and a half intervals at whom it has heard. The contract is that of
-//! [`crate::Bond`]: handle an event, drain the effects, come back at the deadline.
+//! checks every three and a half intervals which remote points it has received. It is driven like
+//! a [`crate::Bond`]: handle an event, drain the effects, call again at the deadline.
 //!
-//! | file | what |
-//! |---|---|
-//! | `mod` | configuration, events, effects; sending |
-//! | `check` | what arrives, and the look at whom was heard: faults, health |
-//! | `status` | `cfm/show` and the `cfm_*` columns |
+//! `check` has the reception of messages and the periodic check, `status` the text of `cfm/show`
+//! and the `cfm_*` columns.
 
 mod check;
 mod fault;
@@ -27,21 +24,21 @@ use remote::RemotePoint;
 pub use fault::Faults;
 pub use status::{CfmColumns, CfmStatus, RemoteStatus};
 
-/// The intervals that have a code, in ms (table 21-16): code 1 first.
+/// The intervals of codes 1 to 7 in ms (table 21-16).
 const CODED_MS: [u64; 7] = [3, 10, 100, 1000, 10_000, 60_000, 600_000];
 
 /// The largest identifier outside of extended mode (clause 14.2.1.2).
 pub const MAX_MPID: u64 = 8191;
 
-/// In which VLAN messages go out.
+/// The VLAN of sent messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CcmVlan {
-    /// Untagged, but for a priority.
+    /// No VLAN: untagged, or a priority tag if a PCP is set.
     #[default]
     None,
-    /// 1 to 4095.
+    /// This VLAN, 1 to 4095.
     Id(u16),
-    /// Another one for each message.
+    /// A random VLAN for each message.
     Random,
 }
 
@@ -52,15 +49,16 @@ pub struct Config {
     pub name: String,
     /// At least 1; outside of extended mode at most [`MAX_MPID`].
     pub mpid: u64,
-    /// `cfm_interval` in ms, by default 1000. Outside of extended mode the next shorter one of
-    /// those that have a code is used; in it at most 65,535.
+    /// `cfm_interval` in ms, by default 1000. Extended mode allows 1 to 65,535; otherwise the next
+    /// shorter interval that has a code is used.
     pub interval: u64,
-    /// `cfm_extended`: Open vSwitch's own address, any interval, 64-bit identifiers.
+    /// `cfm_extended`: Open vSwitch's extended mode, with a destination address of its own, any
+    /// interval and 64-bit identifiers.
     pub extended: bool,
-    /// `cfm_demand`: in extended mode, received traffic counts as continuity checks, but for 100
-    /// intervals at the most.
+    /// `cfm_demand`: in extended mode, received traffic replaces continuity checks, for at most 100
+    /// intervals.
     pub demand: bool,
-    /// `cfm_opstate`: tells the other end whether to use the link; in extended mode.
+    /// `cfm_opstate`: in extended mode, tells the remote whether the link may be used.
     pub opup: bool,
     /// `cfm_ccm_vlan`.
     pub vlan: CcmVlan,
@@ -98,36 +96,53 @@ impl Config {
         self.extended && self.demand
     }
 
-    /// Where messages go and come from.
+    /// The destination address of sent and received messages.
     pub fn destination(&self) -> EthAddr {
         if self.extended { ccm::DST_EXTENDED } else { ccm::DST }
     }
 }
 
-/// Something that happened outside.
+/// An input of the session.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// New configuration.
     Configure(Box<Config>),
-    /// A frame of type 0x8902, what follows its type.
-    Frame { destination: EthAddr, source: EthAddr, payload: Vec<u8> },
-    /// How many packets the link has received since it was made. Wanted before
-    /// [`Event::Deadline`] and [`Event::Configure`] while [`Session::wants_traffic`].
-    Traffic { rx_packets: u64 },
-    /// `cfm/set-fault`: a fault or none, whatever the session finds out; `None` = what it finds.
+    /// A frame of Ethernet type 0x8902 was received.
+    Frame {
+        /// Destination address.
+        destination: EthAddr,
+        /// Source address, for log messages.
+        source: EthAddr,
+        /// The octets after the Ethernet type, not validated.
+        payload: Vec<u8>,
+    },
+    /// The link's packet counter. While [`Session::wants_traffic`], the driver sends it before
+    /// [`Event::Deadline`] and [`Event::Configure`].
+    Traffic {
+        /// Packets received by the device since it was created.
+        rx_packets: u64,
+    },
+    /// `cfm/set-fault`: overrides the result of the session, `true` = fault; `None` = no override.
     Override(Option<bool>),
-    /// `next_deadline` has come.
+    /// The time of [`Session::next_deadline`] has come.
     Deadline,
 }
 
-/// What the session asks of its driver.
+/// An action for the driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Send this after the Ethernet type 0x8902, with a C-tag of this TCI (PCP and VLAN) if any.
-    Send { destination: EthAddr, tci: Option<u16>, payload: Vec<u8> },
+    /// Send a frame of Ethernet type 0x8902.
+    Send {
+        /// Destination address.
+        destination: EthAddr,
+        /// PCP and VID of the C-tag; `None` = untagged.
+        tci: Option<u16>,
+        /// The octets after the Ethernet type.
+        payload: Vec<u8>,
+    },
     /// Whether the link may carry traffic: a bond's [`crate::Event::Monitor`].
     Up(bool),
-    /// Something worth a line in the log.
+    /// Write a line to the log.
     Notice(Notice),
 }
 
@@ -142,12 +157,12 @@ pub struct Session {
     /// The first check is over.
     booted: bool,
     faults: Faults,
-    /// What has arrived since the last check.
+    /// Faults seen since the last check.
     received: Faults,
     forced: Option<bool>,
     /// By identifier.
     remotes: BTreeMap<u64, RemotePoint>,
-    /// Those that the last check found alive, sorted.
+    /// The remote points received before the last check, sorted.
     alive: Vec<u64>,
     remote_opup: bool,
     /// Per cent; `None` = undefined.
@@ -156,10 +171,10 @@ pub struct Session {
     checks: u32,
     flaps: u64,
     discarded: u64,
-    /// The link's latest count of packets, and what it was at the last check.
+    /// The link's packet counter now and at the last check.
     packets: u64,
     packets_at_check: u64,
-    /// Until when traffic may stand in for continuity checks.
+    /// Until when received traffic replaces continuity checks.
     demand_until: Option<Time>,
     last_reported: bool,
     random: u64,
@@ -168,7 +183,7 @@ pub struct Session {
 
 impl Session {
     /// A maintenance point that has no fault yet and sends its first message at once.
-    /// `random` is any number; VLANs are drawn from it.
+    /// `random` is the seed of random VLANs.
     pub fn new(now: Time, config: Config, random: u64) -> Session {
         let mut session = Session {
             seq: 0,
@@ -199,12 +214,12 @@ impl Session {
         session
     }
 
-    /// Takes in an event that happened at `now`, and everything that has become due.
+    /// Handles an event that happened at `now`, and what is due by `now`.
     pub fn handle(&mut self, now: Time, event: Event) {
         match event {
             Event::Configure(config) => self.configure(now, *config),
             Event::Frame { destination, source, payload } => {
-                // The other mode's address belongs to somebody else.
+                // A message to the other mode's address is not for this point.
                 if destination == self.config.destination() {
                     self.receive(now, source, &payload);
                 }
@@ -216,7 +231,7 @@ impl Session {
         self.run(now);
     }
 
-    /// The next thing to do, in order.
+    /// The next effect, in the order of execution; `None` = all have been taken.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -226,12 +241,12 @@ impl Session {
         self.next_tx.min(self.next_check)
     }
 
-    /// The link may carry traffic: no fault, and the other end is fit for it.
+    /// The link may carry traffic: no fault, and in extended mode the remote's state is up.
     pub fn up(&self) -> bool {
         self.shown_faults() == Faults::NONE && (self.remote_opup || !self.config.extended)
     }
 
-    /// Whether [`Event::Traffic`] makes a difference.
+    /// Whether the session uses [`Event::Traffic`].
     pub fn wants_traffic(&self) -> bool {
         self.config.demand()
     }
@@ -255,7 +270,8 @@ impl Session {
         }
     }
 
-    /// Three and a half intervals. In demand mode the link's counter needs half a second.
+    /// Three and a half intervals. In demand mode intervals count as at least 500 ms, because device
+    /// counters are updated with a delay.
     fn check_interval(&self) -> Duration {
         let (_, ms) = self.config.interval();
         let ms = if self.config.demand() { ms.max(500) } else { ms };
@@ -285,7 +301,7 @@ impl Session {
             interval,
             rdi: self.booted && self.remotes.is_empty(),
             seq: self.seq,
-            // Of no use in extended mode, and what Open vSwitch has there.
+            // Extended mode does not use it; the value is Open vSwitch's.
             mpid: if extended { wire::hash::hash_uint64(mpid, 0) as u16 } else { mpid as u16 },
             maid: ccm::MAID,
             interval_ms: if interval == 0 { ms as u16 } else { 0 },

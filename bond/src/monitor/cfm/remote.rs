@@ -2,15 +2,15 @@
 
 use wire::Time;
 
-/// Somebody else of our maintenance association.
+/// Another maintenance point of our maintenance association.
 #[derive(Debug)]
 pub(super) struct RemotePoint {
-    /// Heard since the last check.
+    /// A message was received since the last check.
     pub(super) heard: bool,
-    /// Fit for traffic.
+    /// Its operational state is up.
     pub(super) opup: bool,
     pub(super) seq: u32,
-    /// Good messages since the health was worked out.
+    /// Messages without a fault since the last computation of the health.
     pub(super) good: u32,
     pub(super) last_rx: Time,
 }

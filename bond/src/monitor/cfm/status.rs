@@ -1,4 +1,5 @@
-//! What `cfm/show` prints and the `cfm_*` columns hold, and the same as JSON.
+//! The state of a maintenance point as a value, which serializes to JSON, its text in `cfm/show`
+//! and the `cfm_*` columns.
 
 use std::fmt::Write;
 
@@ -8,24 +9,35 @@ use wire::Time;
 use super::{Faults, Session};
 use crate::millis::whole_ms;
 
-/// A maintenance point at one moment. Times are in milliseconds.
+/// The state of a maintenance point at one time. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CfmStatus {
+    /// `Interface.name`.
     pub name: String,
+    /// Our maintenance point identifier.
     pub mpid: u64,
+    /// Open vSwitch's extended mode.
     pub extended: bool,
     /// `cfm/set-fault` is in force.
     pub forced: bool,
+    /// Current faults, or the override.
     pub faults: Faults,
-    /// Per cent; `None` = undefined.
+    /// Percentage of expected messages received; `None` = undefined, with more than one remote point
+    /// or before the first computation.
     pub health: Option<u8>,
+    /// Our operational state, which extended mode sends.
     pub opup: bool,
+    /// The operational state of the remote points: down if any is down.
     pub remote_opup: bool,
+    /// Transmission interval in use.
     pub interval_ms: u64,
+    /// Time to the next message.
     pub next_tx_ms: i64,
+    /// Time to the next check.
     pub next_check_ms: i64,
+    /// Number of changes between fault and no fault.
     pub flap_count: u64,
-    /// Messages that were discarded.
+    /// Number of received messages that could not be parsed.
     pub discarded: u64,
     /// By identifier.
     pub remotes: Vec<RemoteStatus>,
@@ -34,13 +46,15 @@ pub struct CfmStatus {
 /// Another maintenance point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RemoteStatus {
+    /// Its maintenance point identifier.
     pub mpid: u64,
-    /// Heard since the last check.
+    /// A message was received since the last check.
     pub heard: bool,
+    /// Its operational state.
     pub opup: bool,
 }
 
-/// What the `cfm_*` columns of `Interface` hold.
+/// The content of the `cfm_*` columns of `Interface`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CfmColumns {
     /// `cfm_fault` is true if there is any, `cfm_fault_status` has the names.
@@ -56,7 +70,7 @@ pub struct CfmColumns {
 }
 
 impl Session {
-    /// The present state, as a value.
+    /// The current state.
     pub fn status(&self, now: Time) -> CfmStatus {
         let remote = |(&mpid, r): (&u64, &super::remote::RemotePoint)| RemoteStatus {
             mpid,
@@ -81,7 +95,7 @@ impl Session {
         }
     }
 
-    /// What the database holds.
+    /// The content of the database columns.
     pub fn columns(&self) -> CfmColumns {
         CfmColumns {
             faults: self.shown_faults(),
@@ -98,7 +112,7 @@ fn up_down(up: bool) -> &'static str {
 }
 
 impl CfmStatus {
-    /// The point's part of `cfm/show`, as Open vSwitch prints it.
+    /// The point's part of `cfm/show`, in Open vSwitch's format.
     pub fn render_show(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
