@@ -9,7 +9,7 @@ use wire::Time;
 use wire::bfd::{Packet, PacketError, State};
 
 fn config(min_tx: u64, min_rx: u64) -> Config {
-    Config { min_tx, min_rx, ..Config::new("p0") }
+    Config { min_tx: ms(min_tx), min_rx: ms(min_rx), ..Config::new("p0") }
 }
 
 /// Two sessions, and a link that can be cut in each direction.
@@ -230,7 +230,8 @@ fn invalid_packets_are_discarded() {
 
 /// A session that is up, and whose other end may fall silent.
 fn up(config: Config) -> Pair {
-    let mut pair = Pair::new(config, Config { min_tx: 300, min_rx: 300, ..Config::new("p1") });
+    let mut pair =
+        Pair::new(config, Config { min_tx: ms(300), min_rx: ms(300), ..Config::new("p1") });
     pair.wait(5000);
     assert_eq!(pair.forwarding(), [true, true]);
     pair
@@ -278,8 +279,8 @@ fn forwarding_if_rx_keeps_link_forwarding_for_limited_time() {
 
 #[test]
 fn decay_min_rx_idle_link_slows_down() {
-    let config = Config { decay_min_rx: 3000, ..config(300, 300) };
-    let mut pair = Pair::new(config.clone(), Config { min_tx: 500, ..Config::new("p1") });
+    let config = Config { decay_min_rx: ms(3000), ..config(300, 300) };
+    let mut pair = Pair::new(config.clone(), Config { min_tx: ms(500), ..Config::new("p1") });
     let min_rx = |pair: &Pair| pair.ends[0].status(pair.now).min_rx_ms;
     // Only control packets come: the counter grows with them.
     for _ in 0..40 {
@@ -301,12 +302,12 @@ fn decay_min_rx_idle_link_slows_down() {
     // Idle again, then not configured.
     pair.wait(10_000);
     assert_eq!(min_rx(&pair), 3000);
-    let off = Config { decay_min_rx: 0, ..config.clone() };
+    let off = Config { decay_min_rx: ms(0), ..config.clone() };
     pair.ends[0].handle(pair.now, Event::Configure(Box::new(off)));
     pair.wait(10_000);
     assert_eq!((min_rx(&pair), pair.forwarding()), (300, [true, true]));
     // Less than min_rx is none at all.
-    let less = Config { decay_min_rx: 299, ..config };
+    let less = Config { decay_min_rx: ms(299), ..config };
     pair.ends[0].handle(pair.now, Event::Configure(Box::new(less)));
     pair.wait(20_000);
     assert_eq!((min_rx(&pair), pair.ends[0].wants_traffic()), (300, false));
@@ -358,7 +359,7 @@ proptest! {
         tx in any::<u64>(), rx in any::<u64>(), decay_min_rx in any::<u64>(), if_rx in any::<bool>(),
     ) {
         let mut now = Time::ZERO;
-        let config = Config { decay_min_rx, forwarding_if_rx: if_rx, ..config(tx, rx) };
+        let config = Config { decay_min_rx: ms(decay_min_rx), forwarding_if_rx: if_rx, ..config(tx, rx) };
         let mut session = Session::new(now, config, 1, 7);
         for (mut payload, plausible, pause) in packets {
             if plausible && payload.len() >= 24 {

@@ -12,7 +12,7 @@ use wire::{EthAddr, Time};
 const MAC: EthAddr = EthAddr([2, 0, 0, 0, 0, 9]);
 
 fn config(mpid: u64, interval: u64) -> Config {
-    Config { interval, ..Config::new(&format!("p{mpid}"), mpid) }
+    Config { interval: ms(interval), ..Config::new(&format!("p{mpid}"), mpid) }
 }
 
 fn extended(mpid: u64, interval: u64) -> Config {
@@ -357,7 +357,7 @@ proptest! {
         mpid in any::<u64>(), interval in any::<u64>(), extended in any::<bool>(),
     ) {
         let mut now = Time::ZERO;
-        let config = Config { interval, extended, demand: true, ..Config::new("p0", mpid) };
+        let config = Config { interval: ms(interval), extended, demand: true, ..Config::new("p0", mpid) };
         let destination = config.destination();
         let mut point = Session::new(now, config, 1);
         for (mut payload, plausible, pause) in frames {

@@ -1,6 +1,7 @@
 //! `Interface.bfd`, and `Interface.cfm_mpid` with its keys in `other_config`: health checks.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use bond::monitor::bfd;
 use bond::monitor::cfm::{self, CcmVlan};
@@ -66,19 +67,19 @@ pub(crate) const BFD: &[Opt<BfdRow>] = &[
         "min_rx",
         "shortest interval at which control packets are accepted",
         range(1, MAX_MS, 1000, "ms").outside(Outside::Raise),
-        |b, ms| b.want.session.min_rx = ms as u64,
+        |b, ms| b.want.session.min_rx = Duration::from_millis(ms as u64),
     ),
     Opt::number(
         "min_tx",
         "shortest interval at which control packets are sent",
         range(1, MAX_MS, 100, "ms").outside(Outside::Raise),
-        |b, ms| b.want.session.min_tx = ms as u64,
+        |b, ms| b.want.session.min_tx = Duration::from_millis(ms as u64),
     ),
     Opt::number(
         DECAY_MIN_RX,
         "min_rx while there is no traffic; at least min_rx",
         range(1, MAX_MS, 0, "ms, 0 = off").or_zero(),
-        |b, ms| b.want.session.decay_min_rx = ms as u64,
+        |b, ms| b.want.session.decay_min_rx = Duration::from_millis(ms as u64),
     ),
     Opt::flag("forwarding_if_rx", "received traffic keeps the interface usable", |b, on| {
         b.want.session.forwarding_if_rx = on
@@ -130,7 +131,7 @@ pub(crate) fn bfd(row: &Interface, warnings: &mut Vec<Warning>) -> Option<WantBf
     }
     s.read(others, &mut want);
     let session = &want.want.session;
-    if session.decay_min_rx != 0 && session.decay_min_rx < session.min_rx {
+    if !session.decay_min_rx.is_zero() && session.decay_min_rx < session.min_rx {
         s.warn(DECAY_MIN_RX, "must not be less than min_rx; not used");
     }
     Some(want.want)
@@ -182,7 +183,7 @@ pub(crate) const CFM: &[Opt<cfm::Config>] = &[
         "cfm_interval",
         "interval of continuity check messages",
         range(1, MAX_MS, 1000, "ms"),
-        |c, ms| c.interval = ms as u64,
+        |c, ms| c.interval = Duration::from_millis(ms as u64),
     ),
     Opt::word_any_case(
         "cfm_opstate",
@@ -262,10 +263,10 @@ mod tests {
         ]);
         let want = want.unwrap();
         let session = bfd::Config {
-            min_rx: 1,
+            min_rx: Duration::from_millis(1),
             forwarding_if_rx: true,
             cpath_down: true,
-            decay_min_rx: 3000,
+            decay_min_rx: Duration::from_millis(3000),
             ..bfd::Config::new("p0")
         };
         assert_eq!(want.session, session);
@@ -303,7 +304,7 @@ mod tests {
             ],
         );
         let config = cfm::Config {
-            interval: 250,
+            interval: Duration::from_millis(250),
             extended: true,
             demand: true,
             opup: false,
@@ -318,6 +319,9 @@ mod tests {
         }
         let (want, said) = of_cfm(1, &[("cfm_ccm_vlan", "4096"), ("cfm_interval", "0")]);
         let want = want.unwrap();
-        assert_eq!((want.vlan, want.interval, said.len()), (CcmVlan::None, 1000, 2));
+        assert_eq!(
+            (want.vlan, want.interval, said.len()),
+            (CcmVlan::None, Duration::from_secs(1), 2)
+        );
     }
 }

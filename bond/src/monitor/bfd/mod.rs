@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use wire::Time;
 
+use crate::millis::millis;
 use crate::notice::{Level, Notice, Topic};
 use traffic::Traffic;
 use wire::bfd::{self as packet, Diag, Packet, State};
@@ -21,15 +22,16 @@ pub use status::{BfdColumn, BfdStatus};
 /// Minimum transmission interval while a session is not up, in ms (RFC 5880 section 6.8.3).
 const MIN_TX_DOWN: u64 = 1000;
 
-/// `Interface.bfd`, checked and with defaults filled in. Intervals are in milliseconds, at least 1.
+/// `Interface.bfd`, checked and with defaults filled in. Intervals count in whole milliseconds, at
+/// least 1 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `Interface.name`.
     pub name: String,
-    /// `min_tx`, by default 100.
-    pub min_tx: u64,
-    /// `min_rx`, by default 1000.
-    pub min_rx: u64,
+    /// `min_tx`, by default 100 ms.
+    pub min_tx: Duration,
+    /// `min_rx`, by default 1 s.
+    pub min_rx: Duration,
     /// `mult`, 1 to 255, by default 3.
     pub mult: u8,
     /// `cpath_down`: send the diagnostic "concatenated path down", so that the remote does not use
@@ -39,7 +41,7 @@ pub struct Config {
     /// at most 100 `min_rx`.
     pub forwarding_if_rx: bool,
     /// `decay_min_rx`: replaces `min_rx` while the link is idle; ignored if 0 or below `min_rx`.
-    pub decay_min_rx: u64,
+    pub decay_min_rx: Duration,
 }
 
 impl Config {
@@ -47,17 +49,29 @@ impl Config {
     pub fn new(name: &str) -> Config {
         Config {
             name: name.to_owned(),
-            min_tx: 100,
-            min_rx: 1000,
+            min_tx: Duration::from_millis(100),
+            min_rx: Duration::from_millis(1000),
             mult: 3,
             cpath_down: false,
             forwarding_if_rx: false,
-            decay_min_rx: 0,
+            decay_min_rx: Duration::ZERO,
         }
     }
 
     fn decays(&self) -> bool {
-        self.decay_min_rx != 0 && self.decay_min_rx >= self.min_rx
+        !self.decay_min_rx.is_zero() && self.decay_min_rx >= self.min_rx
+    }
+
+    fn min_tx_ms(&self) -> u64 {
+        millis(self.min_tx).max(1)
+    }
+
+    fn min_rx_ms(&self) -> u64 {
+        millis(self.min_rx).max(1)
+    }
+
+    fn decay_min_rx_ms(&self) -> u64 {
+        millis(self.decay_min_rx)
     }
 }
 
@@ -197,8 +211,8 @@ impl Session {
             diag: if config.cpath_down { Diag::CPATH_DOWN } else { Diag::NONE },
             remote: Remote::UNKNOWN,
             remote_mult: 0,
-            min_tx: config.min_tx.max(1),
-            min_rx: config.min_rx.max(1),
+            min_tx: config.min_tx_ms(),
+            min_rx: config.min_rx_ms(),
             poll: None,
             last_tx: None,
             next_tx: now,
@@ -296,7 +310,7 @@ impl Session {
 
     /// The minimum receive interval according to the configuration and the decay.
     fn wanted_min_rx(&self) -> u64 {
-        if self.traffic.decayed { self.config.decay_min_rx } else { self.config.min_rx.max(1) }
+        if self.traffic.decayed { self.config.decay_min_rx_ms() } else { self.config.min_rx_ms() }
     }
 
     /// Traffic was received: it keeps the link forwarding for one detection time.
@@ -307,12 +321,12 @@ impl Session {
 
     fn configure(&mut self, now: Time, config: Config) {
         let old = std::mem::replace(&mut self.config, config);
-        let (tx, rx) = (self.config.min_tx.max(1), self.config.min_rx.max(1));
+        let (tx, rx) = (self.config.min_tx_ms(), self.config.min_rx_ms());
         let rates = (old.min_tx, old.min_rx) != (self.config.min_tx, self.config.min_rx);
         let decay =
             (old.min_rx, old.decay_min_rx) != (self.config.min_rx, self.config.decay_min_rx);
         if decay {
-            self.traffic.start_window(now, self.config.decay_min_rx);
+            self.traffic.start_window(now, self.config.decay_min_rx_ms());
             self.traffic.decayed = false;
         }
         // While the session is up, a longer transmission or a shorter receive interval needs a poll
@@ -343,7 +357,7 @@ impl Session {
 
     fn start_poll(&mut self, now: Time) {
         if self.state > State::Down && self.poll.is_none() {
-            self.poll = Some((self.config.min_tx.max(1), self.wanted_min_rx()));
+            self.poll = Some((self.config.min_tx_ms(), self.wanted_min_rx()));
             self.next_tx = now;
             self.log(Level::Info, format!("{}: Initiating poll sequence", self.config.name));
         }
@@ -398,7 +412,7 @@ impl Session {
         let (state, diag) = next_state(self.state, packet.state);
         self.set_state(now, state, diag.unwrap_or(self.diag));
         if self.config.forwarding_if_rx {
-            self.traffic.control_received(now, self.config.min_rx);
+            self.traffic.control_received(now, self.config.min_rx_ms());
         }
         packet.poll
     }
@@ -411,10 +425,9 @@ impl Session {
         self.update_forwarding(now);
         self.traffic.skip_overdue_sample(now);
         if self.decaying() && self.traffic.decay_check().is_none_or(|t| t <= now) {
-            self.traffic.evaluate_window(now, self.config.decay_min_rx);
+            self.traffic.evaluate_window(now, self.config.decay_min_rx_ms());
         }
-        let agreed =
-            (self.min_tx, self.min_rx) == (self.config.min_tx.max(1), self.wanted_min_rx());
+        let agreed = (self.min_tx, self.min_rx) == (self.config.min_tx_ms(), self.wanted_min_rx());
         if !agreed && !answer {
             self.start_poll(now);
         }
@@ -522,11 +535,11 @@ impl Session {
             State::AdminDown | State::Down => {
                 self.remote = Remote::UNKNOWN;
                 self.poll = None;
-                self.min_tx = self.config.min_tx.max(1);
-                self.min_rx = self.config.min_rx.max(1);
+                self.min_tx = self.config.min_tx_ms();
+                self.min_rx = self.config.min_rx_ms();
                 self.traffic.decayed = false;
             }
-            State::Up => self.traffic.start_window(now, self.config.decay_min_rx),
+            State::Up => self.traffic.start_window(now, self.config.decay_min_rx_ms()),
             State::Init => {}
         }
     }

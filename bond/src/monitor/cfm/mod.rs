@@ -18,6 +18,7 @@ use std::time::Duration;
 use wire::ccm::{self, Ccm};
 use wire::{EthAddr, Time};
 
+use crate::millis::millis;
 use crate::notice::{Level, Notice, Topic};
 use remote::RemotePoint;
 
@@ -49,9 +50,9 @@ pub struct Config {
     pub name: String,
     /// At least 1; outside of extended mode at most [`MAX_MPID`].
     pub mpid: u64,
-    /// `cfm_interval` in ms, by default 1000. Extended mode allows 1 to 65,535; otherwise the next
-    /// shorter interval that has a code is used.
-    pub interval: u64,
+    /// `cfm_interval` in whole milliseconds, by default 1 s. Extended mode allows 1 ms to 65.535 s;
+    /// otherwise the next shorter interval that has a code is used.
+    pub interval: Duration,
     /// `cfm_extended`: Open vSwitch's extended mode, with a destination address of its own, any
     /// interval and 64-bit identifiers.
     pub extended: bool,
@@ -72,7 +73,7 @@ impl Config {
         Config {
             name: name.to_owned(),
             mpid,
-            interval: 1000,
+            interval: Duration::from_millis(1000),
             extended: false,
             demand: false,
             opup: true,
@@ -83,10 +84,11 @@ impl Config {
 
     /// The interval's code, 0 for none, and its length in ms.
     fn interval(&self) -> (u8, u64) {
-        let shorter = CODED_MS.iter().rposition(|&ms| ms <= self.interval).unwrap_or(0);
+        let wanted = millis(self.interval);
+        let shorter = CODED_MS.iter().rposition(|&ms| ms <= wanted).unwrap_or(0);
         let coded = (shorter as u8 + 1, CODED_MS[shorter]);
-        if self.extended && coded.1 != self.interval {
-            (0, self.interval.clamp(1, u64::from(u16::MAX)))
+        if self.extended && coded.1 != wanted {
+            (0, wanted.clamp(1, u64::from(u16::MAX)))
         } else {
             coded
         }
