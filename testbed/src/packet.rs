@@ -135,23 +135,9 @@ impl PacketSocket {
     pub fn recv_matching(
         &self,
         limit: Duration,
-        mut wanted: impl FnMut(&[u8]) -> bool,
+        wanted: impl FnMut(&[u8]) -> bool,
     ) -> Option<Vec<u8>> {
-        let mut buf = vec![0; BUFFER];
-        let end = Instant::now() + limit;
-        loop {
-            match self.recv(&mut buf) {
-                Ok(Some(f)) if wanted(f) => return Some(f.to_vec()),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    wait(&[self], left);
-                }
-            }
-        }
+        recv_matching(self, limit, wanted, |buf| self.recv(buf).ok().flatten().map(<[u8]>::to_vec))
     }
 
     /// Every frame that has come so far and that `wanted` accepts.
@@ -170,6 +156,31 @@ impl PacketSocket {
 impl AsRawFd for PacketSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
+    }
+}
+
+/// Waits until `recv`, which reads from `from`, gives a frame that `wanted` accepts, at most for
+/// `limit`; others are thrown away.
+pub(crate) fn recv_matching(
+    from: &impl AsRawFd,
+    limit: Duration,
+    mut wanted: impl FnMut(&[u8]) -> bool,
+    mut recv: impl FnMut(&mut [u8]) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    let mut buf = vec![0; BUFFER];
+    let end = Instant::now() + limit;
+    loop {
+        match recv(&mut buf) {
+            Some(f) if wanted(&f) => return Some(f),
+            Some(_) => {}
+            None => {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                wait(&[from], left);
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Error, Netns};
 
@@ -73,27 +73,11 @@ impl Tap {
     pub fn recv_matching(
         &self,
         limit: Duration,
-        mut wanted: impl FnMut(&[u8]) -> bool,
+        wanted: impl FnMut(&[u8]) -> bool,
     ) -> Option<Vec<u8>> {
-        let mut buf = vec![0; super::packet::BUFFER];
-        let end = Instant::now() + limit;
-        loop {
-            match self.recv(&mut buf) {
-                Ok(Some(f)) if wanted(f) => return Some(f.to_vec()),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    let (fd, events) = (self.file.as_raw_fd(), libc::POLLIN);
-                    let mut fd = libc::pollfd { fd, events, revents: 0 };
-                    let ms = left.as_millis().clamp(1, 60_000) as libc::c_int;
-                    // SAFETY: one pollfd, of which a pointer is given.
-                    unsafe { libc::poll(&raw mut fd, 1, ms) };
-                }
-            }
-        }
+        super::packet::recv_matching(self, limit, wanted, |buf| {
+            self.recv(buf).ok().flatten().map(<[u8]>::to_vec)
+        })
     }
 }
 
