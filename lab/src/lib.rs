@@ -5,11 +5,11 @@
 
 pub mod bench;
 
-mod bed;
 mod log;
 mod options;
 mod picture;
 mod report;
+mod rig;
 mod scenario;
 mod shell;
 mod signal;
@@ -54,11 +54,11 @@ fn run(options: &Options, privileges: privileges::Privileges) -> Result<Report, 
     options.ovsdb_server.beside(&daemon).programs()?;
     let mut line = timeline::Timeline::new(!options.json);
     picture::print(options, &daemon, privileges, !options.json);
-    let mut bed = bed::Bed::build(options, daemon, &mut line)?;
-    let report = scenario::run(options, &mut bed, &mut line)?;
+    let mut rig = rig::Rig::build(options, daemon, &mut line)?;
+    let report = scenario::run(options, &mut rig, &mut line)?;
     picture::print_summary(&report, !options.json);
     if options.shell && signal::received().is_none() {
-        shell::run(&bed, options)?;
+        shell::run(&rig, options)?;
     }
     Ok(report)
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, LINKS};
 use super::log::Tail;
 use super::options::{Mode, Options};
 use super::report::{Loss, Report, Step};
+use super::rig::{LINKS, Rig};
 use super::signal::pause;
 use super::timeline::{Timeline, Who};
 use testbed::stream::Ledger;
@@ -21,11 +21,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// How long to watch that nothing happens.
 const WATCH: Duration = Duration::from_secs(2);
 
-pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Report, Error> {
+pub(super) fn run(o: &Options, rig: &mut Rig, line: &mut Timeline) -> Result<Report, Error> {
     let mut s = Scenario {
         o,
-        tail: Tail::new(bed.switch.path("ovs-vswitchd.log")),
-        bed,
+        tail: Tail::new(rig.switch.path("ovs-vswitchd.log")),
+        rig,
         line,
         steps: Vec::new(),
     };
@@ -34,7 +34,7 @@ pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Rep
         s.cut(link)?;
         s.restore(link)?;
     }
-    let version = s.bed.switch.appctl("version")?;
+    let version = s.rig.switch.appctl("version")?;
     let success = carrying.is_some() && s.steps.iter().all(|s| s.failure.is_none());
     Ok(Report {
         mode: o.mode,
@@ -42,8 +42,8 @@ pub(super) fn run(o: &Options, bed: &mut Bed, line: &mut Timeline) -> Result<Rep
         rate: o.rate,
         version: version.lines().next().unwrap_or_default().trim().to_owned(),
         steps: s.steps,
-        up: bed.traffic.up.totals(),
-        down: bed.traffic.down.totals(),
+        up: rig.traffic.up.totals(),
+        down: rig.traffic.down.totals(),
         events: line.finish(),
         success,
     })
@@ -56,7 +56,7 @@ fn ms(d: Duration) -> f64 {
 
 struct Scenario<'a> {
     o: &'a Options,
-    bed: &'a Bed,
+    rig: &'a Rig,
     line: &'a mut Timeline,
     tail: Tail,
     steps: Vec<Step>,
@@ -64,7 +64,7 @@ struct Scenario<'a> {
 
 impl Scenario<'_> {
     fn now(&self) -> Duration {
-        self.bed.traffic.up.now()
+        self.rig.traffic.up.now()
     }
 
     /// Whether both directions have lost nothing lately, since `since` at the earliest.
@@ -72,7 +72,7 @@ impl Scenario<'_> {
         let to = self.now().saturating_sub(IN_FLIGHT);
         let from = to.saturating_sub(CALM);
         from >= since
-            && [&self.bed.traffic.up, &self.bed.traffic.down].into_iter().all(|l| {
+            && [&self.rig.traffic.up, &self.rig.traffic.down].into_iter().all(|l| {
                 let s = l.stretch(from, to);
                 s.sent > 0 && s.lost == 0
             })
@@ -93,8 +93,8 @@ impl Scenario<'_> {
     /// Closes a step that began at `from`: what was lost, what was said.
     fn close(&mut self, name: &'static str, from: Duration, failure: Option<String>) {
         let to = self.now().saturating_sub(IN_FLIGHT);
-        let up: Loss = self.bed.traffic.up.stretch(from, to).into();
-        let down: Loss = self.bed.traffic.down.stretch(from, to).into();
+        let up: Loss = self.rig.traffic.up.stretch(from, to).into();
+        let down: Loss = self.rig.traffic.down.stretch(from, to).into();
         let much = |l: Loss| l.lost * 20 > l.sent;
         let failure = failure.or_else(|| {
             (much(up) || much(down)).then(|| "more than a twentieth of the packets was lost".into())
@@ -112,7 +112,7 @@ impl Scenario<'_> {
     /// the first report of a lost carrier of `nic<link>`, for each link.
     fn kernel_reports(&mut self) -> [Option<Duration>; LINKS] {
         let mut lost = [None; LINKS];
-        for c in self.bed.carrier.news() {
+        for c in self.rig.carrier.news() {
             let Some(link) = c.link.strip_prefix("nic").and_then(|n| n.parse::<usize>().ok())
             else {
                 continue;
@@ -130,7 +130,7 @@ impl Scenario<'_> {
 
     /// How much of the VM's traffic each link carried since `from`, in words.
     fn shares(&self, from: Duration) -> (Vec<u64>, String) {
-        let n = self.bed.traffic.up.spread(from, self.now(), LINKS);
+        let n = self.rig.traffic.up.spread(from, self.now(), LINKS);
         let all = n.iter().sum::<u64>().max(1);
         let words: Vec<String> =
             n.iter().enumerate().map(|(i, n)| format!("nic{i} {} %", n * 100 / all)).collect();
@@ -167,16 +167,16 @@ impl Scenario<'_> {
     fn cut(&mut self, link: usize) -> Result<(), Error> {
         let other = LINKS - 1 - link;
         self.line.heading("Failover");
-        self.bed.change_bystander()?;
+        self.rig.change_bystander()?;
         let at = self.now();
-        self.bed.fabric.set_link(link, false)?;
+        self.rig.fabric.set_link(link, false)?;
         // The call takes as long as the kernel makes it wait; the link goes at its end.
         let cut = self.now();
         self.line.at(cut, Who::Lab, format!("link {link} cut at the far end"));
         let well = self.wait(LIMIT, |s| s.calm(cut))?;
         let failure =
             if !well { Some(format!("traffic did not move to nic{other}")) } else { None };
-        if let Some(t) = self.bed.traffic.up.first_on(other as u8, at)
+        if let Some(t) = self.rig.traffic.up.first_on(other as u8, at)
             && self.o.mode == Mode::ActiveBackup
         {
             let took = (t.saturating_sub(cut)).as_secs_f64() * 1e3;
@@ -211,7 +211,7 @@ impl Scenario<'_> {
             Members::Tap => at,
             Members::Veth => {
                 let before = |l: &Ledger| l.stretch(at, t).lost;
-                let (up, down) = (before(&self.bed.traffic.up), before(&self.bed.traffic.down));
+                let (up, down) = (before(&self.rig.traffic.up), before(&self.rig.traffic.down));
                 if up + down > 0 {
                     let text = format!("{up} and {down} packets were lost before that report");
                     self.line.at(t, Who::Traffic, text);
@@ -225,7 +225,7 @@ impl Scenario<'_> {
     fn told_loss(&mut self, from: Duration) {
         let to = self.now().saturating_sub(IN_FLIGHT);
         for (name, ledger) in
-            [("VM to network", &self.bed.traffic.up), ("network to VM", &self.bed.traffic.down)]
+            [("VM to network", &self.rig.traffic.up), ("network to VM", &self.rig.traffic.down)]
         {
             let s = ledger.stretch(from, to);
             let text = match s.gap {
@@ -248,13 +248,13 @@ impl Scenario<'_> {
         self.line.heading(if returns { "Failback" } else { "Restore" });
         let at = self.now();
         self.line.at(at, Who::Lab, format!("link {link} mended"));
-        self.bed.fabric.set_link(link, true)?;
-        self.bed.restore_bystander()?;
+        self.rig.fabric.set_link(link, true)?;
+        self.rig.restore_bystander()?;
 
         let mut failure = None;
         if returns {
             let limit = LIMIT + self.o.failback_delay();
-            let back = |s: &Self| s.bed.traffic.up.first_on(link as u8, at);
+            let back = |s: &Self| s.rig.traffic.up.first_on(link as u8, at);
             self.wait(limit, |s| back(s).is_some())?;
             match back(self) {
                 None => failure = Some(format!("traffic did not return to {name}")),
@@ -281,7 +281,7 @@ impl Scenario<'_> {
             let (_, shares) = self.shares(self.now().saturating_sub(CALM));
             let text = format!("VM to network stays: {shares}; {name} is not the primary");
             self.line.say(Who::Traffic, text);
-            if self.bed.traffic.up.first_on(link as u8, at).is_some() {
+            if self.rig.traffic.up.first_on(link as u8, at).is_some() {
                 failure = Some(format!("traffic went back to {name}, which nobody asked for"));
             }
         }

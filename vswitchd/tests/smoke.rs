@@ -15,7 +15,7 @@ const EXPERIMENT: u16 = 0x88b5;
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// A database server and a daemon in a folder of their own; both end with it.
-struct Host {
+struct Rig {
     dir: PathBuf,
     server: Option<Child>,
     daemon: Option<Child>,
@@ -44,9 +44,9 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-impl Host {
+impl Rig {
     /// Skips the test where this cannot run.
-    fn new() -> Host {
+    fn new() -> Rig {
         if !Path::new(SCHEMA).exists() || Command::new("ovs-vsctl").arg("-V").output().is_err() {
             harness::skip("openvswitch-switch is not installed");
         }
@@ -58,14 +58,14 @@ impl Host {
         let unique = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(format!("braid-smoke-{unique}"));
         std::fs::create_dir_all(&dir).unwrap();
-        let mut host = Host { dir, server: None, daemon: None };
-        let db = host.path("conf.db");
+        let mut rig = Rig { dir, server: None, daemon: None };
+        let db = rig.path("conf.db");
         let (ok, text) = run("ovsdb-tool", &["create", &db, SCHEMA]);
         assert!(ok, "{text}");
-        host.start_server();
-        assert!(host.vsctl(&["--no-wait", "init"]).0);
-        host.start_daemon();
-        host
+        rig.start_server();
+        assert!(rig.vsctl(&["--no-wait", "init"]).0);
+        rig.start_daemon();
+        rig
     }
 
     fn path(&self, name: &str) -> String {
@@ -148,7 +148,7 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl Drop for Rig {
     fn drop(&mut self) {
         for child in [&mut self.daemon, &mut self.server].into_iter().flatten() {
             // It may have ended by itself.
@@ -186,7 +186,7 @@ fn carried_by<'a>(from: &str, to: &[&'a str]) -> &'a str {
 
 #[harness::test]
 fn a_bond_forwards_fails_over_and_survives_restarts() {
-    let mut host = Host::new();
+    let mut rig = Rig::new();
     for (a, b) in [("vm0", "vmp"), ("b0", "t0"), ("b1", "t1")] {
         ip(&format!("link add {a} type veth peer name {b}"));
         ip(&format!("link set {a} up"));
@@ -194,89 +194,89 @@ fn a_bond_forwards_fails_over_and_survives_restarts() {
     }
 
     // Configuration is in force when ovs-vsctl returns.
-    host.set("add-br br0 -- add-port br0 vmp -- add-bond br0 bond0 b0 b1");
-    assert_eq!(host.get("Interface", "vmp", "ofport"), "3");
-    assert_eq!(host.get("Interface", "br0", "ofport"), "65534");
-    assert_eq!(host.get("Bridge", "br0", "datapath_id").len(), 16);
-    let list = host.appctl("bond/list").1;
+    rig.set("add-br br0 -- add-port br0 vmp -- add-bond br0 bond0 b0 b1");
+    assert_eq!(rig.get("Interface", "vmp", "ofport"), "3");
+    assert_eq!(rig.get("Interface", "br0", "ofport"), "65534");
+    assert_eq!(rig.get("Bridge", "br0", "datapath_id").len(), 16);
+    let list = rig.appctl("bond/list").1;
     assert_eq!(list, "bond\ttype\trecircID\tmembers\nbond0\tactive-backup\t0\tb0, b1\n");
-    until("the first member", || host.active_member().filter(|m| m == "b0"));
+    until("the first member", || rig.active_member().filter(|m| m == "b0"));
     assert_eq!(carried_by("vm0", &["t0", "t1"]), "t0");
     assert_eq!(carried_by("t0", &["vm0", "t1"]), "vm0");
 
     // A dead link: traffic moves, the database knows.
     ip("link set t0 down");
-    until("failover", || host.active_member().filter(|m| m == "b1"));
+    until("failover", || rig.active_member().filter(|m| m == "b1"));
     assert_eq!(carried_by("vm0", &["t1"]), "t1");
-    let mac = host.get("Interface", "b1", "mac_in_use");
+    let mac = rig.get("Interface", "b1", "mac_in_use");
     until("bond_active_slave", || {
-        (host.get("Port", "bond0", "bond_active_slave") == mac).then_some(())
+        (rig.get("Port", "bond0", "bond_active_slave") == mac).then_some(())
     });
-    until("link_state", || (host.get("Interface", "b0", "link_state") == "down").then_some(()));
+    until("link_state", || (rig.get("Interface", "b0", "link_state") == "down").then_some(()));
     ip("link set t0 up");
-    until("the link", || host.appctl("bond/show").1.contains("member b0: enabled").then_some(()));
-    assert_eq!(host.active_member().as_deref(), Some("b1"), "no failback without a primary");
+    until("the link", || rig.appctl("bond/show").1.contains("member b0: enabled").then_some(()));
+    assert_eq!(rig.active_member().as_deref(), Some("b1"), "no failback without a primary");
 
     // A device that does not exist, and then does.
-    let text = host.vsctl(&["add-port", "br0", "late"]).1;
+    let text = rig.vsctl(&["add-port", "br0", "late"]).1;
     let error = "could not open network device late (No such device)";
     assert!(text.contains(error), "{text}");
-    assert_eq!(host.get("Interface", "late", "error"), error);
-    assert_eq!(host.get("Interface", "late", "ofport"), "-1");
+    assert_eq!(rig.get("Interface", "late", "error"), error);
+    assert_eq!(rig.get("Interface", "late", "ofport"), "-1");
     ip("link add late type veth peer name early");
-    until("the device", || (host.get("Interface", "late", "error") == "[]").then_some(()));
+    until("the device", || (rig.get("Interface", "late", "error") == "[]").then_some(()));
     ip("link del late");
-    until("its end", || (host.get("Interface", "late", "error") == error).then_some(()));
-    host.set("del-port late");
-    let text = host.vsctl(&["add-port", "br0", "ovs-netdev"]).1;
+    until("its end", || (rig.get("Interface", "late", "error") == error).then_some(()));
+    rig.set("del-port late");
+    let text = rig.vsctl(&["add-port", "br0", "ovs-netdev"]).1;
     assert!(text.contains("could not create interface ovs-netdev, name is reserved"), "{text}");
-    host.set("del-port ovs-netdev");
+    rig.set("del-port ovs-netdev");
 
-    let mac = host.get("Interface", "b0", "mac_in_use");
+    let mac = rig.get("Interface", "b0", "mac_in_use");
 
     // The database goes: forwarding, failing over and the control socket do not care.
-    let mut server = host.server.take().unwrap();
+    let mut server = rig.server.take().unwrap();
     server.kill().unwrap();
     server.wait().unwrap();
-    std::fs::remove_file(host.dir.join("db.sock")).unwrap();
+    std::fs::remove_file(rig.dir.join("db.sock")).unwrap();
     assert_eq!(carried_by("vm0", &["t0", "t1"]), "t1");
     ip("link set t1 down");
-    until("failover", || host.active_member().filter(|m| m == "b0"));
+    until("failover", || rig.active_member().filter(|m| m == "b0"));
     assert_eq!(carried_by("vm0", &["t0"]), "t0");
     ip("link set t1 up");
-    host.start_server();
+    rig.start_server();
     until("what happened meanwhile", || {
-        (host.get("Port", "bond0", "bond_active_slave") == mac).then_some(())
+        (rig.get("Port", "bond0", "bond_active_slave") == mac).then_some(())
     });
-    host.set("set port bond0 other_config:bond-primary=b1");
-    until("failback", || host.active_member().filter(|m| m == "b1"));
-    host.set("remove port bond0 other_config bond-primary");
-    let mac = host.get("Interface", "b1", "mac_in_use");
+    rig.set("set port bond0 other_config:bond-primary=b1");
+    until("failback", || rig.active_member().filter(|m| m == "b1"));
+    rig.set("remove port bond0 other_config bond-primary");
+    let mac = rig.get("Interface", "b1", "mac_in_use");
     until("bond_active_slave", || {
-        (host.get("Port", "bond0", "bond_active_slave") == mac).then_some(())
+        (rig.get("Port", "bond0", "bond_active_slave") == mac).then_some(())
     });
 
     // `exit` is answered; the next run prefers the member of the last one.
-    assert!(host.appctl("exit").0);
-    assert!(host.daemon.take().unwrap().wait().unwrap().success());
-    assert!(!host.dir.join("vsw.pid").exists() && !host.dir.join("vsw.ctl").exists());
-    host.start_daemon();
-    until("the member of the last run", || host.active_member().filter(|m| m == "b1"));
+    assert!(rig.appctl("exit").0);
+    assert!(rig.daemon.take().unwrap().wait().unwrap().success());
+    assert!(!rig.dir.join("vsw.pid").exists() && !rig.dir.join("vsw.ctl").exists());
+    rig.start_daemon();
+    until("the member of the last run", || rig.active_member().filter(|m| m == "b1"));
     assert_eq!(carried_by("vm0", &["t0", "t1"]), "t1");
 
     // Noise on the control socket.
     use std::io::Write;
     for noise in [&b"\xff\x00\x13garbage"[..], b"{\"method\":3}", b"[[[[[[", b"{}{}{}"] {
-        let socket = std::os::unix::net::UnixStream::connect(host.path("vsw.ctl"));
+        let socket = std::os::unix::net::UnixStream::connect(rig.path("vsw.ctl"));
         // It may be closed on us at any time.
         let _ = socket.unwrap().write_all(noise);
     }
-    assert!(host.appctl("version").1.starts_with("ovs-vswitchd (Open vSwitch) "));
+    assert!(rig.appctl("version").1.starts_with("ovs-vswitchd (Open vSwitch) "));
 
-    host.set("del-br br0");
-    assert_eq!(host.appctl("bond/list").1, "bond\ttype\trecircID\tmembers\n");
+    rig.set("del-br br0");
+    assert_eq!(rig.appctl("bond/list").1, "bond\ttype\trecircID\tmembers\n");
     assert!(!run("ip", &["link", "show", "br0"]).0, "the bridge's device is gone");
-    let log = host.log();
+    let log = rig.log();
     assert!(!log.contains("|ERR|") && !log.contains("|EMER|"), "{log}");
     let warnings: Vec<&str> = (log.lines())
         .filter(|l| l.contains("|WARN|") && !l.contains(error) && !l.contains("name is reserved"))
@@ -289,24 +289,24 @@ fn a_bond_forwards_fails_over_and_survives_restarts() {
 /// What an interface shows at once when it is made: statistics, or why it cannot be used.
 #[harness::test]
 fn interfaces_show_statistics_and_faults_at_once() {
-    let mut host = Host::new();
+    let mut rig = Rig::new();
     ip("link add s0 type veth peer name s1");
     ip("link add s2 type veth peer name s3");
     ip("link add lbr type bridge");
     ip("link set s2 master lbr");
     // No round of statistics comes by itself any more after the first.
-    host.set("add-br br0 -- set open . other_config:stats-update-interval=3600000");
-    host.set("add-port br0 s0");
-    host.set("add-port br0 i0 -- set interface i0 type=internal");
-    host.set("add-port br0 p0 -- set interface p0 type=patch options:peer=p1");
-    host.set("add-port br0 p1 -- set interface p1 type=patch options:peer=p0");
+    rig.set("add-br br0 -- set open . other_config:stats-update-interval=3600000");
+    rig.set("add-port br0 s0");
+    rig.set("add-port br0 i0 -- set interface i0 type=internal");
+    rig.set("add-port br0 p0 -- set interface p0 type=patch options:peer=p1");
+    rig.set("add-port br0 p1 -- set interface p1 type=patch options:peer=p0");
     for name in ["s0", "i0"] {
-        let all = host.get("Interface", name, "statistics");
+        let all = rig.get("Interface", name, "statistics");
         assert_eq!(all.matches('=').count(), 14, "{name}: {all}");
     }
     for name in ["p0", "p1"] {
         let zeros = "{rx_bytes=0, rx_packets=0, tx_bytes=0, tx_packets=0}";
-        assert_eq!(host.get("Interface", name, "statistics"), zeros, "{name}");
+        assert_eq!(rig.get("Interface", name, "statistics"), zeros, "{name}");
     }
 
     // Types that are not known, with the nearest one.
@@ -324,7 +324,7 @@ fn interfaces_show_statistics_and_faults_at_once() {
             format!("type \\\"vxlan\\\" is not supported by this switch; supported: {known}"),
         ),
     ] {
-        host.vsctl(&[
+        rig.vsctl(&[
             "add-port",
             "br0",
             "vx",
@@ -335,35 +335,35 @@ fn interfaces_show_statistics_and_faults_at_once() {
             &format!("type={kind}"),
         ]);
         let error = format!("could not open network device vx ({why})");
-        assert_eq!(host.get("Interface", "vx", "error"), error);
-        let log = host.log();
+        assert_eq!(rig.get("Interface", "vx", "error"), error);
+        let log = rig.log();
         let netdev = format!("netdev|WARN|could not create netdev vx of unknown type {kind}");
         assert_eq!(log.matches(&netdev).count(), 1, "{kind}");
         assert!(log.contains(&error.replace('\\', "")), "{kind}");
-        host.set("del-port vx");
+        rig.set("del-port vx");
     }
 
     // The loopback device, by itself, by another name and in a bond.
     let refused = |name: &str| {
         let error = format!("could not add network device {name} to ofproto (Invalid argument)");
-        assert_eq!(host.get("Interface", name, "error"), error);
-        assert!(host.log().contains(&format!("{name}: cannot add a loopback device")));
+        assert_eq!(rig.get("Interface", name, "error"), error);
+        assert!(rig.log().contains(&format!("{name}: cannot add a loopback device")));
     };
-    host.vsctl(&["add-port", "br0", "lo"]);
+    rig.vsctl(&["add-port", "br0", "lo"]);
     refused("lo");
-    host.set("del-port lo");
-    host.vsctl(&["add-bond", "br0", "bond0", "lo", "s3"]);
+    rig.set("del-port lo");
+    rig.vsctl(&["add-bond", "br0", "bond0", "lo", "s3"]);
     refused("lo");
-    assert_eq!(host.get("Interface", "s3", "error"), "[]");
-    host.set("del-port bond0");
+    assert_eq!(rig.get("Interface", "s3", "error"), "[]");
+    rig.set("del-port bond0");
 
     // A port of a Linux bridge: when it is added, and when it becomes one.
     let warned = |name: &str| {
-        host.log()
+        rig.log()
             .matches(&format!("interface {name}: the device is a port of lbr (bridge)"))
             .count()
     };
-    host.set("add-port br0 s2");
+    rig.set("add-port br0 s2");
     assert_eq!((warned("s2"), warned("s0")), (1, 0));
     ip("link set s0 master lbr");
     until("the warning", || (warned("s0") == 1).then_some(()));
@@ -371,6 +371,6 @@ fn interfaces_show_statistics_and_faults_at_once() {
     ip("link set s0 master lbr");
     until("the second warning", || (warned("s0") == 2).then_some(()));
     assert_eq!(warned("s2"), 1);
-    assert!(host.appctl("exit").0);
-    assert!(host.daemon.take().unwrap().wait().unwrap().success());
+    assert!(rig.appctl("exit").0);
+    assert!(rig.daemon.take().unwrap().wait().unwrap().success());
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::bed::{Bench, LINKS};
 use super::options::Options;
+use super::rig::{Bench, LINKS};
 use testbed::error::wait_for;
 use testbed::frame;
 use testbed::stream::Stretch;

@@ -1,9 +1,9 @@
 //! The project's own benchmark: packets per second through a bond, and the gap of a failover, by
 //! number of flows. Not a test: it judges nothing, and depends on the machine.
 
-mod bed;
 mod carrier;
 mod options;
+mod rig;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use clap::Parser;
 use testbed::{Daemon, Error, privileges};
 
-use bed::Bench;
 pub use options::Options;
+use rig::Bench;
 
 /// The program.
 pub fn main() -> ExitCode {

@@ -1,9 +1,9 @@
 //! Actions: what they do to a packet, in which order, and where they end.
 
-use crate::bench::{Bench, Bridge, ping};
+use crate::rig::{Bridge, DummyRig, ping};
 
-fn bench() -> Bench {
-    Bench::new(Bridge::Secure, 4)
+fn rig() -> DummyRig {
+    DummyRig::new(Bridge::Secure, 4)
 }
 
 /// A copy is undone by setting headers back, and is a copy in the datapath only where that does
@@ -11,7 +11,7 @@ fn bench() -> Bench {
 #[harness::test]
 fn copies_are_undone() {
     tests::ours_only("copies that are undone");
-    let b = bench();
+    let b = rig();
     b.flows("br0", &["ip,actions=clone(set_field:192.0.2.4->ip_dst,output:2),output:3"]);
     assert_eq!(b.actions(&ping(1)), "set(ipv4(dst=192.0.2.4)),2,set(ipv4(dst=192.168.0.2)),3");
     b.flows("br0", &["ip,actions=clone(output(port=2,max_len=100)),output:3"]);
@@ -23,7 +23,7 @@ fn copies_are_undone() {
 /// The limits of what one packet may cause, each with its own words.
 #[harness::test]
 fn limits() {
-    let b = bench();
+    let b = rig();
     let failed = |what: &str| {
         let said = b.trace("br0 in_port=1");
         let last = said.lines().last().unwrap_or_default().to_owned();
@@ -51,7 +51,7 @@ fn limits() {
 /// Nested as deep as the limits allow, which is thousands of rules, the daemon goes on.
 #[harness::test]
 fn deep_nesting() {
-    let b = bench();
+    let b = rig();
     for t in 0..254 {
         let next = (t + 1) % 254;
         b.flows("br0", &[&format!("table={t},actions=resubmit(,{next}),output:2")]);
@@ -66,7 +66,7 @@ fn deep_nesting() {
 /// What goes round keeps its registers and goes on where it stopped.
 #[harness::test]
 fn a_second_look() {
-    let b = bench();
+    let b = rig();
     b.flows(
         "br0",
         &[
@@ -84,7 +84,7 @@ fn a_second_look() {
 /// The end of the time to live goes to the controllers, and ends its own list only.
 #[harness::test]
 fn time_to_live() {
-    let b = bench();
+    let b = rig();
     b.flows("br0", &["ip,actions=resubmit(,1),output:3", "table=1,actions=dec_ttl,output:2"]);
     assert_eq!(b.actions(&ping(1)), "set(ipv4(ttl=127)),2,3");
     let said = b.trace(&ping(1).replace("ttl=128", "ttl=1"));
@@ -96,7 +96,7 @@ fn time_to_live() {
 /// Ports that are set not to take part.
 #[harness::test]
 fn bits_of_ports() {
-    let b = bench();
+    let b = rig();
     b.flows("br0", &["in_port=1,actions=flood", "in_port=2,actions=all"]);
     b.ofctl(&["mod-port", "br0", "p3", "noflood"]);
     b.ofctl(&["mod-port", "br0", "p4", "noforward"]);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use testbed::process;
 use tests::rig::SOON;
 
-use crate::bench::{Bench, Bridge};
+use crate::rig::{Bridge, DummyRig};
 
 /// A port's `config` and `state` in `show`.
-fn shown(b: &Bench, version: &str, port: &str) -> (String, String) {
+fn shown(b: &DummyRig, version: &str, port: &str) -> (String, String) {
     let show = b.ofctl(&["-O", version, "show", "br0"]);
     let own: Vec<&str> = show.lines().skip_while(|l| !l.contains(&format!("({port})"))).collect();
     let field = |name: &str| {
@@ -24,14 +24,14 @@ fn pair(config: &str, state: &str) -> (String, String) {
     (config.to_owned(), state.to_owned())
 }
 
-fn log_has(b: &Bench, what: &str) {
+fn log_has(b: &DummyRig, what: &str) {
     b.rig.wait(what, || b.rig.switch.log().contains(what));
 }
 
 /// A port without carrier is not live, nor is one whose LACP has found nobody.
 #[harness::test]
 fn a_port_is_live_while_it_may_carry_traffic() {
-    let b = Bench::new(Bridge::Standalone, 2);
+    let b = DummyRig::new(Bridge::Standalone, 2);
     b.rig.wait("p1 to be live", || shown(&b, "OpenFlow13", "p1") == pair("0", "LIVE"));
     // 1.0 has no word for it.
     assert_eq!(shown(&b, "OpenFlow10", "p1"), pair("0", "0"));
@@ -48,7 +48,7 @@ fn a_port_is_live_while_it_may_carry_traffic() {
 /// What a tool did is there for the next one.
 #[harness::test]
 fn a_port_that_is_taken_down_has_no_link() {
-    let b = Bench::new(Bridge::Standalone, 1);
+    let b = DummyRig::new(Bridge::Standalone, 1);
     for (command, is) in [
         ("down", pair("PORT_DOWN", "LINK_DOWN")),
         ("up", pair("0", "0")),
@@ -63,7 +63,7 @@ fn a_port_that_is_taken_down_has_no_link() {
 /// Two ports can change places, and a number is not given to the next who comes.
 #[harness::test]
 fn port_numbers() {
-    let b = Bench::new(Bridge::Standalone, 3);
+    let b = DummyRig::new(Bridge::Standalone, 3);
     let number = |port: &str| b.rig.get("interface", port, "ofport");
     b.rig.vsctl("set interface p2 ofport_request=3 -- set interface p3 ofport_request=2");
     assert_eq!([number("p1"), number("p2"), number("p3")], ["1", "3", "2"]);
@@ -79,7 +79,7 @@ fn port_numbers() {
 /// Bridges and controllers whose names would lead elsewhere make no sockets there.
 #[harness::test]
 fn sockets_stay_in_the_run_directory() {
-    let b = Bench::new(Bridge::Standalone, 0);
+    let b = DummyRig::new(Bridge::Standalone, 0);
     let at = |name: &str| b.rig.switch.path(name);
     assert!(at("br0.mgmt").exists() && at("br0.snoop").exists());
     std::fs::create_dir(at("x")).unwrap();
@@ -103,7 +103,7 @@ fn sockets_stay_in_the_run_directory() {
 /// Versions that the bridge does not have are not agreed on.
 #[harness::test]
 fn versions_are_the_bridge_s() {
-    let b = Bench::new(Bridge::Standalone, 0);
+    let b = DummyRig::new(Bridge::Standalone, 0);
     b.rig.vsctl("set bridge br0 protocols=OpenFlow13,OpenFlow14");
     assert!(b.ofctl(&["-O", "OpenFlow14", "show", "br0"]).contains("(OF1.4)"));
     let mut c = b.rig.switch.command("ovs-ofctl");
@@ -125,7 +125,7 @@ fn answer(at: &UnixListener) -> UnixStream {
 /// Virtual time asks a silent controller whether it is there, and gives it up.
 #[harness::test]
 fn a_silent_controller_is_asked_and_given_up() {
-    let b = Bench::new(Bridge::Secure, 0);
+    let b = DummyRig::new(Bridge::Secure, 0);
     let path = b.rig.switch.path("silent.sock");
     let listener = UnixListener::bind(&path).unwrap();
     b.rig.appctl("vlog/set rconn:file:dbg");
@@ -151,7 +151,7 @@ fn a_silent_controller_is_asked_and_given_up() {
 /// What must pass to a controller is there, and nobody sees it in the flow table.
 #[harness::test]
 fn in_band_control_is_hidden() {
-    let b = Bench::new(Bridge::Standalone, 0);
+    let b = DummyRig::new(Bridge::Standalone, 0);
     b.rig.vsctl("set-controller br0 tcp:240.0.0.1:6653");
     let hidden = || b.rig.appctl("bridge/dump-flows br0").matches("240.0.0.1").count();
     b.rig.wait("the rules", || hidden() == 4);
@@ -166,7 +166,7 @@ fn in_band_control_is_hidden() {
 /// There is nothing to show without a controller; with one, what goes over its connection.
 #[harness::test]
 fn snoops() {
-    let b = Bench::new(Bridge::Secure, 0);
+    let b = DummyRig::new(Bridge::Secure, 0);
     let snoop = || {
         let mut s = UnixStream::connect(b.rig.switch.path("br0.snoop")).unwrap();
         s.set_read_timeout(Some(SOON)).unwrap();

@@ -1,7 +1,7 @@
 //! The datapath as an operator sees it: flows shown, filtered and put in by hand, ports and
 //! addresses listed, and what actions make of packets.
 
-use crate::bench::{Bench, Bridge, ping};
+use crate::rig::{Bridge, DummyRig, ping};
 
 /// The flows of a dump without identities and times, in order.
 fn flows(text: &str) -> Vec<String> {
@@ -19,7 +19,7 @@ fn flows(text: &str) -> Vec<String> {
 
 #[harness::test]
 fn dumps_by_bridge_and_by_datapath() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.bridge("br1", Bridge::Secure, [3]);
     b.rig.vsctl("set Open_vSwitch . other_config:max-idle=100000");
     for n in 1..=3 {
@@ -62,7 +62,7 @@ fn dumps_by_bridge_and_by_datapath() {
 
 #[harness::test]
 fn flows_by_hand() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.rig.appctl("revalidator/pause");
     let key = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
     let shown = |actions: &str| {
@@ -108,7 +108,7 @@ fn flows_by_hand() {
 
 #[harness::test]
 fn addresses_of_several_bridges() {
-    let b = Bench::new(Bridge::Secure, 1);
+    let b = DummyRig::new(Bridge::Secure, 1);
     b.bridge("br-long-name", Bridge::Secure, [7]);
     b.rig.appctl("fdb/add br0 p1 0 50:54:00:00:00:05");
     assert_eq!(
@@ -126,7 +126,7 @@ fn addresses_of_several_bridges() {
 
 #[harness::test]
 fn a_port_gets_another_number() {
-    let b = Bench::new(Bridge::Standalone, 2);
+    let b = DummyRig::new(Bridge::Standalone, 2);
     assert_eq!(b.outputs("br0 in_port=LOCAL,dl_src=10:20:30:40:50:60"), ["1", "2"]);
     b.rig.appctl("dpif-dummy/change-port-number ovs-dummy p1 5");
     assert_eq!(b.outputs("br0 in_port=LOCAL,dl_src=10:20:30:40:50:60"), ["2", "5"]);
@@ -142,7 +142,7 @@ fn a_port_gets_another_number() {
 
 #[harness::test]
 fn a_datapath_of_its_own() {
-    let b = Bench::new(Bridge::Secure, 1);
+    let b = DummyRig::new(Bridge::Secure, 1);
     b.rig.appctl("dpctl/add-dp dummy@spare");
     assert_eq!(b.rig.appctl("dpctl/dump-dps"), "dummy@ovs-dummy\ndummy@spare\n");
     assert!(b.fails("dpctl/add-dp dummy@spare").contains("add_dp (File exists)"));
@@ -199,7 +199,7 @@ fn captured(pcap: &[u8]) -> Vec<Vec<u8>> {
 /// that makes the flow as for those that come after it.
 #[harness::test]
 fn headers_change_on_the_way() {
-    let b = Bench::new(Bridge::Secure, 1);
+    let b = DummyRig::new(Bridge::Secure, 1);
     let file = b.rig.switch.path("p2.pcap");
     b.rig.vsctl(&format!(
         "add-port br0 p2 -- set interface p2 type=dummy ofport_request=2 options:tx_pcap={}",

@@ -1,6 +1,6 @@
 //! MAC learning: what is learned, moved, evicted and forgotten.
 
-use crate::bench::{Bench, Bridge};
+use crate::rig::{Bridge, DummyRig};
 
 fn arp(port: u32, mac: &str) -> String {
     format!(
@@ -15,7 +15,7 @@ fn mac(n: u32) -> String {
 
 #[harness::test]
 fn a_port_that_goes_takes_its_stations_out_of_every_bridge() {
-    let b = Bench::new(Bridge::Standalone, 3);
+    let b = DummyRig::new(Bridge::Standalone, 3);
     b.bridge("br1", Bridge::Standalone, [4, 5]);
     for (port, n) in [(1, 6), (2, 5), (4, 6), (5, 7)] {
         b.receive(port, &arp(port, &mac(n)));
@@ -36,7 +36,7 @@ fn a_port_that_goes_takes_its_stations_out_of_every_bridge() {
 /// equally full the order is always the same.
 #[harness::test]
 fn a_full_table_is_shared_fairly() {
-    let b = Bench::new(Bridge::Standalone, 6);
+    let b = DummyRig::new(Bridge::Standalone, 6);
     b.rig.vsctl("set bridge br0 other_config:mac-table-size=10");
     b.rig.appctl("time/stop");
     for n in 0..10 {
@@ -68,7 +68,7 @@ fn a_full_table_is_shared_fairly() {
 
 #[harness::test]
 fn what_somebody_wrote_down_stays() {
-    let b = Bench::new(Bridge::Standalone, 2);
+    let b = DummyRig::new(Bridge::Standalone, 2);
     let station = mac(1);
     b.receive(1, &arp(1, &station));
     let said = b.rig.appctl(&format!("fdb/add br0 p1 0 {station}"));
@@ -89,7 +89,7 @@ fn what_somebody_wrote_down_stays() {
 /// Values out of range become the nearest in range, without an alarm: Open vSwitch says nothing.
 #[harness::test]
 fn ageing_in_virtual_time() {
-    let b = Bench::new(Bridge::Standalone, 2);
+    let b = DummyRig::new(Bridge::Standalone, 2);
     b.rig.vsctl("set bridge br0 other_config:mac-aging-time=5");
     b.rig.appctl("time/stop");
     b.receive(1, &arp(1, &mac(1)));

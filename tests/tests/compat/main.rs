@@ -7,12 +7,12 @@
 harness::main!();
 
 mod actions;
-mod bench;
 mod connections;
 mod datapath;
 mod learning;
 mod mirrors;
 mod patch;
+mod rig;
 mod tables;
 mod trace;
 mod vlans;

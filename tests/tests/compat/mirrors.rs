@@ -1,16 +1,16 @@
 //! Mirrors: what is copied, in which order, how often, and where to.
 
-use crate::bench::{Bench, Bridge, ping, tagged_ping, tcp};
+use crate::rig::{Bridge, DummyRig, ping, tagged_ping, tcp};
 
 /// Three ports; what comes in by 1 goes to 2 and the other way round.
-fn crossed() -> Bench {
-    let b = Bench::new(Bridge::Secure, 3);
+fn crossed() -> DummyRig {
+    let b = DummyRig::new(Bridge::Secure, 3);
     b.flows("br0", &["in_port=1,actions=output:2", "in_port=2,actions=output:1"]);
     b
 }
 
 /// Gives br0 a mirror with these columns; `@p1` and so on are its ports.
-fn mirror(b: &Bench, columns: &str) {
+fn mirror(b: &DummyRig, columns: &str) {
     b.rig.vsctl(&format!(
         "--id=@p1 get port p1 -- --id=@p2 get port p2 -- --id=@p3 get port p3 \
          -- --id=@m create mirror name=m {columns} -- set bridge br0 mirrors=@m"
@@ -61,7 +61,7 @@ fn a_changed_packet_is_another() {
 
 #[harness::test]
 fn to_a_vlan() {
-    let b = Bench::new(Bridge::Standalone, 3);
+    let b = DummyRig::new(Bridge::Standalone, 3);
     b.rig.vsctl(
         "set bridge br0 mirrors=@m1,@m2 \
          -- --id=@m1 create mirror name=m1 select_all=true output_vlan=500 snaplen=200 \

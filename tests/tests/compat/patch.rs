@@ -1,10 +1,10 @@
 //! Patch ports: what crosses them and what does not.
 
-use crate::bench::{Bench, Bridge, ping, tagged_ping};
+use crate::rig::{Bridge, DummyRig, ping, tagged_ping};
 
 /// Two bridges: p1 and p2 on br0, p3 on br1, patched by 10 and 20.
-fn two() -> Bench {
-    let b = Bench::new(Bridge::Secure, 2);
+fn two() -> DummyRig {
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.bridge("br1", Bridge::Secure, [3]);
     b.patch(("br0", 10), ("br1", 20));
     b

@@ -3,17 +3,17 @@
 
 use testbed::process;
 
-use crate::bench::{Bench, Bridge, tcp};
+use crate::rig::{Bridge, DummyRig, tcp};
 
 /// The megaflow that `ofproto/trace` tells of.
-fn megaflow(b: &Bench, flow: &str) -> String {
+fn megaflow(b: &DummyRig, flow: &str) -> String {
     let said = b.trace(&format!("br0 {flow}"));
     let line = said.lines().find_map(|l| l.strip_prefix("Megaflow: "));
     line.unwrap_or_else(|| panic!("no megaflow in\n{said}")).to_owned()
 }
 
 /// Flows and their counters as `dump-flows` has them, without the cookie and parts of seconds.
-fn dump(b: &Bench, args: &[&str]) -> Vec<String> {
+fn dump(b: &DummyRig, args: &[&str]) -> Vec<String> {
     let words: Vec<&str> = ["dump-flows", "br0"].iter().chain(args).copied().collect();
     let text = b.ofctl(&words);
     let flow = |l: &str| {
@@ -26,7 +26,7 @@ fn dump(b: &Bench, args: &[&str]) -> Vec<String> {
 }
 
 /// The flows alone.
-fn bare(b: &Bench) -> Vec<String> {
+fn bare(b: &DummyRig) -> Vec<String> {
     let text = b.ofctl(&["--no-stats", "dump-flows", "br0"]);
     let mut flows: Vec<String> = text.lines().map(|l| l.trim().to_owned()).collect();
     flows.sort();
@@ -34,7 +34,7 @@ fn bare(b: &Bench) -> Vec<String> {
 }
 
 /// A flow that cannot be added, and the error's name.
-fn refused(b: &Bench, args: &[&str], error: &str) {
+fn refused(b: &DummyRig, args: &[&str], error: &str) {
     let mut c = b.rig.switch.command("ovs-ofctl");
     c.args(args);
     let said = process::output(&mut c, tests::rig::SOON).expect_err("it was accepted");
@@ -44,7 +44,7 @@ fn refused(b: &Bench, args: &[&str], error: &str) {
 /// Only as many layers of a packet are looked at as it takes to say that a flow does not match.
 #[harness::test]
 fn a_megaflow_is_as_narrow_as_the_lookup() {
-    let b = Bench::new(Bridge::Secure, 3);
+    let b = DummyRig::new(Bridge::Secure, 3);
     b.flows(
         "br0",
         &[
@@ -95,7 +95,7 @@ fn a_megaflow_is_as_narrow_as_the_lookup() {
 /// Without tries every bit of an address counts that some flow looks at.
 #[harness::test]
 fn prefixes_can_be_turned_off() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.flows(
         "br0",
         &["priority=2,ip,nw_dst=10.1.3.16,actions=2", "priority=1,ip,nw_dst=10.1.0.0/16,actions=1"],
@@ -111,7 +111,7 @@ fn prefixes_can_be_turned_off() {
 
 #[harness::test]
 fn parts_of_a_conjunction_come_together() {
-    let b = Bench::new(Bridge::Secure, 3);
+    let b = DummyRig::new(Bridge::Secure, 3);
     b.flows(
         "br0",
         &[
@@ -135,7 +135,7 @@ fn parts_of_a_conjunction_come_together() {
 /// a modification keeps time and counters; the age of the last packet always stays.
 #[harness::test]
 fn counters_when_flows_change() {
-    let b = Bench::new(Bridge::Standalone, 1);
+    let b = DummyRig::new(Bridge::Standalone, 1);
     b.rig.appctl("time/stop");
     let flow = "tcp,actions=NORMAL";
     b.ofctl(&["add-flow", "br0", flow]);
@@ -172,7 +172,7 @@ fn counters_when_flows_change() {
 /// What replaces a flow needs no room; one more does, and gets it by the policy.
 #[harness::test]
 fn a_full_table_refuses_or_evicts() {
-    let b = Bench::new(Bridge::Secure, 1);
+    let b = DummyRig::new(Bridge::Secure, 1);
     b.rig.vsctl("--id=@t create Flow_Table flow-limit=3 -- set bridge br0 flow_tables:0=@t");
     let limited = || b.ofctl(&["dump-tables", "br0"]).contains("max_entries=3\n");
     b.rig.wait("the limit", limited);
@@ -205,7 +205,7 @@ fn a_full_table_refuses_or_evicts() {
 
 #[harness::test]
 fn overlaps_and_tables_that_cannot_be() {
-    let b = Bench::new(Bridge::Secure, 1);
+    let b = DummyRig::new(Bridge::Secure, 1);
     b.flows("br0", &["priority=5,in_port=1,actions=drop"]);
     let add = |flow: &str| ["-O", "OpenFlow13", "add-flow", "br0", flow].map(str::to_owned);
     let refused = |flow: &str, error: &str| {
@@ -224,7 +224,7 @@ fn overlaps_and_tables_that_cannot_be() {
 /// Lookups of each table count the packets that came to it, matches those that met a flow.
 #[harness::test]
 fn tables_count_packets() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.flows(
         "br0",
         &["in_port=1,actions=resubmit(,1),output:2", "table=1,tcp,tp_dst=80,actions=output:2"],

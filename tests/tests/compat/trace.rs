@@ -1,10 +1,10 @@
 //! `ofproto/trace`: its arguments, its text, what it leaves behind.
 
-use crate::bench::{Bench, Bridge};
+use crate::rig::{Bridge, DummyRig};
 
 #[harness::test]
 fn the_whole_text() {
-    let b = Bench::new(Bridge::Secure, 3);
+    let b = DummyRig::new(Bridge::Secure, 3);
     b.bridge("br1", Bridge::Standalone, [4]);
     b.patch(("br0", 10), ("br1", 11));
     b.flows(
@@ -49,7 +49,7 @@ Datapath actions: 101,4,push_vlan(vid=9,pcp=0),2
 
 #[harness::test]
 fn what_is_accepted() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.flows("br0", &["in_port=1,actions=output:2", "in_port=2,actions=output:1"]);
     for words in [
         "in_port(1)",
@@ -71,7 +71,7 @@ fn what_is_accepted() {
 
 #[harness::test]
 fn what_is_refused_and_how() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     for (words, text) in [
         ("wrong in_port(1)", "Cannot find the datapath"),
         ("br0 in_port(1)", "Cannot find the datapath"),
@@ -96,7 +96,7 @@ fn what_is_refused_and_how() {
 /// A packet is learned from, what only looks like one is not.
 #[harness::test]
 fn a_packet_leaves_traces() {
-    let b = Bench::new(Bridge::Standalone, 3);
+    let b = DummyRig::new(Bridge::Standalone, 3);
     let flow = "br0 in_port=3,dl_src=50:54:00:00:00:05,dl_dst=ff:ff:ff:ff:ff:ff";
     assert_eq!(b.outputs(flow), ["1", "100", "2"]);
     assert_eq!(b.fdb("br0"), [""; 0]);
@@ -110,7 +110,7 @@ fn a_packet_leaves_traces() {
 
 #[harness::test]
 fn actions_of_a_controller() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.flows("br0", &["in_port=1,actions=output:2"]);
     let said = b.rig.appctl("ofproto/trace-packet-out br0 in_port=1 mod_vlan_vid:123,resubmit(,0)");
     assert!(said.ends_with("Datapath actions: push_vlan(vid=123,pcp=0),2\n"), "{said}");

@@ -1,6 +1,6 @@
 //! VLANs of ports up to QinQ, and how deep tags are looked into.
 
-use crate::bench::{Bench, Bridge};
+use crate::rig::{Bridge, DummyRig};
 
 /// A broadcast frame of an unknown type, with these tags (type and VLAN), the outer first.
 fn frame(port: u32, tags: &[(u16, u16)]) -> String {
@@ -36,7 +36,7 @@ fn until(actions: &str, port: &str) -> Option<String> {
 
 #[harness::test]
 fn customers_in_a_tunnel() {
-    let b = Bench::new(Bridge::Standalone, 4);
+    let b = DummyRig::new(Bridge::Standalone, 4);
     b.rig.vsctl(
         "set open_vswitch . other_config:vlan-limit=0 \
          -- set port p1 vlan_mode=dot1q-tunnel tag=100 \
@@ -66,7 +66,7 @@ fn customers_in_a_tunnel() {
 /// By default one tag is looked into: what stands under it is the type of the next.
 #[harness::test]
 fn how_deep_tags_are_seen() {
-    let b = Bench::new(Bridge::Secure, 3);
+    let b = DummyRig::new(Bridge::Secure, 3);
     b.flows(
         "br0",
         &[
@@ -86,7 +86,7 @@ fn how_deep_tags_are_seen() {
 /// is not the common one.
 #[harness::test]
 fn tags_of_actions() {
-    let b = Bench::new(Bridge::Secure, 2);
+    let b = DummyRig::new(Bridge::Secure, 2);
     b.rig.vsctl("set open_vswitch . other_config:vlan-limit=0");
     let flow = "in_port=1,dl_vlan=5,actions=push_vlan:0x88a8,set_field:4103->vlan_vid,output:2";
     b.ofctl(&["-O", "OpenFlow13", "add-flow", "br0", flow]);
@@ -98,7 +98,7 @@ fn tags_of_actions() {
 
 #[harness::test]
 fn priority_tags() {
-    let b = Bench::new(Bridge::Standalone, 2);
+    let b = DummyRig::new(Bridge::Standalone, 2);
     b.rig.vsctl(
         "set port br0 tag=10 -- set port p1 trunks=10 \
          -- set port p2 tag=10 other_config:priority-tags=if-nonzero",

@@ -34,7 +34,7 @@ struct Device {
 }
 
 /// Devices of a hypervisor that change, by name.
-struct World {
+struct Churn {
     rig: Rig,
     side: Arc<Netns>,
     kind: Members,
@@ -44,16 +44,16 @@ struct World {
     story: Vec<String>,
 }
 
-impl World {
-    fn new(kind: Members) -> World {
+impl Churn {
+    fn new(kind: Members) -> Churn {
         let rig = Rig::of(kind, 0);
         let side = Arc::new(Netns::new().unwrap());
-        let mut world = World { rig, side, kind, devices: Vec::new(), made: 0, story: Vec::new() };
+        let mut churn = Churn { rig, side, kind, devices: Vec::new(), made: 0, story: Vec::new() };
         for name in NAMES {
-            let device = world.make(name);
-            world.devices.push(device);
+            let device = churn.make(name);
+            churn.devices.push(device);
         }
-        world
+        churn
     }
 
     fn make(&mut self, name: &str) -> Device {
@@ -276,33 +276,33 @@ fn rounds(default: usize) -> usize {
 
 /// Changes of devices alone, or of the configuration too.
 fn churn(kind: Members, mode: &str, configuring: bool) {
-    let mut world = World::new(kind);
+    let mut churn = Churn::new(kind);
     let mut seed = random::seed();
     for _ in 0..rounds(1) {
         println!("BRAID_SEED={seed}");
         let mut random = Random::seeded(seed);
-        world.story.clear();
-        world.settle(mode);
+        churn.story.clear();
+        churn.settle(mode);
         for _ in 0..STEPS {
-            world.step(&mut random);
+            churn.step(&mut random);
             if configuring {
-                let words = world.configure(&mut random);
-                world.story.push(words);
+                let words = churn.configure(&mut random);
+                churn.story.push(words);
             }
         }
         if configuring {
-            world.settle(mode);
+            churn.settle(mode);
         }
         // Some links are cut in the end, not all.
         let spared = random.below(NAMES.len());
         for i in (0..NAMES.len()).filter(|i| *i != spared) {
             if random.below(3) == 0 {
-                world.set_carrier(i, false);
+                churn.set_carrier(i, false);
             }
         }
-        world.check(mode, seed);
+        churn.check(mode, seed);
         for i in 0..NAMES.len() {
-            world.set_carrier(i, true);
+            churn.set_carrier(i, true);
         }
         seed = random.next_u64();
     }
@@ -340,30 +340,30 @@ fn taps_change_under_balance_slb() {
 
 /// Two members change names, with these pauses between the six steps.
 fn swaps(mode: &str, gaps: &[u64]) {
-    let mut world = World::new(Members::Veth);
-    world.settle(mode);
+    let mut churn = Churn::new(Members::Veth);
+    churn.settle(mode);
     for _ in 0..rounds(1) {
         for gap in gaps {
             let wait = || std::thread::sleep(Duration::from_millis(*gap));
-            world.story = vec![format!("m0 and m1 change names, {gap} ms between the steps")];
+            churn.story = vec![format!("m0 and m1 change names, {gap} ms between the steps")];
             for name in ["m0", "m1"] {
-                world.set_up(name, false);
+                churn.set_up(name, false);
                 wait();
             }
             for (from, to) in [("m0", "q"), ("m1", "m0"), ("q", "m1")] {
-                world.rig.hv.rtnl().rename(from, to).unwrap();
+                churn.rig.hv.rtnl().rename(from, to).unwrap();
                 wait();
             }
             for name in ["m0", "m1"] {
-                world.set_up(name, true);
+                churn.set_up(name, true);
             }
-            world.devices.swap(0, 1);
-            world.rig.wait(&world.story[0], || {
-                enabled(&world.rig.switch.appctl("bond/show bond0").unwrap_or_default()) == 3
+            churn.devices.swap(0, 1);
+            churn.rig.wait(&churn.story[0], || {
+                enabled(&churn.rig.switch.appctl("bond/show bond0").unwrap_or_default()) == 3
             });
         }
     }
-    world.check(mode, 0);
+    churn.check(mode, 0);
 }
 
 #[harness::test]

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use crate::bed::{Bed, Ran, sorted, words};
+use crate::rig::{Ran, Rig, sorted, words};
 
-fn theirs(bed: &Bed, line: &str) -> Ran {
-    bed.command("ovs-vsctl", &words(line)).output().unwrap().into()
+fn theirs(rig: &Rig, line: &str) -> Ran {
+    rig.command("ovs-vsctl", &words(line)).output().unwrap().into()
 }
 
-fn beds() -> (Bed, Bed) {
+fn rigs() -> (Rig, Rig) {
     if Command::new("ovs-vsctl").arg("--version").output().is_err() {
         harness::skip("ovs-vsctl is not installed");
     }
-    (Bed::new(), Bed::new())
+    (Rig::new(), Rig::new())
 }
 
 /// UUIDs as `<0>`, `<1>`... in the order in which they appear, times away.
@@ -52,7 +52,7 @@ fn anonymous(text: &str) -> String {
 }
 
 /// What differs, if anything does.
-fn difference(ours: &Bed, other: &Bed, line: &str) -> Option<String> {
+fn difference(ours: &Rig, other: &Rig, line: &str) -> Option<String> {
     let line = format!("--no-wait -t 20 {line}");
     let (a, b) = (ours.ours(&line), theirs(other, &line));
     let plain = |ran: &Ran| {
@@ -69,7 +69,7 @@ fn difference(ours: &Bed, other: &Bed, line: &str) -> Option<String> {
 
 #[harness::test]
 fn lines_that_succeed_and_lines_that_fail() {
-    let (ours, other) = beds();
+    let (ours, other) = rigs();
     let mut differences = String::new();
     for line in [
         "add-br br0 -- add-port br0 p1 tag=3 trunks=1,2,3 -- set-controller br0 tcp:1.2.3.4:5",
@@ -262,7 +262,7 @@ fn command(dice: &mut Dice) -> String {
 
 #[harness::test]
 fn random_lines() {
-    let (ours, other) = beds();
+    let (ours, other) = rigs();
     let seed = match std::env::var("BRAID_SEED").map(|text| text.parse()) {
         Ok(Ok(seed)) => seed,
         _ => u64::from(std::process::id()) << 32 | 7,

@@ -4,9 +4,9 @@
 
 harness::main!();
 
-mod bed;
 mod beside;
 mod bridges;
 mod connection;
+mod rig;
 mod rows;
 mod waiting;

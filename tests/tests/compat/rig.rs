@@ -6,7 +6,7 @@ use tests::rig::SOON;
 
 /// `br0` with ports `p1`, `p2` and so on, numbered as their names say, in OpenFlow and in the
 /// datapath; the bridge's own port is 100 there. Nobody controls it.
-pub(crate) struct Bench {
+pub(crate) struct DummyRig {
     pub(crate) rig: Rig,
 }
 
@@ -19,16 +19,16 @@ pub(crate) enum Bridge {
     Secure,
 }
 
-impl Bench {
+impl DummyRig {
     /// With this many ports.
-    pub(crate) fn new(kind: Bridge, ports: u32) -> Bench {
+    pub(crate) fn new(kind: Bridge, ports: u32) -> DummyRig {
         tests::able();
         tests::tool("ovs-ofctl");
         let rig = Rig::with(0, tests::daemon(), &["--enable-dummy"]);
-        let bench = Bench { rig };
-        bench.rig.vsctl("del-br br0");
-        bench.bridge("br0", kind, 1..=ports);
-        bench
+        let dummies = DummyRig { rig };
+        dummies.rig.vsctl("del-br br0");
+        dummies.bridge("br0", kind, 1..=ports);
+        dummies
     }
 
     /// A further bridge with ports of these numbers.

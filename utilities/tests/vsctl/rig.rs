@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// A server in a directory of its own; both are gone when it is dropped.
-pub(crate) struct Bed {
+pub(crate) struct Rig {
     pub(crate) directory: PathBuf,
     server: Option<Child>,
     remotes: &'static [&'static str],
@@ -63,10 +63,10 @@ fn installed(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
-impl Bed {
+impl Rig {
     /// A server with an empty database, listening also on `remotes`; skips the test if none is
     /// installed.
-    pub(crate) fn with(remotes: &'static [&'static str]) -> Bed {
+    pub(crate) fn with(remotes: &'static [&'static str]) -> Rig {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !installed("ovsdb-server") || !installed("ovsdb-tool") || !Path::new(SCHEMA).exists() {
             harness::skip("ovsdb-server with its schema is not installed");
@@ -82,9 +82,9 @@ impl Bed {
             .status()
             .unwrap();
         assert!(made.success());
-        let mut bed = Bed { directory, server: None, remotes };
-        bed.start();
-        bed
+        let mut rig = Rig { directory, server: None, remotes };
+        rig.start();
+        rig
     }
 
     fn start(&mut self) {
@@ -108,8 +108,8 @@ impl Bed {
         until("the server listens", || self.ours("--no-wait init").status == 0);
     }
 
-    pub(crate) fn new() -> Bed {
-        Bed::with(&[])
+    pub(crate) fn new() -> Rig {
+        Rig::with(&[])
     }
 
     pub(crate) fn command(&self, program: &str, line: &[String]) -> Command {
@@ -166,7 +166,7 @@ impl Bed {
     }
 }
 
-impl Drop for Bed {
+impl Drop for Rig {
     fn drop(&mut self) {
         self.stop();
         if !std::thread::panicking() {

@@ -33,7 +33,7 @@ pub(super) const LINKS: usize = 2;
 const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
 const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
-pub(super) struct Bed {
+pub(super) struct Rig {
     pub(super) traffic: Traffic,
     pub(super) carrier: Watch,
     pub(super) fabric: Arc<Fabric>,
@@ -62,9 +62,9 @@ fn conversations(mode: Mode) -> Vec<Udp> {
     }
 }
 
-impl Bed {
+impl Rig {
     /// Builds everything and starts the stream.
-    pub(super) fn build(o: &Options, daemon: Daemon, line: &mut Timeline) -> Result<Bed, Error> {
+    pub(super) fn build(o: &Options, daemon: Daemon, line: &mut Timeline) -> Result<Rig, Error> {
         let hv = Arc::new(Netns::new()?);
         let tor = Arc::new(Netns::new()?);
         let vm = Arc::new(Netns::new()?);
@@ -137,7 +137,7 @@ impl Bed {
         let talks = conversations(o.mode);
         let traffic = Traffic::start(&fabric, vm_socket, talks, o.rate, line.start());
         let carrier = Watch::new(switch.namespace(), line.start())?;
-        Ok(Bed { traffic, carrier, fabric, switch, bystander, _vm: vm })
+        Ok(Rig { traffic, carrier, fabric, switch, bystander, _vm: vm })
     }
 
     /// Takes the bystander's carrier away and returns 100 ms later. The kernel reports this change
