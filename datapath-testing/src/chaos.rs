@@ -1,8 +1,8 @@
-//! A datapath that refuses and delays operations, from a seed.
+//! A datapath that refuses, delays and drops operations, from a seed.
 //!
 //! [`Chaos`] wraps another backend. Calls that return an error may fail. Calls that only queue work
 //! (`run`, `execute`, `flow_remove`, `flow_flush`) may take effect late: after a number of later
-//! calls, or at [`Chaos::settle`]. The guarantees of [`Datapath`] hold: nothing is done twice, no
+//! calls, or at [`Chaos::settle`]. A flow removal may be lost. The other guarantees of [`Datapath`] hold: nothing is done twice, no
 //! job is lost, order is kept, and a table is in force when `table_publish` returns.
 
 use std::collections::VecDeque;
@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use netdev::{IoCounters, PacketIo};
 use parking_lot::Mutex;
-use wire::Time;
+use wire::{FlowKey, Time};
 
 use datapath::{
-    BucketTable, Datapath, DatapathError, DatapathStats, Execute, FlowHandle, Job, PortNo, TableId,
+    BucketTable, Datapath, DatapathError, DatapathStats, Execute, FlowHandle, Job, Packet, PortNo,
+    SlowPath, TableId, ToController, Translation, Upcall,
 };
 
 /// How often operations fail or wait.
@@ -21,6 +22,8 @@ use datapath::{
 pub struct Faults {
     /// Calls that fail, per thousand of those that can. A packet whose `execute` fails is lost.
     pub fail: u16,
+    /// Flow removals that are lost, per thousand. The flow stays; the caller sees it in `flows`.
+    pub drop: u16,
     /// Calls that are delayed, per thousand of those that can be.
     pub delay: u16,
     /// The longest delay, in later calls.
@@ -29,7 +32,7 @@ pub struct Faults {
 
 impl Default for Faults {
     fn default() -> Faults {
-        Faults { fail: 50, delay: 300, longest: 5 }
+        Faults { fail: 50, drop: 50, delay: 300, longest: 5 }
     }
 }
 
@@ -41,8 +44,7 @@ enum Later {
 }
 
 struct State {
-    /// SplitMix64.
-    seed_state: u64,
+    random: Random,
     /// Delayed work, each with the number of calls it still waits for. A queue: the first item
     /// holds up the rest.
     later: VecDeque<(u8, Later)>,
@@ -58,25 +60,69 @@ pub struct Chaos<D> {
     state: Mutex<State>,
 }
 
-impl State {
-    fn roll(&mut self) -> u64 {
-        self.seed_state = self.seed_state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.seed_state;
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+struct Random {
+    state: u64,
+}
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
     fn chance(&mut self, per_mille: u16) -> bool {
-        self.roll() % 1000 < u64::from(per_mille)
+        self.next() % 1000 < u64::from(per_mille)
+    }
+}
+
+/// Translates as `inner` does, but some flows are not installed.
+struct RefusingUpcall {
+    inner: Arc<dyn Upcall>,
+    per_mille: u16,
+    random: Mutex<Random>,
+}
+
+impl Upcall for RefusingUpcall {
+    fn miss(&self, now: Time, packet: &Packet, key: &FlowKey) -> Translation {
+        let mut t = self.inner.miss(now, packet, key);
+        t.install &= !self.random.lock().chance(self.per_mille);
+        t
+    }
+
+    fn flow_added(&self, flow: &FlowHandle) {
+        self.inner.flow_added(flow);
+    }
+
+    fn slow_path(&self, now: Time, what: SlowPath<'_>) {
+        self.inner.slow_path(now, what);
+    }
+
+    fn to_controller(&self, now: Time, what: &ToController, packet: &Packet, key: &FlowKey) {
+        self.inner.to_controller(now, what, packet, key);
     }
 }
 
 impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
     /// Wraps `inner`. Equal seeds and equal calls give equal faults.
     pub fn new(inner: D, seed: u64, faults: Faults) -> Chaos<D> {
-        let state = State { seed_state: seed, later: VecDeque::new(), failures: 0, delays: 0 };
+        let state = State {
+            random: Random { state: seed },
+            later: VecDeque::new(),
+            failures: 0,
+            delays: 0,
+        };
         Chaos { inner, faults, state: Mutex::new(state) }
+    }
+
+    /// An upcall for the wrapped datapath: some translations of `inner` are not installed, at the
+    /// rate of [`Faults::fail`].
+    pub fn upcall(&self, inner: Arc<dyn Upcall>, seed: u64) -> Arc<dyn Upcall> {
+        let state = Mutex::new(Random { state: seed });
+        Arc::new(RefusingUpcall { inner, per_mille: self.faults.fail, random: state })
     }
 
     /// The wrapped datapath.
@@ -129,7 +175,7 @@ impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
 
     fn fails(&self) -> bool {
         let mut s = self.state.lock();
-        let fails = s.chance(self.faults.fail);
+        let fails = s.random.chance(self.faults.fail);
         s.failures += u64::from(fails);
         fails
     }
@@ -139,10 +185,10 @@ impl<D: std::ops::Deref<Target: Datapath>> Chaos<D> {
         let now = {
             let mut s = self.state.lock();
             // Never ahead of work that is delayed already.
-            if s.later.is_empty() && !s.chance(self.faults.delay) {
+            if s.later.is_empty() && !s.random.chance(self.faults.delay) {
                 Some(what)
             } else {
-                let wait = s.roll() % (u64::from(self.faults.longest) + 1);
+                let wait = s.random.next() % (u64::from(self.faults.longest) + 1);
                 s.delays += 1;
                 s.later.push_back((wait as u8, what));
                 None
@@ -217,7 +263,17 @@ where
     }
 
     fn flow_remove(&self, flow: &Arc<FlowHandle>) {
-        self.maybe_delay(Later::FlowRemove(flow.clone()));
+        let dropped = {
+            let mut s = self.state.lock();
+            let dropped = s.random.chance(self.faults.drop);
+            s.failures += u64::from(dropped);
+            dropped
+        };
+        if dropped {
+            self.tick();
+        } else {
+            self.maybe_delay(Later::FlowRemove(flow.clone()));
+        }
     }
 
     fn flow_flush(&self) {
@@ -263,8 +319,11 @@ mod tests {
     use crate::{Fake, memory};
 
     fn run_once(seed: u64) -> (Vec<bool>, (u64, u64), u32) {
-        let chaos =
-            Chaos::new(Box::new(Fake::new()), seed, Faults { fail: 300, delay: 500, longest: 3 });
+        let chaos = Chaos::new(
+            Box::new(Fake::new()),
+            seed,
+            Faults { fail: 300, drop: 0, delay: 500, longest: 3 },
+        );
         let ran = Arc::new(AtomicU32::new(0));
         let mut added = Vec::new();
         for _ in 0..40 {
@@ -282,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_is_the_same_run_once() {
+    fn equal_seeds_give_equal_faults() {
         assert_eq!(run_once(1), run_once(1));
         assert_ne!(run_once(1).0, run_once(2).0);
         let (added, (failures, delays), _) = run_once(3);

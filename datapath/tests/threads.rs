@@ -276,7 +276,7 @@ fn a_broken_device_does_not_keep_the_thread_busy() {
 #[test]
 fn chaos_around_the_real_thing_loses_nothing_but_what_it_says() {
     let s = Switch::new(2, |_| translation(&[out(2)], exact()));
-    let faults = Faults { fail: 0, delay: 700, longest: 9 };
+    let faults = Faults { fail: 0, drop: 0, delay: 700, longest: 9 };
     let chaos = Chaos::new(&*s, 11, faults);
     for n in 0..200 {
         s.port(1).push(&udp(n % 10, 0));

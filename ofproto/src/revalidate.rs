@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bond::RevalidateReason;
 use datapath::{Datapath, FlowHandle, FlowStats};
+use hashbrown::HashMap;
 use serde::Serialize;
 use wire::Time;
 
@@ -103,6 +104,10 @@ pub struct Revalidator {
     datapath: Arc<dyn Datapath>,
     options: RevalidatorOptions,
     status: RevalidatorStatus,
+    /// Flows removed by the last rounds, by address. Packets may have hit them between the reading
+    /// of their counters and the removal: those are counted in the next round. The datapath marks a
+    /// flow as dead when `flow_remove` returns, so that entries stay for one round.
+    removed: HashMap<usize, Arc<FlowHandle>>,
 }
 
 impl Revalidator {
@@ -111,7 +116,8 @@ impl Revalidator {
         datapath.set_flow_limit(DEFAULT_FLOW_LIMIT);
         let status =
             RevalidatorStatus { flow_limit: DEFAULT_FLOW_LIMIT, ..RevalidatorStatus::default() };
-        Revalidator { ofproto, datapath, options: RevalidatorOptions::default(), status }
+        let options = RevalidatorOptions::default();
+        Revalidator { ofproto, datapath, options, status, removed: HashMap::new() }
     }
 
     /// What the rounds have done so far.
@@ -139,7 +145,7 @@ impl Revalidator {
             if let Some(cache) = xlate_cache_of(&flow) {
                 cache.push(flow.stats());
             }
-            self.datapath.flow_remove(&flow);
+            self.remove(&flow);
         }
     }
 
@@ -151,6 +157,7 @@ impl Revalidator {
             self.status.bond_reasons += 1;
         }
 
+        self.count_removed();
         let flows = self.datapath.flows();
         self.status.rounds += 1;
         self.status.flows = flows.len();
@@ -163,7 +170,7 @@ impl Revalidator {
             // At twice the limit flows go regardless of use.
             let far_too_many = left > limit.saturating_mul(2);
             if !self.flow(now, flow, max_idle) || far_too_many {
-                self.datapath.flow_remove(flow);
+                self.remove(flow);
                 self.status.removed += 1;
                 left -= 1;
             }
@@ -180,6 +187,23 @@ impl Revalidator {
         let interval = self.options.max_revalidator.min(self.options.max_idle);
         let at = if calm { (now + interval).max(not_before) } else { not_before };
         Next { not_before, at }
+    }
+
+    fn remove(&mut self, flow: &Arc<FlowHandle>) {
+        self.datapath.flow_remove(flow);
+        self.removed.insert(Arc::as_ptr(flow) as usize, flow.clone());
+    }
+
+    /// Counts the packets that hit removed flows after the last reading of their counters.
+    fn count_removed(&mut self) {
+        self.removed.retain(|_, flow| {
+            let dead = flow.is_dead();
+            if dead && let Some(cache) = xlate_cache_of(flow) {
+                cache.push(flow.stats());
+            }
+            !dead
+        });
+        self.removed.shrink_to_fit();
     }
 
     /// One flow; false when it must go.

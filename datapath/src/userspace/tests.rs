@@ -1,4 +1,5 @@
-//! The packet path waits neither for a lock of the control side nor for its jobs.
+//! The packet path waits neither for a lock of the datapath's control side nor for its jobs. That it
+//! waits for none of ofproto's either is tested there, in `ofproto/src/tests.rs`.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -36,7 +37,7 @@ fn all_to(port: u32) -> Arc<BucketTable> {
 }
 
 #[test]
-fn packets_flow_while_every_lock_of_the_control_side_is_held() {
+fn packets_flow_while_every_lock_of_the_control_handle_is_held() {
     let clock = || Time::from_millis(1);
     let (dp, worker) =
         Userspace::new(Arc::new(EachItsOwn), Arc::new(clock), 1).expect("descriptors");

@@ -36,7 +36,7 @@ use wire::{EthAddr, Time};
 use crate::frame::{Frame, tags_of};
 
 /// A device that keeps nothing: the datapath itself records what is sent.
-struct NoDevice;
+pub(crate) struct NoDevice;
 
 impl PacketIo for NoDevice {
     fn fd(&self) -> Option<std::os::fd::RawFd> {
@@ -255,6 +255,11 @@ impl Lab {
 pub(crate) fn show(sent: &[(PortNo, Vec<u8>)]) -> String {
     let outs: Vec<String> = sent.iter().map(|(p, b)| format!("{p}:{}", tags_of(b))).collect();
     outs.join(" ")
+}
+
+/// The bridges of a topology without bonds.
+pub(crate) fn bridges(topology: &str) -> Vec<BridgeConfig> {
+    parse(topology, &mut BTreeMap::new())
 }
 
 fn parse(topology: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>) -> Vec<BridgeConfig> {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod bonding;
+mod chaos;
 mod dumps;
 mod frame;
 mod lab;
