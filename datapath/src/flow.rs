@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use Ordering::Relaxed;
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use wire::{FlowKey, FlowMask, Time};
 
 use crate::action::Action;
+use crate::flow_actions::FlowActions;
 
 /// A snapshot of a flow's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,44 +19,6 @@ pub struct FlowStats {
     /// When the last packet passed; `None` before the first.
     pub used: Option<Time>,
     pub tcp_flags: u16,
-}
-
-/// What a flow does, replaced as a whole.
-///
-/// The packet thread keeps a copy and looks only at a counter to see whether it is still good.
-pub struct FlowActions {
-    list: ArcSwap<Vec<Action>>,
-    /// Goes up after each replacement.
-    version: AtomicU32,
-}
-
-impl FlowActions {
-    fn new(actions: Vec<Action>) -> FlowActions {
-        FlowActions { list: ArcSwap::from_pointee(actions), version: AtomicU32::new(0) }
-    }
-
-    /// The actions, for a short look.
-    pub fn load(&self) -> Guard<Arc<Vec<Action>>> {
-        self.list.load()
-    }
-
-    /// The actions, to keep.
-    pub fn load_full(&self) -> Arc<Vec<Action>> {
-        self.list.load_full()
-    }
-
-    /// Makes `actions` what later packets get.
-    pub fn store(&self, actions: Arc<Vec<Action>>) {
-        self.list.store(actions);
-        self.version.fetch_add(1, Ordering::Release);
-    }
-
-    /// To be read before `load_full`: a list that is newer than its version is loaded once more,
-    /// one that is older never counts as current.
-    #[inline]
-    pub(crate) fn version(&self) -> u32 {
-        self.version.load(Ordering::Acquire)
-    }
 }
 
 /// A megaflow. The datapath's threads write the counters, the revalidator may replace the

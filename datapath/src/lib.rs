@@ -8,9 +8,11 @@
 
 mod action;
 mod flow;
+mod flow_actions;
 pub mod format;
 mod port;
 pub mod set;
+mod sync;
 mod table;
 mod upcall;
 mod userspace;
@@ -21,7 +23,8 @@ pub use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use wire::Time;
 
 pub use action::{Action, Layer, Note, Notes, SetHeader, ToController, UserspaceReason};
-pub use flow::{FlowActions, FlowHandle, FlowStats};
+pub use flow::{FlowHandle, FlowStats};
+pub use flow_actions::FlowActions;
 pub use port::PortNo;
 pub use table::{Bucket, BucketTable, Ingress, TableId};
 pub use upcall::{SlowPath, Translation, Upcall};

@@ -12,7 +12,8 @@
 //! | `ports` | the thread's devices, and the packets that must live until a flush |
 //! | `cache`, `classifier`, `keyhash` | lookup of a flow by key |
 //! | `tables` | bucket tables |
-//! | `shared`, `poller` | state of both sides; sleep and wake-up |
+//! | `shared` | state of both sides |
+//! | `wakeup`, `poller` | sleep and wake-up |
 
 mod cache;
 mod classifier;
@@ -26,6 +27,7 @@ mod shared;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod wakeup;
 mod worker;
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::clock::Clock;
 use super::poller::Waker;
 use super::tables::Tables;
+use super::wakeup::Wakeup;
 use crate::flow::FlowHandle;
 use crate::port::PortNo;
 use crate::upcall::Upcall;
@@ -111,10 +112,7 @@ pub(crate) struct Shared {
     /// dropped and counted in `Totals::urgent_dropped`.
     urgent: ArrayQueue<Command>,
     waker: Waker,
-    /// The packet thread is asleep or about to sleep: a thread that queues work must wake it.
-    asleep: AtomicBool,
-    /// The packet thread runs one more round before it sleeps.
-    round_requested: AtomicBool,
+    wakeup: Wakeup,
     pub(crate) stop: AtomicBool,
     /// The packet thread has ended; it takes no more commands.
     pub(crate) ended: AtomicBool,
@@ -158,8 +156,7 @@ impl Shared {
             commands: ArrayQueue::new(COMMAND_DEPTH),
             urgent: ArrayQueue::new(URGENT_DEPTH),
             waker,
-            asleep: AtomicBool::new(false),
-            round_requested: AtomicBool::new(false),
+            wakeup: Wakeup::new(),
             stop: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             installed: SegQueue::new(),
@@ -173,37 +170,30 @@ impl Shared {
 
     /// Wakes the packet thread if it sleeps.
     pub(crate) fn wake(&self) {
-        // With `before_sleep`'s store and re-check this is the classic store-buffer pattern:
-        // both sides need sequential consistency, or both could miss the other.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.wakeup.must_wake() {
             self.waker.wake();
         }
     }
 
     /// Makes the packet thread run one more round.
     pub(crate) fn request_round(&self) {
-        self.round_requested.store(true, Ordering::SeqCst);
-        self.wake();
+        if self.wakeup.request_round() {
+            self.waker.wake();
+        }
     }
 
-    /// The packet thread says that it wants to sleep. False: there is something to do.
+    /// Called by the packet thread when it wants to sleep. False: there is something to do.
     pub(crate) fn before_sleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
-        std::sync::atomic::fence(Ordering::SeqCst);
-        let idle = self.commands.is_empty()
-            && self.urgent.is_empty()
-            && self.removed.is_empty()
-            && !self.round_requested.swap(false, Ordering::SeqCst)
-            && !self.stop.load(Ordering::SeqCst);
-        if !idle {
-            self.asleep.store(false, Ordering::SeqCst);
-        }
-        idle
+        self.wakeup.before_sleep(|| {
+            self.commands.is_empty()
+                && self.urgent.is_empty()
+                && self.removed.is_empty()
+                && !self.stop.load(Ordering::SeqCst)
+        })
     }
 
     pub(crate) fn after_sleep(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.wakeup.after_sleep();
     }
 
     /// Hands a command to the packet thread; waits while the queue is full. `Err` when the

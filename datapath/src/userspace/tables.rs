@@ -5,13 +5,11 @@
 //! of slots changes only when a table is created or removed; it is replaced as a whole.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use arc_swap::{ArcSwap, Cache};
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 
 use crate::port::PortNo;
+use crate::sync::{ArcSwap, AtomicU64, Cache, Mutex, Ordering};
 use crate::table::{Bucket, BucketTable, TableId};
 
 type Slots = HashMap<TableId, Arc<Slot>, foldhash::fast::FixedState>;
@@ -72,7 +70,7 @@ impl Tables {
 
     /// Blocks the creation and removal of tables.
     #[cfg(test)]
-    pub(crate) fn lock_changes(&self) -> parking_lot::MutexGuard<'_, ()> {
+    pub(crate) fn lock_changes(&self) -> impl Drop {
         self.changes.lock()
     }
 
@@ -83,7 +81,7 @@ impl Tables {
     pub(crate) fn bytes(&self, id: TableId) -> Option<Box<[u64; 256]>> {
         let slots = self.slots.load();
         let slot = slots.get(&id)?;
-        Some(Box::new(std::array::from_fn(|i| slot.bytes[i].load(Relaxed))))
+        Some(Box::new(std::array::from_fn(|i| slot.bytes[i].load(Ordering::Relaxed))))
     }
 }
 
@@ -155,7 +153,7 @@ impl TableCache {
         let cached = self.cached(id)?;
         let port = cached.table.load().buckets[usize::from(bucket)]?;
         // Several threads may count; one bucket is rarely busy on two of them at once.
-        cached.slot.bytes[usize::from(bucket)].fetch_add(bytes, Relaxed);
+        cached.slot.bytes[usize::from(bucket)].fetch_add(bytes, Ordering::Relaxed);
         Some(port)
     }
 
@@ -163,38 +161,5 @@ impl TableCache {
     #[inline]
     pub(crate) fn admits(&mut self, id: TableId, in_port: PortNo, multicast: bool) -> bool {
         self.cached(id).is_some_and(|s| s.table.load().admits(in_port, multicast))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::table::Ingress;
-
-    fn table(generation: u64, port: u32) -> Arc<BucketTable> {
-        let ingress = vec![(PortNo(port), Ingress::Unicast)];
-        Arc::new(BucketTable { generation, buckets: [Some(PortNo(port)); 256], ingress })
-    }
-
-    #[test]
-    fn table_cache_follows_publish_remove_and_recreate() {
-        let all = Arc::new(Tables::default());
-        let mut cache = TableCache::new(all.clone());
-        let id = TableId(1);
-        assert_eq!(cache.resolve(id, 0, 60), None);
-        all.publish(id, table(1, 5));
-        assert_eq!(cache.resolve(id, 0, 60), Some(PortNo(5)));
-        assert!(cache.admits(id, PortNo(5), false));
-        assert!(!cache.admits(id, PortNo(5), true));
-        all.publish(id, table(2, 6));
-        assert_eq!(cache.resolve(id, 0, 40), Some(PortNo(6)));
-        assert_eq!(all.bytes(id).map(|b| b[0]), Some(100));
-        all.remove(id);
-        cache.refresh();
-        assert_eq!(cache.resolve(id, 0, 40), None);
-        assert_eq!((all.get(id), all.bytes(id)), (None, None));
-        all.publish(id, table(3, 7));
-        assert_eq!(cache.resolve(id, 1, 40), Some(PortNo(7)));
-        assert_eq!(all.bytes(id).map(|b| (b[0], b[1])), Some((0, 40)));
     }
 }

@@ -11,9 +11,10 @@ use wire::{FlowKey, FlowMask, Time};
 
 use super::Userspace;
 use super::shared::COMMAND_DEPTH;
+use super::tables::{TableCache, Tables};
 use crate::action::Action;
 use crate::port::PortNo;
-use crate::table::{Bucket, BucketTable, TableId};
+use crate::table::{Bucket, BucketTable, Ingress, TableId};
 use crate::upcall::{SlowPath, Translation, Upcall};
 use crate::{Datapath, Execute};
 use datapath_testing::memory;
@@ -289,4 +290,31 @@ fn a_refused_send_is_told_of_at_once() {
     told.recv_timeout(Duration::from_secs(10)).expect("the refusal is told of");
     drop(dp);
     thread.join().expect("the packet thread ends in order");
+}
+
+fn unicast_table(generation: u64, port: u32) -> Arc<BucketTable> {
+    let ingress = vec![(PortNo(port), Ingress::Unicast)];
+    Arc::new(BucketTable { generation, buckets: [Some(PortNo(port)); 256], ingress })
+}
+
+#[test]
+fn table_cache_follows_publish_remove_and_recreate() {
+    let all = Arc::new(Tables::default());
+    let mut cache = TableCache::new(all.clone());
+    let id = TableId(1);
+    assert_eq!(cache.resolve(id, 0, 60), None);
+    all.publish(id, unicast_table(1, 5));
+    assert_eq!(cache.resolve(id, 0, 60), Some(PortNo(5)));
+    assert!(cache.admits(id, PortNo(5), false));
+    assert!(!cache.admits(id, PortNo(5), true));
+    all.publish(id, unicast_table(2, 6));
+    assert_eq!(cache.resolve(id, 0, 40), Some(PortNo(6)));
+    assert_eq!(all.bytes(id).map(|b| b[0]), Some(100));
+    all.remove(id);
+    cache.refresh();
+    assert_eq!(cache.resolve(id, 0, 40), None);
+    assert_eq!((all.get(id), all.bytes(id)), (None, None));
+    all.publish(id, unicast_table(3, 7));
+    assert_eq!(cache.resolve(id, 1, 40), Some(PortNo(7)));
+    assert_eq!(all.bytes(id).map(|b| (b[0], b[1])), Some((0, 40)));
 }
