@@ -8,57 +8,8 @@ use wire::EthAddr;
 use crate::error::OfError;
 use crate::field::{Field, Subfield};
 use crate::ofport::OfPort;
+pub use crate::packet_in_reason::PacketInReason;
 use crate::version::Version;
-
-/// Why a packet goes to a controller (`ofp_packet_in_reason`). 6 and 7 are for the switch's own
-/// use: a table miss with and without a flow for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PacketInReason(pub u8);
-
-impl PacketInReason {
-    pub const NO_MATCH: PacketInReason = PacketInReason(0);
-    pub const ACTION: PacketInReason = PacketInReason(1);
-    pub const INVALID_TTL: PacketInReason = PacketInReason(2);
-    pub const ACTION_SET: PacketInReason = PacketInReason(3);
-    pub const GROUP: PacketInReason = PacketInReason(4);
-    pub const PACKET_OUT: PacketInReason = PacketInReason(5);
-    pub const EXPLICIT_MISS: PacketInReason = PacketInReason(6);
-    pub const IMPLICIT_MISS: PacketInReason = PacketInReason(7);
-
-    const NAMES: [&str; 6] =
-        ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
-
-    pub fn from_name(s: &str) -> Option<PacketInReason> {
-        let n = PacketInReason::NAMES.iter().position(|n| n.eq_ignore_ascii_case(s))?;
-        Some(PacketInReason(n as u8))
-    }
-
-    /// The reason as the version can say it: 1.4 brought the finer ones.
-    pub fn for_version(self, v: Version) -> PacketInReason {
-        match self {
-            PacketInReason::EXPLICIT_MISS if v < Version::V13 => PacketInReason::ACTION,
-            PacketInReason::EXPLICIT_MISS | PacketInReason::IMPLICIT_MISS => {
-                PacketInReason::NO_MATCH
-            }
-            PacketInReason::ACTION_SET | PacketInReason::GROUP | PacketInReason::PACKET_OUT
-                if v < Version::V14 =>
-            {
-                PacketInReason::ACTION
-            }
-            other => other,
-        }
-    }
-}
-
-impl std::fmt::Display for PacketInReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.0, PacketInReason::NAMES.get(usize::from(self.0))) {
-            (_, Some(name)) => f.write_str(name),
-            (6 | 7, None) => Ok(()),
-            (n, None) => write!(f, "{n}"),
-        }
-    }
-}
 
 /// The `controller` action in its full form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,10 +18,13 @@ pub struct Controller {
     pub max_len: u16,
     /// Which controllers; 0 unless one chose another identity.
     pub id: u16,
+    /// The reason that the packet-in states.
     pub reason: PacketInReason,
+    /// Octets that the packet-in carries back to the controller (`NXAST_CONTROLLER2`).
     pub userdata: Vec<u8>,
     /// Wait for the controller to resume the packet.
     pub pause: bool,
+    /// The meter that limits the packet-ins (`NXAST_CONTROLLER2`).
     pub meter: Option<u32>,
     /// It came in the extensible form and goes out so.
     pub extended: bool,
@@ -106,85 +60,133 @@ pub enum SetForm {
 pub enum Action {
     /// Send out; `max_len` only matters for the controller (0xffff: all of the packet).
     Output {
+        /// The port.
         port: OfPort,
+        /// Octets for the controller; 0xffff: the whole packet.
         max_len: u16,
     },
     /// Send to the port whose number is in a field.
     OutputReg {
+        /// The bits that hold the port number.
         src: Subfield,
+        /// Octets for the controller; 0xffff: the whole packet.
         max_len: u16,
+        /// Sent as `NXAST_OUTPUT_REG2`, which names fields by their OXM header.
         form2: bool,
     },
     /// Send out the first `max_len` octets (at least 14).
     OutputTrunc {
+        /// The port.
         port: OfPort,
+        /// Octets to send.
         max_len: u32,
     },
+    /// Send to controllers (`NXAST_CONTROLLER`, `NXAST_CONTROLLER2`).
     Controller(Controller),
     /// Send out through a queue.
     Enqueue {
+        /// The port.
         port: OfPort,
+        /// The queue of that port.
         queue: u32,
     },
+    /// Process by a group (`OFPAT_GROUP`, 1.1).
     Group(u32),
 
     /// `value` and `mask` are the field's; bits outside the mask are kept and zero in `value`.
     SetField {
+        /// The field to set.
         field: Field,
+        /// The value, right-aligned.
         value: u128,
+        /// The bits of the field to set.
         mask: u128,
+        /// The form in which it was given.
         form: SetForm,
     },
     /// `push`: the 1.0 form, which adds a tag where there is none (`mod_vlan_vid`).
     SetVlanVid {
+        /// VLAN identifier, 0 to 4095.
         vid: u16,
+        /// Adds a tag to an untagged packet.
         push: bool,
     },
+    /// Set the priority of the outermost tag.
     SetVlanPcp {
+        /// Priority code point, 0 to 7.
         pcp: u8,
+        /// Adds a tag to an untagged packet (the 1.0 form, `mod_vlan_pcp`).
         push: bool,
     },
     /// `pop`: it is shown as `pop_vlan`, else `strip_vlan`.
     StripVlan {
+        /// Shown as `pop_vlan`.
         pop: bool,
     },
+    /// Add a VLAN tag with this tag protocol identifier (`OFPAT_PUSH_VLAN`, 1.1).
     PushVlan(u16),
+    /// Set the Ethernet source address.
     SetEthSrc(EthAddr),
+    /// Set the Ethernet destination address.
     SetEthDst(EthAddr),
+    /// Set the IPv4 source address.
     SetIpv4Src([u8; 4]),
+    /// Set the IPv4 destination address.
     SetIpv4Dst([u8; 4]),
     /// In the upper six bits.
     SetIpDscp(u8),
+    /// Set the ECN bits of IPv4 or IPv6, 0 to 3.
     SetIpEcn(u8),
+    /// Set the time to live or hop limit.
     SetIpTtl(u8),
+    /// Set the TCP, UDP or SCTP source port.
     SetTpSrc(u16),
+    /// Set the TCP, UDP or SCTP destination port.
     SetTpDst(u16),
+    /// Copy bits from one field to another (`NXAST_REG_MOVE`; `OFPAT_COPY_FIELD`, 1.5).
     Move {
+        /// The bits to copy.
         src: Subfield,
+        /// The bits to write, as many as `src`.
         dst: Subfield,
+        /// Sent in the ONF extension's form for 1.3.
         onf: bool,
     },
+    /// Push bits on the pipeline's stack (`NXAST_STACK_PUSH`).
     Push(Subfield),
+    /// Pop bits from the pipeline's stack (`NXAST_STACK_POP`).
     Pop(Subfield),
     /// With the controllers to tell when the time to live is over; without: those with identity 0.
     DecTtl(Option<Vec<u16>>),
+    /// Set the outermost MPLS label, 20 bits.
     SetMplsLabel(u32),
+    /// Set the outermost MPLS traffic class, 0 to 7.
     SetMplsTc(u8),
+    /// Set the outermost MPLS time to live.
     SetMplsTtl(u8),
+    /// Decrement the outermost MPLS time to live.
     DecMplsTtl,
+    /// Push an MPLS label stack entry; the new Ethernet type.
     PushMpls(u16),
+    /// Pop the outermost MPLS label stack entry; the Ethernet type of what follows.
     PopMpls(u16),
 
     /// `wide`: the 64-bit form.
     SetTunnel {
+        /// The tunnel key.
         id: u64,
+        /// Sent as `NXAST_SET_TUNNEL64`.
         wide: bool,
     },
+    /// Select the queue of later outputs.
     SetQueue(u32),
+    /// Select the default queue again (`NXAST_POP_QUEUE`).
     PopQueue,
     /// Shorter time-outs once a TCP connection ends, in seconds; 0 leaves one as it is.
     FinTimeout {
+        /// Idle time-out in seconds; 0: unchanged.
         idle: u16,
+        /// Hard time-out in seconds; 0: unchanged.
         hard: u16,
     },
 
@@ -192,44 +194,68 @@ pub enum Action {
     /// table. `ct`: with the original direction of its connection. `short`: the form without a
     /// table.
     Resubmit {
+        /// The input port for the lookup.
         in_port: OfPort,
+        /// The table to look up.
         table: u8,
+        /// Looks up with the original direction's tuple of the tracked connection.
         ct: bool,
+        /// Sent as `NXAST_RESUBMIT`, which has no table.
         short: bool,
     },
     /// Part `clause` (from 0) of `n_clauses`.
     Conjunction {
+        /// The conjunction's identity, which flows match as `conj_id`.
         id: u32,
+        /// Index of the clause, from 0.
         clause: u8,
+        /// Number of clauses, 2 to 64.
         n_clauses: u8,
     },
+    /// Octets that do nothing (`NXAST_NOTE`).
     Note(Vec<u8>),
+    /// Stop processing the packet (`NXAST_EXIT`).
     Exit,
     /// Actions on a copy of the packet.
     Clone(Vec<Action>),
+    /// Forget the connection tracking state (`NXAST_CT_CLEAR`).
     CtClear,
+    /// Recirculate, for tests (`NXAST_DEBUG_RECIRC`).
     DebugRecirc,
+    /// Process each packet in the slow path, for tests (`NXAST_DEBUG_SLOW`).
     DebugSlow,
 
     /// An instruction in 1.3 and 1.4, an action in 1.5.
     Meter(u32),
+    /// Empty the action set (`OFPIT_CLEAR_ACTIONS`, 1.1).
     ClearActions,
+    /// Merge actions into the action set (`OFPIT_WRITE_ACTIONS`, 1.1).
     WriteActions(Vec<Action>),
+    /// Set bits of the metadata field (`OFPIT_WRITE_METADATA`, 1.1).
     WriteMetadata {
+        /// The value.
         value: u64,
+        /// The bits to set.
         mask: u64,
     },
+    /// Continue in a later table (`OFPIT_GOTO_TABLE`, 1.1).
     GotoTable(u8),
 }
 
 /// Where something stands among the instructions, in the order that is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Instruction {
+    /// `OFPIT_METER` (1.3 and 1.4).
     Meter,
+    /// `OFPIT_APPLY_ACTIONS`: a list of actions.
     ApplyActions,
+    /// `OFPIT_CLEAR_ACTIONS`.
     ClearActions,
+    /// `OFPIT_WRITE_ACTIONS`.
     WriteActions,
+    /// `OFPIT_WRITE_METADATA`.
     WriteMetadata,
+    /// `OFPIT_GOTO_TABLE`.
     GotoTable,
 }
 
@@ -422,7 +448,9 @@ pub fn run_order(written: &[Action]) -> Vec<Action> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct OrderError {
+    /// The error to send.
     pub error: OfError,
+    /// The text for a person.
     pub text: String,
 }
 

@@ -12,6 +12,7 @@ pub const ONF_VENDOR: u32 = 0x4f4e_4600;
 pub struct ErrorCode {
     /// 0 for a standard error.
     pub vendor: u32,
+    /// Error type (`OFPET_*`).
     pub typ: u16,
     /// Always 0 for a vendor's error of version 1.2 and later, which has only a type.
     pub code: u16,
@@ -45,6 +46,7 @@ macro_rules! errors {
         ///
         /// The variant is the specification's name without its `OFP`; `Nx` stands before those
         /// of the extensions.
+        #[expect(missing_docs, reason = "the variants have the specification's names")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum OfError { $($variant),+ }
 

@@ -14,15 +14,23 @@ impl OfPort {
     pub const MAX: OfPort = OfPort(0xff00);
     /// Only in a match of the action set's output: none.
     pub const UNSET: OfPort = OfPort(0xfff7);
+    /// The port that the packet was received on (`OFPP_IN_PORT`).
     pub const IN_PORT: OfPort = OfPort(0xfff8);
+    /// Process by the flow tables; for packet-outs only (`OFPP_TABLE`).
     pub const TABLE: OfPort = OfPort(0xfff9);
+    /// Process as a switch without OpenFlow (`OFPP_NORMAL`).
     pub const NORMAL: OfPort = OfPort(0xfffa);
+    /// All ports but the input port and those with `NO_FLOOD` (`OFPP_FLOOD`).
     pub const FLOOD: OfPort = OfPort(0xfffb);
+    /// All ports but the input port (`OFPP_ALL`).
     pub const ALL: OfPort = OfPort(0xfffc);
+    /// The controller (`OFPP_CONTROLLER`).
     pub const CONTROLLER: OfPort = OfPort(0xfffd);
+    /// The bridge's own network device (`OFPP_LOCAL`).
     pub const LOCAL: OfPort = OfPort(0xfffe);
     /// Also the wildcard `ANY`.
     pub const NONE: OfPort = OfPort(0xffff);
+    /// No port, or any port (`OFPP_NONE` in 1.0, `OFPP_ANY` later).
     pub const ANY: OfPort = OfPort(0xffff);
 
     const RESERVED: [(OfPort, &str); 10] = [

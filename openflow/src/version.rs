@@ -5,15 +5,22 @@ use std::fmt;
 /// A version of OpenFlow. The order is that of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
+    /// OpenFlow 1.0.
     V10,
+    /// OpenFlow 1.1.
     V11,
+    /// OpenFlow 1.2.
     V12,
+    /// OpenFlow 1.3.
     V13,
+    /// OpenFlow 1.4.
     V14,
+    /// OpenFlow 1.5.
     V15,
 }
 
 impl Version {
+    /// All versions, ascending.
     pub const ALL: [Version; 6] =
         [Version::V10, Version::V11, Version::V12, Version::V13, Version::V14, Version::V15];
 
@@ -22,6 +29,7 @@ impl Version {
         self as u8 + 1
     }
 
+    /// The version with this number in the header.
     pub fn from_wire(v: u8) -> Option<Version> {
         Version::ALL.get(usize::from(v).checked_sub(1)?).copied()
     }
@@ -62,6 +70,7 @@ impl VersionSet {
     /// 1.0 to 1.5.
     pub const ALL: VersionSet = VersionSet(0x7e);
 
+    /// The set of one version.
     pub fn one(v: Version) -> VersionSet {
         VersionSet(1 << v.wire())
     }
@@ -71,14 +80,17 @@ impl VersionSet {
         if wire >= 31 { VersionSet(!1) } else { VersionSet((2u32 << wire) - 2) }
     }
 
+    /// Whether `v` is in the set.
     pub fn contains(self, v: Version) -> bool {
         self.0 & (1 << v.wire()) != 0
     }
 
+    /// Adds a version.
     pub fn insert(&mut self, v: Version) {
         self.0 |= 1 << v.wire();
     }
 
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -129,6 +141,7 @@ impl fmt::Display for VersionSet {
 /// (NXM matches) and whether a flow_mod's command carries a table number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Protocol {
+    /// The OpenFlow version.
     pub version: Version,
     /// `NXT_SET_FLOW_FORMAT` chose NXM; only meaningful for 1.0.
     pub nxm: bool,

@@ -8,10 +8,12 @@ pub const HEADER_LEN: usize = 8;
 pub struct Header {
     /// As sent: possibly a version that is not known here.
     pub version: u8,
+    /// Message type; its meaning depends on the version.
     pub typ: u8,
     /// Octets of the whole message. At least 8 in a message that is one; a stream with less here
     /// cannot be followed any further.
     pub len: u16,
+    /// Transaction identifier; a reply repeats the request's.
     pub xid: u32,
 }
 
@@ -23,6 +25,7 @@ impl Header {
         Some(Header { version: *version, typ: *typ, len, xid: u32::from_be_bytes(*xid) })
     }
 
+    /// Whether the message is `OFPT_HELLO`, which has number 0 in all versions.
     pub const fn is_hello(&self) -> bool {
         self.typ == 0
     }

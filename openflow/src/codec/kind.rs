@@ -37,7 +37,8 @@ struct Row {
 macro_rules! kinds {
     ($($kind:ident: $($space:ident $first:literal-$last:literal ($number:literal) $min:literal
         $(+ $step:literal)?),+;)+) => {
-        /// A message by what it says, whatever its version.
+        /// The type of a message, independent of the version.
+        #[expect(missing_docs, reason = "the variants have the specification's names")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Kind { $($kind),+ }
 
@@ -174,6 +175,7 @@ pub(super) struct Parts<'a> {
 /// What the headers of a message say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peek {
+    /// The message type.
     pub kind: Kind,
     /// Of a multipart message: more parts follow.
     pub more: bool,

@@ -212,10 +212,22 @@ fn decode_body(kind: Kind, mut r: Reader<'_>, p: Protocol, xid: u32) -> Result<B
 /// Why a message cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
+    /// The version does not have this message.
     #[error("{version} has no message {kind:?}")]
-    NoSuchMessage { kind: Kind, version: Version },
+    NoSuchMessage {
+        /// The message type.
+        kind: Kind,
+        /// The version that was asked for.
+        version: Version,
+    },
+    /// The message does not fit into the 16-bit length field.
     #[error("{kind:?} of {len} octets (a message has at most 65535)")]
-    TooLong { kind: Kind, len: usize },
+    TooLong {
+        /// The message type.
+        kind: Kind,
+        /// The length in octets.
+        len: usize,
+    },
 }
 
 /// What to write: which message, and its body in one piece or in items that may stand in

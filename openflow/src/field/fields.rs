@@ -15,28 +15,43 @@ const MPLS_MULTICAST: u16 = 0x8848;
 /// `key.in_port` is not used here, since OpenFlow's port numbers differ from the datapath's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fields {
+    /// The fields that the datapath extracts.
     pub key: FlowKey,
+    /// The OpenFlow port that the packet was received on.
     pub in_port: OfPort,
     /// Where the action set's output action would send to.
     pub actset_output: OfPort,
     /// Name space (16 bits) and type within it; 0 is Ethernet.
     pub packet_type: u32,
+    /// Metadata that tables pass on (`OXM_OF_METADATA`).
     pub metadata: u64,
+    /// Registers (`NXM_NX_REG0` and so on).
     pub regs: [u32; 32],
+    /// The conjunction that matched.
     pub conj_id: u32,
+    /// Tunnel key.
     pub tun_id: u64,
+    /// IPv4 source address of the tunnel.
     pub tun_src: u32,
+    /// IPv4 destination address of the tunnel.
     pub tun_dst: u32,
+    /// IPv6 source address of the tunnel.
     pub tun_ipv6_src: u128,
+    /// IPv6 destination address of the tunnel.
     pub tun_ipv6_dst: u128,
     /// Bit 0: OAM.
     pub tun_flags: u16,
+    /// Time to live of the tunnel's IP header.
     pub tun_ttl: u8,
+    /// Type of service of the tunnel's IP header.
     pub tun_tos: u8,
     /// Eight flags.
     pub ct_state: u32,
+    /// Connection tracking zone.
     pub ct_zone: u16,
+    /// Connection tracking mark.
     pub ct_mark: u32,
+    /// Connection tracking label.
     pub ct_label: u128,
     /// MPLS label stack entries, outermost first.
     pub mpls: [u32; 3],
@@ -66,6 +81,7 @@ impl Fields {
         }
     }
 
+    /// Whether the Ethernet type is MPLS (RFC 5332).
     pub fn is_mpls(&self) -> bool {
         matches!(self.dl_type(), MPLS | MPLS_MULTICAST)
     }

@@ -9,7 +9,9 @@ use super::id::Field;
 /// packet.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Match {
+    /// The values; zero where the mask is.
     pub value: Fields,
+    /// The bits that must agree.
     pub mask: Fields,
 }
 

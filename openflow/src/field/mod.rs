@@ -87,9 +87,11 @@ pub(crate) const fn ones(n: u16) -> u128 {
 /// Some bits of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subfield {
+    /// The field.
     pub field: Field,
     /// Lowest bit, 0 the field's lowest.
     pub ofs: u16,
+    /// Number of bits.
     pub n_bits: u16,
 }
 

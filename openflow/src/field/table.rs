@@ -14,40 +14,66 @@ use super::id::Field;
 /// How a value is written in commands and output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// A decimal number.
     Dec,
+    /// A hexadecimal number.
     Hex,
+    /// An IPv4 address.
     Ipv4,
+    /// An IPv6 address.
     Ipv6,
+    /// An Ethernet address.
     Eth,
+    /// `yes`, `no`, `first`, `later`, `not_later`.
     Frag,
+    /// Names of TCP flags.
     TcpFlags,
+    /// Names of tunnel flags.
     TunFlags,
+    /// Names of connection tracking states.
     CtState,
     /// An OpenFlow port as 16 bits.
     Port,
     /// An OpenFlow port as 32 bits.
     Port32,
+    /// `eth`, or name space and type in parentheses.
     PacketType,
 }
 
 /// What must hold for a field to exist in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prereq {
+    /// None.
     None,
+    /// An Ethernet packet.
     Ethernet,
+    /// A VLAN tag.
     VlanVid,
+    /// An MPLS Ethernet type.
     Mpls,
+    /// The Ethernet type of ARP or RARP.
     Arp,
+    /// The Ethernet type of IPv4.
     Ipv4,
+    /// The Ethernet type of IPv6.
     Ipv6,
+    /// IPv4 or IPv6.
     IpAny,
+    /// TCP over IPv4 or IPv6, not a later fragment.
     Tcp,
+    /// UDP over IPv4 or IPv6, not a later fragment.
     Udp,
+    /// SCTP over IPv4 or IPv6, not a later fragment.
     Sctp,
+    /// ICMP over IPv4.
     Icmpv4,
+    /// ICMPv6 over IPv6.
     Icmpv6,
+    /// A neighbour solicitation or advertisement.
     Nd,
+    /// A neighbour solicitation (ICMPv6 type 135).
     NdSolicit,
+    /// A neighbour advertisement (ICMPv6 type 136).
     NdAdvert,
 }
 
@@ -84,11 +110,13 @@ impl Prereq {
 /// The name of a field in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// The name in the specification, such as `OXM_OF_ETH_TYPE`.
     pub name: &'static str,
     /// 0 and 1 NXM, 0x8000 OXM, 0xffff experimenter.
     pub class: u16,
     /// With class 0xffff.
     pub vendor: u32,
+    /// The field's number within the class, 0 to 127.
     pub number: u8,
     /// Number of the first version that uses it; 0: from before OXM.
     pub since: u8,
@@ -97,16 +125,21 @@ pub struct Header {
 /// The facts about one field.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo {
+    /// The field.
     pub field: Field,
+    /// Its name in commands and output.
     pub name: &'static str,
     /// Another name; may be empty.
     pub other_name: &'static str,
+    /// Number of bits that can be matched.
     pub bits: u16,
     /// In messages.
     pub bytes: u8,
     /// Whether a match may look at some of its bits only.
     pub maskable: bool,
+    /// How its value is written.
     pub format: Format,
+    /// What a match must have besides it.
     pub prereq: Prereq,
     /// Whether an action may set it.
     pub writable: bool,

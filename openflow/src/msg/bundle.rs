@@ -3,9 +3,13 @@
 /// What is asked of a bundle, or done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BundleOp {
+    /// Create the bundle.
     Open,
+    /// Accept no more messages.
     Close,
+    /// Apply the messages.
     Commit,
+    /// Drop the messages.
     Discard,
 }
 
@@ -27,9 +31,11 @@ impl BundleOp {
 /// A command for a bundle, or its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BundleControl {
+    /// The bundle's identity, chosen by the controller.
     pub id: u32,
     /// `OFPBCT_*` as sent: [`BundleOp::from_wire`] reads it.
     pub typ: u16,
+    /// Bits of [`bundle_flags`].
     pub flags: u16,
 }
 
@@ -44,7 +50,9 @@ pub mod bundle_flags {
 /// A message for a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleAdd {
+    /// The bundle's identity.
     pub id: u32,
+    /// Bits of [`bundle_flags`]; equal to those of the bundle.
     pub flags: u16,
     /// All octets of the message, with its header. Its version and number are the outer one's.
     pub message: Vec<u8>,

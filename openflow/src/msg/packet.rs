@@ -21,6 +21,7 @@ impl PacketInFormat {
         self as u32
     }
 
+    /// The format with this number.
     pub fn from_wire(v: u32) -> Option<PacketInFormat> {
         match v {
             0 => Some(PacketInFormat::Standard),
@@ -34,8 +35,11 @@ impl PacketInFormat {
 /// A packet for a controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacketIn {
+    /// The form of the message.
     pub format: PacketInFormat,
+    /// Why it is sent.
     pub reason: PacketInReason,
+    /// The table that was looked up last.
     pub table_id: u8,
     /// Of the flow that sent it; `None`: not told.
     pub cookie: Option<u64>,
@@ -45,6 +49,7 @@ pub struct PacketIn {
     pub packet: Vec<u8>,
     /// Octets of the whole packet.
     pub total_len: u32,
+    /// The packet's number in the switch's buffer; `None`: not buffered.
     pub buffer_id: Option<u32>,
     /// From the `controller` action.
     pub userdata: Vec<u8>,
@@ -59,6 +64,8 @@ pub struct PacketOut {
     pub buffer_id: Option<u32>,
     /// The port it counts as coming from, and in 1.5 other fields beside the packet.
     pub metadata: Match,
+    /// The actions to run on the packet.
     pub actions: Vec<Action>,
+    /// The packet; empty with a `buffer_id`.
     pub packet: Vec<u8>,
 }

@@ -27,8 +27,11 @@ impl ErrorMsg {
 /// What a switch is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
+    /// Datapath identifier: 48 bits of Ethernet address below 16 bits of the implementer's choice.
     pub datapath_id: u64,
+    /// Packets that the switch can buffer.
     pub n_buffers: u32,
+    /// Number of flow tables.
     pub n_tables: u8,
     /// 1.3 and later.
     pub auxiliary_id: u8,
@@ -43,9 +46,13 @@ pub struct Features {
 impl Features {
     /// Bits of `capabilities`.
     pub const FLOW_STATS: u32 = 1;
+    /// The switch counts table lookups.
     pub const TABLE_STATS: u32 = 1 << 1;
+    /// The switch counts port packets.
     pub const PORT_STATS: u32 = 1 << 2;
+    /// The switch counts group packets (1.1).
     pub const GROUP_STATS: u32 = 1 << 3;
+    /// The switch counts queue packets.
     pub const QUEUE_STATS: u32 = 1 << 6;
     /// 1.0: 802.1D; later bits of group and blocking.
     pub const ARP_MATCH_IP: u32 = 1 << 7;
@@ -62,20 +69,27 @@ pub struct Config {
 }
 
 impl Config {
+    /// The bits of `flags` that concern fragments.
     pub const FRAG_MASK: u16 = 3;
+    /// Send packets with an invalid time to live to the controller (1.1 and 1.2).
     pub const INVALID_TTL_TO_CONTROLLER: u16 = 4;
 }
 
 /// A controller's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
+    /// Report the role, change nothing.
     NoChange,
+    /// Full access, shared with others.
     Equal,
+    /// Full access, at most one controller ("master" before 1.5).
     Primary,
+    /// Read-only access ("slave" before 1.5).
     Secondary,
 }
 
 impl Role {
+    /// The name in output.
     pub const fn name(self) -> &'static str {
         match self {
             Role::NoChange => "nochange",
@@ -89,6 +103,7 @@ impl Role {
 /// A controller asks for a role, and is told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleRequest {
+    /// The role asked for or held.
     pub role: Role,
     /// `None` in the old form of Nicira's.
     pub generation: Option<u64>,
@@ -99,9 +114,11 @@ pub struct RoleRequest {
 /// A controller lost its role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleStatus {
+    /// The new role.
     pub role: Role,
     /// 0: another became primary, 1: configuration, 2: experimenter.
     pub reason: u8,
+    /// The generation of the last role request.
     pub generation: u64,
 }
 
@@ -109,11 +126,17 @@ pub struct RoleStatus {
 /// roles primary and equal, then for secondary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AsyncMasks {
+    /// Packet-in, by [`PacketInReason`](crate::action::PacketInReason).
     pub packet_in: [u32; 2],
+    /// Port status, by [`PortReason`](crate::msg::PortReason).
     pub port_status: [u32; 2],
+    /// Flow removed, by [`FlowRemovedReason`](crate::msg::FlowRemovedReason).
     pub flow_removed: [u32; 2],
+    /// Role status, by reason (1.4).
     pub role_status: [u32; 2],
+    /// Table status, by reason (1.4).
     pub table_status: [u32; 2],
+    /// Requestforward, by reason (1.4).
     pub request_forward: [u32; 2],
     /// In one of Nicira's forms.
     pub nx: bool,
@@ -125,9 +148,13 @@ pub struct AsyncMasks {
 /// Who made the switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desc {
+    /// Manufacturer.
     pub manufacturer: String,
+    /// Hardware description.
     pub hardware: String,
+    /// Software description.
     pub software: String,
+    /// Serial number.
     pub serial: String,
     /// Of the bridge, for people.
     pub datapath: String,

@@ -3,6 +3,7 @@
 /// A table's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableStats {
+    /// The table, 0 to 254.
     pub table_id: u8,
     /// Before 1.3.
     pub name: String,
@@ -12,14 +13,19 @@ pub struct TableStats {
     pub supported: Vec<u8>,
     /// Before 1.3.
     pub max_entries: u32,
+    /// Number of flows.
     pub active: u32,
+    /// Packets looked up.
     pub lookups: u64,
+    /// Packets that matched a flow.
     pub matched: u64,
 }
 
 /// Bits of a table's configuration, 1.4 and later.
 pub mod table_config {
+    /// Flows may be evicted when the table is full (`OFPTC_EVICTION`).
     pub const EVICTION: u32 = 4;
+    /// Vacancy events are sent (`OFPTC_VACANCY_EVENTS`).
     pub const VACANCY_EVENTS: u32 = 8;
 }
 
@@ -51,9 +57,13 @@ pub struct TableMod {
 /// A table's configuration (1.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableDesc {
+    /// The table, 0 to 254.
     pub table_id: u8,
+    /// Bits of [`table_config`].
     pub config: u32,
+    /// Bits of `OFPTMPEF_*`: 1 other, 2 by importance, 4 by lifetime.
     pub eviction: Option<u32>,
+    /// The thresholds of vacancy events.
     pub vacancy: Option<Vacancy>,
 }
 
@@ -62,21 +72,28 @@ pub struct TableDesc {
 pub struct TableStatus {
     /// 3: less is free than wanted, 4: more is free again.
     pub reason: u8,
+    /// The table.
     pub desc: TableDesc,
 }
 
 /// What a table can (1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFeatures {
+    /// The table, 0 to 254.
     pub table_id: u8,
     /// 1.5: replace, modify, enable, disable; 0 before.
     pub command: u8,
     /// 1.5.
     pub features: u32,
+    /// Its name, at most 31 octets.
     pub name: String,
+    /// Bits of the metadata that it can match.
     pub metadata_match: u64,
+    /// Bits of the metadata that it can write.
     pub metadata_write: u64,
+    /// Bits of [`table_config`] that it can have.
     pub capabilities: u32,
+    /// Most flows.
     pub max_entries: u32,
     /// Type and content of each property.
     pub properties: Vec<(u16, Vec<u8>)>,

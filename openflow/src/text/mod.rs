@@ -36,18 +36,22 @@ impl TextError {
 
 /// The names of ports and tables, where they have some.
 pub trait Names {
+    /// The name of a port.
     fn port_name(&self, _port: OfPort) -> Option<String> {
         None
     }
 
+    /// The number of a port.
     fn port_number(&self, _name: &str) -> Option<OfPort> {
         None
     }
 
+    /// The name of a table.
     fn table_name(&self, _table: u8) -> Option<String> {
         None
     }
 
+    /// The number of a table.
     fn table_number(&self, _name: &str) -> Option<u8> {
         None
     }
