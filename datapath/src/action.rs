@@ -12,11 +12,15 @@ use crate::table::{Bucket, TableId};
 /// Why a packet goes up to the control side besides, or instead of, being forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UserspaceReason {
+    /// LACPDU or Marker PDU (IEEE 802.1AX).
     Lacp,
+    /// BFD control packet (RFC 5880).
     Bfd,
+    /// Continuity check message (IEEE 802.1Q clause 20, ITU-T G.8013).
     Cfm,
     /// IEEE 802.1D spanning tree.
     Stp,
+    /// LLDP frame (IEEE 802.1AB).
     Lldp,
     /// A controller wants it; translation runs again for the packet alone.
     Controller,
@@ -85,6 +89,7 @@ pub enum Layer {
 /// New values for fields of one header. A packet without that header stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetHeader {
+    /// The header to change.
     pub layer: Layer,
     /// Only the layer's own fields count.
     pub value: FlowKey,
@@ -95,7 +100,9 @@ pub struct SetHeader {
 /// What translation wants to know again when a packet for a controller comes up: any value that
 /// can be compared, so that a flow that does the same is seen to do the same.
 pub trait Note: Any + Send + Sync + fmt::Debug {
+    /// Whether `other` is of the same type and equal.
     fn equals(&self, other: &dyn Note) -> bool;
+    /// The value, for a downcast.
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -114,6 +121,7 @@ impl<T: Any + Send + Sync + fmt::Debug + PartialEq> Note for T {
 pub struct Notes(Arc<dyn Note>);
 
 impl Notes {
+    /// Shares a note.
     pub fn new(note: impl Note) -> Notes {
         Notes(Arc::new(note))
     }
@@ -139,8 +147,11 @@ pub struct ToController {
     pub reason: u8,
     /// Octets of the packet that the controller wants.
     pub max_len: u16,
+    /// The controller connections that get it: those with this identity (`NXT_SET_CONTROLLER_ID`).
     pub controller_id: u16,
+    /// Cookie of the rule.
     pub cookie: u64,
+    /// Table of the rule.
     pub table: u8,
     /// Shown only: this copy is not to be sent.
     pub dont_send: bool,
@@ -157,32 +168,42 @@ pub struct ToController {
 /// One step; a flow runs its list in order, an empty list drops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Send the packet to a port.
     Output(PortNo),
     /// To the port that `bucket` of the table holds when the packet passes. Shown as that port.
     OutputBucket {
+        /// The table.
         table: TableId,
+        /// The bucket, fixed by translation.
         bucket: Bucket,
     },
     /// Stop here (drop) unless the table admits this packet from the port it came in on.
     /// Shown as `drop` while it does not.
     Gate {
+        /// The table.
         table: TableId,
     },
     /// TCI with the CFI bit as on the wire.
     PushVlan {
+        /// Tag protocol identifier, such as 0x8100.
         tpid: u16,
+        /// Tag control information; bit 12 (CFI) is set.
         tci: u16,
     },
+    /// Remove the outermost VLAN tag, if there is one.
     PopVlan,
     /// `hash(hash_l4(basis))`: symmetric L3/L4 hash into `dp_hash`.
     HashL4 {
+        /// Initial value of the hash.
         basis: u32,
     },
     /// Look the packet up again with this `recirc_id` and its `dp_hash`.
     Recirc(u32),
     /// Output by `dp_hash & 0xff` through the table, in one pass. `id` is what is shown.
     LbOutput {
+        /// The table.
         table: TableId,
+        /// The number that is shown.
         id: u32,
     },
     /// Hand a copy to the control side.

@@ -14,10 +14,13 @@ use crate::flow_actions::FlowActions;
 /// A snapshot of a flow's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowStats {
+    /// Packets that hit the flow.
     pub packets: u64,
+    /// Octets of those packets.
     pub bytes: u64,
     /// When the last packet passed; `None` before the first.
     pub used: Option<Time>,
+    /// Union of the TCP flags of those packets.
     pub tcp_flags: u16,
 }
 
@@ -38,9 +41,11 @@ pub struct FlowHandle {
     dead: AtomicBool,
     /// Translation's notes, replaced together with the actions.
     pub notes: ArcSwap<Option<Arc<dyn Any + Send + Sync>>>,
+    /// When the flow was installed.
     pub created: Time,
     /// Already masked.
     pub key: FlowKey,
+    /// The bits of the key that a packet must agree with.
     pub mask: FlowMask,
     /// The key of the packet that the flow was made for, unmasked: what a dump shows.
     pub packet_key: FlowKey,
@@ -79,6 +84,7 @@ impl FlowHandle {
         FlowHandle { packet_type: false, ..self }
     }
 
+    /// The current counters.
     pub fn stats(&self) -> FlowStats {
         let used = self.used.load(Relaxed);
         FlowStats {

@@ -5,6 +5,7 @@
 //! that main or the links thread holds.
 //!
 //! A backend knows bucket tables ([`BucketTable`]), never bonds.
+#![warn(missing_docs)]
 
 mod action;
 mod flow;
@@ -39,7 +40,9 @@ pub struct DatapathStats {
     pub missed: u64,
     /// Packets that could be neither.
     pub lost: u64,
+    /// Installed flows.
     pub flows: u64,
+    /// Distinct masks of the installed flows.
     pub masks: u64,
     /// Translated, but not installed because the flow limit was reached.
     pub over_limit: u64,
@@ -64,25 +67,33 @@ pub struct DatapathStats {
 /// What a packet is sent out with when the control side makes one.
 #[derive(Debug)]
 pub struct Execute {
+    /// The packet.
     pub packet: Packet,
     /// The port it counts as received on.
     pub in_port: PortNo,
+    /// The actions, run in order.
     pub actions: Vec<Action>,
 }
 
 /// Why the datapath refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DatapathError {
+    /// The wanted port number is taken.
     #[error("datapath port {0} is in use")]
     PortInUse(u32),
+    /// There is no port of this number.
     #[error("no datapath port {0}")]
     NoSuchPort(u32),
+    /// There is no bucket table of this identity.
     #[error("no bucket table {0}")]
     NoSuchTable(u32),
+    /// No port number is free.
     #[error("all datapath port numbers are in use")]
     Full,
+    /// A flow with the same mask and key exists.
     #[error("a flow matches the same already")]
     FlowExists,
+    /// The packet thread has ended.
     #[error("the datapath has stopped")]
     Stopped,
     /// A call that waits for the packet thread, made on that thread.
@@ -126,6 +137,7 @@ pub trait Datapath: Send + Sync {
     /// flows. Creates the table when it is new.
     fn table_publish(&self, id: TableId, table: Arc<BucketTable>);
 
+    /// Removes a table. Flows that refer to it drop their packets from then on.
     fn table_remove(&self, id: TableId);
 
     /// Bytes sent through each bucket since the table was made. Never shrinks.
@@ -172,6 +184,7 @@ pub trait Datapath: Send + Sync {
         let _ = hook;
     }
 
+    /// Totals since the datapath was created.
     fn stats(&self) -> DatapathStats;
 
     /// Most flows that may be installed at once.

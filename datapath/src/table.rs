@@ -12,15 +12,18 @@ pub type Bucket = u8;
 /// Which packets a port of the table lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingress {
+    /// No packets.
     Closed,
     /// Ethernet unicast only.
     Unicast,
+    /// All packets.
     Open,
 }
 
 /// Where each bucket goes, and what each port lets in. Immutable: a change is a new table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketTable {
+    /// Incremented by the publisher with each table.
     pub generation: u64,
     /// `None` drops.
     pub buckets: [Option<PortNo>; 256],

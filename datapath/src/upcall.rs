@@ -12,6 +12,7 @@ use crate::port::PortNo;
 
 /// The answer to a miss.
 pub struct Translation {
+    /// The actions for this packet, and for those that hit the flow.
     pub actions: Arc<[Action]>,
     /// Where translation looked: the megaflow. Never wider than what was looked at.
     pub mask: FlowMask,
@@ -23,9 +24,13 @@ pub struct Translation {
 
 /// A packet that a flow sent up, not part of forwarding (LACP and such).
 pub struct SlowPath<'a> {
+    /// Why the flow sent it up.
     pub reason: UserspaceReason,
+    /// The port that the packet was received on.
     pub in_port: PortNo,
+    /// The packet, as it is at that point of the actions.
     pub packet: &'a Packet,
+    /// Its key, likewise.
     pub key: &'a FlowKey,
 }
 

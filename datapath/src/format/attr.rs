@@ -28,14 +28,18 @@ impl Show<'_> {
 /// One attribute of a match, such as `eth(src=..,dst=..)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attr {
+    /// The attribute's name.
     pub name: &'static str,
+    /// Its value.
     pub value: Value,
 }
 
 /// What stands between an attribute's parentheses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
+    /// A single value.
     One(String),
+    /// Named fields.
     Fields(Vec<(&'static str, String)>),
     /// What a VLAN tag encapsulates.
     Nested(Vec<Attr>),

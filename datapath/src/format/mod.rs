@@ -30,8 +30,11 @@ pub struct FlowDump {
     pub ufid: Option<String>,
     /// Shown as `dpif/dump-flows` does, which says less of the datapath; false: as `dpctl`.
     pub of_bridge: bool,
+    /// The match.
     pub key: Vec<Attr>,
+    /// Packets that hit the flow.
     pub packets: u64,
+    /// Octets of those packets.
     pub bytes: u64,
     /// Milliseconds since the last packet; `None`: none yet.
     pub used_ms: Option<u64>,

@@ -4,6 +4,7 @@ use wire::Time;
 
 /// The clock of the daemon. Read once a round, from the packet thread.
 pub trait Clock: Send + Sync {
+    /// The current time; monotonic.
     fn now(&self) -> Time;
 
     /// The packet thread begins a round.
