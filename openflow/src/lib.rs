@@ -6,7 +6,6 @@
 //! - [`field`] has the fields that flows match and actions set, [`action`] the actions and
 //!   instructions, [`action_check`] the rules about which go with which match.
 //! - [`text`] reads and writes matches, actions and flows as `ovs-ofctl` does.
-//! - [`target`] reads where a controller is.
 //!
 //! One connection's life: send [`msg::Body::Hello`], read the peer's with
 //! [`codec::decode_hello`], [`VersionSet::agree`] on a version, then [`codec::decode`] and
