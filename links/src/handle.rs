@@ -1,8 +1,9 @@
 //! Main's side of the thread: requests and their answers.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use bond::monitor::bfd::BfdStatus;
@@ -19,6 +20,11 @@ pub(crate) enum Request {
     /// The whole snapshot; ports that are not in it go away.
     Configure {
         ports: Vec<LinkPort>,
+        done: SyncSender<()>,
+    },
+    /// Main is to be told of devices with these names only.
+    Follow {
+        names: BTreeSet<String>,
         done: SyncSender<()>,
     },
     Bond {
@@ -79,23 +85,29 @@ pub struct NoAnswer;
 /// machine without free processor time exceeds it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Requests that may wait. Each caller waits for its answer, so that there are more than one for
+/// each of main's callers only when the thread has not answered for `PATIENCE`; what is beyond is
+/// dropped and answered as if nobody had answered.
+const REQUESTS: usize = 16;
+
 /// Main's hand on the thread. Cheap to clone.
 #[derive(Clone)]
 pub struct Links {
-    requests: Sender<Request>,
+    requests: SyncSender<Request>,
     waker: Arc<mio::Waker>,
     pub outbox: Arc<Outbox>,
 }
 
 impl Links {
     pub(crate) fn new(waker: Arc<mio::Waker>, outbox: Arc<Outbox>) -> (Links, Receiver<Request>) {
-        let (requests, inbox) = channel();
+        let (requests, inbox) = sync_channel(REQUESTS);
         (Links { requests, waker, outbox }, inbox)
     }
 
     fn send(&self, request: Request) {
-        // Both fail only when the thread has gone, at exit.
-        let _ = self.requests.send(request);
+        // Fails when the thread has gone, at exit, or when the queue is full: the request is
+        // dropped, and with it the place for its answer.
+        let _ = self.requests.try_send(request);
         let _ = self.waker.wake();
     }
 
@@ -108,6 +120,13 @@ impl Links {
     /// Replaces the snapshot; returns when tables for it are published.
     pub fn configure(&self, ports: Vec<LinkPort>) -> bool {
         self.ask(|done| Request::Configure { ports, done }).is_ok()
+    }
+
+    /// Main is told, and woken, of devices with these names only. `names` are all interfaces of the
+    /// configuration, whether this thread serves their ports or not, and whether their devices exist
+    /// or not. To come before a device is opened, so that its end is not missed.
+    pub fn follow(&self, names: BTreeSet<String>) -> bool {
+        self.ask(|done| Request::Follow { names, done }).is_some()
     }
 
     /// Runs an operator's command on a bond.

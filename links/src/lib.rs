@@ -29,6 +29,7 @@
 mod cfm_frame;
 mod comparison;
 mod device;
+mod followed;
 mod handle;
 mod known;
 mod log_limits;

@@ -23,6 +23,7 @@ use wire::lacp::{slow_frame, slow_payload};
 use wire::{EthAddr, Time};
 
 use crate::comparison::Comparison;
+use crate::followed::Followed;
 use crate::handle::{BondError, Links, Request};
 use crate::known::Known;
 use crate::member_index::{MemberIndex, Place};
@@ -98,6 +99,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         ports: BTreeMap::new(),
         sockets,
         members: MemberIndex::default(),
+        followed: Followed::default(),
         next_load: None,
         comparison: Comparison::default(),
         later: Later::default(),
@@ -136,6 +138,7 @@ struct Thread {
     ports: BTreeMap<String, PortDriver>,
     sockets: Sockets,
     members: MemberIndex,
+    followed: Followed,
     next_load: Option<Time>,
     comparison: Comparison,
     later: Later,
@@ -429,6 +432,11 @@ impl Thread {
         match request {
             Request::Configure { ports, done } => {
                 self.configure(ports);
+                let _ = done.try_send(());
+            }
+            Request::Follow { names, done } => {
+                self.read_links(since);
+                self.follow(names);
                 let _ = done.try_send(());
             }
             Request::Bond { port, command, done } => {

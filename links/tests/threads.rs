@@ -100,6 +100,8 @@ impl Side {
     }
 
     fn configure(&self, ports: Vec<LinkPort>) {
+        let names = ports.iter().flat_map(|p| &p.members).map(|m| m.name.clone()).collect();
+        assert!(self.links.follow(names), "the links thread answers");
         assert!(self.links.configure(ports), "the links thread answers");
     }
 
@@ -537,4 +539,49 @@ fn a_link_whose_news_were_lost_is_found_by_comparing() {
     lost.store(0, Ordering::SeqCst);
     until("the return", || up("a0") && enabled("a0") && enabled("a1"));
     a.links.stop();
+}
+
+/// Links of others come and go on a host with containers: main is not woken, and has no status to
+/// write. A link that the configuration names wakes it, also one that is in no bond.
+#[harness::test]
+fn foreign_links_do_not_wake_main() {
+    own_namespace();
+    for n in 0..2 {
+        ip(&format!("link add a{n} type veth peer name b{n}"));
+        ip(&format!("link set a{n} up"));
+        ip(&format!("link set b{n} up"));
+    }
+    let clock = Clock::new();
+    let mut a = side(&clock, "a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier);
+    let names = ["a0", "a1", "plain"].map(str::to_owned);
+    assert!(a.links.follow(names.into()));
+    until("the links", || a.links.links().iter().filter(|l| l.up).count() == 2);
+    // The number of times that main was woken since the last call.
+    let mut events = mio::Events::with_capacity(8);
+    let mut woken = |a: &mut Side, patience: Duration| {
+        let mut times = 0;
+        while a._main.poll(&mut events, Some(patience)).is_ok() && !events.is_empty() {
+            times += 1;
+            a.links.outbox.take();
+        }
+        times
+    };
+    woken(&mut a, Duration::from_millis(300));
+    for n in 0..20 {
+        ip(&format!("link add x{n} type veth peer name y{n}"));
+        ip(&format!("link set x{n} up"));
+        ip(&format!("link del x{n}"));
+    }
+    // The thread has read what the kernel reported by then.
+    assert!(a.links.sync());
+    assert_eq!(woken(&mut a, Duration::from_millis(300)), 0, "by links of others");
+    ip("link add plain type veth peer name other");
+    until("an interface's device", || woken(&mut a, Duration::from_millis(10)) > 0);
+    ip("link del plain");
+    until("its end", || {
+        a._main.poll(&mut mio::Events::with_capacity(8), Some(Duration::ZERO)).unwrap();
+        let updates = a.links.outbox.take();
+        matches!(updates.links.get("plain"), Some(links::LinkChange::Gone { .. }))
+            && updates.removed.len() == 1
+    });
 }

@@ -118,6 +118,11 @@ impl Thread {
         if moved {
             self.watch_carriers();
         }
+        let renamed = gone.iter().filter(|(_, ifindex)| removed.contains(ifindex));
+        for (name, ifindex) in renamed {
+            self.followed.sees(name, *ifindex);
+        }
+        removed.retain(|ifindex| self.followed.removed(*ifindex));
         if !removed.is_empty() {
             self.outbox.put(|updates| updates.removed.extend(removed));
         }
@@ -283,26 +288,45 @@ impl Thread {
 
     /// Main and status learn of the same news.
     pub(super) fn report(&mut self, touched: BTreeSet<u32>, gone: Vec<(String, u32)>) {
-        if touched.is_empty() && gone.is_empty() {
-            return;
-        }
         let devices = touched.iter().chain(gone.iter().map(|(_, ifindex)| ifindex));
         let places = devices.flat_map(|ifindex| self.members.by_ifindex(*ifindex));
         let states: Vec<(String, MemberLink)> =
             places.filter_map(|p| state(self.ports.get(&p.port)?.device(p.member)?)).collect();
-        let kernel = &self.kernel;
+        let (followed, kernel) = (&mut self.followed, &self.kernel);
+        let gone: Vec<(String, u32)> =
+            gone.into_iter().filter(|(name, ifindex)| followed.sees(name, *ifindex)).collect();
+        let touched: Vec<&Known> = touched
+            .iter()
+            .filter_map(|ifindex| kernel.get(ifindex))
+            .filter(|known| followed.sees(&known.info().name, known.info().ifindex))
+            .collect();
+        if touched.is_empty() && gone.is_empty() && states.is_empty() {
+            return;
+        }
         self.outbox.put(|updates| {
             for (name, ifindex) in gone {
                 updates.links.insert(name, LinkChange::Gone { ifindex });
             }
             // After the former: a name that one device gave up another may have now.
-            for known in touched.iter().filter_map(|i| kernel.get(i)) {
+            for known in touched {
                 let info = known.info();
                 updates.resets.insert(info.name.clone(), known.resets());
                 updates.links.insert(info.name.clone(), LinkChange::Changed(info.clone()));
             }
             updates.members.extend(states);
         });
+    }
+
+    /// Main is to be told of the devices with these names: of those that exist and were not
+    /// followed before at once.
+    pub(super) fn follow(&mut self, names: BTreeSet<String>) {
+        let new = |known: &&Known| {
+            let name = &known.info().name;
+            names.contains(name) && !self.followed.has_name(name)
+        };
+        let new = self.kernel.values().filter(new).map(|known| known.info().ifindex).collect();
+        self.followed.set(names);
+        self.report(new, Vec::new());
     }
 
     fn mac_changed(&mut self, ifindex: u32, mac: EthAddr) {

@@ -118,6 +118,8 @@ impl Switch {
         self.stale = false;
         self.out_of_numbers = None;
         let wanted = wanted(desired);
+        // Before devices are opened: their end must not be missed.
+        parts.links.follow(wanted.keys().map(|name| (*name).to_owned()).collect());
         let doomed = self.detach(&wanted, parts);
         self.renumber(&wanted);
         self.errors.retain(|name, _| wanted.contains_key(name.as_str()));
