@@ -24,7 +24,9 @@ use crate::warning::{Severity, Warning};
 /// A bridge as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantBridge {
+    /// The row.
     pub uuid: Uuid,
+    /// `Bridge.name`.
     pub name: String,
     /// `system`, `netdev` or `dummy`; all are the datapath in this process.
     pub datapath_type: String,
@@ -36,12 +38,19 @@ pub struct WantBridge {
     pub datapath_id: Option<u64>,
     /// The address when no port has a fit one: from the row's UUID, so that it stays.
     pub default_mac: EthAddr,
+    /// `fail_mode`.
     pub fail_mode: FailMode,
+    /// OpenFlow and its controllers.
     pub openflow: WantOpenFlow,
+    /// Settings of OpenFlow tables.
     pub flow_tables: WantTables,
+    /// `other_config:mac-aging-time`.
     pub mac_aging: Duration,
+    /// `other_config:mac-table-size`, addresses.
     pub mac_table_size: usize,
+    /// `other_config:forward-bpdu`.
     pub forward_bpdu: bool,
+    /// `flood_vlans`.
     pub flood_vlans: BTreeSet<u16>,
     /// The port named like the bridge first, then by name.
     pub ports: Vec<WantPort>,

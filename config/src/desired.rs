@@ -18,6 +18,7 @@ use crate::warning::{Severity, Warning};
 pub struct Desired {
     /// By name; names are unique.
     pub bridges: Vec<WantBridge>,
+    /// `Open_vSwitch.other_config`.
     pub switch: SwitchOptions,
     /// The files for `ssl:` of the `SSL` row, which count more than the command line's.
     pub tls: Option<tls::Settings>,

@@ -25,10 +25,16 @@ pub enum DeviceKind {
     /// As internal, but `type=tap`: for a program.
     Tap,
     /// The other end is the interface of this name; empty = none given.
-    Patch { peer: String },
+    Patch {
+        /// `options:peer`.
+        peer: String,
+    },
     /// No hardware at all; for tests (`--enable-dummy`). `class` is the type that it is shown as:
     /// `dummy`, `dummy-pmd`, `dummy-internal`, or the type that it stands in for.
-    Dummy { class: String },
+    Dummy {
+        /// The type that is shown.
+        class: String,
+    },
     /// A type that this switch does not have.
     Unknown(String),
 }
@@ -138,8 +144,11 @@ pub(crate) const INTERFACE: &[Opt<MemberSettings>] = &[
 /// An interface as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantIface {
+    /// The row.
     pub uuid: Uuid,
+    /// `Interface.name`.
     pub name: String,
+    /// What kind of device it is.
     pub kind: DeviceKind,
     /// The bridge's own port.
     pub local: bool,
@@ -151,10 +160,13 @@ pub struct WantIface {
     pub ofport_request: Option<u16>,
     /// `ofport` as it stands in the database: the number of the last run.
     pub ofport: Option<u16>,
+    /// `options`.
     pub options: BTreeMap<String, String>,
     /// LACP and rank as a member of a bond.
     pub member: MemberSettings,
+    /// BFD, if it is to run.
     pub bfd: Option<WantBfd>,
+    /// CFM, if it is to run.
     pub cfm: Option<bond::monitor::cfm::Config>,
 }
 

@@ -24,6 +24,8 @@
 //! | `compat` | what exists only for Open vSwitch's test suite |
 //! | `mac` | which address a bridge takes |
 
+#![warn(missing_docs)]
+
 mod bond;
 mod bridge;
 mod claims;

@@ -15,6 +15,7 @@ use crate::warning::{Severity, Warning};
 /// A mirror as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantMirror {
+    /// The row.
     pub uuid: Uuid,
     /// Nothing if the row cannot be used.
     pub config: Option<MirrorConfig>,

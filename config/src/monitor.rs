@@ -18,6 +18,7 @@ use crate::warning::Warning;
 /// A BFD session as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantBfd {
+    /// The session, without addresses.
     pub session: bfd::Config,
     /// `bfd_local_src_mac`; `None` = the interface's own address.
     pub src_mac: Option<EthAddr>,

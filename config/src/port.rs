@@ -20,7 +20,9 @@ use crate::warning::{Severity, Warning};
 /// A port as wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WantPort {
+    /// The row.
     pub uuid: Uuid,
+    /// `Port.name`.
     pub name: String,
     /// VLANs and protection.
     pub bundle: BundleSettings,

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 pub enum Severity {
     /// Open vSwitch logs an error.
     Err,
+    /// A value that is not used as written.
     #[default]
     Warn,
     /// With `--enable-dummy` only; see the module `compat`.
@@ -21,11 +22,15 @@ pub struct Warning {
     pub table: &'static str,
     /// The row's name.
     pub row: String,
+    /// The column.
     pub column: String,
+    /// The key, in a column of keys and values.
     pub key: Option<String>,
+    /// The value as it is in the database.
     pub value: String,
     /// What would be accepted, or what is done instead.
     pub advice: String,
+    /// The level at which it is logged.
     pub severity: Severity,
     /// Open vSwitch's text for the same fault, which replaces the columns in the log.
     pub text: Option<String>,

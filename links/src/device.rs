@@ -28,8 +28,11 @@ pub enum Source {
 /// For status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LinkView {
+    /// The interface.
     pub name: String,
+    /// Whether the link is up.
     pub up: bool,
+    /// The source of that.
     pub source: Source,
     /// How often the device itself was asked (miimon).
     pub polls: u64,

@@ -68,10 +68,13 @@ pub(crate) enum Request {
 /// Why a bond's command was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BondError {
+    /// There is no bond of this name.
     #[error("no such bond")]
     NoSuchBond,
+    /// The bond refused it.
     #[error(transparent)]
     Refused(#[from] CommandError),
+    /// The thread has not answered in time.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
 }
@@ -86,7 +89,7 @@ pub struct NoAnswer;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Requests that may wait. Each caller waits for its answer, so that there are more than one for
-/// each of main's callers only when the thread has not answered for `PATIENCE`; what is beyond is
+/// each of main's callers only when the thread has not answered for `ANSWER_TIMEOUT`; what is beyond is
 /// dropped and answered as if nobody had answered.
 const REQUESTS: usize = 16;
 
@@ -95,6 +98,7 @@ const REQUESTS: usize = 16;
 pub struct Links {
     requests: SyncSender<Request>,
     waker: Arc<mio::Waker>,
+    /// What the thread reports.
     pub outbox: Arc<Outbox>,
 }
 
@@ -126,7 +130,7 @@ impl Links {
     /// configuration, whether this thread serves their ports or not, and whether their devices exist
     /// or not. To come before a device is opened, so that its end is not missed.
     pub fn follow(&self, names: BTreeSet<String>) -> bool {
-        self.ask(|done| Request::Follow { names, done }).is_some()
+        self.ask(|done| Request::Follow { names, done }).is_ok()
     }
 
     /// Runs an operator's command on a bond.
@@ -211,6 +215,7 @@ impl Links {
         self.ask(|done| Request::Sync { done }).is_ok()
     }
 
+    /// Ends the thread.
     pub fn stop(&self) {
         self.send(Request::Stop);
     }

@@ -1,4 +1,4 @@
-//! The links thread: every `Bond`, stand-alone LACP, link detection, and nothing else.
+//! The links thread: every `Bond`, LACP of single interfaces, BFD, CFM and link detection.
 //!
 //! ```text
 //!              Request (queue + waker)           rtnetlink, slow-protocol sockets, deadlines
@@ -25,6 +25,8 @@
 //!
 //! A dead link moves traffic in one turn of the thread: the event, the engine, one store of the
 //! table. Logging, the database and flows come after.
+
+#![warn(missing_docs)]
 
 mod cfm_frame;
 mod comparison;

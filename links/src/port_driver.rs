@@ -25,8 +25,11 @@ use crate::sockets::BoundTo;
 /// A bond's status, and what its driver knows besides.
 #[derive(Clone, Debug, Serialize)]
 pub struct BondView {
+    /// The status of the bond.
     pub status: BondStatus,
+    /// The bridge of the port.
     pub bridge: String,
+    /// The identity that recirculated packets carry; 0 = none.
     pub recirc_id: u32,
     /// Its buckets in the datapath.
     #[serde(skip)]
@@ -42,7 +45,9 @@ pub struct BondView {
 /// LACP of one port.
 #[derive(Clone, Debug, Serialize)]
 pub struct LacpView {
+    /// The status of LACP.
     pub status: LacpStatus,
+    /// The bridge of the port.
     pub bridge: String,
 }
 

@@ -15,26 +15,45 @@ use wire::EthAddr;
 pub struct LinkPort {
     /// `Port.name`.
     pub name: String,
+    /// The bridge of the port.
     pub bridge: String,
+    /// A bond or a single interface.
     pub kind: LinkPortKind,
+    /// How a member's link state is found out.
     pub detect: Detect,
+    /// Interfaces that work.
     pub members: Vec<LinkMember>,
 }
 
+/// What runs on a port.
 #[derive(Clone, Debug)]
 pub enum LinkPortKind {
     /// Several interfaces; the engine does its LACP.
-    Bond { config: Box<BondConfig>, handle: Arc<BondHandle> },
+    Bond {
+        /// The bond, with all that depends on devices.
+        config: Box<BondConfig>,
+        /// Where its forwarding is published.
+        handle: Arc<BondHandle>,
+    },
     /// One interface with LACP: its own little protocol machine.
-    Single { lacp: LacpConfig, member: LacpMemberConfig },
+    Single {
+        /// LACP of the port.
+        lacp: LacpConfig,
+        /// LACP of the interface.
+        member: LacpMemberConfig,
+    },
 }
 
 /// A member's device, as this thread needs it.
 #[derive(Clone, Debug)]
 pub struct LinkMember {
+    /// Unique in the port.
     pub id: MemberId,
+    /// `Interface.name`, or `Port.name` of a port.
     pub name: String,
+    /// The device's hardware address.
     pub mac: EthAddr,
+    /// The device.
     pub device: LinkDevice,
     /// `None` for a patch port.
     pub port_no: Option<PortNo>,
@@ -44,11 +63,17 @@ pub struct LinkMember {
 #[derive(Clone)]
 pub enum LinkDevice {
     /// A device of the kernel's.
-    Kernel { ifindex: u32 },
+    Kernel {
+        /// Its index in the network namespace.
+        ifindex: u32,
+    },
     /// A device in memory, whose test sets its carrier.
     Dummy(DummyPort),
     /// Always up. What it sends arrives at the interface `peer`, if that is its peer in turn.
-    Patch { peer: Option<String> },
+    Patch {
+        /// The interface at the other end.
+        peer: Option<String>,
+    },
 }
 
 impl std::fmt::Debug for LinkDevice {

@@ -52,8 +52,11 @@ const SLOW_FRAMES_A_TURN: usize = 256;
 
 /// What the thread needs of the rest.
 pub struct Setup {
+    /// The daemon's clock.
     pub clock: Clock,
+    /// Where tables are published and frames are sent.
     pub datapath: Arc<dyn Datapath>,
+    /// It gives the frames of slow protocols and sends learning packets.
     pub ofproto: Arc<ofproto::Ofproto>,
     /// Has the revalidator look at flows again for a reason; it must not wait.
     pub revalidate: Box<dyn Fn(RevalidateReason) + Send>,

@@ -18,18 +18,27 @@ use crate::device::Source;
 /// What became of a kernel device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkChange {
+    /// It is new, or something of it has changed.
     Changed(LinkInfo),
-    Gone { ifindex: u32 },
+    /// It was deleted, renamed, or has left the network namespace.
+    Gone {
+        /// The index that it had.
+        ifindex: u32,
+    },
 }
 
 /// A member's link, as its bond sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberLink {
+    /// Whether the link is up.
     pub up: bool,
+    /// The source of that.
     pub source: Source,
+    /// Speed and duplex, if the device has told them.
     pub settings: Option<LinkSettings>,
 }
 
+/// The latest value of each thing since the last call of [`Outbox::take`].
 #[derive(Debug, Default)]
 pub struct Updates {
     /// By device name.
@@ -54,6 +63,7 @@ pub struct Updates {
 }
 
 impl Updates {
+    /// Whether nothing has changed.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
             && self.removed.is_empty()
