@@ -555,7 +555,7 @@ fn foreign_links_do_not_wake_main() {
     let mut a = side(&clock, "a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier);
     let names = ["a0", "a1", "plain"].map(str::to_owned);
     assert!(a.links.follow(names.into()));
-    until("the links", || a.links.links().iter().filter(|l| l.up).count() == 2);
+    until("the links", || a.links.links().unwrap().iter().filter(|l| l.up).count() == 2);
     // The number of times that main was woken since the last call.
     let mut events = mio::Events::with_capacity(8);
     let mut woken = |a: &mut Side, patience: Duration| {

@@ -179,7 +179,7 @@ impl Daemon {
     pub fn commands() -> Commands<Daemon> {
         let mut commands = Commands::new();
         crate::commands::register(&mut commands, |daemon: &Daemon| &daemon.context);
-        commands::register(&mut commands, |daemon: &mut Daemon| commands::Parts {
+        commands::register(&mut commands, |daemon: &mut Daemon| commands::Deps {
             forwarding: &mut daemon.forwarding,
             openflow: &mut daemon.openflow,
             context: &daemon.context,

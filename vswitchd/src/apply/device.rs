@@ -15,7 +15,7 @@ use ofproto::OfPort;
 use ovsdb::Uuid;
 use wire::{EthAddr, Time};
 
-use crate::modules::{DPIF_NETDEV, NETDEV, NETDEV_DUMMY};
+use crate::modules::{BRIDGE, DPIF_NETDEV, NETDEV, NETDEV_DUMMY};
 use crate::options::Dirs;
 use crate::status::IFACE_TYPES;
 use config::{DeviceKind, WantIface};
@@ -310,4 +310,22 @@ fn dummy_mac() -> EthAddr {
 fn local_mac(uuid: Uuid) -> EthAddr {
     let b = uuid.as_u128().to_be_bytes();
     EthAddr([(b[0] & !1) | 2, b[1], b[2], b[3], b[4], b[5]])
+}
+
+/// Logs that a device is a port of another one, whose rules then also see or take its frames.
+/// `master` is an interface index; 0 = none.
+pub(super) fn warn_of_master(name: &str, master: u32) {
+    if master == 0 {
+        return;
+    }
+    let text = match link::get_by_index(master) {
+        Ok(m) if m.kind.is_empty() => m.name,
+        Ok(m) => format!("{} ({})", m.name, m.kind),
+        Err(_) => format!("the device with index {master}"),
+    };
+    crate::warn!(
+        BRIDGE,
+        "interface {name}: the device is a port of {text}, which may forward or take its frames; \
+         remove it there (ip link set {name} nomaster)"
+    );
 }

@@ -16,9 +16,11 @@
 //! | `number` | OpenFlow and datapath port numbers |
 //! | `want` | interfaces in their order |
 //! | `snapshot` | what ofproto and the links thread are told |
+//! | `lifecycle` | start and end |
 //! | `taps` | internal devices from one run to the next |
 
 mod device;
+mod lifecycle;
 mod news;
 mod number;
 mod snapshot;
@@ -37,13 +39,13 @@ use wire::{EthAddr, Time};
 pub use self::device::Attached;
 use self::device::Opened;
 use self::number::{AddError, Quarantine};
-use self::want::{Doomed, Want, ordered, wanted};
+use self::want::{Closing, WantedIface, ordered, wanted};
 use crate::modules::BRIDGE;
 use config::{Desired, DeviceKind, WantIface, mac};
 use links::Links;
 
 /// The parts that a configuration is applied to.
-pub struct Parts<'a> {
+pub struct Deps<'a> {
     /// The datapath.
     pub datapath: &'a Arc<dyn Datapath>,
     /// The links thread.
@@ -80,7 +82,7 @@ pub struct Switch {
     /// revalidator had ended then.
     out_of_numbers: Option<u64>,
     /// The number that each bridge gave to an interface last.
-    given: BTreeMap<String, u16>,
+    last_ofport: BTreeMap<String, u16>,
     next_member: u32,
     next_table: u32,
     /// The state that was applied last, without the columns that the switch writes itself.
@@ -105,7 +107,7 @@ impl Switch {
     }
 
     /// Makes the switch what `desired` says, as far as the devices allow.
-    pub fn apply(&mut self, desired: &Desired, parts: &Parts<'_>) {
+    pub fn apply(&mut self, desired: &Desired, parts: &Deps<'_>) {
         if !self.stale && self.applied.as_ref() == Some(desired) {
             return;
         }
@@ -114,13 +116,13 @@ impl Switch {
         self.keep_taps();
     }
 
-    fn make(&mut self, desired: &Desired, parts: &Parts<'_>) {
+    fn make(&mut self, desired: &Desired, parts: &Deps<'_>) {
         self.stale = false;
         self.out_of_numbers = None;
         let wanted = wanted(desired);
         // Before devices are opened: their end must not be missed.
         parts.links.follow(wanted.keys().map(|name| (*name).to_owned()).collect());
-        let doomed = self.detach(&wanted, parts);
+        let closing = self.detach(&wanted, parts);
         self.renumber(&wanted);
         self.errors.retain(|name, _| wanted.contains_key(name.as_str()));
         // Numbers asked for are given out first.
@@ -131,7 +133,7 @@ impl Switch {
         let mut opened = device::open_all(new.map(|w| w.iface).collect(), &self.errors);
         for want in all() {
             let opened = opened.remove(want.iface.name.as_str());
-            self.attach(want, opened, parts, &doomed);
+            self.attach(want, opened, parts, &closing);
         }
         self.addresses(desired);
         self.mtus(desired);
@@ -141,19 +143,19 @@ impl Switch {
             crate::err!(BRIDGE, "the links thread does not answer");
         }
         parts.ofproto.configure(parts.now, self.switch_config(desired));
-        self.close_all(doomed, parts);
+        self.close_all(closing, parts);
         self.forget_bonds(desired, parts);
         self.applied = Some(desired.clone());
     }
 
     /// Somebody takes a device, by name or number, out of the datapath. False if there is none.
     /// Something must be applied again for it to come back.
-    pub fn lose(
+    pub fn detach_port(
         &mut self,
         name: &str,
         number: Option<PortNo>,
         desired: &Desired,
-        parts: &Parts<'_>,
+        parts: &Deps<'_>,
     ) -> bool {
         let found = self.attached.iter().find(|(n, a)| {
             a.port_no.is_some() && (*n == name || number.is_some_and(|p| a.port_no == Some(p)))
@@ -181,7 +183,7 @@ impl Switch {
         name: &str,
         to: PortNo,
         desired: &Desired,
-        parts: &Parts<'_>,
+        parts: &Deps<'_>,
     ) -> Result<(), &'static str> {
         let attached = self.attached.get_mut(name).ok_or("unknown port")?;
         let from = attached.port_no.ok_or("unknown port")?;
@@ -199,8 +201,12 @@ impl Switch {
 
     /// Takes out what is not wanted any more, or not like that. The datapath ports are closed
     /// later, except where the name is needed at once.
-    fn detach(&mut self, wanted: &BTreeMap<&str, Want<'_>>, parts: &Parts<'_>) -> Vec<Doomed> {
-        let mut doomed = Vec::new();
+    fn detach(
+        &mut self,
+        wanted: &BTreeMap<&str, WantedIface<'_>>,
+        parts: &Deps<'_>,
+    ) -> Vec<Closing> {
+        let mut closing = Vec::new();
         let gone: Vec<String> = self
             .attached
             .iter()
@@ -224,14 +230,14 @@ impl Switch {
                 if wanted.contains_key(name.as_str()) || a.dummy.is_some() {
                     self.close(&name, port_no, parts);
                 } else {
-                    doomed.push(Doomed { name, port_no, own: a.kind != DeviceKind::System });
+                    closing.push(Closing { name, port_no, own: a.kind != DeviceKind::System });
                 }
             }
         }
-        doomed
+        closing
     }
 
-    fn close(&mut self, name: &str, port_no: PortNo, parts: &Parts<'_>) {
+    fn close(&mut self, name: &str, port_no: PortNo, parts: &Deps<'_>) {
         if let Err(e) = parts.datapath.port_del(port_no) {
             crate::warn!(BRIDGE, "interface {name}: cannot remove datapath port ({e})");
         }
@@ -240,9 +246,9 @@ impl Switch {
 
     /// Closes what is not wanted any more. The kernel takes tens of milliseconds to close a packet
     /// socket: nobody needs to wait for those of devices that stay, so a thread of their own does.
-    fn close_all(&mut self, doomed: Vec<Doomed>, parts: &Parts<'_>) {
+    fn close_all(&mut self, closing: Vec<Closing>, parts: &Deps<'_>) {
         let mut later = Vec::new();
-        for d in doomed {
+        for d in closing {
             if d.own {
                 self.close(&d.name, d.port_no, parts);
             } else {
@@ -271,7 +277,7 @@ impl Switch {
     }
 
     /// Interfaces whose number was asked for otherwise, or that moved to another bridge, lose it.
-    fn renumber(&mut self, wanted: &BTreeMap<&str, Want<'_>>) {
+    fn renumber(&mut self, wanted: &BTreeMap<&str, WantedIface<'_>>) {
         let mut used: BTreeMap<(String, OfPort), String> = BTreeMap::new();
         let mut change = Vec::new();
         for (name, a) in &self.attached {
@@ -309,7 +315,7 @@ impl Switch {
             {
                 used.remove(&(bridge.clone(), port));
                 let taken = self.numbers(&bridge, std::slice::from_ref(&victim));
-                let given = self.given.entry(bridge.clone()).or_default();
+                let given = self.last_ofport.entry(bridge.clone()).or_default();
                 let free = number::of_port(w.bridge, None, None, &taken, given);
                 if let Some(v) = self.attached.get_mut(&victim) {
                     v.of_port = free;
@@ -320,7 +326,7 @@ impl Switch {
             let number = if w.iface.local {
                 OfPort::LOCAL
             } else {
-                let given = self.given.entry(bridge.clone()).or_default();
+                let given = self.last_ofport.entry(bridge.clone()).or_default();
                 let (asked, last) = (w.iface.ofport_request, w.iface.ofport);
                 number::of_port(w.bridge, asked, last, &taken, given)
             };
@@ -342,12 +348,12 @@ impl Switch {
 
     fn attach(
         &mut self,
-        want: &Want<'_>,
+        want: &WantedIface<'_>,
         opened: Option<Result<Opened, String>>,
-        parts: &Parts<'_>,
-        doomed: &[Doomed],
+        parts: &Deps<'_>,
+        closing: &[Closing],
     ) {
-        let Want { bridge, port, iface, fake } = *want;
+        let WantedIface { bridge, port, iface, fake } = *want;
         let name = &iface.name;
         if let Some(a) = self.attached.get_mut(name) {
             a.port = port.to_owned();
@@ -377,9 +383,17 @@ impl Switch {
             None => None,
             Some(io) => {
                 let used = self.attached.values().filter_map(|a| a.port_no);
-                let used = used.chain(doomed.iter().map(|d| d.port_no)).collect();
+                let used = used.chain(closing.iter().map(|d| d.port_no)).collect();
                 let named = bridge.dummy_datapath;
-                match number::add(parts, name, named, io, &used, &self.quarantine) {
+                match number::add(
+                    parts.datapath,
+                    parts.ofproto,
+                    name,
+                    named,
+                    io,
+                    &used,
+                    &self.quarantine,
+                ) {
                     Ok(port_no) => Some(port_no),
                     Err(e) => {
                         if let AddError::Held(_) = e {
@@ -397,7 +411,7 @@ impl Switch {
             OfPort::LOCAL
         } else {
             let taken = self.numbers(&bridge.name, std::slice::from_ref(name));
-            let given = self.given.entry(bridge.name.clone()).or_default();
+            let given = self.last_ofport.entry(bridge.name.clone()).or_default();
             number::of_port(bridge, iface.ofport_request, iface.ofport, &taken, given)
         };
         self.next_member += 1;
@@ -409,7 +423,7 @@ impl Switch {
         );
         self.errors.remove(name);
         if iface.kind == DeviceKind::System {
-            news::warn_of_master(name, link.master);
+            device::warn_of_master(name, link.master);
         }
         self.attached.insert(
             name.clone(),
@@ -464,7 +478,7 @@ impl Switch {
             }
             bridges.insert(bridge.name.clone(), running);
         }
-        self.given.retain(|name, _| bridges.contains_key(name));
+        self.last_ofport.retain(|name, _| bridges.contains_key(name));
         self.bridges = bridges;
     }
 
@@ -545,7 +559,7 @@ impl Switch {
         }
     }
 
-    fn forget_bonds(&mut self, desired: &Desired, parts: &Parts<'_>) {
+    fn forget_bonds(&mut self, desired: &Desired, parts: &Deps<'_>) {
         let ports = || desired.bridges.iter().flat_map(|b| &b.ports);
         self.bonds.retain(|name, handle| {
             let stays = ports().any(|p| p.name == *name && p.bond.is_some());

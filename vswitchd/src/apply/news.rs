@@ -5,27 +5,9 @@ use std::collections::BTreeSet;
 use netdev::link;
 
 use super::Switch;
-use crate::modules::BRIDGE;
+use super::device::warn_of_master;
 use config::DeviceKind;
 use links::LinkChange;
-
-/// Logs that a device is a port of another one, whose rules then also see or take its frames.
-/// `master` is an interface index; 0 = none.
-pub(super) fn warn_of_master(name: &str, master: u32) {
-    if master == 0 {
-        return;
-    }
-    let text = match link::get_by_index(master) {
-        Ok(m) if m.kind.is_empty() => m.name,
-        Ok(m) => format!("{} ({})", m.name, m.kind),
-        Err(_) => format!("the device with index {master}"),
-    };
-    crate::warn!(
-        BRIDGE,
-        "interface {name}: the device is a port of {text}, which may forward or take its frames; \
-         remove it there (ip link set {name} nomaster)"
-    );
-}
 
 impl Switch {
     /// Takes in news of a kernel device. True if [`Switch::apply`] has something to do.

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datapath::{DatapathError, MAX_PORTS, PortNo};
+use datapath::{Datapath, DatapathError, MAX_PORTS, PortNo};
 use netdev::PacketIo;
-use ofproto::OfPort;
+use ofproto::{OfPort, Ofproto};
 use parking_lot::Mutex;
 
-use super::Parts;
 use config::WantBridge;
 
 /// Datapath numbers that are not given out, because a flow may still name them: from the moment
@@ -64,7 +63,7 @@ pub(super) fn of_port(
     asked: Option<u16>,
     last: Option<u16>,
     taken: &BTreeSet<OfPort>,
-    given: &mut u16,
+    last_ofport: &mut u16,
 ) -> OfPort {
     let free = |p: &u16| !taken.contains(&OfPort(*p));
     if let Some(p) = asked.filter(free).or(last.filter(free)) {
@@ -76,10 +75,10 @@ pub(super) fn of_port(
         .flat_map(|p| &p.ifaces)
         .filter_map(|i| i.ofport_request.or(i.ofport))
         .collect();
-    let mut next = (*given + 1..=GIVEN_MAX).chain(1..=*given);
+    let mut next = (*last_ofport + 1..=GIVEN_MAX).chain(1..=*last_ofport);
     let next = next.find(|p| free(p) && !others.contains(p));
     if let Some(next) = next {
-        *given = next;
+        *last_ofport = next;
     }
     OfPort(next.or_else(|| (1..OFPP_MAX).find(free)).unwrap_or(OFPP_MAX - 1))
 }
@@ -108,7 +107,8 @@ pub(super) enum AddError {
 /// Adds a device to the datapath under a number that no flow can still name; under the one in its
 /// name, if it is `named` and nobody has that.
 pub(super) fn add(
-    parts: &Parts<'_>,
+    datapath: &Arc<dyn Datapath>,
+    ofproto: &Ofproto,
     name: &str,
     named: bool,
     io: Box<dyn PacketIo>,
@@ -116,8 +116,8 @@ pub(super) fn add(
     quarantine: &Quarantine,
 ) -> Result<PortNo, AddError> {
     let named = by_name(name).filter(|_| named);
-    let number = pick(named, used, &quarantine.held(parts.ofproto))?;
-    Ok(parts.datapath.port_add(name, io, Some(number))?)
+    let number = pick(named, used, &quarantine.held(ofproto))?;
+    Ok(datapath.port_add(name, io, Some(number))?)
 }
 
 /// `named` if it is not in use, else the lowest number that is neither in use nor held back.

@@ -20,9 +20,9 @@ use netdev::link;
 use ovsdb::Uuid;
 use serde::{Deserialize, Serialize};
 
-use super::{Attached, Parts, Switch};
+use super::device::Attached;
 use crate::modules::BRIDGE;
-use config::{Desired, DeviceKind};
+use config::DeviceKind;
 
 /// The file's name in the run directory.
 const FILE: &str = "ovs-vswitchd.taps";
@@ -44,7 +44,7 @@ struct Record {
 pub(super) struct Taps {
     /// `None`: nothing is kept, and taps end with the daemon.
     file: Option<PathBuf>,
-    database: Option<Uuid>,
+    pub(super) database: Option<Uuid>,
     /// What the file holds; `None` before it has been read, which another daemon may write until
     /// this one has the database's lock.
     record: Option<Record>,
@@ -66,7 +66,7 @@ impl Taps {
     }
 
     /// Before devices are opened: removes the taps of an earlier run that `wanted` does not name.
-    fn begin(&mut self, wanted: impl Fn(&str) -> bool) {
+    pub(super) fn begin(&mut self, wanted: impl Fn(&str) -> bool) {
         let Some(file) = self.file.as_ref().filter(|_| self.record.is_none()) else { return };
         let here = self.here();
         let text = fs::read(file).unwrap_or_default();
@@ -98,8 +98,16 @@ impl Taps {
         }
     }
 
+    /// The next [`Taps::begin`] reads the file again.
+    pub(super) fn forget(&mut self) {
+        self.record = None;
+    }
+
     /// After devices were opened or closed: writes down which there are, and has them stay.
-    fn keep<'a>(&mut self, taps: impl Iterator<Item = (&'a str, u32, &'a TapHandle)> + Clone) {
+    pub(super) fn keep<'a>(
+        &mut self,
+        taps: impl Iterator<Item = (&'a str, u32, &'a TapHandle)> + Clone,
+    ) {
         let Some(file) = &self.file else { return };
         let names = taps.clone().map(|(name, ifindex, _)| (name.to_owned(), ifindex)).collect();
         let record = Record { taps: names, ..self.here() };
@@ -155,7 +163,7 @@ pub(super) fn own(kind: &DeviceKind) -> bool {
 
 impl Attached {
     /// Lets go of the device, which another program may attach to then.
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if let Some(tap) = self.tap.take() {
             // One that is gone needs nothing.
             let _ = tap.withdraw_offloads();
@@ -166,59 +174,6 @@ impl Attached {
     pub(super) fn end_when_closed(&self) {
         if let Some(tap) = &self.tap {
             let _ = tap.persist(false);
-        }
-    }
-}
-
-impl Switch {
-    /// A switch whose internal devices outlive it; `rundir` holds what the next one has to know.
-    pub fn new(rundir: &Path) -> Switch {
-        Switch { taps: Taps::new(rundir), ..Switch::default() }
-    }
-
-    /// The `Open_vSwitch` row of the database that the switch is configured by.
-    pub fn set_database(&mut self, row: Option<Uuid>) {
-        self.taps.database = row;
-    }
-
-    /// Removes what an earlier run has left and `desired` does not want.
-    pub(super) fn begin_taps(&mut self, desired: &Desired) {
-        let wanted = super::wanted(desired);
-        self.taps.begin(|name| wanted.get(name).is_some_and(|w| own(&w.iface.kind)));
-    }
-
-    /// Has the internal devices stay when the daemon ends.
-    pub(super) fn keep_taps(&mut self) {
-        let taps = self.attached.iter();
-        let taps =
-            taps.filter_map(|(name, a)| Some((name.as_str(), a.ifindex()?, a.tap.as_ref()?)));
-        self.taps.keep(taps);
-    }
-
-    /// Lets go of everything, in an orderly way, because another daemon has the lock, which finds
-    /// the internal devices as they are.
-    pub fn release(&mut self, parts: &Parts<'_>) {
-        self.attached.values_mut().for_each(Attached::leave);
-        self.make(&Desired::default(), parts);
-        self.stale = true;
-        self.taps.record = None;
-    }
-
-    /// Takes down everything, the internal devices among it (`exit --cleanup`).
-    pub fn clear(&mut self, parts: &Parts<'_>) {
-        self.make(&Desired::default(), parts);
-        self.stale = true;
-        self.keep_taps();
-    }
-
-    /// Closes the devices that the switch itself has made. They stay, for the next daemon.
-    pub fn close_own_devices(&mut self, datapath: &dyn datapath::Datapath) {
-        for a in self.attached.values_mut() {
-            a.leave();
-            if let (true, Some(port_no)) = (own(&a.kind), a.port_no) {
-                // It has gone already.
-                let _ = datapath.port_del(port_no);
-            }
         }
     }
 }

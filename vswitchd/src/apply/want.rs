@@ -7,7 +7,7 @@ use datapath::PortNo;
 use config::{Desired, WantBridge, WantIface};
 
 /// A datapath port that is to be closed.
-pub(super) struct Doomed {
+pub(super) struct Closing {
     pub(super) name: String,
     pub(super) port_no: PortNo,
     /// The switch has made the device, which ends with the port.
@@ -16,7 +16,7 @@ pub(super) struct Doomed {
 
 /// An interface and where it belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Want<'a> {
+pub(super) struct WantedIface<'a> {
     pub(super) bridge: &'a WantBridge,
     pub(super) port: &'a str,
     pub(super) iface: &'a WantIface,
@@ -25,11 +25,11 @@ pub(super) struct Want<'a> {
 }
 
 /// In the order in which numbers are given out.
-pub(super) fn ordered(desired: &Desired) -> Vec<Want<'_>> {
+pub(super) fn ordered(desired: &Desired) -> Vec<WantedIface<'_>> {
     let mut all = Vec::new();
     for bridge in &desired.bridges {
         for port in &bridge.ports {
-            let want = |iface, fake| Want { bridge, port: &port.name, iface, fake };
+            let want = |iface, fake| WantedIface { bridge, port: &port.name, iface, fake };
             all.extend(port.ifaces.iter().map(|iface| want(iface, false)));
             all.extend(port.fake_iface.iter().map(|iface| want(iface, true)));
         }
@@ -37,7 +37,7 @@ pub(super) fn ordered(desired: &Desired) -> Vec<Want<'_>> {
     all
 }
 
-pub(super) fn wanted(desired: &Desired) -> BTreeMap<&str, Want<'_>> {
+pub(super) fn wanted(desired: &Desired) -> BTreeMap<&str, WantedIface<'_>> {
     let mut map = BTreeMap::new();
     for want in ordered(desired) {
         map.entry(want.iface.name.as_str()).or_insert(want);

@@ -8,14 +8,14 @@ use crate::commands::Context;
 use crate::unixctl::{Commands, Reply};
 
 /// What the commands work with.
-pub(super) struct Parts<'a> {
+pub(super) struct Deps<'a> {
     pub(super) forwarding: &'a mut Forwarding,
     pub(super) openflow: &'a mut OpenFlow,
     pub(super) context: &'a Context,
 }
 
 /// Adds the commands. `parts` finds what they work with in the daemon's state.
-pub(super) fn register<C: 'static>(commands: &mut Commands<C>, parts: fn(&mut C) -> Parts<'_>) {
+pub(super) fn register<C: 'static>(commands: &mut Commands<C>, parts: fn(&mut C) -> Deps<'_>) {
     commands.register("dpctl/del-if", "dp iface...", 2, usize::MAX, move |daemon, req| {
         match remove_ports(parts(daemon), &req.args[0], &req.args[1..]) {
             Ok(()) => Reply::Text(String::new()),
@@ -38,7 +38,7 @@ pub(super) fn register<C: 'static>(commands: &mut Commands<C>, parts: fn(&mut C)
         },
     );
     commands.register("bridge/reconnect", "[bridge]", 0, 1, move |daemon, req| {
-        let Parts { forwarding, openflow, context } = parts(daemon);
+        let Deps { forwarding, openflow, context } = parts(daemon);
         match req.args.first() {
             Some(name) if !context.ofproto.list().contains(name) => {
                 Reply::Error("Unknown bridge".to_owned())
@@ -52,8 +52,8 @@ pub(super) fn register<C: 'static>(commands: &mut Commands<C>, parts: fn(&mut C)
     });
 }
 
-fn remove_ports(parts: Parts<'_>, datapath: &str, ports: &[String]) -> Result<(), String> {
-    let Parts { forwarding, context, .. } = parts;
+fn remove_ports(parts: Deps<'_>, datapath: &str, ports: &[String]) -> Result<(), String> {
+    let Deps { forwarding, context, .. } = parts;
     if let Some(done) = context.user_datapaths.remove_ports(datapath, ports) {
         return done;
     }
@@ -64,12 +64,12 @@ fn remove_ports(parts: Parts<'_>, datapath: &str, ports: &[String]) -> Result<()
 }
 
 fn renumber_port(
-    parts: Parts<'_>,
+    parts: Deps<'_>,
     datapath: &str,
     port: &str,
     number: &str,
 ) -> Result<(), &'static str> {
-    let Parts { forwarding, context, .. } = parts;
+    let Deps { forwarding, context, .. } = parts;
     let dummy = forwarding.has_dummies() && datapath == "ovs-dummy";
     if !dummy || context.ofproto.dpif_show().is_empty() {
         return Err("unknown datapath or not a dummy");

@@ -9,7 +9,7 @@ use ovsdb_client::rows::Tables;
 
 use super::notices;
 use super::revision::Revision;
-use crate::apply::{Parts, Switch};
+use crate::apply::{Deps, Switch};
 use crate::commands::{Context, Dummy, View};
 use crate::openflow_host::Hosts;
 use crate::status::Status;
@@ -154,7 +154,7 @@ impl Forwarding {
         let mut errors = String::new();
         for port in ports {
             let number = port.parse().ok().map(PortNo);
-            if !self.switch.lose(port, number, &self.desired, &parts(context)) {
+            if !self.switch.detach_port(port, number, &self.desired, &parts(context)) {
                 errors += &format!("ovs-vswitchd: no port named {port}\n");
             }
         }
@@ -221,8 +221,8 @@ impl Forwarding {
     }
 }
 
-fn parts(context: &Context) -> Parts<'_> {
-    Parts {
+fn parts(context: &Context) -> Deps<'_> {
+    Deps {
         datapath: &context.datapath,
         links: &context.links,
         ofproto: &context.ofproto,
