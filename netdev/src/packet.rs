@@ -2,6 +2,8 @@
 
 use std::ptr::NonNull;
 
+use zerocopy::{Immutable, IntoBytes};
+
 /// Room kept before a frame for two VLAN tags.
 pub const HEADROOM: usize = 16;
 
@@ -9,7 +11,7 @@ pub const HEADROOM: usize = 16;
 ///
 /// A frame from a veth or tap peer may lack its L4 checksum (`NEEDS_CSUM`) or be a train of
 /// segments (`gso_type`); it must leave with the same state or be completed in software.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Immutable, IntoBytes)]
 #[repr(C)]
 pub struct VnetHdr {
     pub flags: u8,

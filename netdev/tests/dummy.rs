@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use common::{frame, readable, transmit};
-use netdev::io::dummy::{self, Connection, DEPTH, DummyOptions, Plug};
+use netdev::io::dummy::{self, Connection, DEPTH, DummyOptions, StreamEndpoint};
 use netdev::{Packet, PacketIo};
 
 #[test]
@@ -95,8 +95,8 @@ fn receive(io: &mut dyn PacketIo, n: usize) -> Vec<Vec<u8>> {
     got.iter().map(|p| p.data().to_vec()).collect()
 }
 
-fn plugged(plug: Plug) -> DummyOptions {
-    DummyOptions { plug: Some(plug), ..DummyOptions::default() }
+fn with_endpoint(endpoint: StreamEndpoint) -> DummyOptions {
+    DummyOptions { endpoint: Some(endpoint), ..DummyOptions::default() }
 }
 
 #[test]
@@ -106,9 +106,9 @@ fn frames_cross_a_socket() {
     let (a, mut a_io) = dummy::create("a").unwrap();
     let (b, mut b_io) = dummy::create("b").unwrap();
     // Nobody listens yet: it tries again.
-    a.configure(&plugged(Plug::Connect(path.clone()))).unwrap();
+    a.configure(&with_endpoint(StreamEndpoint::Connect(path.clone()))).unwrap();
     assert_eq!(a.connection(), Connection::Disconnected);
-    b.configure(&plugged(Plug::Listen(path.clone()))).unwrap();
+    b.configure(&with_endpoint(StreamEndpoint::Listen(path.clone()))).unwrap();
     assert_eq!(b.connection(), Connection::Unknown);
     let end = Instant::now() + Duration::from_secs(5);
     while a.connection() != Connection::Connected {
@@ -123,7 +123,7 @@ fn frames_cross_a_socket() {
     assert_eq!(receive(&mut *b_io, 40), frames);
     transmit(&mut *b_io, &[Packet::new(&frame(7, 60))]);
     assert_eq!(receive(&mut *a_io, 1), [frame(7, 60)]);
-    // Unplugged at the far end.
+    // Removed at the far end.
     b.configure(&DummyOptions::default()).unwrap();
     assert!(!path.exists());
     readable(a_io.fd().unwrap(), 1000);
@@ -137,7 +137,7 @@ fn a_peer_that_talks_nonsense_is_dropped() {
     let dir = tempdir();
     let path = dir.join("cable");
     let (port, mut io) = dummy::create("a").unwrap();
-    port.configure(&plugged(Plug::Listen(path.clone()))).unwrap();
+    port.configure(&with_endpoint(StreamEndpoint::Listen(path.clone()))).unwrap();
     let mut peer = UnixStream::connect(&path).unwrap();
     // A whole frame in two parts, then one that is too short to be one.
     let good = [&[0, 60][..], &frame(3, 60)].concat();
@@ -150,9 +150,11 @@ fn a_peer_that_talks_nonsense_is_dropped() {
     io.recv(&mut Vec::new(), 1);
     peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(peer.read(&mut [0]).unwrap(), 0, "closed");
-    let text = port.configure(&plugged(Plug::Listen("/nonexistent/x".into()))).unwrap_err();
+    let text = port
+        .configure(&with_endpoint(StreamEndpoint::Listen("/nonexistent/x".into())))
+        .unwrap_err();
     assert_eq!((text.len(), text[0].0), (1, "stream"));
-    assert_eq!(port.plug(), None);
+    assert_eq!(port.endpoint(), None);
     std::fs::remove_dir_all(dir).unwrap();
 }
 

@@ -8,8 +8,10 @@
 use std::cell::RefCell;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
+
+use rustix::net::RecvFlags;
 
 use crate::packet::{Packet, VnetHdr};
 
@@ -146,16 +148,18 @@ impl Arena {
         SLOTS - self.used
     }
 
-    /// Reads one frame from a tap; `WouldBlock` when there is none.
-    pub(crate) fn read(&mut self, fd: RawFd) -> io::Result<Option<Packet>> {
+    /// The first free slot, from the offload header on. There must be one.
+    fn free_slot(&mut self) -> &mut [u8] {
         let v = self.mem.iovec(self.used);
-        // SAFETY: the slot is free, and as long as the vector says.
-        let n = unsafe { libc::read(fd, v.iov_base, v.iov_len) };
-        if n < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        // SAFETY: the slot is as long as the vector says, and no packet has it.
+        unsafe { std::slice::from_raw_parts_mut(v.iov_base.cast(), v.iov_len) }
+    }
+
+    /// Reads one frame from a tap; `WouldBlock` when there is none.
+    pub(crate) fn read(&mut self, fd: BorrowedFd<'_>) -> io::Result<Option<Packet>> {
+        let n = rustix::io::read(fd, self.free_slot())?;
         // SAFETY: the slot is free; it is counted as used when a packet has it.
-        let p = unsafe { self.mem.packet(self.used, n as usize) };
+        let p = unsafe { self.mem.packet(self.used, n) };
         if p.is_some() {
             self.used += 1;
         }
@@ -167,7 +171,7 @@ impl Arena {
     /// were read and how many of them could not be used.
     pub(crate) fn recv(
         &mut self,
-        fd: RawFd,
+        fd: BorrowedFd<'_>,
         out: &mut Vec<Packet>,
         max: usize,
     ) -> io::Result<(usize, usize)> {
@@ -190,7 +194,7 @@ impl Arena {
         // control buffers are as long as they say.
         let n = unsafe {
             libc::recvmmsg(
-                fd,
+                fd.as_raw_fd(),
                 msgs[first..].as_mut_ptr(),
                 want as _,
                 libc::MSG_DONTWAIT as _,
@@ -222,21 +226,17 @@ impl Arena {
     }
 
     /// As `recv`, for one frame whose tag the caller knows.
-    pub(crate) fn recv_one(&mut self, fd: RawFd) -> io::Result<Option<Packet>> {
+    pub(crate) fn recv_one(&mut self, fd: BorrowedFd<'_>) -> io::Result<Option<Packet>> {
         let i = self.used;
         if i == SLOTS {
             return Ok(None);
         }
-        let v = self.mem.iovec(i);
-        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-        // SAFETY: the slot is free, and as long as the vector says.
-        let n = unsafe { libc::recv(fd, v.iov_base, v.iov_len, flags) };
-        if n < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        // The second number is the frame's length, which may be more than the slot's.
+        let (_, len) =
+            rustix::net::recv(fd, self.free_slot(), RecvFlags::DONTWAIT | RecvFlags::TRUNC)?;
         self.used += 1;
         // SAFETY: the slot was free and is counted as used now.
-        Ok(unsafe { self.mem.packet(i, n as usize) })
+        Ok(unsafe { self.mem.packet(i, len) })
     }
 }
 

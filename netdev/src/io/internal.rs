@@ -10,10 +10,12 @@
 //! namespace and keeps working there: everything here goes through the descriptor.
 
 use std::ffi::c_int;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
+
+use zerocopy::IntoBytes;
 
 use super::arena::Arena;
 use crate::link::tun::{self, Holder, Tun, TunInfo};
@@ -62,9 +64,10 @@ impl TapHandle {
     }
 }
 
-/// How long a process that ends may take to close its descriptors.
-const ENDING: Duration = Duration::from_millis(500);
-const AGAIN: Duration = Duration::from_millis(10);
+/// How long to wait until an ending process has closed its descriptors.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Time between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Opens the tap device `name` of the current network namespace: a persistent one that no process
 /// has open, as it is, or else a new one, which starts down
@@ -82,13 +85,13 @@ pub fn open(name: &str, patient: bool) -> Result<Internal, DeviceError> {
         None => DeviceError::Open { name: name.into(), source: e.source },
         Some(why) => DeviceError::Unfit { name: name.into(), source: e.source, why },
     };
-    let deadline = Instant::now() + if patient { ENDING } else { Duration::ZERO };
+    let deadline = Instant::now() + if patient { CLOSE_TIMEOUT } else { Duration::ZERO };
     let (tap, found) = loop {
         match Tap::open(name) {
             // A process that is ending has let go of its descriptors for all to see, while the
             // kernel still closes them.
             Err(e) if e.why.is_none() && e.is_busy() && Instant::now() < deadline => {
-                std::thread::sleep(AGAIN);
+                std::thread::sleep(RETRY_INTERVAL);
             }
             result => break result.map_err(fail)?,
         }
@@ -259,7 +262,7 @@ impl PacketIo for Tap {
         let Some(arena) = &mut self.arena else { return 0 };
         let mut n = 0;
         while n < max && arena.room() > 0 {
-            match arena.read(self.fd.as_raw_fd()) {
+            match arena.read(self.fd.as_fd()) {
                 Ok(Some(p)) => {
                     self.counters.rx_bytes += p.len() as u64;
                     out.push(p);
@@ -291,17 +294,9 @@ impl PacketIo for Tap {
     unsafe fn send(&mut self, packet: &Packet) {
         let d = packet.data();
         let vnet = super::outgoing(&packet.vnet);
-        let iov = [
-            libc::iovec {
-                iov_base: (&raw const vnet).cast_mut().cast(),
-                iov_len: size_of::<VnetHdr>(),
-            },
-            libc::iovec { iov_base: d.as_ptr().cast_mut().cast(), iov_len: d.len() },
-        ];
         // A tap takes one frame per call, so nothing is gained by waiting for `flush`.
-        // SAFETY: the kernel reads what the two vectors describe, both alive here.
-        let r = unsafe { libc::writev(self.fd.as_raw_fd(), iov.as_ptr(), 2) };
-        if r < 0 {
+        let iov = [IoSlice::new(vnet.as_bytes()), IoSlice::new(d)];
+        if rustix::io::writev(&self.fd, &iov).is_err() {
             self.counters.tx_dropped += 1;
         } else {
             self.counters.tx_packets += 1;

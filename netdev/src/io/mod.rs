@@ -105,6 +105,11 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
+    /// [`DeviceError::Get`].
+    pub(crate) fn get(name: &str, what: &'static str, source: std::io::Error) -> DeviceError {
+        DeviceError::Get { name: name.to_owned(), what, source }
+    }
+
     /// Whether there is no such device.
     pub fn is_absent(&self) -> bool {
         let (DeviceError::Open { source, .. }

@@ -13,14 +13,12 @@
 //! not be ours. So one is mounted here, attached to no folder; where that is not allowed
 //! (`CAP_SYS_ADMIN`), `/sys` is used for devices that are the same there by index and address.
 
-use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use wire::EthAddr;
-
-use crate::sys;
 
 /// sysfs of this network namespace.
 pub struct SysNet {
@@ -45,8 +43,8 @@ impl SysNet {
 
     /// `/sys` as it is. Which network namespace it shows is found out device by device.
     pub fn of_the_system() -> io::Result<SysNet> {
-        let flags = libc::O_PATH | libc::O_DIRECTORY;
-        Ok(SysNet { root: open_at(libc::AT_FDCWD, "/sys", flags)?, own: false })
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        Ok(SysNet { root: open_at(CWD, "/sys", flags)?, own: false })
     }
 
     /// Whether it is a mount of our own, so that every device in it is of this network namespace.
@@ -70,9 +68,9 @@ impl SysNet {
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let folder = open_at(self.root.as_raw_fd(), &format!("class/net/{name}"), flags)?;
-        let file = |what: &str| open_at(folder.as_raw_fd(), what, libc::O_RDONLY);
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let folder = open_at(&self.root, &format!("class/net/{name}"), flags)?;
+        let file = |what: &str| open_at(&folder, what, OFlags::RDONLY);
         let mut buf = [0; 64];
         let other = || io::Error::from_raw_os_error(libc::ENODEV);
         if read_number(&file("ifindex")?)? != ifindex {
@@ -118,18 +116,13 @@ fn mount() -> io::Result<OwnedFd> {
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
-fn open_at(folder: RawFd, path: &str, flags: libc::c_int) -> io::Result<OwnedFd> {
-    let path = CString::new(path)?;
-    // SAFETY: `path` ends with a NUL.
-    let fd = sys::cvt(unsafe { libc::openat(folder, path.as_ptr(), flags | libc::O_CLOEXEC) })?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+fn open_at(folder: impl AsFd, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(folder, path, flags | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn read<'a>(file: &OwnedFd, buf: &'a mut [u8]) -> io::Result<&'a [u8]> {
-    // SAFETY: the kernel writes at most as many octets as `buf` has.
-    let n = unsafe { libc::pread(file.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), 0) };
-    if n < 0 { Err(io::Error::last_os_error()) } else { Ok(&buf[..n as usize]) }
+    let n = rustix::io::pread(file, &mut *buf, 0)?;
+    Ok(&buf[..n])
 }
 
 fn read_number(file: &OwnedFd) -> io::Result<u32> {

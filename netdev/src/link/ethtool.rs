@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{LinkModes, LinkSettings, Medium};
+use super::info::{LinkModes, LinkSettings, Medium};
 use crate::DeviceError;
 use crate::sys::{Ethtool, Ifreq};
 
@@ -92,12 +92,14 @@ fn old_settings(name: &str) -> io::Result<LinkSettings> {
 ///
 /// No such device, or one that has no such thing (`Operation not supported`).
 pub fn settings(name: &str) -> Result<LinkSettings, DeviceError> {
-    link_settings(name).or_else(|_| old_settings(name)).map_err(get(name, "link settings"))
+    link_settings(name)
+        .or_else(|_| old_settings(name))
+        .map_err(|e| DeviceError::get(name, "link settings", e))
 }
 
 /// The driver, its version, its firmware's and where the device sits.
 pub fn driver_info(name: &str) -> Result<DriverInfo, DeviceError> {
-    let a = ethtool(name, Ethtool::Gdrvinfo).map_err(get(name, "driver"))?;
+    let a = ethtool(name, Ethtool::Gdrvinfo).map_err(|e| DeviceError::get(name, "driver", e))?;
     let text = |at: usize| {
         let b = &a[at..at + 32];
         let end = b.iter().position(|c| *c == 0).unwrap_or(b.len());
@@ -108,13 +110,9 @@ pub fn driver_info(name: &str) -> Result<DriverInfo, DeviceError> {
 
 /// Does the driver detect a link? False, too, while the device is administratively down.
 pub fn link(name: &str) -> Result<bool, DeviceError> {
-    raw_link(name).map_err(get(name, "link state"))
+    raw_link(name).map_err(|e| DeviceError::get(name, "link state", e))
 }
 
 pub(super) fn raw_link(name: &str) -> io::Result<bool> {
     Ok(u32_at(&ethtool(name, Ethtool::Glink)?, 4) != 0)
-}
-
-fn get(name: &str, what: &'static str) -> impl FnOnce(io::Error) -> DeviceError {
-    move |source| DeviceError::Get { name: name.to_owned(), what, source }
 }

@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, recv};
 
+use super::info::{LinkEvent, LinkInfo};
 use super::netlink::{self, DATAGRAM};
-use super::{LinkEvent, LinkInfo};
+use super::query;
 use crate::sys;
 
 /// Octets of kernel memory for news that wait: some two thousand messages.
 const RECEIVE_BUFFER: usize = 4 << 20;
-const RTNLGRP_LINK: u32 = 1;
+/// The bit of `RTNLGRP_LINK`.
+const RTMGRP_LINK: u32 = libc::RTMGRP_LINK as u32;
 
 /// Where the list of all devices stands.
 enum List {
@@ -31,7 +35,7 @@ enum List {
 /// whole state anew, so nothing is missed for good. A flap in between shows in
 /// [`LinkInfo::carrier_changes`].
 pub struct LinkMonitor {
-    socket: Socket,
+    socket: OwnedFd,
     known: BTreeMap<u32, LinkInfo>,
     list: List,
     overruns: u64,
@@ -51,12 +55,9 @@ impl LinkMonitor {
     /// As `new`, with another size of the receive buffer, in octets. The kernel keeps less without
     /// `CAP_NET_ADMIN`, and never less than about 2 KiB.
     pub fn with_receive_buffer(octets: usize) -> io::Result<LinkMonitor> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, 0))?;
-        socket.set_non_blocking(true)?;
-        let size = i32::try_from(octets).unwrap_or(i32::MAX);
-        sys::set_buffer(socket.as_raw_fd(), libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, size);
-        socket.add_membership(RTNLGRP_LINK)?;
+        let socket = sys::socket(AddressFamily::NETLINK, SocketType::RAW, netlink::ROUTE)?;
+        sys::set_receive_buffer(&socket, octets.min(i32::MAX as usize));
+        bind(&socket, &SocketAddrNetlink::new(0, RTMGRP_LINK))?;
         let buf = vec![0; DATAGRAM].into_boxed_slice();
         Ok(LinkMonitor { socket, known: BTreeMap::new(), list: List::Wanted, overruns: 0, buf })
     }
@@ -85,7 +86,7 @@ impl LinkMonitor {
                 return Ok(());
             }
             self.begin_list();
-            let list = super::dump();
+            let list = query::dump();
             self.end_list(list, out)?;
         }
     }
@@ -95,21 +96,21 @@ impl LinkMonitor {
     /// ([`get_all`](super::get_all)) and to give to [`end_list`](LinkMonitor::end_list).
     pub fn poll_messages(&mut self, out: &mut Vec<LinkEvent>) -> io::Result<()> {
         loop {
-            match self.socket.recv(&mut &mut self.buf[..], libc::MSG_TRUNC) {
-                Ok(n) if n > self.buf.len() => self.list = List::Wanted,
-                Ok(n) => {
+            match recv(&self.socket, &mut self.buf[..], RecvFlags::TRUNC) {
+                Ok((_, n)) if n > self.buf.len() => self.list = List::Wanted,
+                Ok((n, _)) => {
                     let newer = match &mut self.list {
                         List::UnderWay { newer } => Some(newer),
                         List::Complete | List::Wanted => None,
                     };
                     take(&mut self.known, newer, &self.buf[..n], out);
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => self.overrun(),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::NOBUFS) => self.overrun(),
                 Err(e) => {
                     self.list = List::Wanted;
-                    return Err(e);
+                    return Err(e.into());
                 }
             }
         }
@@ -174,9 +175,8 @@ impl LinkMonitor {
         self.list = List::Wanted;
         // Bounded, in case that more come faster than they are thrown away.
         for _ in 0..100_000 {
-            match self.socket.recv(&mut &mut self.buf[..], 0) {
-                Ok(_) => {}
-                Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => {}
+            match recv(&self.socket, &mut self.buf[..], RecvFlags::empty()) {
+                Ok(_) | Err(Errno::NOBUFS) => {}
                 Err(_) => break,
             }
         }

@@ -7,24 +7,26 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NlasIterator,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NlasIterator,
 };
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send,
+    socket_with,
+};
 use wire::EthAddr;
 
-use super::tun::{Tun, TunInfo};
-use super::{LinkInfo, LinkStats};
+use super::info::{LinkInfo, LinkStats};
 use crate::sys;
 
+/// `NETLINK_ROUTE`: the protocol with number 0.
+pub(super) const ROUTE: Option<Protocol> = None;
 /// A datagram of a dump is at most 32 KiB, one link with all its attributes some 2 KiB.
 pub(super) const DATAGRAM: usize = 64 << 10;
-/// The kernel answers at once; it may hold its lock for long while devices are removed.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for an answer. The kernel answers at once, unless it holds its lock for
+/// network configuration, as while devices are removed.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
 const NLMSG_DONE: u16 = libc::NLMSG_DONE as u16;
@@ -54,18 +56,18 @@ pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>>
 }
 
 /// `struct ifinfomsg` and the attributes that follow it.
-struct IfInfo<'a> {
+pub(super) struct IfInfo<'a> {
     family: u8,
-    index: u32,
+    pub(super) index: u32,
     flags: u32,
-    attributes: &'a [u8],
+    pub(super) attributes: &'a [u8],
 }
 
-fn u32_of(b: &[u8]) -> Option<u32> {
+pub(super) fn u32_of(b: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(b.get(..4)?.try_into().ok()?))
 }
 
-fn ifinfo(payload: &[u8]) -> Option<IfInfo<'_>> {
+pub(super) fn ifinfo(payload: &[u8]) -> Option<IfInfo<'_>> {
     Some(IfInfo {
         family: *payload.first()?,
         index: u32_of(payload.get(4..)?)?,
@@ -74,13 +76,13 @@ fn ifinfo(payload: &[u8]) -> Option<IfInfo<'_>> {
     })
 }
 
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes)
         .map_while(Result::ok)
         .map(|a| (a.kind(), &a.into_inner()[4..a.length().into()]))
 }
 
-fn text(b: &[u8]) -> String {
+pub(super) fn text(b: &[u8]) -> String {
     let end = b.iter().position(|c| *c == 0).unwrap_or(b.len());
     String::from_utf8_lossy(&b[..end]).into_owned()
 }
@@ -120,48 +122,6 @@ pub(super) fn link_info(payload: &[u8]) -> Option<LinkInfo> {
     if info.name.is_empty() { None } else { Some(info) }
 }
 
-/// A device with what the kernel tells of TUN and TAP devices, from the payload of `RTM_NEWLINK`.
-pub(super) fn tun_info(payload: &[u8]) -> Option<TunInfo> {
-    // linux/if_link.h; the crates that this one uses do not have them.
-    const IFLA_TUN_OWNER: u16 = 1;
-    const IFLA_TUN_TYPE: u16 = 3;
-    const IFLA_TUN_PERSIST: u16 = 6;
-    const IFLA_TUN_MULTI_QUEUE: u16 = 7;
-    const IFLA_TUN_NUM_QUEUES: u16 = 8;
-    let h = ifinfo(payload)?;
-    let mut info = TunInfo { ifindex: h.index, ..TunInfo::default() };
-    for (kind, v) in attributes(h.attributes) {
-        match kind {
-            libc::IFLA_IFNAME => info.name = text(v),
-            libc::IFLA_LINKINFO => {
-                for (kind, v) in attributes(v) {
-                    match kind {
-                        libc::IFLA_INFO_KIND => info.kind = text(v),
-                        libc::IFLA_INFO_DATA => {
-                            let find = |k| attributes(v).find(|(kind, _)| *kind == k);
-                            let byte = |k| find(k).and_then(|(_, v)| v.first().copied());
-                            let word = |k| find(k).and_then(|(_, v)| u32_of(v));
-                            info.tun = Some(Tun {
-                                owner: word(IFLA_TUN_OWNER),
-                                tap: byte(IFLA_TUN_TYPE) == Some(libc::IFF_TAP as u8),
-                                persist: byte(IFLA_TUN_PERSIST) == Some(1),
-                                multi_queue: byte(IFLA_TUN_MULTI_QUEUE) == Some(1),
-                                queues: word(IFLA_TUN_NUM_QUEUES).unwrap_or(0),
-                            });
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    if info.kind != "tun" {
-        info.tun = None;
-    }
-    if info.name.is_empty() { None } else { Some(info) }
-}
-
 /// The counters in the payload of `RTM_NEWLINK` (`struct rtnl_link_stats64`).
 pub(super) fn link_stats(payload: &[u8]) -> Option<LinkStats> {
     let h = ifinfo(payload)?;
@@ -197,6 +157,50 @@ pub(super) enum Which<'a> {
     Numbered(u32),
 }
 
+const SEQUENCE: u32 = 1;
+
+/// A request for links (`RTM_GETLINK`): the message's header, `struct ifinfomsg` and attributes.
+fn get_link(which: Which<'_>, with_stats: bool) -> Vec<u8> {
+    /// `RTEXT_FILTER_SKIP_STATS` of linux/rtnetlink.h.
+    const SKIP_STATS: u32 = 1 << 3;
+    let (flags, index) = match which {
+        Which::All => (NLM_F_REQUEST | NLM_F_DUMP, 0),
+        Which::Named(_) => (NLM_F_REQUEST, 0),
+        Which::Numbered(index) => (NLM_F_REQUEST, index),
+    };
+    let mut m = vec![0; 32];
+    m[4..6].copy_from_slice(&libc::RTM_GETLINK.to_ne_bytes());
+    m[6..8].copy_from_slice(&flags.to_ne_bytes());
+    m[8..12].copy_from_slice(&SEQUENCE.to_ne_bytes());
+    m[20..24].copy_from_slice(&index.to_ne_bytes());
+    let mut attribute = |kind: u16, value: &[u8]| {
+        m.extend((4 + value.len() as u16).to_ne_bytes());
+        m.extend(kind.to_ne_bytes());
+        m.extend(value);
+        m.resize(m.len().next_multiple_of(4), 0);
+    };
+    if let Which::Named(name) = which {
+        attribute(libc::IFLA_IFNAME, &[name.as_bytes(), &[0]].concat());
+    }
+    if !with_stats {
+        attribute(libc::IFLA_EXT_MASK, &SKIP_STATS.to_ne_bytes());
+    }
+    let length = m.len() as u32;
+    m[..4].copy_from_slice(&length.to_ne_bytes());
+    m
+}
+
+/// Asks for one link and reads its answer with `parse`. `ENODEV` when there is none.
+pub(super) fn one<T>(
+    which: Which<'_>,
+    with_stats: bool,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> io::Result<T> {
+    let mut found = None;
+    request(which, with_stats, |payload| found = parse(payload))?;
+    found.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+}
+
 /// Asks for one link, or all, and gives every answer's payload to `each`. `EINTR` when the list
 /// changed while it was read.
 pub(super) fn request(
@@ -204,46 +208,21 @@ pub(super) fn request(
     with_stats: bool,
     mut each: impl FnMut(&[u8]),
 ) -> io::Result<()> {
-    let mut attributes = Vec::new();
-    let mut link = LinkMessage::default();
-    let all = match which {
-        Which::All => true,
-        Which::Named(n) => {
-            sys::Ifreq::new(n)?;
-            attributes.push(LinkAttribute::IfName(n.to_owned()));
-            false
-        }
-        Which::Numbered(index) => {
-            link.header.index = index;
-            false
-        }
-    };
-    if !with_stats {
-        attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    if let Which::Named(name) = which {
+        sys::Ifreq::new(name)?;
     }
-    link.attributes = attributes;
-    const SEQ: u32 = 1;
-    let mut header = NetlinkHeader::default();
-    header.flags = if all { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST };
-    header.sequence_number = SEQ;
-    let payload = NetlinkPayload::from(RouteNetlinkMessage::GetLink(link));
-    let mut message = NetlinkMessage::new(header, payload);
-    message.finalize();
-    let mut request = vec![0; message.buffer_len()];
-    message.serialize(&mut request);
-
-    let socket = Socket::new(NETLINK_ROUTE)?;
-    let deadline = Instant::now() + PATIENCE;
-    // SAFETY: the descriptor is open as long as `socket`.
-    let fd = unsafe { BorrowedFd::borrow_raw(socket.as_raw_fd()) };
-    set_socket_timeout(fd, Timeout::Recv, Some(PATIENCE))?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    socket.send(&request, 0)?;
+    let all = matches!(which, Which::All);
+    let kind = SocketType::RAW;
+    let socket = socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, ROUTE)?;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
+    connect(&socket, &SocketAddrNetlink::new(0, 0))?;
+    send(&socket, &get_link(which, with_stats), SendFlags::empty())?;
     let mut buf = vec![0; DATAGRAM];
     let mut interrupted = false;
     while Instant::now() < deadline {
-        let n = socket.recv(&mut &mut buf[..], 0)?;
-        for m in messages(&buf[..n]).filter(|m| m.seq == SEQ) {
+        let (n, _) = recv(&socket, &mut buf[..], RecvFlags::empty())?;
+        for m in messages(&buf[..n]).filter(|m| m.seq == SEQUENCE) {
             interrupted |= m.flags & NLM_F_DUMP_INTR != 0;
             match m.kind {
                 NLMSG_DONE if interrupted => return Err(io::ErrorKind::Interrupted.into()),
@@ -269,6 +248,7 @@ pub(super) fn request(
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::tun::tun_info;
     use super::*;
 
     fn read_all(bytes: &[u8]) {
@@ -301,6 +281,18 @@ mod tests {
         let info = link_info(all[0].payload).unwrap();
         assert_eq!((info.name.as_str(), info.ifindex), ("lo", 1));
         assert!(link_stats(all[0].payload).is_some());
+    }
+
+    #[test]
+    fn a_request_is_laid_out_as_the_kernel_expects() {
+        let m = get_link(Which::Named("eth0"), false);
+        let b = NetlinkBuffer::new_checked(&m).unwrap();
+        assert_eq!((b.length(), b.message_type()), (52, libc::RTM_GETLINK));
+        let all: Vec<_> = attributes(ifinfo(b.payload()).unwrap().attributes).collect();
+        let mask = 8u32.to_ne_bytes();
+        assert_eq!(all, [(libc::IFLA_IFNAME, &b"eth0\0"[..]), (libc::IFLA_EXT_MASK, &mask[..])]);
+        let m = get_link(Which::Numbered(7), true);
+        assert_eq!(ifinfo(&m[16..]).unwrap().index, 7);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! queue of user traffic.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
 use wire::EthAddr;
 
 use crate::DeviceError;
-use crate::sys;
+use crate::sys::{self, SocketAddrPacket};
 
 /// The longest frame taken, in octets; control frames are far shorter.
 const FRAME_MAX: usize = 2048;
@@ -33,15 +34,14 @@ impl ProtoSocket {
         ethertype: u16,
         group: Option<EthAddr>,
     ) -> Result<ProtoSocket, DeviceError> {
-        let open = || {
+        let open = || -> io::Result<ProtoSocket> {
             let ifindex = sys::ifindex(name)?;
-            let fd = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
-            let raw = fd.as_raw_fd();
-            sys::setsockopt(raw, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1)?;
+            let fd = sys::socket(AddressFamily::PACKET, SocketType::RAW, None)?;
+            sys::set_packet_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1)?;
             if let Some(g) = group {
-                sys::packet_membership(raw, ifindex, libc::PACKET_MR_MULTICAST, Some(g.0))?;
+                sys::packet_membership(&fd, ifindex, libc::PACKET_MR_MULTICAST, Some(g.0))?;
             }
-            sys::bind_packet(raw, ifindex, ethertype)?;
+            sys::bind_packet(&fd, ifindex, ethertype)?;
             Ok(ProtoSocket { fd, ifindex, buf: Box::new([0; FRAME_MAX]) })
         };
         open().map_err(|source| DeviceError::Open { name: name.to_owned(), source })
@@ -61,36 +61,25 @@ impl ProtoSocket {
     /// VLAN are passed over: these protocols speak for the link itself.
     pub fn recv(&mut self) -> Option<&[u8]> {
         loop {
-            // SAFETY: all-zero is a valid sockaddr_ll.
-            let mut from: libc::sockaddr_ll = unsafe { MaybeUninit::zeroed().assume_init() };
-            let mut iov =
-                libc::iovec { iov_base: self.buf.as_mut_ptr().cast(), iov_len: FRAME_MAX };
-            // SAFETY: all-zero is a valid msghdr.
-            let mut m: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-            m.msg_iov = &mut iov;
-            m.msg_iovlen = 1;
-            m.msg_name = (&raw mut from).cast();
-            m.msg_namelen = size_of_val(&from) as _;
-            // SAFETY: `m` describes `buf` and `from`, both alive and as long as it says.
-            let n = unsafe { libc::recvmsg(self.fd.as_raw_fd(), &mut m, libc::MSG_DONTWAIT) };
-            if n < 0 {
-                match io::Error::last_os_error().raw_os_error() {
-                    Some(libc::EAGAIN) => return None,
-                    // A device that went down has left an error, behind which frames may wait.
-                    Some(libc::EINTR | libc::ENETDOWN) => continue,
-                    // A device that is gone. Taking the error stops the socket being readable.
-                    _ => {
-                        let fd = self.fd.as_raw_fd();
-                        let _ = sys::getsockopt::<1>(fd, libc::SOL_SOCKET, libc::SO_ERROR);
-                        return None;
-                    }
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+            let (n, from) = match rustix::net::recvfrom(&self.fd, &mut self.buf[..], flags) {
+                // The length is the frame's, also when it is more than the buffer's.
+                Ok((_, n, from)) => (n, from),
+                Err(Errno::AGAIN) => return None,
+                // A device that went down has left an error, behind which frames may wait.
+                Err(Errno::INTR | Errno::NETDOWN) => continue,
+                // A device that is gone. Reading the error stops the socket being readable.
+                Err(_) => {
+                    let _ = rustix::net::sockopt::socket_error(&self.fd);
+                    return None;
                 }
-            }
-            // By the time that a frame reaches one protocol's socket, the kernel has taken its tag
-            // away and left only this mark. Frames for another station's address carry it too.
-            let not_ours = from.sll_pkttype == libc::PACKET_OTHERHOST;
-            if !not_ours && m.msg_flags & libc::MSG_TRUNC == 0 {
-                return Some(&self.buf[..n as usize]);
+            };
+            let from = from.and_then(|a| SocketAddrPacket::of(&a));
+            // A frame of a VLAN reaches the socket of one protocol without its tag, marked as for
+            // another host. Frames to another station's address have the mark too.
+            let not_ours = from.is_some_and(|a| a.packet_type == libc::PACKET_OTHERHOST);
+            if !not_ours && n <= FRAME_MAX {
+                return Some(&self.buf[..n]);
             }
         }
     }
@@ -101,25 +90,12 @@ impl ProtoSocket {
     ///
     /// What the device refuses: down, full queue, too long.
     pub fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        for _ in 0..2 {
-            // SAFETY: the kernel reads the frame's octets.
-            let n = unsafe {
-                libc::send(
-                    self.fd.as_raw_fd(),
-                    frame.as_ptr().cast(),
-                    frame.len(),
-                    libc::MSG_DONTWAIT,
-                )
-            };
-            if n >= 0 {
-                return Ok(());
-            }
+        let send = || rustix::net::send(&self.fd, frame, SendFlags::DONTWAIT);
+        match send() {
             // The error may be one that a device which is up again has left on the socket.
-            let e = io::Error::last_os_error();
-            if e.raw_os_error() != Some(libc::ENETDOWN) {
-                return Err(e);
-            }
-        }
-        Err(io::Error::from_raw_os_error(libc::ENETDOWN))
+            Err(Errno::NETDOWN) => send()?,
+            result => result?,
+        };
+        Ok(())
     }
 }

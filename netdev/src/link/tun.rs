@@ -3,8 +3,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::netlink::{self, Which};
-use super::{absent, get_error};
+use super::netlink::{self, Which, attributes, ifinfo, text, u32_of};
 use crate::DeviceError;
 
 /// A TUN or TAP device, or another device of that name.
@@ -39,10 +38,50 @@ pub struct Tun {
 ///
 /// `No such device`, or the kernel does not answer.
 pub fn get(name: &str) -> Result<TunInfo, DeviceError> {
-    let mut found = None;
-    netlink::request(Which::Named(name), false, |p| found = netlink::tun_info(p))
-        .and_then(|()| found.ok_or_else(absent))
-        .map_err(get_error(name, "state"))
+    netlink::one(Which::Named(name), false, tun_info)
+        .map_err(|e| DeviceError::get(name, "state", e))
+}
+
+/// A device with what the kernel tells of TUN and TAP devices, from the payload of `RTM_NEWLINK`.
+pub(super) fn tun_info(payload: &[u8]) -> Option<TunInfo> {
+    // linux/if_link.h; libc does not have them.
+    const IFLA_TUN_OWNER: u16 = 1;
+    const IFLA_TUN_TYPE: u16 = 3;
+    const IFLA_TUN_PERSIST: u16 = 6;
+    const IFLA_TUN_MULTI_QUEUE: u16 = 7;
+    const IFLA_TUN_NUM_QUEUES: u16 = 8;
+    let h = ifinfo(payload)?;
+    let mut info = TunInfo { ifindex: h.index, ..TunInfo::default() };
+    for (kind, v) in attributes(h.attributes) {
+        match kind {
+            libc::IFLA_IFNAME => info.name = text(v),
+            libc::IFLA_LINKINFO => {
+                for (kind, v) in attributes(v) {
+                    match kind {
+                        libc::IFLA_INFO_KIND => info.kind = text(v),
+                        libc::IFLA_INFO_DATA => {
+                            let find = |k| attributes(v).find(|(kind, _)| *kind == k);
+                            let byte = |k| find(k).and_then(|(_, v)| v.first().copied());
+                            let word = |k| find(k).and_then(|(_, v)| u32_of(v));
+                            info.tun = Some(Tun {
+                                owner: word(IFLA_TUN_OWNER),
+                                tap: byte(IFLA_TUN_TYPE) == Some(libc::IFF_TAP as u8),
+                                persist: byte(IFLA_TUN_PERSIST) == Some(1),
+                                multi_queue: byte(IFLA_TUN_MULTI_QUEUE) == Some(1),
+                                queues: word(IFLA_TUN_NUM_QUEUES).unwrap_or(0),
+                            });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if info.kind != "tun" {
+        info.tun = None;
+    }
+    if info.name.is_empty() { None } else { Some(info) }
 }
 
 /// A process that has a device open.

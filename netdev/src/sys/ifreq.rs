@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
-use super::{cvt, socket};
+use rustix::net::{AddressFamily, SocketType};
+
+use super::socket::{cvt, socket};
 
 /// `struct ifreq` of `netdevice(7)`: a device's name and 24 octets whose meaning the request sets.
 #[derive(Clone, Copy)]
@@ -84,7 +86,7 @@ impl Ifreq {
 
     /// One request on a socket of the current network namespace.
     pub(crate) fn ioctl(mut self, request: Request) -> io::Result<Ifreq> {
-        let s = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+        let s = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
         // SAFETY: `self` is laid out as `struct ifreq` and as large, which every `Request` takes;
         // none of them reads a pointer from it.
         cvt(unsafe { libc::ioctl(s.as_raw_fd(), request.number() as _, &raw mut self) })?;
@@ -100,7 +102,7 @@ impl Ifreq {
         arg[..4].copy_from_slice(&(command as u32).to_ne_bytes());
         let at = arg.as_mut_ptr();
         self.data[..size_of::<usize>()].copy_from_slice(&at.expose_provenance().to_ne_bytes());
-        let s = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+        let s = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
         // SAFETY: `self` is laid out as `struct ifreq` and as large; the pointer in it is to `arg`,
         // which is at least as large as the structure of every command.
         cvt(unsafe { libc::ioctl(s.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut self) })?;
@@ -119,4 +121,9 @@ impl Ifreq {
     pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) {
         self.data[at..at + bytes.len()].copy_from_slice(bytes);
     }
+}
+
+/// The index of a device of the current network namespace.
+pub(crate) fn ifindex(name: &str) -> io::Result<u32> {
+    Ok(Ifreq::new(name)?.ioctl(Request::GetIndex)?.u32_at(0))
 }

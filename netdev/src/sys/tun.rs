@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::{Ifreq, cvt};
+use super::ifreq::Ifreq;
+use super::socket::cvt;
 
 /// An open `/dev/net/tun`: nothing else, so that its requests mean what they say.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bond::MemberId;
 use datapath::PortNo;
-use netdev::io::dummy::{self, DummyOptions, DummyPort, Plug};
+use netdev::io::dummy::{self, DummyOptions, DummyPort, StreamEndpoint};
 use netdev::io::internal::{self, TapHandle};
 use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
@@ -244,17 +244,17 @@ pub(super) fn configure_dummy(port: &DummyPort, want: &WantIface) {
             None
         }
     };
-    let plug = match (option("pstream"), option("stream")) {
+    let endpoint = match (option("pstream"), option("stream")) {
         (Some(p), Some(s)) => {
             crate::warn!(NETDEV_DUMMY, "Open failed: both {p} and {s} are configured");
-            port.plug()
+            port.endpoint()
         }
-        (Some(p), None) => socket(p, "punix:").map(Plug::Listen),
-        (None, Some(s)) => socket(s, "unix:").map(Plug::Connect),
+        (Some(p), None) => socket(p, "punix:").map(StreamEndpoint::Listen),
+        (None, Some(s)) => socket(s, "unix:").map(StreamEndpoint::Connect),
         (None, None) => None,
     };
     let options = DummyOptions {
-        plug,
+        endpoint,
         rx_pcap: file("rxq_pcap"),
         tx_pcap: file("tx_pcap"),
         mtu: Some(want.mtu.unwrap_or(1500)),

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `stream` | a socket as the device's cable |
+//! | `stream` | a stream socket in place of the device's link |
 //! | `pcap` | files of what the device received and sent |
 
 mod pcap;
@@ -10,16 +10,18 @@ mod stream;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
-pub use self::stream::{Connection, Plug};
+use parking_lot::{Mutex, MutexGuard};
+use rustix::event::{EventfdFlags, epoll, eventfd};
+
+pub use self::stream::{Connection, StreamEndpoint};
 
 use self::pcap::Pcap;
-use self::stream::Cable;
+use self::stream::{StreamLink, watch};
 use crate::packet::Packet;
-use crate::sys;
 use crate::{DeviceError, IoCounters, PacketIo};
 
 /// Frames that wait on either side. More arriving ones are lost, as from a full ring; of the
@@ -33,7 +35,7 @@ const TAG: usize = 4;
 /// What can be changed while the device is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DummyOptions {
-    pub plug: Option<Plug>,
+    pub endpoint: Option<StreamEndpoint>,
     /// Capture file of received frames; may be the same as `tx_pcap`.
     pub rx_pcap: Option<PathBuf>,
     pub tx_pcap: Option<PathBuf>,
@@ -45,7 +47,7 @@ type Hook = Arc<dyn Fn() + Send + Sync>;
 
 struct State {
     options: DummyOptions,
-    cable: Cable,
+    link: StreamLink,
     rx_pcap: Option<Pcap>,
     tx_pcap: Option<Pcap>,
     rx: VecDeque<Packet>,
@@ -60,13 +62,13 @@ struct Shared {
     state: Mutex<State>,
     /// Readable while frames wait to be received.
     event: OwnedFd,
-    /// `event` and the cable's sockets: what the receiver waits for.
+    /// `event` and the link's sockets: what the receiver waits for.
     epoll: OwnedFd,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
+        self.state.lock()
     }
 }
 
@@ -87,18 +89,16 @@ impl std::fmt::Debug for DummyPort {
 /// No descriptor is left for its events.
 pub fn create(name: &str) -> Result<(DummyPort, Box<dyn PacketIo>), DeviceError> {
     let failed = |source| DeviceError::Open { name: name.to_owned(), source };
-    // SAFETY: no memory is passed.
-    let event = unsafe { own(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK)) };
-    let event = event.map_err(failed)?;
-    // SAFETY: no memory is passed.
-    let epoll = unsafe { own(libc::epoll_create1(libc::EPOLL_CLOEXEC)) }.map_err(failed)?;
-    let mut watch = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
-    let (add, fd) = (libc::EPOLL_CTL_ADD, event.as_raw_fd());
-    // SAFETY: the kernel reads one event.
-    sys::cvt(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), add, fd, &mut watch) }).map_err(failed)?;
+    let descriptors = || {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        watch(&epoll, &event)?;
+        Ok((event, epoll))
+    };
+    let (event, epoll) = descriptors().map_err(failed)?;
     let state = State {
         options: DummyOptions::default(),
-        cable: Cable::default(),
+        link: StreamLink::default(),
         rx_pcap: None,
         tx_pcap: None,
         rx: VecDeque::new(),
@@ -110,15 +110,6 @@ pub fn create(name: &str) -> Result<(DummyPort, Box<dyn PacketIo>), DeviceError>
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), event, epoll });
     Ok((DummyPort(shared.clone()), Box::new(Dummy { shared, queue: Vec::new() })))
-}
-
-/// # Safety
-///
-/// `fd` is -1, or a descriptor that the kernel has just made for the caller.
-unsafe fn own(fd: i32) -> io::Result<OwnedFd> {
-    let fd = sys::cvt(fd)?;
-    // SAFETY: the caller says so.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 impl DummyPort {
@@ -143,8 +134,8 @@ impl DummyPort {
         let mut s = self.0.lock();
         let mut errors = Vec::new();
         let old = std::mem::replace(&mut s.options, options.clone());
-        if old.plug != options.plug
-            && let Err(e) = s.cable.set(options.plug.clone(), self.0.epoll.as_raw_fd())
+        if old.endpoint != options.endpoint
+            && let Err(e) = s.link.set(options.endpoint.clone(), &self.0.epoll)
         {
             errors.push(("stream", e));
         }
@@ -161,13 +152,13 @@ impl DummyPort {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    /// Where it is plugged in; `None` also when that failed.
-    pub fn plug(&self) -> Option<Plug> {
-        self.0.lock().cable.plug().cloned()
+    /// The endpoint in use; `None` also when it could not be set.
+    pub fn endpoint(&self) -> Option<StreamEndpoint> {
+        self.0.lock().link.endpoint().cloned()
     }
 
     pub fn connection(&self) -> Connection {
-        self.0.lock().cable.connection()
+        self.0.lock().link.connection()
     }
 
     /// `hook` is called after each change of carrier or administrative state, on the thread that
@@ -224,11 +215,9 @@ impl State {
             return false;
         }
         self.rx.push_back(packet);
-        let one = 1u64.to_ne_bytes();
-        // Within the lock, so that it cannot come after a `recv` that found the queue empty.
-        // SAFETY: the kernel reads 8 octets of `one`. It cannot fail: the count is far below its
-        // limit.
-        unsafe { libc::write(event.as_raw_fd(), one.as_ptr().cast(), 8) };
+        // Within the lock, so that it cannot come after a `recv` that found the queue empty. It
+        // cannot fail: the count is far below its limit.
+        let _ = rustix::io::write(event, &1u64.to_ne_bytes());
         true
     }
 
@@ -251,12 +240,12 @@ impl PacketIo for Dummy {
 
     fn recv(&mut self, out: &mut Vec<Packet>, max: usize) -> usize {
         let mut s = self.shared.lock();
-        if s.cable.plug().is_some() {
-            let mut cable = std::mem::take(&mut s.cable);
-            cable.run(self.shared.epoll.as_raw_fd(), |frame| {
+        if s.link.endpoint().is_some() {
+            let mut link = std::mem::take(&mut s.link);
+            link.run(&self.shared.epoll, |frame| {
                 s.receive(Packet::new(frame), &self.shared.event);
             });
-            s.cable = cable;
+            s.link = link;
         }
         let n = max.min(s.rx.len());
         for p in s.rx.drain(..n) {
@@ -266,10 +255,8 @@ impl PacketIo for Dummy {
         s.counters.rx_packets += n as u64;
         s.counters.rx_bytes += out[from..].iter().map(|p| p.len() as u64).sum::<u64>();
         if n > 0 && s.rx.is_empty() {
-            let mut count = [0u8; 8];
-            // SAFETY: the kernel writes at most 8 octets to `count`. An error means that the
-            // event was not set, which is what is wanted.
-            unsafe { libc::read(self.shared.event.as_raw_fd(), count.as_mut_ptr().cast(), 8) };
+            // An error means that the event was not set, which is what is wanted.
+            let _ = rustix::io::read(&self.shared.event, &mut [0; 8]);
         }
         n
     }
@@ -292,7 +279,7 @@ impl PacketIo for Dummy {
             }
             s.counters.tx_packets += 1;
             s.counters.tx_bytes += p.len() as u64;
-            s.cable.send(self.shared.epoll.as_raw_fd(), p.data());
+            s.link.send(&self.shared.epoll, p.data());
             if let Some(pcap) = &mut s.tx_pcap {
                 pcap.write(p.data());
             }

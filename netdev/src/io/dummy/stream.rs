@@ -1,18 +1,22 @@
-//! A dummy device's cable: a stream socket that carries frames, each behind its length.
+//! A dummy device's link: a stream socket that carries frames, each behind its length.
 //!
-//! The format is Open vSwitch's, so that a dummy device of one daemon can be plugged into that of
+//! The format is Open vSwitch's, so that a dummy device of one daemon can be connected to that of
 //! another: two octets of length in network byte order, then the frame.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use crate::sys;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 
-/// How long to wait before connecting again, in milliseconds: what Open vSwitch waits.
-const RETRY_MS: i64 = 100;
+/// How long to wait before connecting again: what Open vSwitch waits.
+const RETRY_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Frames that wait for a peer that does not read; more are lost, as on a wire.
 const BACKLOG: usize = 100;
@@ -20,9 +24,9 @@ const BACKLOG: usize = 100;
 /// The shortest frame: two addresses and a type.
 const FRAME_MIN: usize = 14;
 
-/// Where a dummy device is plugged in.
+/// The socket that takes the place of a dummy device's link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plug {
+pub enum StreamEndpoint {
     /// `options:pstream=punix:PATH`: any number of peers connect here; each gets every frame.
     Listen(PathBuf),
     /// `options:stream=unix:PATH`: connects there, again and again until it succeeds.
@@ -41,8 +45,8 @@ pub enum Connection {
 /// The sockets of one device. Registered with the device's epoll descriptor, so that the thread
 /// that waits for frames also waits for these.
 #[derive(Default)]
-pub(super) struct Cable {
-    plug: Option<Plug>,
+pub(super) struct StreamLink {
+    endpoint: Option<StreamEndpoint>,
     listener: Option<UnixListener>,
     /// Fires when it is time to connect again.
     retry: Option<OwnedFd>,
@@ -55,53 +59,58 @@ struct Peer {
     tx: VecDeque<Vec<u8>>,
     /// Octets of the first of `tx` that have gone out.
     sent: usize,
-    waits: bool,
+    /// Registered for `EPOLLOUT` too, because frames wait.
+    wants_write: bool,
 }
 
-impl Cable {
-    pub(super) fn plug(&self) -> Option<&Plug> {
-        self.plug.as_ref()
+impl StreamLink {
+    pub(super) fn endpoint(&self) -> Option<&StreamEndpoint> {
+        self.endpoint.as_ref()
     }
 
-    /// Plugs the device in, or out. Does nothing when that is how it is.
-    pub(super) fn set(&mut self, plug: Option<Plug>, epoll: RawFd) -> io::Result<()> {
-        if self.plug == plug {
+    /// Sets the endpoint, or removes it. Does nothing when it is the one in use.
+    pub(super) fn set(
+        &mut self,
+        endpoint: Option<StreamEndpoint>,
+        epoll: &OwnedFd,
+    ) -> io::Result<()> {
+        if self.endpoint == endpoint {
             return Ok(());
         }
         // Closing a descriptor takes it out of the epoll set.
-        if let Some(Plug::Listen(path)) = &self.plug {
+        if let Some(StreamEndpoint::Listen(path)) = &self.endpoint {
             let _ = std::fs::remove_file(path);
         }
-        *self = Cable::default();
-        match &plug {
-            Some(Plug::Listen(path)) => {
+        *self = StreamLink::default();
+        match &endpoint {
+            Some(StreamEndpoint::Listen(path)) => {
                 let listener = listen(path)?;
-                watch(epoll, libc::EPOLL_CTL_ADD, listener.as_raw_fd(), libc::EPOLLIN)?;
+                watch(epoll, &listener)?;
                 self.listener = Some(listener);
             }
-            Some(Plug::Connect(_)) => {
+            Some(StreamEndpoint::Connect(_)) => {
                 let timer = timer()?;
-                watch(epoll, libc::EPOLL_CTL_ADD, timer.as_raw_fd(), libc::EPOLLIN)?;
+                watch(epoll, &timer)?;
                 self.retry = Some(timer);
             }
             None => {}
         }
-        self.plug = plug;
+        self.endpoint = endpoint;
         self.connect(epoll);
         Ok(())
     }
 
     pub(super) fn connection(&self) -> Connection {
-        match &self.plug {
-            Some(Plug::Connect(_)) if self.peers.is_empty() => Connection::Disconnected,
-            Some(Plug::Connect(_)) => Connection::Connected,
-            Some(Plug::Listen(_)) | None => Connection::Unknown,
+        match &self.endpoint {
+            Some(StreamEndpoint::Connect(_)) if self.peers.is_empty() => Connection::Disconnected,
+            Some(StreamEndpoint::Connect(_)) => Connection::Connected,
+            Some(StreamEndpoint::Listen(_)) | None => Connection::Unknown,
         }
     }
 
     /// Connects unless it is connected; sets the timer if that fails.
-    fn connect(&mut self, epoll: RawFd) {
-        let Some(Plug::Connect(path)) = &self.plug else { return };
+    fn connect(&mut self, epoll: &OwnedFd) {
+        let Some(StreamEndpoint::Connect(path)) = &self.endpoint else { return };
         if !self.peers.is_empty() {
             return;
         }
@@ -109,19 +118,19 @@ impl Cable {
             Ok(peer) => self.peers.push(peer),
             Err(_) => {
                 if let Some(timer) = &self.retry {
-                    arm(timer.as_raw_fd());
+                    arm(timer);
                 }
             }
         }
     }
 
     /// Takes what has arrived, connections included; `frame` is called for each frame.
-    pub(super) fn run(&mut self, epoll: RawFd, mut frame: impl FnMut(&[u8])) {
-        if self.plug.is_none() {
+    pub(super) fn run(&mut self, epoll: &OwnedFd, mut frame: impl FnMut(&[u8])) {
+        if self.endpoint.is_none() {
             return;
         }
         if let Some(timer) = &self.retry
-            && fired(timer.as_raw_fd())
+            && fired(timer)
         {
             self.connect(epoll);
         }
@@ -137,12 +146,12 @@ impl Cable {
         if self.peers.len() < before
             && let Some(timer) = &self.retry
         {
-            arm(timer.as_raw_fd());
+            arm(timer);
         }
     }
 
     /// Sends a frame to every peer. One longer than a length can say is lost.
-    pub(super) fn send(&mut self, epoll: RawFd, frame: &[u8]) {
+    pub(super) fn send(&mut self, epoll: &OwnedFd, frame: &[u8]) {
         let Ok(len) = u16::try_from(frame.len()) else { return };
         for peer in &mut self.peers {
             if peer.tx.len() < BACKLOG {
@@ -154,22 +163,22 @@ impl Cable {
     }
 }
 
-impl Drop for Cable {
+impl Drop for StreamLink {
     fn drop(&mut self) {
-        if let Some(Plug::Listen(path)) = &self.plug {
+        if let Some(StreamEndpoint::Listen(path)) = &self.endpoint {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
 impl Peer {
-    fn new(stream: UnixStream, epoll: RawFd) -> io::Result<Peer> {
+    fn new(stream: UnixStream, epoll: &OwnedFd) -> io::Result<Peer> {
         stream.set_nonblocking(true)?;
-        watch(epoll, libc::EPOLL_CTL_ADD, stream.as_raw_fd(), libc::EPOLLIN)?;
-        Ok(Peer { stream, rx: Vec::new(), tx: VecDeque::new(), sent: 0, waits: false })
+        watch(epoll, &stream)?;
+        Ok(Peer { stream, rx: Vec::new(), tx: VecDeque::new(), sent: 0, wants_write: false })
     }
 
-    fn flush(&mut self, epoll: RawFd) -> io::Result<()> {
+    fn flush(&mut self, epoll: &OwnedFd) -> io::Result<()> {
         while let Some(first) = self.tx.front() {
             match self.stream.write(&first[self.sent..]) {
                 Ok(n) if self.sent + n == first.len() => {
@@ -182,10 +191,11 @@ impl Peer {
                 Err(e) => return Err(e),
             }
         }
-        if self.waits == self.tx.is_empty() {
-            self.waits = !self.waits;
-            let events = libc::EPOLLIN | if self.waits { libc::EPOLLOUT } else { 0 };
-            watch(epoll, libc::EPOLL_CTL_MOD, self.stream.as_raw_fd(), events)?;
+        if self.wants_write == self.tx.is_empty() {
+            self.wants_write = !self.wants_write;
+            let mut events = EventFlags::IN;
+            events.set(EventFlags::OUT, self.wants_write);
+            epoll::modify(epoll, &self.stream, EventData::new_u64(0), events)?;
         }
         Ok(())
     }
@@ -234,32 +244,22 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn watch(epoll: RawFd, op: i32, fd: RawFd, events: i32) -> io::Result<()> {
-    let mut event = libc::epoll_event { events: events as u32, u64: 0 };
-    // SAFETY: the kernel reads one event.
-    sys::cvt(unsafe { libc::epoll_ctl(epoll, op, fd, &mut event) })?;
-    Ok(())
+/// Adds a descriptor to an epoll set, to be readable.
+pub(super) fn watch(epoll: &OwnedFd, fd: impl AsFd) -> rustix::io::Result<()> {
+    epoll::add(epoll, fd, EventData::new_u64(0), EventFlags::IN)
 }
 
-fn timer() -> io::Result<OwnedFd> {
-    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-    // SAFETY: no memory is passed.
-    let fd = sys::cvt(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+fn timer() -> rustix::io::Result<OwnedFd> {
+    timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)
 }
 
-fn arm(timer: RawFd) {
-    let once = libc::itimerspec {
-        it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
-        it_value: libc::timespec { tv_sec: 0, tv_nsec: RETRY_MS * 1_000_000 },
-    };
-    // SAFETY: the kernel reads one `itimerspec` and writes none.
-    unsafe { libc::timerfd_settime(timer, 0, &once, std::ptr::null_mut()) };
+fn arm(timer: &OwnedFd) {
+    let once = Itimerspec { it_interval: Timespec::default(), it_value: RETRY_AFTER };
+    // It cannot fail: the descriptor is a timer and the time is in range.
+    let _ = timerfd_settime(timer, TimerfdTimerFlags::empty(), &once);
 }
 
-fn fired(timer: RawFd) -> bool {
-    let mut count = [0u8; 8];
-    // SAFETY: the kernel writes at most 8 octets to `count`. An error means that it has not fired.
-    unsafe { libc::read(timer, count.as_mut_ptr().cast(), 8) == 8 }
+fn fired(timer: &OwnedFd) -> bool {
+    // An error means that it has not fired.
+    rustix::io::read(timer, &mut [0; 8]).is_ok()
 }

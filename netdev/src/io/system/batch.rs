@@ -1,6 +1,6 @@
 //! Receive by `recvmmsg` into memory that the thread's ports share.
 
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
 use crate::io::arena::Arena;
 use crate::packet::Packet;
@@ -13,7 +13,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Appends at most `max` frames; returns how many could not be used.
-    pub(super) fn recv(&mut self, fd: RawFd, out: &mut Vec<Packet>, max: usize) -> u64 {
+    pub(super) fn recv(&mut self, fd: BorrowedFd<'_>, out: &mut Vec<Packet>, max: usize) -> u64 {
         if self.arena.is_none() {
             self.arena = Arena::take();
         }

@@ -17,22 +17,24 @@ mod ring;
 mod tx;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::packet::Packet;
 use crate::sys;
 use crate::{DeviceError, IoCounters, PacketIo};
 use batch::Batch;
-use ring::{Place, Ring};
+use ring::{Ring, RingPermit};
 use tx::Tx;
 
 /// Room for bursts, in octets of kernel memory; used only when a burst comes.
-const SOCKET_BUFFER: i32 = 4 << 20;
+const SOCKET_BUFFER: usize = 4 << 20;
 /// `ARPHRD_ETHER`: the type of devices whose frames have an Ethernet header.
 const ETHERNET: u16 = 1;
 
-/// Of the calls that find nothing to read, those that look for an error.
-const LOOK_EVERY: u32 = 256;
+/// Every 256th `recv` that finds nothing reads the socket's error.
+const ERROR_POLL_INTERVAL: u32 = 256;
 
 /// How to receive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +103,7 @@ struct System {
     rx_bad: u64,
     /// The kernel's count of lost frames, which a read resets.
     rx_lost: std::cell::Cell<u64>,
+    /// Calls of `recv` that found nothing, wrapping.
     empty: u32,
     gone: bool,
 }
@@ -112,24 +115,23 @@ impl System {
         if kind != ETHERNET {
             return Err(io::Error::other("not an Ethernet device"));
         }
-        let place = match opts.rx {
-            RxMode::Ring => Some(Place::beyond()),
+        let permit = match opts.rx {
+            RxMode::Ring => Some(RingPermit::beyond()),
             RxMode::Batch => None,
-            RxMode::Auto => Place::take(),
+            RxMode::Auto => RingPermit::take(),
         };
-        let ring = |place| socket().and_then(|fd| Ring::new(fd, place));
-        let (fd, rx) = match place.map(ring) {
+        let ring = |permit| socket().and_then(|fd| Ring::new(fd, permit));
+        let (fd, rx) = match permit.map(ring) {
             Some(Ok((fd, ring))) => (fd, Rx::Ring(ring)),
             Some(Err(e)) if opts.rx == RxMode::Ring => return Err(e),
             Some(Err(_)) | None => (socket()?, Rx::Batch(Batch::default())),
         };
-        let raw = fd.as_raw_fd();
         if opts.qdisc_bypass {
-            sys::setsockopt(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
+            sys::set_packet_option(&fd, libc::PACKET_QDISC_BYPASS, &1)?;
         }
-        sys::packet_membership(raw, ifindex, libc::PACKET_MR_PROMISC, None)?;
+        sys::packet_membership(&fd, ifindex, libc::PACKET_MR_PROMISC, None)?;
         // Frames come from here on, so everything else is set by now.
-        sys::bind_packet(raw, ifindex, libc::ETH_P_ALL as u16)?;
+        sys::bind_packet(&fd, ifindex, libc::ETH_P_ALL as u16)?;
         Ok(System {
             fd,
             ifindex,
@@ -144,28 +146,26 @@ impl System {
         })
     }
 
-    /// A device that went down leaves an error on its socket, which makes it readable until
-    /// somebody takes it. A busy thread comes here with nothing to read millions of times a
-    /// second, so it looks only now and then.
+    /// A device that went down leaves an error on its socket, which makes the socket readable until
+    /// the error is read. A busy thread calls this millions of times a second, so that only one call
+    /// in [`ERROR_POLL_INTERVAL`] makes the system calls.
     fn clear_error(&mut self) {
         self.empty = self.empty.wrapping_add(1);
-        if self.empty.is_multiple_of(LOOK_EVERY) {
-            let fd = self.fd.as_raw_fd();
-            let _ = sys::getsockopt::<1>(fd, libc::SOL_SOCKET, libc::SO_ERROR);
-            self.gone = matches!(sys::bound_device(fd), Ok(None));
+        if self.empty.is_multiple_of(ERROR_POLL_INTERVAL) {
+            let _ = rustix::net::sockopt::socket_error(&self.fd);
+            self.gone = matches!(sys::bound_device(&self.fd), Ok(None));
         }
     }
 }
 
 /// A packet socket that receives nothing yet.
 fn socket() -> io::Result<OwnedFd> {
-    let fd = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
-    let raw = fd.as_raw_fd();
+    let fd = sys::socket(AddressFamily::PACKET, SocketType::RAW, None)?;
     for opt in [libc::PACKET_VNET_HDR, libc::PACKET_AUXDATA, libc::PACKET_IGNORE_OUTGOING] {
-        sys::setsockopt(raw, libc::SOL_PACKET, opt, &1)?;
+        sys::set_packet_option(&fd, opt, &1)?;
     }
-    sys::set_buffer(raw, libc::SO_RCVBUFFORCE, libc::SO_RCVBUF, SOCKET_BUFFER);
-    sys::set_buffer(raw, libc::SO_SNDBUFFORCE, libc::SO_SNDBUF, SOCKET_BUFFER);
+    sys::set_receive_buffer(&fd, SOCKET_BUFFER);
+    sys::set_send_buffer(&fd, SOCKET_BUFFER);
     Ok(fd)
 }
 
@@ -176,7 +176,7 @@ impl PacketIo for System {
 
     fn recv(&mut self, out: &mut Vec<Packet>, max: usize) -> usize {
         let from = out.len();
-        let fd = self.fd.as_raw_fd();
+        let fd = self.fd.as_fd();
         self.rx_bad += match &mut self.rx {
             Rx::Ring(r) => r.recv(fd, out, max),
             Rx::Batch(b) => b.recv(fd, out, max),
@@ -203,18 +203,16 @@ impl PacketIo for System {
 
     unsafe fn send(&mut self, packet: &Packet) {
         // SAFETY: the caller keeps the packet's bytes until `flush`.
-        unsafe { self.tx.queue(self.fd.as_raw_fd(), packet) }
+        unsafe { self.tx.queue(self.fd.as_fd(), packet) }
     }
 
     fn flush(&mut self) {
-        self.tx.flush(self.fd.as_raw_fd());
+        self.tx.flush(self.fd.as_fd());
     }
 
     fn counters(&self) -> IoCounters {
-        // struct tpacket_stats: seen, dropped. Reading resets both.
-        let fd = self.fd.as_raw_fd();
-        if let Ok(s) = sys::getsockopt::<2>(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS) {
-            self.rx_lost.set(self.rx_lost.get() + u64::from(s[1]));
+        if let Ok((_, lost)) = sys::take_packet_statistics(&self.fd) {
+            self.rx_lost.set(self.rx_lost.get() + u64::from(lost));
         }
         IoCounters {
             rx_packets: self.rx_packets,

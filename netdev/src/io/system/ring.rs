@@ -1,11 +1,11 @@
 //! Receive from a ring shared with the kernel (`PACKET_RX_RING`, version 2).
 //!
 //! Version 3 fills blocks and hands them over by a timer, which costs latency; version 2 hands
-//! over frame by frame. Reading needs no system call: the slot's status word says whose it is.
+//! over frame by frame. Reading needs no system call: the slot's status word says which side owns it.
 
 use std::io;
 use std::mem::{offset_of, size_of};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -30,23 +30,25 @@ const VNET_LEN: usize = size_of::<VnetHdr>();
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts a ring for as long as it exists.
-pub(super) struct Place(());
+pub(super) struct RingPermit(());
 
-impl Place {
-    /// One of the [`MAX_RINGS`] places. Devices are opened by several threads at once.
-    pub(super) fn take() -> Option<Place> {
+impl RingPermit {
+    /// One of [`MAX_RINGS`] permits; `None` when all are taken. Any thread may open a device.
+    pub(super) fn take() -> Option<RingPermit> {
         let one_more = |n| (n < MAX_RINGS).then_some(n + 1);
-        OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Place(()))
+        OPEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .ok()
+            .map(|_| RingPermit(()))
     }
 
-    /// A place beyond the limit, for a caller that insists.
-    pub(super) fn beyond() -> Place {
+    /// A permit beyond the limit, for [`RxMode::Ring`](super::RxMode::Ring).
+    pub(super) fn beyond() -> RingPermit {
         OPEN.fetch_add(1, Ordering::Relaxed);
-        Place(())
+        RingPermit(())
     }
 }
 
-impl Drop for Place {
+impl Drop for RingPermit {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Ordering::Relaxed);
     }
@@ -59,7 +61,7 @@ pub(super) struct Ring {
     tail: u32,
     /// Holds frames too long for a slot, from `recv` to `release`.
     long: Option<Arena>,
-    _place: Place,
+    _permit: RingPermit,
 }
 
 // SAFETY: the ring owns its mapping; nothing in it is bound to a thread.
@@ -67,16 +69,15 @@ unsafe impl Send for Ring {}
 
 impl Ring {
     /// Turns `fd`, not yet bound, into a socket with a receive ring.
-    pub(super) fn new(fd: OwnedFd, place: Place) -> io::Result<(OwnedFd, Ring)> {
-        let raw = fd.as_raw_fd();
-        let set = |opt, v: u32| sys::setsockopt(raw, libc::SOL_PACKET, opt, &v);
+    pub(super) fn new(fd: OwnedFd, permit: RingPermit) -> io::Result<(OwnedFd, Ring)> {
+        let set = |opt, v: u32| sys::set_packet_option(&fd, opt, &v);
         set(libc::PACKET_VERSION, libc::tpacket_versions::TPACKET_V2 as u32)?;
         set(libc::PACKET_RESERVE, RESERVE)?;
         // Any length but 0: frames longer than a slot are queued whole on the socket as well.
         set(libc::PACKET_COPY_THRESH, SLOT as u32)?;
         // `struct tpacket_req`: size and number of blocks, size and number of frames.
         let req = [BLOCK, SLOTS * SLOT / BLOCK, SLOT, SLOTS].map(|n| n as u32);
-        sys::setsockopt(raw, libc::SOL_PACKET, libc::PACKET_RX_RING, &req)?;
+        sys::set_packet_option(&fd, libc::PACKET_RX_RING, &req)?;
         // SAFETY: a new mapping at an address of the kernel's choice.
         let map = unsafe {
             libc::mmap(
@@ -84,7 +85,7 @@ impl Ring {
                 SLOT * SLOTS,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
-                raw,
+                fd.as_raw_fd(),
                 0,
             )
         };
@@ -92,7 +93,7 @@ impl Ring {
             return Err(io::Error::last_os_error());
         }
         let map = NonNull::new(map.cast()).expect("the kernel maps nothing at 0");
-        Ok((fd, Ring { map, head: 0, tail: 0, long: None, _place: place }))
+        Ok((fd, Ring { map, head: 0, tail: 0, long: None, _permit: permit }))
     }
 
     fn slot(&self, i: u32) -> NonNull<u8> {
@@ -107,7 +108,7 @@ impl Ring {
     }
 
     /// Appends at most `max` frames; returns how many could not be used.
-    pub(super) fn recv(&mut self, fd: RawFd, out: &mut Vec<Packet>, max: usize) -> u64 {
+    pub(super) fn recv(&mut self, fd: BorrowedFd<'_>, out: &mut Vec<Packet>, max: usize) -> u64 {
         let mut bad = 0;
         let end = out.len() + max;
         while out.len() < end && self.head.wrapping_sub(self.tail) < SLOTS as u32 {
@@ -137,7 +138,7 @@ impl Ring {
 
     /// The frame of the slot at `head`, which is ours.
     #[inline]
-    fn packet(&mut self, fd: RawFd, status: u32) -> Option<Packet> {
+    fn packet(&mut self, fd: BorrowedFd<'_>, status: u32) -> Option<Packet> {
         let slot = self.slot(self.head);
         // SAFETY: the kernel has written the header before it gave us the slot.
         let h = unsafe { slot.cast::<libc::tpacket2_hdr>().read() };

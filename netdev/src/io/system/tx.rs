@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::c_int;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::IoCounters;
 use crate::packet::{Packet, VnetHdr};
@@ -46,7 +46,7 @@ impl Tx {
     /// # Safety
     ///
     /// The packet's bytes stay valid and unchanged until `flush` returns.
-    pub(super) unsafe fn queue(&mut self, fd: RawFd, p: &Packet) {
+    pub(super) unsafe fn queue(&mut self, fd: BorrowedFd<'_>, p: &Packet) {
         if self.queue.len() == BATCH {
             self.flush(fd);
         }
@@ -58,7 +58,7 @@ impl Tx {
         });
     }
 
-    pub(super) fn flush(&mut self, fd: RawFd) {
+    pub(super) fn flush(&mut self, fd: BorrowedFd<'_>) {
         if self.queue.is_empty() {
             return;
         }
@@ -71,7 +71,7 @@ impl Tx {
         self.queue.clear();
     }
 
-    fn flush_with(&mut self, fd: RawFd, s: &mut Scratch) {
+    fn flush_with(&mut self, fd: BorrowedFd<'_>, s: &mut Scratch) {
         let n = self.queue.len();
         for (i, q) in self.queue.iter().enumerate() {
             s.iovs[i] = [
@@ -91,7 +91,12 @@ impl Tx {
             // SAFETY: the headers point at this queue's offload headers and at frames that the
             // caller of `queue` keeps valid; the kernel only reads them.
             let r = unsafe {
-                libc::sendmmsg(fd, msgs.as_mut_ptr(), msgs.len() as _, libc::MSG_DONTWAIT as _)
+                libc::sendmmsg(
+                    fd.as_raw_fd(),
+                    msgs.as_mut_ptr(),
+                    msgs.len() as _,
+                    libc::MSG_DONTWAIT as _,
+                )
             };
             if r > 0 {
                 failures = 0;
