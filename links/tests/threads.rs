@@ -391,34 +391,45 @@ fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
     drop(packets);
 }
 
-/// Devices that take two seconds over every answer.
-struct Slow(links::KernelQueries);
+/// The kernel's answers, late or changed. Sockets are opened as ever.
+struct FaultyQueries {
+    kernel: links::KernelQueries,
+    /// How long every answer takes.
+    delay: Duration,
+    /// The index of a device that is reported without carrier; 0 = none.
+    without_carrier: Arc<AtomicUsize>,
+}
 
-impl Slow {
-    fn wait() {
-        std::thread::sleep(Duration::from_secs(2));
+impl FaultyQueries {
+    fn new(delay: Duration) -> FaultyQueries {
+        FaultyQueries { kernel: links::KernelQueries, delay, without_carrier: Arc::default() }
+    }
+
+    fn change(&self, mut link: LinkInfo) -> LinkInfo {
+        link.carrier &= link.ifindex as usize != self.without_carrier.load(Ordering::SeqCst);
+        link
     }
 }
 
-impl DeviceQueries for Slow {
+impl DeviceQueries for FaultyQueries {
     fn link(&mut self, ifindex: u32) -> Result<LinkInfo, DeviceError> {
-        Slow::wait();
-        self.0.link(ifindex)
+        std::thread::sleep(self.delay);
+        self.kernel.link(ifindex).map(|l| self.change(l))
     }
 
     fn links(&mut self) -> Result<Vec<LinkInfo>, DeviceError> {
-        Slow::wait();
-        self.0.links()
+        std::thread::sleep(self.delay);
+        Ok(self.kernel.links()?.into_iter().map(|l| self.change(l)).collect())
     }
 
     fn settings(&mut self, name: &str) -> Option<LinkSettings> {
-        Slow::wait();
-        self.0.settings(name)
+        std::thread::sleep(self.delay);
+        self.kernel.settings(name)
     }
 
     fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError> {
-        Slow::wait();
-        self.0.mii(name)
+        std::thread::sleep(self.delay);
+        self.kernel.mii(name)
     }
 
     fn socket(
@@ -427,8 +438,7 @@ impl DeviceQueries for Slow {
         ethertype: u16,
         group: Option<EthAddr>,
     ) -> Result<ProtoSocket, DeviceError> {
-        // Not of what the test is about: the partners would have to be waited for.
-        self.0.socket(name, ethertype, group)
+        self.kernel.socket(name, ethertype, group)
     }
 }
 
@@ -439,7 +449,7 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
     own_namespace();
     pairs(0..4);
     let clock = Clock::new();
-    let slow = Box::new(Slow(links::KernelQueries));
+    let slow = Box::new(FaultyQueries::new(Duration::from_secs(2)));
     let a = Side::new(&clock, ofproto::Ofproto::new(), Arc::new(Fake::new()), slow);
     let b = side(&clock, "b", &["b0", "b1"], Mode::BalanceTcp, true, Detect::Carrier);
     let miimon = Detect::Miimon(Duration::from_millis(100));
@@ -479,43 +489,6 @@ fn a_slow_device_delays_no_failover_no_lacpdu_and_no_configuration() {
     b.links.stop();
 }
 
-/// Devices of which one is said to have lost its carrier, of which no news ever come.
-struct Lost(links::KernelQueries, Arc<AtomicUsize>);
-
-impl Lost {
-    fn change(&self, mut link: LinkInfo) -> LinkInfo {
-        link.carrier &= link.ifindex as usize != self.1.load(Ordering::SeqCst);
-        link
-    }
-}
-
-impl DeviceQueries for Lost {
-    fn link(&mut self, ifindex: u32) -> Result<LinkInfo, DeviceError> {
-        self.0.link(ifindex).map(|l| self.change(l))
-    }
-
-    fn links(&mut self) -> Result<Vec<LinkInfo>, DeviceError> {
-        Ok(self.0.links()?.into_iter().map(|l| self.change(l)).collect())
-    }
-
-    fn settings(&mut self, name: &str) -> Option<LinkSettings> {
-        self.0.settings(name)
-    }
-
-    fn mii(&mut self, name: &str) -> Result<(bool, LinkSource), DeviceError> {
-        self.0.mii(name)
-    }
-
-    fn socket(
-        &mut self,
-        name: &str,
-        ethertype: u16,
-        group: Option<EthAddr>,
-    ) -> Result<ProtoSocket, DeviceError> {
-        self.0.socket(name, ethertype, group)
-    }
-}
-
 /// A device whose state is not what its bond believes, without any news, is found by the periodic
 /// comparison, and so is the way back.
 #[harness::test]
@@ -523,8 +496,8 @@ fn a_link_whose_news_were_lost_is_found_by_comparing() {
     own_namespace();
     pairs(0..2);
     let clock = Clock::new();
-    let lost = Arc::new(AtomicUsize::new(0));
-    let queries = Box::new(Lost(links::KernelQueries, lost.clone()));
+    let queries = Box::new(FaultyQueries::new(Duration::ZERO));
+    let lost = queries.without_carrier.clone();
     let a = Side::new(&clock, ofproto::Ofproto::new(), Arc::new(Fake::new()), queries);
     a.configure(vec![a.bond("a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier)]);
     let up = |name: &str| a.links.links().unwrap().iter().any(|l| l.name == name && l.up);

@@ -2,11 +2,14 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Why a path is not opened.
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+/// The error for a path that is a symbolic link.
 #[derive(Debug)]
 struct IsLink;
 
@@ -18,16 +21,16 @@ impl std::fmt::Display for IsLink {
 
 impl std::error::Error for IsLink {}
 
-/// Opens a file by options, but no symbolic link: in a directory where others may make files, a
-/// link would let them choose which file is written. Links to the directories before it are
-/// followed.
+/// Opens a file with `options`, unless the last component of `path` is a symbolic link: another
+/// user who may write to the directory could choose by such a link which file is written. Symbolic
+/// links in the directories of `path` are followed.
 ///
 /// # Errors
 ///
-/// The system's, and a text that says so for a link.
+/// The system's, and one of its own for a symbolic link.
 pub fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.custom_flags(libc::O_NOFOLLOW).open(path).map_err(|error| {
-        // ELOOP is the answer to too many links on the way, too.
+        // ELOOP also means too many symbolic links in the directories of the path.
         match error.raw_os_error() == Some(libc::ELOOP) && fs::read_link(path).is_ok() {
             true => io::Error::other(IsLink),
             false => error,
@@ -35,19 +38,16 @@ pub fn open_no_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     })
 }
 
-/// Opens a log file to append to, with mode 0660 less the umask if it is made. Directories that
-/// are missing are made, with mode 0755 less the umask, and returned, the outermost first.
-///
-/// A symbolic link is not followed, except directly in `/dev`, where only root makes files:
-/// `/dev/stdout` is one.
+/// Makes a directory and those above it that are missing, with mode 0755 less the umask. Returns
+/// those that were made, the outermost first.
 ///
 /// # Errors
 ///
-/// The system's, and a text that says so for a link.
-pub fn open_log(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
+/// The system's. That there is a file of another type at `path` is none: opening something in it
+/// fails then.
+pub fn make_directories(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut made = Vec::new();
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    for directory in parent.into_iter().flat_map(Path::ancestors) {
+    for directory in path.ancestors() {
         if directory.as_os_str().is_empty() || directory.exists() {
             break;
         }
@@ -59,6 +59,21 @@ pub fn open_log(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
             Ok(()) | Err(_) => {}
         }
     }
+    Ok(made)
+}
+
+/// Opens a log file to append to. A new one gets mode 0660 less the umask. Makes missing directories
+/// as [`make_directories`] does and returns them.
+///
+/// A symbolic link is not followed, except directly in `/dev`, such as `/dev/stdout`: only root
+/// makes files there.
+///
+/// # Errors
+///
+/// The system's, and one of its own for a symbolic link.
+pub fn open_log(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let made = parent.map(make_directories).transpose()?.unwrap_or_default();
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o660);
     let file = match parent == Some(Path::new("/dev")) {
@@ -66,17 +81,6 @@ pub fn open_log(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
         false => open_no_link(&mut options, path)?,
     };
     Ok((file, made))
-}
-
-/// A write lock on a whole file, as fcntl(2) wants it.
-fn write_lock() -> libc::flock {
-    libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: 0,
-        l_len: 0,
-        l_pid: 0,
-    }
 }
 
 /// Locks a whole file for writing, by fcntl(2), without waiting. The process loses the lock when it
@@ -87,33 +91,24 @@ fn write_lock() -> libc::flock {
 /// `WouldBlock` if another process has locked it.
 pub fn lock(file: &File) -> io::Result<()> {
     loop {
-        // SAFETY: the descriptor is open, and F_SETLK reads the structure that is passed.
-        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &write_lock()) } == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            // The other number that the system may give for the same.
-            Some(libc::EACCES) => return Err(io::Error::from_raw_os_error(libc::EAGAIN)),
-            Some(_) | None => return Err(error),
+        match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::INTR) => {}
+            // POSIX allows this number for a file that is locked.
+            Err(Errno::ACCESS) => return Err(Errno::AGAIN.into()),
+            result => return Ok(result?),
         }
     }
 }
 
 /// The process that has locked a file by fcntl(2), `Some(0)` if it is in another process
-/// namespace. `None`: no process but this one has.
+/// namespace. `None`: no other process has.
 ///
 /// # Errors
 ///
 /// The system's.
 pub fn lock_holder(file: &File) -> io::Result<Option<i32>> {
-    let mut lock = write_lock();
-    // SAFETY: the descriptor is open, and F_GETLK writes to the structure that is passed.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok((libc::c_int::from(lock.l_type) != libc::F_UNLCK).then_some(lock.l_pid))
+    let lock = fcntl_getlk(file, &Flock::from(FlockType::WriteLock))?;
+    Ok(lock.map(|lock| lock.pid.map_or(0, |pid| pid.as_raw_nonzero().get())))
 }
 
 #[cfg(test)]
@@ -131,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_in_missing_directories_and_behind_links() {
+    fn open_log_makes_directories_and_refuses_symbolic_links() {
         let folder = std::env::temp_dir().join(format!("braid-posix-{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
         let folder = Folder(folder);
@@ -149,11 +144,11 @@ mod tests {
             assert!(error.contains("a symbolic link, which is not followed"), "{error}");
         }
         assert!(!at("dangling").exists());
-        // A directory may be one, as /var/run is.
+        // A directory of the path may be a symbolic link, as /var/run is.
         symlink(at("a"), at("to-a")).unwrap();
         assert_eq!(open_log(&at("to-a/b/x.log")).unwrap().1, [] as [PathBuf; 0]);
         assert!(open_log(Path::new("/dev/stderr")).is_ok());
-        // Too many links on the way are something else.
+        // Too many symbolic links in the path give the system's error.
         symlink(at("loop"), at("loop")).unwrap();
         let error = open_log(&at("loop/x")).unwrap_err().to_string();
         assert!(!error.contains("not followed"), "{error}");

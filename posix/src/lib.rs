@@ -1,5 +1,7 @@
-//! Small things of the system that several crates need: error texts, files, names of hosts,
-//! Unix sockets by path.
+//! What several crates need of the system: error texts, files and locks, host names, Unix sockets
+//! by path.
+
+#![warn(missing_docs)]
 
 pub mod file;
 pub mod lookup;
@@ -8,12 +10,12 @@ pub mod unix;
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// What `std` puts between the system's text and the number of an error.
-const BEFORE: &str = " (os error ";
+/// What `std` puts between an error's text and its number.
+const NUMBER_PREFIX: &str = " (os error ";
 
-/// An error's text with the system's words (strerror(3)) and without the ` (os error N)` that
-/// `std::io::Error` adds: the words say the same, and Open vSwitch prints them only. Errors that
-/// quote a `std::io::Error` may be given too.
+/// An error's text as strerror(3) has it, without the ` (os error N)` that `std::io::Error` appends.
+/// Open vSwitch prints no such number. The number is also removed when the error quotes a
+/// `std::io::Error`.
 pub fn text(error: impl Display) -> String {
     without_numbers(&error.to_string()).into_owned()
 }
@@ -22,14 +24,14 @@ pub fn text(error: impl Display) -> String {
 pub fn without_numbers(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     let mut out = String::new();
-    while let Some(at) = rest.find(BEFORE) {
-        let (before, after) = (&rest[..at], &rest[at + BEFORE.len()..]);
+    while let Some(at) = rest.find(NUMBER_PREFIX) {
+        let (before, after) = (&rest[..at], &rest[at + NUMBER_PREFIX.len()..]);
         let digits = after.bytes().take_while(u8::is_ascii_digit).count();
         out.push_str(before);
         if digits > 0 && after[digits..].starts_with(')') {
             rest = &after[digits + 1..];
         } else {
-            out.push_str(BEFORE);
+            out.push_str(NUMBER_PREFIX);
             rest = after;
         }
     }
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_s_words() {
+    fn text_of_error_has_no_number() {
         let error = || io::Error::from_raw_os_error(libc::ENOENT);
         assert_eq!(text(error()), "No such file or directory");
         assert_eq!(text(io::Error::from_raw_os_error(libc::EAGAIN)), {

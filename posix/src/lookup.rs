@@ -1,22 +1,22 @@
-//! Names of hosts, looked up on a thread: the system's resolver blocks, for many seconds where no
-//! name server answers.
+//! Host name resolution on a thread of its own, because getaddrinfo(3) blocks, for many seconds when
+//! no name server answers.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-/// A name that is being looked up. Dropping it forgets the answer; the thread ends when the resolver
-/// gives up.
+/// A host name that is being resolved. Dropping it discards the answer; the thread ends when the
+/// resolver returns.
 #[derive(Debug)]
 pub struct Lookup(Receiver<io::Result<Vec<SocketAddr>>>);
 
 impl Lookup {
-    /// Begins to look up `name`, an address with a zone among them. `done` is called on the thread
-    /// when the answer is there.
+    /// Starts to resolve `name`, which may also be an address, with or without a zone. `done` is
+    /// called on the resolving thread after the answer is available.
     ///
     /// # Errors
     ///
-    /// The system has no thread to give.
+    /// No thread could be created.
     pub fn start(
         name: &str,
         port: u16,
@@ -34,14 +34,19 @@ impl Lookup {
                 Ok(all) => Ok(all),
                 Err(error) => Err(io::Error::other(format!("{name}: {}", crate::text(error)))),
             };
-            // Nobody may wait any more.
+            // The `Lookup` may have been dropped.
             let _ = tell.send(found);
             done();
         })?;
         Ok(Lookup(answer))
     }
 
-    /// The addresses, at least one, in the resolver's order (RFC 6724), once they are known.
+    /// The addresses, at least one, in the resolver's order (RFC 6724). `None` while they are not
+    /// known. The answer is taken; a call after that returns an error.
+    ///
+    /// # Errors
+    ///
+    /// The name and the resolver's reason.
     pub fn answer(&self) -> Option<io::Result<Vec<SocketAddr>>> {
         match self.0.try_recv() {
             Ok(answer) => Some(answer),
@@ -63,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_names() {
+    fn lookup_resolves_addresses_and_names() {
         assert_eq!(look("127.0.0.1").unwrap(), ["127.0.0.1:7".parse().unwrap()]);
         assert_eq!(look("::1").unwrap(), ["[::1]:7".parse().unwrap()]);
         let here = look("localhost").unwrap();

@@ -1,4 +1,4 @@
-//! Unix sockets by path, however long the path is.
+//! Unix sockets by path, of any length.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,16 +15,15 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 /// Longest path that fits `struct sockaddr_un`, without its NUL.
 const MAX_SUN_PATH: usize = 107;
 
-/// Connections that wait to be accepted; the system has a bound of its own
-/// (`net.core.somaxconn`).
+/// Connections that may wait to be accepted. The kernel's own limit is `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Access for the owner and the group, less what the process's umask takes: 0750 under the usual
-/// 022. Connecting takes write access, so that then only the owner may. As Open vSwitch.
+/// Mode of the socket file before the umask, as in Open vSwitch. Under the usual umask of 022 it is
+/// 0750, and only the owner may connect, which needs write access.
 const MODE: Mode = Mode::from_raw_mode(0o770);
 
-/// The file of a listening socket; removed when this is dropped, unless another process has put its
-/// own in its place meanwhile.
+/// The file of a listening socket. Dropping it removes the file, unless another process has replaced
+/// it.
 #[derive(Debug)]
 pub struct SocketFile {
     /// Absolute: a daemon may change its current directory.
@@ -43,19 +42,19 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.key) {
-            // It may be gone since.
+            // Another process may have removed it.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// A listening socket that does not block. A socket that a dead process left there is replaced, and
-/// so is a symbolic link, of which nothing but the link itself is removed.
+/// Makes a non-blocking listening socket. A socket or a symbolic link at `path` is removed first; the
+/// target of a symbolic link is not touched.
 ///
 /// # Errors
 ///
-/// The system's; among them that the directory is not there, and `AddrInUse` for a file of another
-/// type, which is kept.
+/// The system's: `NotFound` when there is no such directory, `AddrInUse` when there is a file of
+/// another type, and so on.
 pub fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let replaced = |m: fs::Metadata| m.file_type().is_socket() || m.file_type().is_symlink();
     if fs::symlink_metadata(path).is_ok_and(replaced) {
@@ -63,7 +62,7 @@ pub fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // The file gets the socket's mode when it is made, so that it has no other one for a moment.
+    // The new file gets the socket's mode; a chmod(2) afterwards would leave a moment of another.
     rustix::fs::fchmod(&socket, MODE)?;
     with_short_path(path, |p| Ok(rustix::net::bind(&socket, &SocketAddrUnix::new(p)?)?))?;
     let file = SocketFile::of(path)?;
@@ -71,12 +70,12 @@ pub fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     Ok((UnixListener::from(socket), file))
 }
 
-/// Calls `f` with the path, or, where that is too long for the system's structure, with one that
-/// leads there by its directory's descriptor.
+/// Calls `f` with `path`, or, when that is too long for `struct sockaddr_un`, with a path through
+/// `/proc/self/fd` and a descriptor of its directory.
 ///
 /// # Errors
 ///
-/// Those of `f`, and that the directory is not there.
+/// Those of `f`, and those of opening the directory.
 pub fn with_short_path<T>(path: &Path, f: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     if path.as_os_str().len() <= MAX_SUN_PATH {
         return f(path);

@@ -8,9 +8,8 @@
 //! `ovs-appctl -t ovsdb-server`.
 
 use std::cell::RefCell;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -96,7 +95,7 @@ pub fn make_directories(options: &Options, dirs: &Dirs) -> Result<(), Error> {
         if path.exists() {
             continue;
         }
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
+        let made = posix::file::make_directories(&path);
         made.map_err(|error| Error::Directory { path, error })?;
     }
     Ok(())
