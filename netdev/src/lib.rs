@@ -8,8 +8,10 @@
 //! | `link` | what the links thread uses: link state by netlink, ethtool and MII, and sockets of single protocols |
 //! | `sys` | the system calls, and all `unsafe` code that is not about packets' memory |
 //!
-//! Whatever takes a device's name means the calling thread's network namespace; what has been
-//! opened stays where it was opened.
+//! A device's name is looked up in the calling thread's network namespace. An open device or socket
+//! stays in the namespace in which it was opened.
+
+#![warn(missing_docs)]
 
 pub mod io;
 pub mod link;

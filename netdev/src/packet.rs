@@ -9,16 +9,22 @@ pub const HEADROOM: usize = 16;
 
 /// Offload state that travels with a frame: Linux's `struct virtio_net_hdr`, host byte order.
 ///
-/// A frame from a veth or tap peer may lack its L4 checksum (`NEEDS_CSUM`) or be a train of
-/// segments (`gso_type`); it must leave with the same state or be completed in software.
+/// A frame from a veth or tap peer may lack its L4 checksum (`NEEDS_CSUM`) or be a train of segments
+/// (`gso_type`). It must be sent with this state, or be completed in software first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Immutable, IntoBytes)]
 #[repr(C)]
 pub struct VnetHdr {
+    /// [`NEEDS_CSUM`](VnetHdr::NEEDS_CSUM), [`DATA_VALID`](VnetHdr::DATA_VALID).
     pub flags: u8,
+    /// `VIRTIO_NET_HDR_GSO_*`; 0 = the frame is one segment.
     pub gso_type: u8,
+    /// Octets of all headers of a train of segments; 0 = not known.
     pub hdr_len: u16,
+    /// Octets of payload in each segment.
     pub gso_size: u16,
+    /// Where the checksum starts, in octets from the start of the frame.
     pub csum_start: u16,
+    /// Where the checksum is stored, in octets from `csum_start`.
     pub csum_offset: u16,
 }
 
@@ -129,6 +135,7 @@ impl Packet {
         }
     }
 
+    /// Octets of the frame.
     #[inline]
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
@@ -204,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_go_on_and_off() {
+    fn push_and_pop_of_tags_restore_frame() {
         let f = bytes(100);
         let mut p = Packet::new(&f);
         p.vnet = VnetHdr {
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_of_a_frame_is_left_alone() {
+    fn tags_leave_short_frame_unchanged() {
         for n in 0..18 {
             let f = bytes(n);
             let mut p = Packet::new(&f);
@@ -248,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_in_device_memory_stays_in_its_bounds() {
+    fn push_without_headroom_leaves_device_memory() {
         let mut memory = bytes(128);
         let start = NonNull::new(memory.as_mut_ptr()).unwrap();
         // SAFETY: the memory outlives the packet and is not used meanwhile.

@@ -1,9 +1,8 @@
 //! Internal devices: taps (tun(4)) that the switch makes for the host itself.
 //!
 //! A tap is persistent once [`TapHandle::persist`] has been called: it keeps its address, state,
-//! IP addresses and routes when the process ends, in whatever way, and the next process attaches
-//! to it again. Open vSwitch's userspace datapath does the same, so that either takes over the
-//! other's taps.
+//! IP addresses and routes when the process ends or is killed, and the next process attaches to it
+//! again. Open vSwitch's userspace datapath does so too; each can take over the other's taps.
 //!
 //! The tap carries offload state both ways (`IFF_VNET_HDR`), so the host's own TCP passes trains
 //! of segments to the switch and takes them from it. It may be moved to another network
@@ -26,20 +25,24 @@ use crate::{DeviceError, IoCounters, PacketIo};
 /// An internal device that has been opened. A new one ends when `io` and `tap` are dropped, unless
 /// it has been made persistent.
 pub struct Internal {
+    /// The device's name when it was opened.
     pub name: String,
+    /// Its index.
     pub ifindex: u32,
-    /// It was there before: a persistent tap that no process had open.
+    /// The device existed: a persistent tap that no process had open.
     pub found: bool,
+    /// Its queues.
     pub io: Box<dyn PacketIo>,
+    /// The device, apart from its queues.
     pub tap: TapHandle,
 }
 
-/// The device itself, apart from its frames.
+/// An internal device, apart from its queues.
 #[derive(Debug)]
 pub struct TapHandle(TunFd);
 
 impl TapHandle {
-    /// Whether the device exists: here, or in the namespace that somebody has moved it to.
+    /// Whether the device exists, in whatever network namespace it is by now.
     pub fn exists(&self) -> bool {
         self.0.is_attached()
     }
@@ -53,8 +56,8 @@ impl TapHandle {
         self.0.set_persist(stay)
     }
 
-    /// Takes back what was promised of offloads, before another program attaches: Open vSwitch 3.1
-    /// does not say which it can do, and would get frames that are not finished.
+    /// Withdraws the offloads that were offered to the kernel, before another program attaches. Open
+    /// vSwitch 3.1 does not set them, and would get segment trains and frames without checksums.
     ///
     /// # Errors
     ///
@@ -88,8 +91,8 @@ pub fn open(name: &str, patient: bool) -> Result<Internal, DeviceError> {
     let deadline = Instant::now() + if patient { CLOSE_TIMEOUT } else { Duration::ZERO };
     let (tap, found) = loop {
         match Tap::open(name) {
-            // A process that is ending has let go of its descriptors for all to see, while the
-            // kernel still closes them.
+            // The descriptors of an ending process are no longer in /proc while the kernel still
+            // closes them.
             Err(e) if e.why.is_none() && e.is_busy() && Instant::now() < deadline => {
                 std::thread::sleep(RETRY_INTERVAL);
             }
@@ -171,7 +174,7 @@ impl Tap {
         let there = tun::get(name).ok();
         let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         match &there {
-            // Should another process be faster, its tap is not ours to take unseen.
+            // Fails when another process has made the device since.
             None => flags |= libc::IFF_TUN_EXCL,
             Some(device) => {
                 let tun = fit(name, device)?;
@@ -191,7 +194,7 @@ impl Tap {
     }
 }
 
-/// What the kernel tells of a device that can be attached to.
+/// The kernel's information of a device that can be attached to.
 fn fit(name: &str, device: &TunInfo) -> Result<Tun, Refused> {
     if device.name != name {
         let why = format!("it is an alternative name of {}", device.name);
@@ -208,7 +211,7 @@ fn fit(name: &str, device: &TunInfo) -> Result<Tun, Refused> {
         let why = "there is a TUN device of this name, which has no Ethernet frames";
         return Err(Refused::new(libc::EEXIST, why));
     }
-    // A second process gets a share of the frames of a device with many queues.
+    // The frames of a multi-queue device are divided among the processes that have it open.
     if tun.multi_queue && tun.queues > 0 {
         return Err(held(name));
     }
@@ -232,10 +235,10 @@ fn held(name: &str) -> Refused {
     }
 }
 
-/// Sets all that an earlier process may have left otherwise on a persistent tap.
+/// Sets everything that an earlier process may have changed on a persistent tap.
 fn prepare(fd: &TunFd) -> io::Result<()> {
-    // No process of another user may attach while the switch is away. Without that, all may who
-    // can open /dev/net/tun. A user namespace may have no root.
+    // While no process has the tap open, only this user may attach to it. Without an owner,
+    // everyone who can open /dev/net/tun may. A user namespace may have no user 0.
     if fd.set_owner(0).is_err() {
         fd.set_owner(rustix::process::geteuid().as_raw())?;
     }
@@ -270,7 +273,7 @@ impl PacketIo for Tap {
                 }
                 Ok(None) => self.counters.rx_dropped += 1,
                 Err(e) => {
-                    // What a tap says after `ip link del`.
+                    // The error of a tap that was removed.
                     self.gone |= e.raw_os_error() == Some(libc::EBADFD);
                     break;
                 }

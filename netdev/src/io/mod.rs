@@ -9,16 +9,20 @@ pub mod dummy;
 pub mod internal;
 pub mod system;
 
-/// Frames that the queues themselves counted.
+/// Counters of a device's queues, since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IoCounters {
+    /// Frames that `recv` gave.
     pub rx_packets: u64,
+    /// Their octets.
     pub rx_bytes: u64,
-    /// Lost before we saw them: a full ring.
+    /// Frames that arrived and that `recv` did not give: the ring was full, or they were malformed.
     pub rx_dropped: u64,
+    /// Frames that the device took.
     pub tx_packets: u64,
+    /// Their octets.
     pub tx_bytes: u64,
-    /// Refused by the device (down, full queue, too long).
+    /// Frames that the device refused: it is down, its queue is full, or they are too long.
     pub tx_dropped: u64,
 }
 
@@ -29,7 +33,7 @@ pub struct IoCounters {
 /// | `system` | [`system::open`] |
 /// | `internal` | [`internal::open`] |
 /// | `dummy` | [`dummy::create`] |
-/// | `patch` | nothing: a patch port is a pair of ports that the translation joins; no frame ever waits in one, so it has no queue |
+/// | `patch` | nothing: the translation joins the two ports of a pair, so that no frame is queued in them |
 ///
 /// Per round: `recv`, work on the packets, `send` to this and other devices, `flush` those, and
 /// last `release` the device that they came from.
@@ -37,7 +41,7 @@ pub struct IoCounters {
 /// Packets stay valid when their device is dropped before it is released. That memory is then never
 /// unmapped, and a ring keeps its socket open: release a device before dropping it.
 pub trait PacketIo: Send {
-    /// Readable when `recv` has something to give. `None` for a device without receive side.
+    /// Readable when `recv` has frames. `None` for a device that receives nothing.
     fn fd(&self) -> Option<RawFd>;
 
     /// Appends at most `max` frames to `out`; returns how many. Never blocks.
@@ -61,22 +65,23 @@ pub trait PacketIo: Send {
     /// Hands all queued frames to the device. What it refuses is dropped and counted.
     fn flush(&mut self);
 
+    /// Counters since the device was opened.
     fn counters(&self) -> IoCounters;
 
-    /// The kernel device that frames pass through, under whatever name; `None` if there is none or
-    /// it is not known.
+    /// The index of the kernel device that frames pass through; `None` if there is none or it is not
+    /// known. The device's name may change, its index does not.
     fn ifindex(&self) -> Option<u32> {
         None
     }
 
-    /// True once a `recv` has found that the device was removed under us. A tap's descriptor then
-    /// stays readable for good: stop waiting for it.
+    /// Whether `recv` has found that the device was removed. The descriptor of a removed tap stays
+    /// readable: stop waiting for it.
     fn is_gone(&self) -> bool {
         false
     }
 }
 
-/// What the kernel is told of an outgoing frame's offload state: only what is still to be done.
+/// The offload state to send with a frame: only what is still to be done.
 fn outgoing(vnet: &VnetHdr) -> VnetHdr {
     if vnet.flags & VnetHdr::NEEDS_CSUM != 0 {
         VnetHdr { flags: VnetHdr::NEEDS_CSUM, ..*vnet }
@@ -87,19 +92,24 @@ fn outgoing(vnet: &VnetHdr) -> VnetHdr {
     }
 }
 
-/// Why a device could not be opened or changed; `Display` is what goes to `Interface.error`.
+/// Why a device could not be opened, read or changed; `Display` is what goes to `Interface.error`.
 #[derive(Debug, thiserror::Error)]
+// The messages show what the fields are.
+#[allow(missing_docs)]
 pub enum DeviceError {
-    /// The same sentence that Open vSwitch prints.
+    /// The device could not be opened. The text is Open vSwitch's.
     #[error("could not open network device {name} ({})", posix::text(source))]
     Open { name: String, source: std::io::Error },
-    /// The same, with more than the system's error says.
+    /// As `Open`, with a reason that is more precise than the system's error.
     #[error("could not open network device {name} ({}): {why}", posix::text(source))]
     Unfit { name: String, source: std::io::Error, why: String },
+    /// The device is of a kind that a bridge does not take. The text is Open vSwitch's.
     #[error("could not add network device {name} to ofproto ({})", posix::text(source))]
     Add { name: String, source: std::io::Error },
+    /// A parameter could not be changed.
     #[error("could not set {what} of network device {name} ({})", posix::text(source))]
     Set { name: String, what: &'static str, source: std::io::Error },
+    /// A parameter could not be read.
     #[error("could not read {what} of network device {name} ({})", posix::text(source))]
     Get { name: String, what: &'static str, source: std::io::Error },
 }

@@ -1,4 +1,4 @@
-//! The carrier without waiting for the kernel's report, or for its lock.
+//! The carrier from sysfs, ahead of the kernel's report and without its lock.
 //!
 //! The kernel reports a lost carrier of a device that has no other below it (NICs, taps) at most
 //! once a second for the whole machine (`net/core/link_watch.c`), and answers rtnetlink, ethtool
@@ -24,7 +24,7 @@ use wire::EthAddr;
 pub struct SysNet {
     /// Its root folder.
     root: OwnedFd,
-    /// Mounted by us: the devices are certainly ours.
+    /// Mounted by this process, so that it shows this network namespace.
     own: bool,
 }
 
@@ -33,7 +33,7 @@ impl SysNet {
     ///
     /// # Errors
     ///
-    /// Neither can be had.
+    /// sysfs cannot be mounted, and there is no `/sys`.
     pub fn open() -> io::Result<SysNet> {
         match mount() {
             Ok(root) => Ok(SysNet { root, own: true }),
@@ -41,7 +41,11 @@ impl SysNet {
         }
     }
 
-    /// `/sys` as it is. Which network namespace it shows is found out device by device.
+    /// `/sys` of the system. Whether it shows this network namespace is checked for each device.
+    ///
+    /// # Errors
+    ///
+    /// There is no `/sys`.
     pub fn of_the_system() -> io::Result<SysNet> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         Ok(SysNet { root: open_at(CWD, "/sys", flags)?, own: false })

@@ -1,4 +1,4 @@
-//! What the driver says of a device: the `SIOCETHTOOL` requests (`linux/ethtool.h`).
+//! What the driver reports of a device, by ethtool (`linux/ethtool.h`).
 
 use std::io;
 
@@ -10,12 +10,16 @@ use crate::sys::{Ethtool, Ifreq};
 const SPEED_UNKNOWN: u32 = u32::MAX;
 const DUPLEX_UNKNOWN: u8 = 0xff;
 
-/// Who drives a device; a field that the driver does not fill in is empty.
+/// The driver of a device. A field that the driver does not fill in is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DriverInfo {
+    /// Its name.
     pub driver: String,
+    /// Its version, or the kernel's.
     pub version: String,
+    /// The firmware's version.
     pub firmware: String,
+    /// The bus address, such as `0000:00:1f.6`.
     pub bus_info: String,
 }
 
@@ -76,7 +80,7 @@ fn old_settings(name: &str) -> io::Result<LinkSettings> {
     let low = u32::from(u16::from_ne_bytes([a[12], a[13]]));
     let high = u32::from(u16::from_ne_bytes([a[28], a[29]]));
     let speed = high << 16 | low;
-    // Sixteen bits of ones are "unknown" of drivers older than the upper half.
+    // Drivers older than the upper half report unknown as 16 ones.
     let modes = LinkModes {
         supported: u32_at(&a, 4),
         advertised: u32_at(&a, 8),
@@ -90,14 +94,18 @@ fn old_settings(name: &str) -> io::Result<LinkSettings> {
 ///
 /// # Errors
 ///
-/// No such device, or one that has no such thing (`Operation not supported`).
+/// No such device, or the driver does not report them (`Operation not supported`).
 pub fn settings(name: &str) -> Result<LinkSettings, DeviceError> {
     link_settings(name)
         .or_else(|_| old_settings(name))
         .map_err(|e| DeviceError::get(name, "link settings", e))
 }
 
-/// The driver, its version, its firmware's and where the device sits.
+/// The driver, its version, the firmware's version and the bus address.
+///
+/// # Errors
+///
+/// No such device, or the driver does not report them (`Operation not supported`).
 pub fn driver_info(name: &str) -> Result<DriverInfo, DeviceError> {
     let a = ethtool(name, Ethtool::Gdrvinfo).map_err(|e| DeviceError::get(name, "driver", e))?;
     let text = |at: usize| {
@@ -108,7 +116,11 @@ pub fn driver_info(name: &str) -> Result<DriverInfo, DeviceError> {
     Ok(DriverInfo { driver: text(4), version: text(36), firmware: text(68), bus_info: text(100) })
 }
 
-/// Does the driver detect a link? False, too, while the device is administratively down.
+/// Whether the driver detects a link. False also while the device is administratively down.
+///
+/// # Errors
+///
+/// No such device, or the driver does not report it (`Operation not supported`).
 pub fn link(name: &str) -> Result<bool, DeviceError> {
     raw_link(name).map_err(|e| DeviceError::get(name, "link state", e))
 }

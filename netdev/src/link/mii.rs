@@ -1,7 +1,7 @@
-//! The link as the transceiver itself sees it: the `SIOCGMIIREG` requests (`linux/mii.h`).
+//! The link state that the transceiver reports: the `SIOCGMIIREG` requests (`linux/mii.h`).
 //!
-//! This reads the device, not the kernel's idea of it: it also notices what a driver does not
-//! tell. Devices without a transceiver of that kind are asked by ethtool.
+//! This reads the device's register and not the kernel's cached carrier, so that it also detects a
+//! loss that the driver does not report. Devices without MII registers are read by ethtool.
 
 use std::io;
 
@@ -13,15 +13,17 @@ use crate::sys::{Ifreq, Request};
 const BMSR: u16 = 1;
 const BMSR_LINK: u16 = 0x0004;
 
-/// Which read of the device answered.
+/// Which interface reported the link state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkSource {
+    /// MII registers.
     Mii,
+    /// `ETHTOOL_GLINK`.
     Ethtool,
 }
 
 impl LinkSource {
-    /// The word for status and logs.
+    /// The word in status and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             LinkSource::Mii => "mii",
@@ -30,12 +32,11 @@ impl LinkSource {
     }
 }
 
-/// The device's own link state, and who told.
+/// The device's own link state, and which interface reported it.
 ///
 /// # Errors
 ///
-/// No such device; or it answers neither MII nor ethtool (`Operation not supported`), so its link
-/// cannot be watched this way.
+/// No such device, or it supports neither MII nor ethtool (`Operation not supported`).
 pub fn link(name: &str) -> Result<(bool, LinkSource), DeviceError> {
     if let Ok(up) = mii_link(name) {
         return Ok((up, LinkSource::Mii));
@@ -53,7 +54,7 @@ fn mii_link(name: &str) -> io::Result<bool> {
     // struct mii_ioctl_data: phy_id, reg_num, val_in, val_out. The first request fills in phy_id.
     let mut r = Ifreq::new(name)?.ioctl(Request::GetMiiPhy)?;
     r.put(2, &BMSR.to_ne_bytes());
-    // The bit latches a loss until it is read: the second read is the state of now.
+    // The bit latches a loss until it is read: the second read is the current state.
     r.ioctl(Request::GetMiiReg)?;
     let now = r.ioctl(Request::GetMiiReg)?.u16_at(6);
     Ok(now & BMSR_LINK != 0)

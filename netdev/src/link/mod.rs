@@ -31,6 +31,10 @@ pub use proto_socket::ProtoSocket;
 pub use query::{get, get_all, get_by_index, stats};
 
 /// Sets or clears `IFF_UP`.
+///
+/// # Errors
+///
+/// No such device, no permission (`CAP_NET_ADMIN`), or the driver's.
 pub fn set_up(name: &str, up: bool) -> Result<(), DeviceError> {
     let set = || {
         let mut r = Ifreq::new(name)?.ioctl(Request::GetFlags)?;
@@ -46,11 +50,15 @@ pub fn set_up(name: &str, up: bool) -> Result<(), DeviceError> {
     set().map_err(|source| DeviceError::Set { name: name.to_owned(), what: "flags", source })
 }
 
-/// Sets the device's address. Most devices take it at any time.
+/// Sets the device's Ethernet address. Some devices must be down for that.
+///
+/// # Errors
+///
+/// No such device, no permission (`CAP_NET_ADMIN`), `EBUSY` when it must be down, or the driver's.
 pub fn set_mac(name: &str, mac: EthAddr) -> Result<(), DeviceError> {
     let set = || {
         let mut r = Ifreq::new(name)?.ioctl(Request::GetHwaddr)?;
-        // The family that it answered with stays.
+        // The address family of the answer stays.
         r.put(2, &mac.0);
         r.ioctl(Request::SetHwaddr)
     };
@@ -60,6 +68,10 @@ pub fn set_mac(name: &str, mac: EthAddr) -> Result<(), DeviceError> {
 }
 
 /// Sets the device's MTU, in octets; the range is the driver's.
+///
+/// # Errors
+///
+/// No such device, no permission (`CAP_NET_ADMIN`), or `EINVAL` beyond the range.
 pub fn set_mtu(name: &str, mtu: u32) -> Result<(), DeviceError> {
     let set = || {
         let mut r = Ifreq::new(name)?;

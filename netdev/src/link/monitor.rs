@@ -1,4 +1,4 @@
-//! News of devices, as the kernel multicasts them (rtnetlink(7), `RTNLGRP_LINK`).
+//! Changes of devices, as the kernel multicasts them (rtnetlink(7), `RTNLGRP_LINK`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,7 +13,7 @@ use super::netlink::{self, DATAGRAM};
 use super::query;
 use crate::sys;
 
-/// Octets of kernel memory for news that wait: some two thousand messages.
+/// Octets of kernel memory for queued messages: some two thousand.
 const RECEIVE_BUFFER: usize = 4 << 20;
 /// The bit of `RTNLGRP_LINK`.
 const RTMGRP_LINK: u32 = libc::RTMGRP_LINK as u32;
@@ -31,8 +31,8 @@ enum List {
 
 /// Follows the devices of the network namespace in which it was made.
 ///
-/// The kernel drops news when the receive buffer is full, and says so; the monitor then reads the
-/// whole state anew, so nothing is missed for good. A flap in between shows in
+/// The kernel drops messages when the receive buffer is full, and reports that; the monitor then
+/// reads the whole state again, so that nothing is missed for good. A flap in between shows in
 /// [`LinkInfo::carrier_changes`].
 pub struct LinkMonitor {
     socket: OwnedFd,
@@ -52,8 +52,12 @@ impl LinkMonitor {
         LinkMonitor::with_receive_buffer(RECEIVE_BUFFER)
     }
 
-    /// As `new`, with another size of the receive buffer, in octets. The kernel keeps less without
-    /// `CAP_NET_ADMIN`, and never less than about 2 KiB.
+    /// As `new`, with another size of the receive buffer, in octets. Without `CAP_NET_ADMIN` the
+    /// kernel allows at most `net.core.rmem_max`; the minimum is about 2 KiB.
+    ///
+    /// # Errors
+    ///
+    /// No descriptor or memory is left.
     pub fn with_receive_buffer(octets: usize) -> io::Result<LinkMonitor> {
         let socket = sys::socket(AddressFamily::NETLINK, SocketType::RAW, netlink::ROUTE)?;
         sys::set_receive_buffer(&socket, octets.min(i32::MAX as usize));
@@ -62,23 +66,23 @@ impl LinkMonitor {
         Ok(LinkMonitor { socket, known: BTreeMap::new(), list: List::Wanted, overruns: 0, buf })
     }
 
-    /// Readable when `poll` has something to say. Call `poll` once before waiting for it.
+    /// Readable when `poll` has events. Call `poll` once before waiting for it.
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
     }
 
-    /// How often the kernel had to drop news.
+    /// How often the kernel has dropped messages.
     pub fn overruns(&self) -> u64 {
         self.overruns
     }
 
-    /// Appends all news to `out`, in the kernel's order. When there are none it returns at once;
-    /// where the whole state must be read it waits for the kernel's answer.
+    /// Appends all events to `out`, in the kernel's order. Does not block, unless the whole state must
+    /// be read: then it waits for the kernel's answer.
     ///
     /// # Errors
     ///
-    /// The system is out of memory or its answer does not come. What is in `out` is good; the
-    /// state is read anew by the next call.
+    /// The system is out of memory or does not answer. The events in `out` are valid; the next call
+    /// reads the whole state again.
     pub fn poll(&mut self, out: &mut Vec<LinkEvent>) -> io::Result<()> {
         loop {
             self.poll_messages(out)?;
@@ -91,9 +95,13 @@ impl LinkMonitor {
         }
     }
 
-    /// As [`poll`](LinkMonitor::poll), but never waits: the whole state, when
-    /// [`wants_list`](LinkMonitor::wants_list) says so, is for the caller to get
-    /// ([`get_all`](super::get_all)) and to give to [`end_list`](LinkMonitor::end_list).
+    /// As [`poll`](LinkMonitor::poll), but never blocks: when
+    /// [`wants_list`](LinkMonitor::wants_list) is true, the caller reads the whole state with
+    /// [`get_all`](super::get_all) and passes it to [`end_list`](LinkMonitor::end_list).
+    ///
+    /// # Errors
+    ///
+    /// As [`poll`](LinkMonitor::poll).
     pub fn poll_messages(&mut self, out: &mut Vec<LinkEvent>) -> io::Result<()> {
         loop {
             match recv(&self.socket, &mut self.buf[..], RecvFlags::TRUNC) {
@@ -133,8 +141,8 @@ impl LinkMonitor {
         self.list = List::UnderWay { newer: BTreeSet::new() };
     }
 
-    /// The whole state as it was read after [`begin_list`](LinkMonitor::begin_list). It is not
-    /// taken, and wanted again, when the kernel has dropped messages meanwhile.
+    /// Passes the whole state as it was read after [`begin_list`](LinkMonitor::begin_list). It is
+    /// ignored, and wanted again, when the kernel has dropped messages since.
     ///
     /// # Errors
     ///
@@ -169,11 +177,12 @@ impl LinkMonitor {
         Ok(())
     }
 
-    /// News are missing. Those that wait are older than what is about to be read: away with them.
+    /// Messages are missing. Those in the queue are older than the list that will be read: they are
+    /// discarded.
     fn overrun(&mut self) {
         self.overruns += 1;
         self.list = List::Wanted;
-        // Bounded, in case that more come faster than they are thrown away.
+        // Bounded, in case messages arrive faster than they are discarded.
         for _ in 0..100_000 {
             match recv(&self.socket, &mut self.buf[..], RecvFlags::empty()) {
                 Ok(_) | Err(Errno::NOBUFS) => {}
@@ -183,7 +192,7 @@ impl LinkMonitor {
     }
 }
 
-/// The news of one datagram. Messages that change nothing we report are left out.
+/// The events of one datagram. Messages without a change in [`LinkInfo`] are skipped.
 fn take(
     known: &mut BTreeMap<u32, LinkInfo>,
     mut newer: Option<&mut BTreeSet<u32>>,

@@ -1,5 +1,5 @@
-//! The frames of one control protocol on one device, past the datapath: LACP must not wait for a
-//! queue of user traffic.
+//! The frames of one control protocol on one device. They bypass the datapath, because LACP must not
+//! queue behind user traffic.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -52,13 +52,13 @@ impl ProtoSocket {
         self.fd.as_raw_fd()
     }
 
-    /// The device, which may have got another name since.
+    /// The device's index. Its name may have changed since.
     pub fn ifindex(&self) -> u32 {
         self.ifindex
     }
 
-    /// The next frame, from its destination address on; `None` when there is none. Frames of a
-    /// VLAN are passed over: these protocols speak for the link itself.
+    /// The next frame, from its destination address on; `None` when there is none. Tagged frames are
+    /// skipped: the protocols are about the link, not about a VLAN.
     pub fn recv(&mut self) -> Option<&[u8]> {
         loop {
             let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
@@ -88,7 +88,7 @@ impl ProtoSocket {
     ///
     /// # Errors
     ///
-    /// What the device refuses: down, full queue, too long.
+    /// The device refused the frame: it is down, its queue is full, or the frame is too long.
     pub fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         let send = || rustix::net::send(&self.fd, frame, SendFlags::DONTWAIT);
         match send() {

@@ -1,5 +1,4 @@
-//! What the kernel says of a TUN/TAP device (`drivers/net/tun.c`), and the processes that have it
-//! open.
+//! What the kernel reports of a TUN/TAP device, and the processes that have it open.
 
 use std::os::unix::fs::MetadataExt;
 
@@ -9,12 +8,13 @@ use crate::DeviceError;
 /// A TUN or TAP device, or another device of that name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TunInfo {
-    /// The device's own name: what was asked for may be an alternative name of it.
+    /// The device's name. The requested name may be an alternative name of the device.
     pub name: String,
+    /// The device's index.
     pub ifindex: u32,
     /// `IFLA_INFO_KIND`: `tun` for TUN and TAP devices.
     pub kind: String,
-    /// What only TUN and TAP devices have; `None` when the kernel does not tell (before 4.17).
+    /// What only TUN and TAP devices have; `None` when the kernel does not report it (before 4.17).
     pub tun: Option<Tun>,
 }
 
@@ -27,8 +27,9 @@ pub struct Tun {
     pub tap: bool,
     /// It stays when no process has it open.
     pub persist: bool,
+    /// `IFF_MULTI_QUEUE`: several processes can have it open.
     pub multi_queue: bool,
-    /// Queues that processes have open; told of multi-queue devices only.
+    /// Queues that processes have open; reported for multi-queue devices only.
     pub queues: u32,
 }
 
@@ -42,7 +43,7 @@ pub fn get(name: &str) -> Result<TunInfo, DeviceError> {
         .map_err(|e| DeviceError::get(name, "state", e))
 }
 
-/// A device with what the kernel tells of TUN and TAP devices, from the payload of `RTM_NEWLINK`.
+/// A device, and the attributes of TUN and TAP devices, from the payload of `RTM_NEWLINK`.
 pub(super) fn tun_info(payload: &[u8]) -> Option<TunInfo> {
     // linux/if_link.h; libc does not have them.
     const IFLA_TUN_OWNER: u16 = 1;
@@ -87,6 +88,7 @@ pub(super) fn tun_info(payload: &[u8]) -> Option<TunInfo> {
 /// A process that has a device open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
+    /// The process's number.
     pub pid: u32,
     /// As in `/proc/PID/comm`.
     pub program: String,
@@ -109,7 +111,7 @@ pub fn holder(name: &str) -> Option<Holder> {
         let mut descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
         descriptors.find(|d| {
             let number = d.file_name();
-            // Few descriptors are of this device; only theirs are looked into.
+            // The file behind the link is cheap to compare; `fdinfo` is read only where it fits.
             std::fs::read_link(d.path()).is_ok_and(|to| to.ends_with("tun"))
                 && std::fs::read_to_string(
                     std::path::Path::new(&format!("/proc/{pid}/fdinfo")).join(number),

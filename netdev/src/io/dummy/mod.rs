@@ -24,20 +24,22 @@ use self::stream::{StreamLink, watch};
 use crate::packet::Packet;
 use crate::{DeviceError, IoCounters, PacketIo};
 
-/// Frames that wait on either side. More arriving ones are lost, as from a full ring; of the
-/// transmitted ones, the latest are kept.
+/// Frames in each queue. When the receive queue is full, new frames are lost, as from a full ring;
+/// when the queue of transmitted frames is full, the oldest is lost.
 pub const DEPTH: usize = 4096;
 
 /// Octets of an Ethernet header, and of one VLAN tag.
 const HEADER: usize = 14;
 const TAG: usize = 4;
 
-/// What can be changed while the device is open.
+/// Options that can be changed while the device is open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DummyOptions {
+    /// The stream socket in place of the link; `None` = no link, frames are injected only.
     pub endpoint: Option<StreamEndpoint>,
     /// Capture file of received frames; may be the same as `tx_pcap`.
     pub rx_pcap: Option<PathBuf>,
+    /// Capture file of transmitted frames.
     pub tx_pcap: Option<PathBuf>,
     /// Octets behind the Ethernet header (and one VLAN tag) that may be sent; `None` = any number.
     pub mtu: Option<u32>,
@@ -72,7 +74,7 @@ impl Shared {
     }
 }
 
-/// The hand of a test, or of a control command, on a dummy device. Clones hold the same device.
+/// The far side of a dummy device, for tests and control commands. Clones are of the same device.
 #[derive(Clone)]
 pub struct DummyPort(Arc<Shared>);
 
@@ -113,8 +115,8 @@ pub fn create(name: &str) -> Result<(DummyPort, Box<dyn PacketIo>), DeviceError>
 }
 
 impl DummyPort {
-    /// The frame arrives on the device, whether it is up or not: who is down is for others to
-    /// heed, as in Open vSwitch. False, and lost, when the device is full.
+    /// The frame arrives on the device, also when the device is down, as in Open vSwitch. False when
+    /// the receive queue is full; the frame is then lost.
     pub fn inject(&self, packet: Packet) -> bool {
         self.0.lock().receive(packet, &self.0.event)
     }
@@ -124,12 +126,12 @@ impl DummyPort {
         std::mem::take(&mut self.0.lock().tx).into()
     }
 
-    /// Changes the device's options; what is as before is left alone. What fails is tried again
-    /// only when the option changes.
+    /// Sets the device's options. One that has not changed is not set again, also when it failed
+    /// before.
     ///
     /// # Errors
     ///
-    /// The option and the system's reason, for each that could not be done; the others are.
+    /// The option and the system's reason, for each that failed. The others are set.
     pub fn configure(&self, options: &DummyOptions) -> Result<(), Vec<(&'static str, io::Error)>> {
         let mut s = self.0.lock();
         let mut errors = Vec::new();
@@ -157,12 +159,13 @@ impl DummyPort {
         self.0.lock().link.endpoint().cloned()
     }
 
+    /// Whether the device has a peer.
     pub fn connection(&self) -> Connection {
         self.0.lock().link.connection()
     }
 
-    /// `hook` is called after each change of carrier or administrative state, on the thread that
-    /// changed it. It must not wait. There is one; a new one takes its place.
+    /// Sets the hook that is called after each change of carrier or administrative state, on the
+    /// thread that changed it. It must not block. It replaces the one before.
     pub fn on_change(&self, hook: Hook) {
         self.0.lock().hook = Some(hook);
     }
@@ -187,19 +190,22 @@ impl DummyPort {
         self.change(|s| s.carrier = up);
     }
 
+    /// Whether the device has carrier.
     pub fn carrier(&self) -> bool {
         self.0.lock().carrier
     }
 
-    /// Whether the device is up: what it tells, not what it does.
+    /// Sets the administrative state that is reported. Frames pass in either state.
     pub fn set_admin(&self, up: bool) {
         self.change(|s| s.admin = up);
     }
 
+    /// The administrative state that is reported.
     pub fn admin_up(&self) -> bool {
         self.0.lock().admin
     }
 
+    /// Counters since the device was made.
     pub fn counters(&self) -> IoCounters {
         self.0.lock().counters
     }

@@ -26,7 +26,7 @@ impl Pcap {
         Ok(Pcap(file))
     }
 
-    /// Adds a frame, stamped with the time of day as logs are. A full disk loses it.
+    /// Adds a frame with the time of day. When the disk is full, the frame is lost.
     pub(super) fn write(&mut self, frame: &[u8]) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let len = frame.len() as u32;
@@ -35,7 +35,7 @@ impl Pcap {
             record.extend(word.to_ne_bytes());
         }
         record.extend_from_slice(frame);
-        // In one write: whoever reads meanwhile sees whole records.
+        // In one write, so that concurrent readers see whole records.
         let _ = self.0.write_all(&record);
     }
 }

@@ -18,7 +18,7 @@ use rustix::time::{
 /// How long to wait before connecting again: what Open vSwitch waits.
 const RETRY_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Frames that wait for a peer that does not read; more are lost, as on a wire.
+/// Frames that are queued for a peer that does not read; more are lost.
 const BACKLOG: usize = 100;
 
 /// The shortest frame: two addresses and a type.
@@ -29,16 +29,18 @@ const FRAME_MIN: usize = 14;
 pub enum StreamEndpoint {
     /// `options:pstream=punix:PATH`: any number of peers connect here; each gets every frame.
     Listen(PathBuf),
-    /// `options:stream=unix:PATH`: connects there, again and again until it succeeds.
+    /// `options:stream=unix:PATH`: connects there, and tries again every 100 ms until it succeeds.
     Connect(PathBuf),
 }
 
 /// Whether the device has a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
+    /// To the peer at [`StreamEndpoint::Connect`].
     Connected,
+    /// Not yet, or no longer.
     Disconnected,
-    /// It connects to nobody by itself.
+    /// The device has no endpoint, or listens: any number of peers may connect.
     Unknown,
 }
 
@@ -124,7 +126,7 @@ impl StreamLink {
         }
     }
 
-    /// Takes what has arrived, connections included; `frame` is called for each frame.
+    /// Accepts and makes connections, and reads; `frame` is called for each frame.
     pub(super) fn run(&mut self, epoll: &OwnedFd, mut frame: impl FnMut(&[u8])) {
         if self.endpoint.is_none() {
             return;
@@ -136,7 +138,7 @@ impl StreamLink {
         }
         if let Some(listener) = &self.listener {
             while let Ok((stream, _)) = listener.accept() {
-                // A peer that cannot be waited for is turned away.
+                // A peer that cannot be registered is disconnected.
                 self.peers.extend(Peer::new(stream, epoll));
             }
         }
@@ -157,7 +159,7 @@ impl StreamLink {
             if peer.tx.len() < BACKLOG {
                 peer.tx.push_back([&len.to_be_bytes(), frame].concat());
             }
-            // An error is found again by the next `run`, which then lets go of the peer.
+            // The next `run` gets the error again and removes the peer.
             let _ = peer.flush(epoll);
         }
     }
@@ -200,7 +202,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Reads what is there. An error, the end among them: let go of the peer.
+    /// Reads all that has arrived. After an error, or the end of the stream, remove the peer.
     fn read(&mut self, frame: &mut impl FnMut(&[u8])) -> io::Result<()> {
         let mut buffer = [0; 16384];
         loop {
@@ -236,7 +238,7 @@ fn split(octets: &[u8], frame: &mut impl FnMut(&[u8])) -> io::Result<usize> {
     Ok(used)
 }
 
-/// A socket left behind by a daemon that died is no obstacle.
+/// Listens, and first removes the socket file that a killed daemon left.
 fn listen(path: &Path) -> io::Result<UnixListener> {
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;

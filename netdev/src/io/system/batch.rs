@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use crate::io::arena::Arena;
 use crate::packet::Packet;
 
-/// Holds an arena only while frames of it are in use.
+/// Has an arena only while frames in it are in use.
 #[derive(Default)]
 pub(super) struct Batch {
     arena: Option<Arena>,
@@ -18,7 +18,7 @@ impl Batch {
             self.arena = Arena::take();
         }
         let Some(arena) = &mut self.arena else { return 0 };
-        // Errors are "nothing there" or a device that went down: either way, nothing to read.
+        // An error means that nothing has arrived or that the device went down.
         let (n, bad) = arena.recv(fd, out, max).unwrap_or((0, 0));
         if n == 0 && arena.room() == crate::io::arena::SLOTS {
             // SAFETY: no slot is used, so there is no packet.

@@ -44,12 +44,14 @@ pub enum RxMode {
     Auto,
     /// A ring, or an error.
     Ring,
+    /// Batches.
     Batch,
 }
 
 /// How to open a system device.
 #[derive(Clone, Debug)]
 pub struct SystemOptions {
+    /// How to receive.
     pub rx: RxMode,
     /// Transmit past the device's queueing discipline (`PACKET_QDISC_BYPASS`): neither `tc` nor a
     /// capture on the device sees those frames then. Off by default, as in Open vSwitch.
@@ -69,10 +71,11 @@ pub use ring::MAX_RINGS;
 ///
 /// # Errors
 ///
-/// No such device, a loopback device ([`DeviceError::Add`] with `EINVAL`), not an Ethernet device, no permission (`CAP_NET_RAW`), no memory.
+/// No such device, a loopback device ([`DeviceError::Add`] with `EINVAL`), not an Ethernet device, no
+/// permission (`CAP_NET_RAW`), no memory.
 pub fn open(name: &str, opts: &SystemOptions) -> Result<Box<dyn PacketIo>, DeviceError> {
     let failed = |source| DeviceError::Open { name: name.to_owned(), source };
-    // A loopback device hands each frame that is sent back to the host, and to the switch.
+    // A loopback device returns each frame that is sent to the host, and so to the switch.
     if is_loopback(name).map_err(failed)? {
         let source = io::Error::from_raw_os_error(libc::EINVAL);
         return Err(DeviceError::Add { name: name.to_owned(), source });
@@ -99,9 +102,9 @@ struct System {
     tx: Tx,
     rx_packets: u64,
     rx_bytes: u64,
-    /// Frames that we could not use.
+    /// Frames that were malformed.
     rx_bad: u64,
-    /// The kernel's count of lost frames, which a read resets.
+    /// Sum of the kernel's counts of lost frames; reading a count resets it.
     rx_lost: std::cell::Cell<u64>,
     /// Calls of `recv` that found nothing, wrapping.
     empty: u32,
@@ -130,7 +133,7 @@ impl System {
             sys::set_packet_option(&fd, libc::PACKET_QDISC_BYPASS, &1)?;
         }
         sys::packet_membership(&fd, ifindex, libc::PACKET_MR_PROMISC, None)?;
-        // Frames come from here on, so everything else is set by now.
+        // Frames arrive after this, so that it is the last setting.
         sys::bind_packet(&fd, ifindex, libc::ETH_P_ALL as u16)?;
         Ok(System {
             fd,

@@ -1,7 +1,7 @@
 //! Receive from a ring shared with the kernel (`PACKET_RX_RING`, version 2).
 //!
-//! Version 3 fills blocks and hands them over by a timer, which costs latency; version 2 hands
-//! over frame by frame. Reading needs no system call: the slot's status word says which side owns it.
+//! Version 3 passes blocks of frames by a timer, which costs latency; version 2 passes each frame at
+//! once. Reading needs no system call: the slot's status word says which side owns it.
 
 use std::io;
 use std::mem::{offset_of, size_of};
@@ -13,7 +13,8 @@ use crate::io::arena::{self, Arena};
 use crate::packet::{Packet, VnetHdr};
 use crate::sys;
 
-/// Rings that one process opens by itself: 2 MiB of resident memory each.
+/// Rings that one process opens in [`RxMode::Auto`](super::RxMode::Auto); each is 2 MiB of resident
+/// memory.
 pub const MAX_RINGS: usize = 32;
 
 /// Frames that fit into a slot: an Ethernet MTU of 1500 with room to spare. Longer ones are
@@ -128,7 +129,7 @@ impl Ring {
         bad
     }
 
-    /// Is there memory for one more long frame? If not, the ring waits for `release`.
+    /// Whether there is memory for one more long frame. If not, the ring waits for `release`.
     fn long_room(&mut self) -> bool {
         if self.long.is_none() {
             self.long = Arena::take();

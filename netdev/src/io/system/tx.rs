@@ -110,9 +110,9 @@ impl Tx {
             if errno == libc::EINTR {
                 continue;
             }
-            // The first frame of the rest was refused. When it is not the frame's fault, the
-            // others would be refused too; a device that came back up since has left an old
-            // error on the socket, though, so one is tried again.
+            // The first of these frames was refused. When the reason is the device, the others
+            // would be refused too. But the error may be an old one, of a device that is up again,
+            // so that one more frame is tried first.
             failures += 1;
             let drop = if failures > 1 && affects_all(errno) { n - at } else { 1 };
             self.dropped += drop as u64;
@@ -131,8 +131,8 @@ impl Tx {
     }
 }
 
-/// A full send buffer, or a device that is down or gone. `ENOBUFS` is not among them: it is the
-/// queueing discipline's or a filter's verdict on one frame, and the next one may be let through.
+/// Whether an error concerns all frames: a full send buffer, or a device that is down or gone.
+/// `ENOBUFS` does not: a queueing discipline or filter refused one frame, and may take the next.
 fn affects_all(errno: c_int) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::ENETDOWN | libc::ENXIO | libc::ENODEV)
 }
