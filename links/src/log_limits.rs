@@ -69,7 +69,7 @@ impl LogLimits {
             }
             return;
         }
-        module.write(level, format_args!("{}", notice.text));
+        runtime::log_at!(*module, level, "{}", notice.text);
     }
 
     /// When the state of all members is to be logged.

@@ -23,11 +23,14 @@ pub struct LogOptions {
     pub file: Option<PathBuf>,
     pub syslog_method: Option<String>,
     pub syslog_target: Option<String>,
+    /// `--log-format`: how lines for the console and the file are written.
+    pub format: log::Format,
 }
 
 impl LogOptions {
     /// Sets the log up. An error names the option's value and what is accepted.
     pub fn apply(&self) -> Result<(), Box<dyn std::error::Error>> {
+        log::set_format(self.format);
         for spec in &self.verbose {
             match spec {
                 None => log::set_all(),
@@ -275,6 +278,8 @@ pub fn add_common(command: Command, dirs: &Dirs) -> Command {
                 .action(ArgAction::Append)
                 .help("set logging levels (no SPEC: maximum verbosity)"),
             optional("log-file", "FILE", format!("log to FILE (default: {log}/{program}.log)")),
+            value("log-format", "FORMAT", "text or json: lines on the console and in the log file")
+                .value_parser(log_format),
             value("syslog-method", "METHOD", "libc, null, unix:FILE or udp:IP:PORT"),
             value("syslog-target", "HOST:PORT", "also send syslog msgs to HOST:PORT via UDP"),
         ])
@@ -327,7 +332,12 @@ fn log_options(m: &ArgMatches, program: &str, dirs: &Dirs) -> LogOptions {
         }),
         syslog_method: text(m, "syslog-method"),
         syslog_target: text(m, "syslog-target"),
+        format: m.get_one("log-format").copied().unwrap_or_default(),
     }
+}
+
+fn log_format(word: &str) -> Result<log::Format, &'static str> {
+    log::Format::from_name(word).ok_or("accepted are text and json")
 }
 
 fn current_dir() -> PathBuf {

@@ -15,7 +15,7 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crate::log::{self, Level, Module};
+use crate::log::{self, Module};
 
 static LOG: Module = Module::new("panic");
 
@@ -42,10 +42,10 @@ pub fn install_hook() {
             });
         }
         // First, because looking up the names for a backtrace takes a while.
-        LOG.write(Level::Emer, format_args!("{info}"));
+        crate::emer!(LOG, "{info}");
         let then = if supervised { "its owner goes on" } else { "the process ends" };
         let backtrace = Backtrace::force_capture();
-        LOG.write(Level::Emer, format_args!("the thread has panicked, {then}\n{backtrace}"));
+        crate::emer!(LOG, "the thread has panicked, {then}\n{backtrace}");
         if !supervised {
             std::process::abort();
         }

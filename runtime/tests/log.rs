@@ -93,8 +93,10 @@ fn everything() {
     );
     runtime::warn_rl!(LACP, RL, "unlimited");
     assert_eq!(log::set_rate_limits(&["nosuch".into()], true), Err("unknown module"));
-    slog::warn!(log::slog_root(), # "bond", "from slog"; "key" => 5);
-    slog::warn!(log::slog_root(), "no tag");
+    let logger = log::root().new(slog::o!("module" => "bond"));
+    slog::warn!(logger, "from slog"; "key" => 5);
+    slog::warn!(log::root(), "no module");
+    slog::warn!(log::root().new(slog::o!("module" => "stranger")), "not registered");
     log::flush();
     assert_eq!(
         text().lines().skip(1).collect::<Vec<_>>(),
@@ -105,8 +107,9 @@ fn everything() {
             "lacp|WARN|limited 0",
             "lacp|WARN|limited 1",
             "lacp|WARN|unlimited",
-            "bond|WARN|from slog, key: 5",
-            "util|WARN|no tag",
+            "bond|WARN|from slog",
+            "util|WARN|no module",
+            "stranger|WARN|not registered",
         ]
     );
 
@@ -120,7 +123,34 @@ fn everything() {
     assert!(text().ends_with(&format!("vlog|INFO|opened log file {}\n", file.display())));
     assert!(log::set_file(&file.join("below a file")).is_err());
 
-    // A file that blocks: nobody waits for it, and what is lost is told.
+    // As JSON, with all pairs; what is text goes on as text.
+    log::set_format(log::Format::Json);
+    runtime::info!(BOND, "bond0: member \"{}\" is up", "eth0"; "bond" => "bond0", "vlan" => 5);
+    slog::warn!(logger, "from slog"; "key" => "value");
+    log::set_format(log::Format::Text);
+    log::flush();
+    let all = text();
+    let mut last = all.lines().rev().take(2).map(|line| {
+        let mut v: serde_json::Value = serde_json::from_str(line).unwrap();
+        let time = v.as_object_mut().unwrap().remove("time").unwrap();
+        let time = time.as_str().unwrap();
+        assert!(time.len() == 27 && time.ends_with('Z') && time.as_bytes()[19] == b'.', "{time}");
+        v
+    });
+    assert_eq!(
+        last.next().unwrap(),
+        serde_json::json!({"level": "WARN", "module": "bond", "thread": "main",
+            "message": "from slog", "key": "value"})
+    );
+    assert_eq!(
+        last.next().unwrap(),
+        serde_json::json!({"level": "INFO", "module": "bond", "thread": "main",
+            "message": "bond0: member \"eth0\" is up", "bond": "bond0", "vlan": 5})
+    );
+
+    // A file that blocks: no caller waits for it, every line arrives or is counted as dropped, and
+    // the count is logged when there is room again.
+    const LINES: usize = 20_000;
     let pipe = dir.join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     // Opened for both, so that neither end waits for the other.
@@ -128,27 +158,37 @@ fn everything() {
     log::set_file(&pipe).unwrap();
     let t = Instant::now();
     let long = "x".repeat(200);
-    for i in 0..20_000 {
+    for i in 0..LINES {
         runtime::info!(BOND, "{i} {long}");
     }
     assert!(t.elapsed() < Duration::from_secs(4), "{:?}", t.elapsed());
-    assert!(log::dropped() > 0);
-    let t = std::thread::spawn(move || {
+    let dropped = log::dropped();
+    assert!(dropped > 0);
+    const REPORT: &str = "log messages because the log could not keep up\n";
+    let reader = std::thread::spawn(move || {
         use std::io::Read;
-        let mut all = Vec::new();
+        let mut all = String::new();
         let mut buf = vec![0; 1 << 16];
-        loop {
+        let arrived = |all: &str| all.lines().filter(|l| l.ends_with(&long)).count();
+        while !(all.ends_with('\n') && all.contains(REPORT))
+            || arrived(&all) + reported(&all) < LINES
+        {
             let n = reader.read(&mut buf).unwrap();
-            all.extend_from_slice(&buf[..n]);
-            let tail = String::from_utf8_lossy(&all[all.len().saturating_sub(400)..]).into_owned();
-            if tail.contains("log messages because the log could not keep up") {
-                break;
-            }
+            all.push_str(std::str::from_utf8(&buf[..n]).unwrap());
         }
+        (arrived(&all), reported(&all))
     });
-    log::flush();
-    // One more line lets the writer see that there is room again.
-    runtime::info!(BOND, "after");
-    t.join().unwrap();
+    /// The numbers in all reports.
+    fn reported(all: &str) -> usize {
+        let numbers = all.lines().filter_map(|l| {
+            let (_, rest) = l.split_once("|WARN|Dropped ")?;
+            rest.strip_suffix(REPORT.trim_end())?.trim().parse::<usize>().ok()
+        });
+        numbers.sum()
+    }
+    let (arrived, reported) = reader.join().unwrap();
+    assert_eq!(arrived + reported, LINES);
+    assert_eq!(reported as u64, dropped);
+    assert_eq!(log::dropped(), 0);
     fs::remove_dir_all(&dir).unwrap();
 }

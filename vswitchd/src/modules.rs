@@ -1,5 +1,7 @@
 //! The names under which the daemon's parts log: Open vSwitch's for the same parts.
 
+use std::sync::LazyLock;
+
 use crate::log::Module;
 
 pub use connmgr::modules::{BRIDGE, RCONN};
@@ -45,15 +47,8 @@ pub static ALL: &[&Module] = &[
 
 /// Modules of Open vSwitch's daemon that this one does not log under. Service files, scripts and
 /// operators set their levels, so that `-v` must accept them.
-pub static FOREIGN: [Module; NAMES.len()] = {
-    let mut modules = [const { Module::new("") }; NAMES.len()];
-    let mut n = 0;
-    while n < NAMES.len() {
-        modules[n] = Module::new(NAMES[n]);
-        n += 1;
-    }
-    modules
-};
+pub static FOREIGN: LazyLock<Vec<Module>> =
+    LazyLock::new(|| NAMES.iter().copied().map(Module::new).collect());
 
 const NAMES: &[&str] = &[
     "backtrace",

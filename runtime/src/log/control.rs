@@ -2,28 +2,10 @@
 
 use std::fmt::Write;
 
-use parking_lot::RwLock;
-
 use super::level::{Destination, Level};
-use super::module::{self, Module};
-use super::{sink, syslog};
+use super::module::{self, Module, VLOG};
+use super::{pattern, sink, syslog};
 use crate::unixctl::{Commands, Reply};
-
-/// By `Destination`; `None` = the default.
-static PATTERNS: RwLock<[Option<String>; 3]> = RwLock::new([None, None, None]);
-
-const fn default_pattern(d: Destination) -> &'static str {
-    match d {
-        Destination::Syslog => "ovs|%05N|%c%T|%p|%m",
-        Destination::Console => "%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
-        Destination::File => "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m",
-    }
-}
-
-pub(super) fn with_pattern<R>(d: Destination, f: impl FnOnce(&str) -> R) -> R {
-    // A panic in what is formatted is itself logged by this thread, which holds the lock already.
-    f(PATTERNS.read_recursive()[d as usize].as_deref().unwrap_or(default_pattern(d)))
-}
 
 /// Sets the level of one module, or all, for one destination, or all.
 pub(super) fn set_levels(module: Option<&Module>, to: Option<Destination>, level: Level) {
@@ -54,17 +36,16 @@ pub fn set_from_spec(spec: &str) -> Result<(), String> {
     let is_any = |w: &str| w.eq_ignore_ascii_case("any");
     match next(spec) {
         Some((word, rest)) if word.eq_ignore_ascii_case("pattern") => {
-            let (word, pattern) = next(&rest).ok_or("missing destination")?;
+            let (word, text) = next(&rest).ok_or("missing destination")?;
             let to = if is_any(&word) {
                 None
             } else {
                 let d = Destination::from_name(&word);
                 Some(d.ok_or_else(|| format!("unknown destination \"{word}\""))?)
             };
-            let mut patterns = PATTERNS.write();
             for d in Destination::ALL {
                 if to.is_none_or(|t| t == d) {
-                    patterns[d as usize] = Some(pattern.clone());
+                    pattern::set(d, text.clone());
                 }
             }
             return Ok(());
@@ -131,7 +112,7 @@ pub fn patterns() -> String {
     );
     for d in Destination::ALL {
         let prefix = if d == Destination::Syslog { sink::syslog_prefix() } else { "none" };
-        let _ = with_pattern(d, |p| writeln!(s, "{:<7}  {prefix:<32}  {p}", d.name()));
+        let _ = pattern::with(d, |p| writeln!(s, "{:<7}  {prefix:<32}  {p}", d.name()));
     }
     s
 }
@@ -200,7 +181,6 @@ pub fn commands<C>(to: &mut Commands<C>) {
         Reply::Text(String::new())
     });
     to.register_hidden("vlog/message", 1, 1, |_, req| {
-        static VLOG: Module = Module::new("vlog");
         crate::info!(VLOG, "user-message: {}", req.args[0]);
         Reply::Text(String::new())
     });

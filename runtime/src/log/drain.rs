@@ -1,23 +1,21 @@
-//! The slog drain: a record becomes lines for the destinations that its module's levels allow.
+//! The slog drain: a record becomes a line for each destination that its module's levels allow.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Instant, SystemTime};
 
-use slog::{Drain, KV, Never, OwnedKVList, Record};
+use slog::{Drain, KV, Key, Never, OwnedKVList, Record, Serializer};
 
 use super::level::{Destination, Level};
-use super::module::{self, Module};
+use super::module;
+use super::pattern::Fields;
 use super::sink::{self, Lines};
-use super::{control, pattern, syslog};
-
-/// Messages of other code whose tag is no module's name.
-pub(super) static OTHER: Module = Module::new("util");
+use super::{json, pattern, root, syslog};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-static ROOT: LazyLock<slog::Logger> = LazyLock::new(|| slog::Logger::root(Lined, slog::o!()));
+static FORMAT: AtomicU8 = AtomicU8::new(Format::Text as u8);
 
 thread_local! {
     /// Lines that this thread has logged.
@@ -26,9 +24,31 @@ thread_local! {
     static SUBPROGRAM: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// A logger for code that knows slog only. The tag of a record is its module's name.
-pub fn slog_root() -> &'static slog::Logger {
-    &ROOT
+/// How lines for the console and the file are written. Lines for syslog are always text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Format {
+    /// As the destination's pattern says (`vlog/list-pattern`).
+    #[default]
+    Text,
+    /// A JSON object a line, with all key-value pairs.
+    Json,
+}
+
+impl Format {
+    /// `text` or `json`.
+    pub fn from_name(name: &str) -> Option<Format> {
+        match name {
+            "text" => Some(Format::Text),
+            "json" => Some(Format::Json),
+            _ => None,
+        }
+    }
+}
+
+/// Sets the form of lines from now on.
+pub fn set_format(format: Format) {
+    FORMAT.store(format as u8, Ordering::Relaxed);
 }
 
 /// Shows the calling thread as `module(name)`; an empty name as `module`. Threads with a name of
@@ -50,53 +70,55 @@ fn with_thread_name<R>(f: impl FnOnce(&str) -> R) -> R {
     })
 }
 
-/// Logs a message of one of our modules.
-pub(super) fn log(module: &'static Module, level: Level, text: fmt::Arguments<'_>) {
-    // The module is known by address, so it need not be registered, nor looked up.
-    let location = slog::RecordLocation { file: "", line: 0, column: 0, function: "", module: "" };
-    let meta =
-        slog::RecordStatic { location: &location, tag: module.name(), level: level.to_slog() };
-    let record = Record::new(&meta, &text, slog::BorrowedKV(&()));
-    write(module, &record, None);
-}
+/// Finds the value of `module` among a logger's pairs.
+#[derive(Default)]
+struct ModuleName(Option<String>);
 
-struct Lined;
+impl Serializer for ModuleName {
+    fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
+        if key == "module" {
+            self.0 = Some(value.to_string());
+        }
+        Ok(())
+    }
 
-impl Drain for Lined {
-    type Ok = ();
-    type Err = Never;
-
-    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
-        let module = module::find(record.tag()).unwrap_or(&OTHER);
-        write(module, record, Some(values));
+    fn emit_str(&mut self, key: Key, value: &str) -> slog::Result {
+        if key == "module" {
+            self.0 = Some(value.to_owned());
+        }
         Ok(())
     }
 }
 
-fn write(module: &'static Module, record: &Record<'_>, values: Option<&OwnedKVList>) {
-    let level = Level::from_slog(record.level());
-    let wants = |d| module.level(d) >= level && (d != Destination::File || sink::has_file());
-    let [to_syslog, to_console, to_file] = Destination::ALL.map(wants);
-    if !(to_syslog || to_console || to_file) {
-        return;
-    }
-    let mut pairs = Pairs(String::new());
-    let _ = record.kv().serialize(record, &mut pairs);
-    if let Some(v) = values {
-        let _ = v.serialize(record, &mut pairs);
-    }
-    let text = format!("{}{}", record.msg(), pairs.0);
-    let text = posix::without_numbers(&text);
-    let number = NUMBER.get().wrapping_add(1);
-    NUMBER.set(number);
-    let mut lines = Lines::default();
-    with_thread_name(|thread| {
-        let line = |d: Destination| {
-            let mut out = String::with_capacity(160);
-            let fields = pattern::Fields {
-                program: sink::program(),
+/// Formats in the thread that logs, whose name and count the line shows.
+pub(super) struct VlogDrain;
+
+impl Drain for VlogDrain {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        let mut name = ModuleName::default();
+        // The serializer has no error.
+        let _ = values.serialize(record, &mut name);
+        let Some(module) = module::of_record(name.0.as_deref()) else { return Ok(()) };
+        let level = Level::from_slog(record.level());
+        let wants = |d| module.level(d) >= level && (d != Destination::File || module::file_open());
+        let [to_syslog, to_console, to_file] = Destination::ALL.map(wants);
+        if !(to_syslog || to_console || to_file) {
+            return Ok(());
+        }
+        let text = record.msg().to_string();
+        let text = posix::without_numbers(&text);
+        let number = NUMBER.get().wrapping_add(1);
+        NUMBER.set(number);
+        let json = FORMAT.load(Ordering::Relaxed) == Format::Json as u8;
+        let mut lines = Lines::default();
+        with_thread_name(|thread| {
+            let fields = Fields {
+                program: root::program(),
                 facility: syslog::facility(),
-                module: module.name(),
+                module: name.0.as_deref().unwrap_or(module.name()),
                 level,
                 thread,
                 number,
@@ -104,32 +126,29 @@ fn write(module: &'static Module, record: &Record<'_>, values: Option<&OwnedKVLi
                 wall: SystemTime::now(),
                 text: format_args!("{text}"),
             };
-            control::with_pattern(d, |p| pattern::format(p, &fields, &mut out));
-            out
-        };
-        if to_console {
-            lines.console = Some(line(Destination::Console) + "\n");
+            let line = |d: Destination| {
+                let mut out = String::with_capacity(160);
+                if json && d != Destination::Syslog {
+                    json::format(&fields, &text, record, values, &mut out);
+                } else {
+                    pattern::with(d, |p| pattern::format(p, &fields, &mut out));
+                }
+                out
+            };
+            if to_console {
+                lines.console = Some(line(Destination::Console) + "\n");
+            }
+            if to_syslog {
+                lines.syslog = Some((level, line(Destination::Syslog)));
+            }
+            if to_file {
+                lines.file = Some(line(Destination::File) + "\n");
+            }
+        });
+        sink::submit(lines);
+        if level == Level::Emer {
+            sink::flush();
         }
-        if to_syslog {
-            lines.syslog = Some((level, line(Destination::Syslog)));
-        }
-        if to_file {
-            lines.file = Some(line(Destination::File) + "\n");
-        }
-    });
-    sink::submit(lines);
-    if level == Level::Emer {
-        sink::flush();
-    }
-}
-
-/// Key-value pairs of a slog record, as `, key: value` after the text.
-struct Pairs(String);
-
-impl slog::Serializer for Pairs {
-    fn emit_arguments(&mut self, key: slog::Key, val: &fmt::Arguments<'_>) -> slog::Result {
-        use fmt::Write;
-        write!(self.0, ", {key}: {val}")?;
         Ok(())
     }
 }

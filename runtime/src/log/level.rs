@@ -56,16 +56,6 @@ impl Level {
         }
     }
 
-    pub(super) const fn to_slog(self) -> slog::Level {
-        match self {
-            Level::Off | Level::Emer => slog::Level::Critical,
-            Level::Err => slog::Level::Error,
-            Level::Warn => slog::Level::Warning,
-            Level::Info => slog::Level::Info,
-            Level::Dbg => slog::Level::Debug,
-        }
-    }
-
     pub(super) const fn from_slog(l: slog::Level) -> Level {
         match l {
             slog::Level::Critical => Level::Emer,

@@ -69,15 +69,15 @@ impl RateLimit {
         let dropped = s.dropped.take();
         drop(s);
         if let Some(d) = dropped {
-            module.write(
+            crate::log_at!(
+                *module,
                 level,
-                format_args!(
-                    "Dropped {} log messages in last {} seconds (most recently, {} seconds ago) \
-                     due to excessive rate",
-                    d.count,
-                    now.saturating_duration_since(d.first).as_secs(),
-                    now.saturating_duration_since(d.last).as_secs(),
-                ),
+                "Dropped {} log messages in last {} seconds (most recently, {} seconds ago) due to \
+                 excessive rate",
+                d.count,
+                now.saturating_duration_since(d.first).as_secs(),
+                now.saturating_duration_since(d.last).as_secs();
+                "dropped" => d.count
             );
         }
         false

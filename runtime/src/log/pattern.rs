@@ -3,7 +3,31 @@
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Level;
+use parking_lot::RwLock;
+
+use super::level::{Destination, Level};
+
+/// By `Destination`; `None` = the default.
+static PATTERNS: RwLock<[Option<String>; 3]> = RwLock::new([None, None, None]);
+
+const fn default_pattern(d: Destination) -> &'static str {
+    match d {
+        Destination::Syslog => "ovs|%05N|%c%T|%p|%m",
+        Destination::Console => "%D{%Y-%m-%dT%H:%M:%SZ}|%05N|%c%T|%p|%m",
+        Destination::File => "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c%T|%p|%m",
+    }
+}
+
+/// Lends the pattern of a destination.
+pub(super) fn with<R>(d: Destination, f: impl FnOnce(&str) -> R) -> R {
+    // A panic in what is formatted is itself logged by this thread, which holds the lock already.
+    f(PATTERNS.read_recursive()[d as usize].as_deref().unwrap_or(default_pattern(d)))
+}
+
+/// Sets the pattern of a destination.
+pub(super) fn set(d: Destination, pattern: String) {
+    PATTERNS.write()[d as usize] = Some(pattern);
+}
 
 /// What a pattern can mention.
 pub(super) struct Fields<'a> {
@@ -107,7 +131,7 @@ fn host_name() -> String {
 }
 
 /// strftime(3), in which a run of `#` stands for that many digits of the second's fraction.
-fn strftime(format: &str, wall: SystemTime, utc: bool, out: &mut String) {
+pub(super) fn strftime(format: &str, wall: SystemTime, utc: bool, out: &mut String) {
     let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(libc::time_t::MAX);
     // The fraction goes in first, as digits; strftime leaves those alone.

@@ -1,18 +1,19 @@
 //! Where lines are written, and the thread that does it.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::level::Level;
-use super::module::{self, Module};
+use super::module::{VLOG, file_open, set_file_open};
 use super::syslog::{Syslog, SyslogError};
 
 /// Lines that may wait for the writer: about a megabyte. When a disk stalls longer than that
@@ -21,8 +22,6 @@ const QUEUE: usize = 8192;
 
 /// How long `flush` waits for a disk that does not move.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
-
-static VLOG: Module = Module::new("vlog");
 
 /// One message, formatted for each destination that wants it.
 #[derive(Default)]
@@ -54,25 +53,8 @@ static OUTPUTS: Mutex<Outputs> = Mutex::new(Outputs {
     syslog: Syslog::local(),
     target: None,
 });
-static HAS_FILE: AtomicBool = AtomicBool::new(false);
 static WRITER: OnceLock<SyncSender<Job>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-static PROGRAM: OnceLock<String> = OnceLock::new();
-
-/// The name that lines to syslog carry, and the first thing to call.
-pub fn init(program: &str) {
-    let _ = PROGRAM.set(program.to_owned());
-    module::register(&[&VLOG, &super::drain::OTHER]);
-}
-
-/// What [`init`] was told.
-pub fn program() -> &'static str {
-    PROGRAM.get().map_or("braid", String::as_str)
-}
-
-pub(super) fn has_file() -> bool {
-    HAS_FILE.load(Ordering::Relaxed)
-}
 
 /// Starts the writer thread: from now on nobody waits for a disk. Must come after the last fork.
 pub fn start_writer() -> io::Result<()> {
@@ -85,7 +67,14 @@ pub fn start_writer() -> io::Result<()> {
     Ok(())
 }
 
+thread_local! {
+    /// Whether this is the writer thread, whose own lines do not pass through the queue: it would
+    /// wait for itself.
+    static IS_WRITER: Cell<bool> = const { Cell::new(false) };
+}
+
 fn run(jobs: &Receiver<Job>) {
+    IS_WRITER.set(true);
     while let Ok(job) = jobs.recv() {
         match job {
             Job::Write(lines) => write(&lines),
@@ -95,14 +84,19 @@ fn run(jobs: &Receiver<Job>) {
         }
         let lost = DROPPED.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            crate::warn!(VLOG, "Dropped {lost} log messages because the log could not keep up");
+            crate::warn!(
+                VLOG, "Dropped {lost} log messages because the log could not keep up";
+                "dropped" => lost
+            );
         }
     }
 }
 
+/// Writes lines, or queues them for the writer thread. A full queue drops and counts them.
 pub(super) fn submit(lines: Lines) {
     match WRITER.get() {
         None => write(&lines),
+        Some(_) if IS_WRITER.get() => write(&lines),
         Some(queue) => match queue.try_send(Job::Write(lines)) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -185,7 +179,7 @@ pub fn set_file(path: &Path) -> io::Result<()> {
     if same {
         return Ok(());
     }
-    if has_file() {
+    if file_open() {
         crate::info!(VLOG, "closing log file");
         flush();
     }
@@ -194,9 +188,8 @@ pub fn set_file(path: &Path) -> io::Result<()> {
         out.file = Some(new);
         out.path = Some(path.to_owned());
         out.made.extend(made);
-        HAS_FILE.store(true, Ordering::Relaxed);
     }
-    update_thresholds();
+    set_file_open(true);
     crate::info!(VLOG, "opened log file {}", path.display());
     Ok(())
 }
@@ -211,8 +204,7 @@ pub fn reopen_file() -> Option<io::Result<()>> {
 pub fn close_file() {
     flush();
     OUTPUTS.lock().file = None;
-    HAS_FILE.store(false, Ordering::Relaxed);
-    update_thresholds();
+    set_file_open(false);
 }
 
 /// Gives the log file, and directories that were made for it, to a user who is to open it again.
@@ -236,12 +228,6 @@ pub fn change_owner(uid: u32, gid: u32) -> Result<(), (PathBuf, io::Error)> {
 /// The log file's name, also while it is closed.
 pub fn file_name() -> Option<PathBuf> {
     OUTPUTS.lock().path.clone()
-}
-
-fn update_thresholds() {
-    for m in module::all() {
-        m.update_threshold();
-    }
 }
 
 /// `--syslog-method`: `libc`, `null`, `unix:FILE` or `udp:IP:PORT`.

@@ -11,7 +11,7 @@ use posix::lookup::Lookup;
 
 use super::level::Level;
 use super::pattern::{Fields, format};
-use super::sink;
+use super::root;
 
 /// Facilities by name (RFC 5424 table 1), each shifted as in a message.
 const FACILITIES: [(&str, u8); 20] = [
@@ -198,7 +198,7 @@ impl Syslog {
             Some(_) => "<%B>%D{%h %e %T} %E %A: %m",
         };
         let fields = Fields {
-            program: sink::program(),
+            program: root::program(),
             facility: facility(),
             module: "",
             level,

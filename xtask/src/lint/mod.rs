@@ -69,10 +69,6 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("utilities", &["testbed"]),
 ];
 
-/// Crates whose modules still depend on each other in circles. A crate leaves the list when it has
-/// none; nothing is added.
-const CIRCULAR: &[&str] = &["runtime"];
-
 /// A text that must not stand in some crates' sources, and what to do instead.
 struct Ban {
     text: &'static str,
@@ -166,12 +162,6 @@ fn module_circles(
         sources.insert(inside.to_owned(), text);
     }
     let circles = circles::find(&sources).map_err(|e| format!("{}/{e}", src.display()))?;
-    if CIRCULAR.contains(&folder) {
-        if circles.is_empty() {
-            found.push(format!("{folder}: has no circles; remove it from xtask's list `CIRCULAR`"));
-        }
-        return Ok(());
-    }
     for c in circles {
         let mut text = format!("{}: {} modules in a circle:", src.display(), c.files.len());
         for (from, to, names) in &c.arrows {
