@@ -48,6 +48,8 @@ pub struct Notice {
     pub topic: Topic,
     /// The log level.
     pub level: Level,
+    /// The name of the member that it is about, if it is about one.
+    pub member: Option<String>,
     /// The message, without a line end.
     pub text: String,
 }

@@ -39,7 +39,13 @@ impl PendingEffects {
     }
 
     pub(crate) fn log(&mut self, topic: Topic, level: Level, text: String) {
-        self.notices.push(Notice { module: "bond", topic, level, text });
+        self.notices.push(Notice { module: "bond", topic, level, member: None, text });
+    }
+
+    /// [`PendingEffects::log`] about a member.
+    pub(crate) fn log_member(&mut self, topic: Topic, level: Level, member: &str, text: String) {
+        let member = Some(member.to_owned());
+        self.notices.push(Notice { module: "bond", topic, level, member, text });
     }
 
     /// Adds an effect of LACP.

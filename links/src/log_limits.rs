@@ -42,7 +42,8 @@ impl Default for LogLimits {
 }
 
 impl LogLimits {
-    pub(crate) fn log(&mut self, now: Time, notice: &Notice) {
+    /// Logs what an engine of `port` reports, unless its topic was logged too often.
+    pub(crate) fn log(&mut self, now: Time, port: &str, notice: &Notice) {
         let module = if notice.module == "lacp" { &LACP } else { &BOND };
         let level = match notice.level {
             bond::Level::Err => Level::Err,
@@ -69,7 +70,12 @@ impl LogLimits {
             }
             return;
         }
-        runtime::log_at!(*module, level, "{}", notice.text);
+        match &notice.member {
+            Some(member) => runtime::log_at!(
+                *module, level, "{}", notice.text; "bond" => port, "member" => member
+            ),
+            None => runtime::log_at!(*module, level, "{}", notice.text; "bond" => port),
+        }
     }
 
     /// When the state of all members is to be logged.

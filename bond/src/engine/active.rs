@@ -96,9 +96,10 @@ impl Bond {
             Choice::Enabled(id) => self.activate(id, pending),
             Choice::SkipDelay { id, until } => {
                 let name = self.member(id).map_or("", |m| &m.config.name);
-                pending.log(
+                pending.log_member(
                     Topic::Active,
                     Level::Info,
+                    name,
                     format!(
                         "bond {}: active member is now {name}, skipping remaining {} ms updelay \
                          (since no member was enabled)",
@@ -149,7 +150,7 @@ impl Bond {
     pub(super) fn activate(&mut self, id: MemberId, pending: &mut PendingEffects) {
         let name = self.member(id).map_or("", |m| &m.config.name);
         let text = format!("bond {}: active member is now {name}", self.config.name);
-        pending.log(Topic::Active, Level::Info, text);
+        pending.log_member(Topic::Active, Level::Info, name, text);
         self.set_active(Some(id), pending);
         pending.learning = true;
     }

@@ -69,7 +69,7 @@ impl Bond {
         for gone in old.extract_if(.., |m| !seen.contains(&m.config.id)) {
             if gone.enabled() {
                 let text = format!("member {}: disabled", gone.config.name);
-                pending.log(Topic::Member, Level::Info, text);
+                pending.log_member(Topic::Member, Level::Info, &gone.config.name, text);
             }
             pending.learning |= gone.enabled() || self.active == Some(gone.config.id);
             pending.revalidate(RevalidateReason::MemberSet);

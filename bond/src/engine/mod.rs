@@ -384,8 +384,9 @@ impl Bond {
         let before = m.link;
         m.link = before.next(now, input);
         let name = &m.config.name;
-        let mut log =
-            |topic, text: String| pending.log(topic, Level::Info, format!("member {name}: {text}"));
+        let mut log = |topic, text: String| {
+            pending.log_member(topic, Level::Info, name, format!("member {name}: {text}"));
+        };
         let mut link = |text: String| log(Topic::Link, text);
         match (before, input) {
             (Link::Down, link::Input::LinkUp { updelay }) => {

@@ -247,6 +247,7 @@ impl Lacp {
                 self.effects.push_back(notice(
                     Topic::Loopback,
                     Level::Warn,
+                    name,
                     format!(
                         "member {name}: Loopback detected. Interface is connected to its own bond"
                     ),
@@ -366,6 +367,7 @@ fn pick_port_id(used: &mut BTreeSet<u16>) -> u16 {
     id
 }
 
-fn notice(topic: Topic, level: Level, text: String) -> Effect {
-    Effect::Notice(Notice { module: "lacp", topic, level, text })
+fn notice(topic: Topic, level: Level, member: &str, text: String) -> Effect {
+    let member = Some(member.to_owned());
+    Effect::Notice(Notice { module: "lacp", topic, level, member, text })
 }

@@ -29,18 +29,21 @@ impl Lacp {
             return false;
         };
         m.stats.rx_pdus = m.stats.rx_pdus.wrapping_add(1);
-        let mut log = |topic, level, text| self.effects.push_back(notice(topic, level, text));
+        let mut log = |topic, level, member: &str, text| {
+            self.effects.push_back(notice(topic, level, member, text));
+        };
         let pdu = match Lacpdu::parse(pdu) {
             Ok(pdu) => pdu,
             Err(LacpError::Marker) => {
                 m.stats.rx_marker_pdus = m.stats.rx_marker_pdus.wrapping_add(1);
-                log(Topic::Pdu, Level::Dbg, format!("{name}: received a LACP marker PDU."));
+                let text = format!("{name}: received a LACP marker PDU.");
+                log(Topic::Pdu, Level::Dbg, &m.settings.name, text);
                 return false;
             }
             Err(_) => {
                 m.stats.rx_bad_pdus = m.stats.rx_bad_pdus.wrapping_add(1);
                 let text = format!("{name}: received an unparsable LACP PDU.");
-                log(Topic::Pdu, Level::Warn, text);
+                log(Topic::Pdu, Level::Warn, &m.settings.name, text);
                 return false;
             }
         };
@@ -48,14 +51,16 @@ impl Lacp {
         if m.link_up != Some(true) {
             // The carrier event is late. The exchange starts again once the link is up.
             let text = format!("{name}: carrier state is DOWN, dropping received LACP PDU.");
-            log(Topic::Pdu, Level::Info, text);
+            log(Topic::Pdu, Level::Info, name, text);
             return false;
         }
         if pdu.actor.system == own {
             let port = pdu.actor.port;
             self.effects.push_back(Effect::Loopback { member: id, port });
         }
-        let mut log = |topic, level, text| self.effects.push_back(notice(topic, level, text));
+        let mut log = |topic, level, member: &str, text| {
+            self.effects.push_back(notice(topic, level, member, text));
+        };
         let timeout = period * receive::TIMEOUT_PERIODS;
         if m.has_other_partner(&pdu.actor) {
             m.stats.rx_stranger_pdus = m.stats.rx_stranger_pdus.wrapping_add(1);
@@ -65,14 +70,14 @@ impl Lacp {
                     "member {name}: Loopback detected. Interface is connected to its own bond; \
                      ignored while its partner {partner} is current"
                 );
-                log(Topic::Loopback, Level::Warn, text);
+                log(Topic::Loopback, Level::Warn, name, text);
                 return false;
             }
             let text = format!(
                 "member {name}: ignoring LACP PDU of system {other} while its partner {partner} \
                  is current"
             );
-            log(Topic::OtherSystem, Level::Warn, text);
+            log(Topic::OtherSystem, Level::Warn, name, text);
             let (actor, partner_view) = (pdu.actor, pdu.partner);
             m.pending_partner = Some(PendingPartner { actor, partner_view, until: now + timeout });
             return false;

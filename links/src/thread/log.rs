@@ -10,9 +10,9 @@ impl Thread {
     pub(super) fn log(&mut self, port: &str, notice: &Notice) {
         let now = self.now();
         match self.ports.get_mut(port) {
-            Some(port) => port.limits.log(now, notice),
+            Some(found) => found.limits.log(now, port, notice),
             // The last words of a port that is gone.
-            None => LogLimits::default().log(now, notice),
+            None => LogLimits::default().log(now, port, notice),
         }
     }
 
@@ -23,7 +23,7 @@ impl Thread {
             if port.limits.take_summary(now)
                 && let Some(view) = port.bond_view(now)
             {
-                runtime::info!(BOND, "{}", summary(&view.status));
+                runtime::info!(BOND, "{}", summary(&view.status); "bond" => &view.status.name);
             }
         }
     }

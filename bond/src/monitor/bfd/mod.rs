@@ -549,6 +549,7 @@ impl Session {
             module: "bfd",
             topic: Topic::Monitor,
             level,
+            member: None,
             text,
         }));
     }

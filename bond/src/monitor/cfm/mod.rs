@@ -346,6 +346,7 @@ impl Session {
             module: "cfm",
             topic: Topic::Monitor,
             level,
+            member: None,
             text,
         }));
     }
