@@ -118,9 +118,6 @@ const BANS: [Ban; 7] = [
 /// Longest module, in lines of any kind.
 const LINES: usize = 600;
 
-/// Files that are still longer. A file leaves the list when it is split; nothing is added.
-const TOO_LONG: &[&str] = &[];
-
 /// What a longer one says at its top, with the reason.
 const EXCUSE: &str = "//! Long because";
 
@@ -245,11 +242,7 @@ fn sources(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), S
 fn source(folder: &str, file: &str, text: &str, found: &mut Vec<String>) {
     let lines = text.lines().count();
     let excused = text.lines().take_while(|l| l.starts_with("//!")).any(|l| l.starts_with(EXCUSE));
-    if TOO_LONG.contains(&file) {
-        if lines <= LINES {
-            found.push(format!("{file}: is short enough; remove it from xtask's list `TOO_LONG`"));
-        }
-    } else if lines > LINES && !excused {
+    if lines > LINES && !excused {
         found.push(format!(
             "{file}: {lines} lines; split it by topic (at most {LINES}), or say `{EXCUSE} …` at its \
              top"
@@ -301,10 +294,6 @@ mod tests {
         found.clear();
         source("wire", "wire/src/x.rs", &"//\n".repeat(LINES), &mut found);
         assert!(found.is_empty(), "{found:?}");
-        for listed in TOO_LONG {
-            source("wire", listed, "//\n", &mut found);
-            assert!(found.pop().is_some_and(|f| f.contains("remove it")), "{listed}");
-        }
         found.clear();
         let excused = format!("{EXCUSE} it is one table.\n") + &"//\n".repeat(LINES);
         source("wire", "wire/src/x.rs", &excused, &mut found);
