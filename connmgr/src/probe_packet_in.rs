@@ -2,8 +2,6 @@
 //! switch (Open vSwitch: `send_bogus_packet_in`). The controller's answer shows that it controls the
 //! switch.
 
-use std::hash::{BuildHasher, Hasher};
-
 use ofproto::controller::QueuedPacketIn;
 use openflow::action::PacketInReason;
 use openflow::msg::{PacketIn, PacketInFormat};
@@ -14,7 +12,7 @@ use wire::arp::learning_packet;
 /// A RARP from a random address, as if it had entered at the bridge's local port and matched no
 /// flow.
 pub(crate) fn packet(bridge: &str) -> QueuedPacketIn {
-    let random = std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
+    let random = posix::random().to_be_bytes();
     // Nicira's OUI, as in Open vSwitch; addresses with the upper bit of the fourth octet are random.
     let mac = EthAddr([0, 0x23, 0x20, random[0] | 0x80, random[1], random[2]]);
     let packet = learning_packet(mac);

@@ -88,7 +88,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
     poll.registry().register(&mut SourceFd(&fd), MONITOR, Interest::READABLE)?;
     let prober = Prober::spawn(setup.datapath.clone(), waker.clone())?;
     let queries = Queries::spawn(setup.queries, waker.clone())?;
-    let monitors = Monitors::new(setup.datapath.clone(), random());
+    let monitors = Monitors::new(setup.datapath.clone(), posix::random());
     let registry = poll.registry().try_clone()?;
     let closer = queries.closer();
     let sockets = Sockets::new(registry, FIRST_SOCKET, closer, setup.datapath.clone());
@@ -527,10 +527,4 @@ impl Thread {
             self.lacpdu(Some(&place), payload, Instant::now());
         }
     }
-}
-
-/// Any number, another one for each start.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }

@@ -10,6 +10,15 @@ pub mod unix;
 use std::borrow::Cow;
 use std::fmt::Display;
 
+/// A random number from the kernel (getrandom(2)); 0 in the first moments of a machine's life, when
+/// the kernel has no entropy yet. For seeds and made-up addresses, not for secrets.
+pub fn random() -> u64 {
+    let mut octets = [0; 8];
+    // Fewer octets, or none, leave zeros.
+    let _ = rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::NONBLOCK);
+    u64::from_ne_bytes(octets)
+}
+
 /// What `std` puts between an error's text and its number.
 const NUMBER_PREFIX: &str = " (os error ";
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use parking_lot::Mutex;
 
 use super::{Error, Netns};
 
@@ -55,7 +56,7 @@ impl Watch {
 
     /// The changes since the last call.
     pub fn news(&self) -> Vec<Change> {
-        std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.changes.lock())
     }
 }
 
@@ -90,7 +91,7 @@ fn watch(socket: &Socket, start: Instant, stop: &AtomicBool, changes: &Mutex<Vec
         });
         let Some(name) = name else { continue };
         if known.insert(name.clone(), up).unwrap_or(!up) != up {
-            let mut c = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut c = changes.lock();
             c.push(Change { at, link: name, up });
         }
     }

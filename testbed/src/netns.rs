@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use super::Error;
 use super::rtnl::Rtnl;
+use parking_lot::Mutex;
 
 /// A network namespace that lives as long as this value, or a process or socket in it.
 pub struct Netns {
@@ -73,8 +73,8 @@ impl Netns {
     }
 
     /// Links and addresses of the namespace.
-    pub fn rtnl(&self) -> std::sync::MutexGuard<'_, Rtnl> {
-        self.rtnl.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn rtnl(&self) -> parking_lot::MutexGuard<'_, Rtnl> {
+        self.rtnl.lock()
     }
 
     /// A veth pair, both ends up: `here` in this namespace, `there` in `other`.

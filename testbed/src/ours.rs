@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use super::Error;
+use parking_lot::Mutex;
 
 /// The programs and their packages.
 const PROGRAMS: [(&str, &str); 4] = [
@@ -34,7 +34,7 @@ pub fn folder(names: &[&str]) -> Result<PathBuf, Error> {
     }
     if let (Some(cargo), Some(manifest)) = (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR"))
     {
-        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut built = BUILT.lock();
         let missing: Vec<&str> = names.iter().copied().filter(|n| !built.contains(*n)).collect();
         if !missing.is_empty() {
             build(Path::new(&cargo), Path::new(&manifest), folder, &missing)?;

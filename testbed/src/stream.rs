@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::frame::Udp;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Packets that a ledger knows one by one; older ones are only counted.
 const REMEMBERED: usize = 1 << 20;
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock()
     }
 
     /// The time now, as the ledger counts it.

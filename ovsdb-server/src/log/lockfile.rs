@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use runtime::log::Module;
 
 /// Open vSwitch's name for it.
@@ -37,7 +37,7 @@ impl LockFile {
     /// `WouldBlock` if another process, or this one, has locked it; else what the system says.
     pub fn lock(path: &Path) -> std::io::Result<LockFile> {
         let name = lock_name(path);
-        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = HELD.lock();
         // Opened and closed again, the file would lose the lock that this process has on it.
         if let Ok(known) = std::fs::metadata(&name)
             && held.contains(&(known.dev(), known.ino()))
@@ -79,7 +79,7 @@ impl LockFile {
     /// The other process that has locked a file, if one has.
     pub fn holder(path: &Path) -> Option<i32> {
         let name = lock_name(&path.canonicalize().ok()?);
-        let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = HELD.lock();
         let known = std::fs::metadata(&name).ok()?;
         // Opened and closed again, the file would lose the lock that this process has on it.
         if held.contains(&(known.dev(), known.ino())) {
@@ -92,6 +92,6 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        HELD.lock().remove(&self.key);
     }
 }

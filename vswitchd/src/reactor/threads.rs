@@ -106,6 +106,5 @@ impl Threads {
 /// A seed that differs in each run, so that packets cannot be made to fall into one slot of the
 /// caches.
 pub(super) fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
+    posix::random()
 }

@@ -29,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ovsdb-server", &["wire", "posix", "tls", "stream", "ovsdb", "runtime"]),
     ("connmgr", &["wire", "posix", "tls", "stream", "runtime", "openflow", "ofproto"]),
     ("config", &["wire", "bond", "openflow", "ofproto", "tls", "stream", "ovsdb", "ovsdb-client"]),
-    ("links", &["wire", "runtime", "bond", "netdev", "datapath", "ofproto", "config"]),
+    ("links", &["wire", "posix", "runtime", "bond", "netdev", "datapath", "ofproto", "config"]),
     (
         "vswitchd",
         &[

@@ -142,19 +142,8 @@ pub fn nearest<'n>(typed: &str, known: impl Iterator<Item = &'n str>) -> Option<
 
 /// Insertions, deletions and replacements from one word to the other, case and dashes aside.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<u8>, Vec<u8>) =
-        (a.bytes().map(folded).collect(), b.bytes().map(folded).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    let fold = |word: &str| word.to_ascii_lowercase().replace('-', "_");
+    strsim::levenshtein(&fold(a), &fold(b))
 }
 
 #[cfg(test)]
