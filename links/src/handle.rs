@@ -79,7 +79,7 @@ pub enum BondError {
     NoAnswer(#[from] NoAnswer),
 }
 
-/// The links thread did not answer within [`ANSWER_TIMEOUT`], or has ended.
+/// The links thread did not answer within 5 s, or has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the links thread does not answer")]
 pub struct NoAnswer;
