@@ -178,9 +178,10 @@ impl datapath::Clock for Rounds {
 /// from its ports for longer than a few slices.
 #[test]
 fn what_concerns_a_whole_mac_table_is_cut_into_slices() {
-    const STATIONS: u64 = 20_000;
-    /// More than a slice, which is what a round looks at.
-    const PER_ROUND: u64 = 1_000;
+    const STATIONS: u64 = 40_000;
+    /// Eight slices of 512 places: a round runs at most eight jobs, and a slice that ends may queue
+    /// the next in time for the same round.
+    const PER_ROUND: u64 = 8 * 512;
     let rounds = Arc::new(AtomicU64::new(0));
     let ofproto = Ofproto::new();
     let clock = Arc::new(Rounds(Instant::now(), rounds.clone()));
