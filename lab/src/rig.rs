@@ -9,11 +9,8 @@
 //! With `--members tap` nic0 and nic1 are taps whose far ends are the fabric's ports themselves,
 //! and `other0`, a tap that is no member, is beside them.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use wire::EthAddr;
 
 use super::options::{Mode, Options, Vm};
 use super::timeline::{Timeline, Who};
@@ -21,7 +18,7 @@ use testbed::carrier::Watch;
 use testbed::fabric::Fabric;
 use testbed::frame::Udp;
 use testbed::tap::Tap;
-use testbed::traffic::Traffic;
+use testbed::traffic::{HOST_MAC, Traffic, talk};
 use testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch};
 
 /// How long before the cut the bystander's carrier changes.
@@ -29,9 +26,6 @@ const BYSTANDER_FIRST: Duration = Duration::from_millis(100);
 
 /// How many links the bond has.
 pub(super) const LINKS: usize = 2;
-
-const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
-const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
 pub(super) struct Rig {
     pub(super) traffic: Traffic,
@@ -45,15 +39,6 @@ pub(super) struct Rig {
 
 /// Who talks to whom: enough conversations for the mode to have something to share out.
 fn conversations(mode: Mode) -> Vec<Udp> {
-    let talk = |mac: u8, port: u16| Udp {
-        src_mac: EthAddr([0x02, 0, 0, 0, 0x55, mac]),
-        dst_mac: HOST_MAC,
-        vlan: None,
-        src_ip: Ipv4Addr::new(10, 0, 0, mac),
-        dst_ip: HOST_IP,
-        src_port: port,
-        dst_port: 5000,
-    };
     match mode {
         Mode::ActiveBackup => vec![talk(1, 40_000)],
         // The bucket is the hash of the source address.

@@ -58,7 +58,7 @@ pub(crate) enum Request {
         forced: Option<bool>,
         done: SyncSender<bool>,
     },
-    /// Nothing: whoever asks knows by the answer that earlier news have been heeded.
+    /// Has no effect of its own. The answer means that the thread has processed every earlier request.
     Sync {
         done: SyncSender<()>,
     },
@@ -89,8 +89,8 @@ pub struct NoAnswer;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Requests that may wait. Each caller waits for its answer, so that there are more than one for
-/// each of main's callers only when the thread has not answered for `ANSWER_TIMEOUT`; what is beyond is
-/// dropped and answered as if nobody had answered.
+/// each of main's callers only when the thread has not answered for `ANSWER_TIMEOUT`; a
+/// request beyond that is dropped, and its caller gets `NoAnswer`.
 const REQUESTS: usize = 16;
 
 /// Main's hand on the thread. Cheap to clone.

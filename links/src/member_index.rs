@@ -24,7 +24,7 @@ pub(crate) struct MemberIndex {
 }
 
 impl MemberIndex {
-    /// To be made anew when the members of a port change.
+    /// Builds the index. It does not follow changes: build another one when a port's members change.
     pub(crate) fn new<'a>(ports: impl Iterator<Item = &'a PortDriver>) -> MemberIndex {
         let mut index = MemberIndex::default();
         for port in ports {

@@ -21,7 +21,7 @@ use crate::queries::{Closer, Purpose};
 pub(crate) struct BoundTo {
     pub(crate) name: String,
     pub(crate) ifindex: u32,
-    /// A device that was made anew may have its old index, but it has another port.
+    /// Tells a re-created device from the old one: it may have the same index, but another port number.
     pub(crate) port_no: Option<PortNo>,
 }
 
@@ -116,8 +116,8 @@ impl Sockets {
         self.open.get_mut(purpose)?.recv()
     }
 
-    /// To be called after the last [`Sockets::recv`] of a turn: an event tells of frames that are
-    /// there or arrive.
+    /// Enables the next event. Call it after the last [`Sockets::recv`] of a turn; frames that have
+    /// arrived before the call raise the event too.
     pub(crate) fn rearm(&self, purpose: &Purpose) {
         if let Some(socket) = self.open.get(purpose) {
             socket.rearm();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use bond::{
     BondConfig, Forwarding, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
-    OutputRule, PrimaryReselect,
+    OutputRule,
 };
 use config::Detect;
 use datapath::{Datapath, Execute, Packet, PortNo, TableId, Userspace};
@@ -118,26 +118,13 @@ impl Side {
         let config = BondConfig {
             name: bond.to_owned(),
             mode,
-            updelay: Duration::ZERO,
-            downdelay: Duration::ZERO,
-            hash_basis: 0,
-            primary: None,
-            primary_reselect: PrimaryReselect::Always,
-            failback_delay: Duration::ZERO,
-            failback_limit: 0,
-            all_members_active: false,
-            loop_protect: false,
-            lb_output: false,
-            rebalance_interval: Duration::from_secs(10),
             lacp: lacp.then(|| LacpConfig {
                 active: true,
                 time: LacpTime::Fast,
                 system_id: infos[0].mac,
                 system_priority: 65_534,
             }),
-            lacp_fallback_ab: false,
             recirc_id: 1,
-            active_member_mac: None,
             members: infos
                 .iter()
                 .zip(1..)
@@ -149,6 +136,7 @@ impl Side {
                     lacp: LacpMemberConfig { port_id: n as u16, port_priority: 65_535, key: 0 },
                 })
                 .collect(),
+            ..BondConfig::default()
         };
         let members = infos
             .iter()
@@ -198,15 +186,11 @@ impl Side {
 }
 
 /// LACP with 1 s timers (time-out 3 s) outlives a main thread that is stuck for 10 s: neither
-/// side's main reads a letter, and the partners stay current all the time.
+/// side's main reads an update, and the partners stay current all the time.
 #[harness::test]
 fn lacp_survives_a_main_thread_that_is_stuck() {
     own_namespace();
-    for n in 0..2 {
-        ip(&format!("link add a{n} type veth peer name b{n}"));
-        ip(&format!("link set a{n} up"));
-        ip(&format!("link set b{n} up"));
-    }
+    pairs(0..2);
     let clock = Clock::new();
     clock.stop();
     let a = side(&clock, "a", &["a0", "a1"], Mode::BalanceTcp, true, Detect::Carrier);
@@ -519,11 +503,7 @@ fn a_link_whose_news_were_lost_is_found_by_comparing() {
 #[harness::test]
 fn foreign_links_do_not_wake_main() {
     own_namespace();
-    for n in 0..2 {
-        ip(&format!("link add a{n} type veth peer name b{n}"));
-        ip(&format!("link set a{n} up"));
-        ip(&format!("link set b{n} up"));
-    }
+    pairs(0..2);
     let clock = Clock::new();
     let mut a = side(&clock, "a", &["a0", "a1"], Mode::ActiveBackup, false, Detect::Carrier);
     let names = ["a0", "a1", "plain"].map(str::to_owned);

@@ -1,9 +1,12 @@
 //! A counted stream both ways between a machine on the bridge and a host beyond the bond.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use wire::EthAddr;
 
 use super::PacketSocket;
 use super::fabric::Fabric;
@@ -17,6 +20,24 @@ const DOWN: u8 = 1;
 /// Octets after the UDP header: at some thousand packets a second enough bytes for upstream's
 /// rebalancing to care.
 pub const PAYLOAD: usize = 200;
+
+/// The host beyond the bond.
+pub const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
+/// The host's address.
+pub const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
+
+/// A conversation of the machine with the host: `mac` is the last octet of the machine's addresses.
+pub fn talk(mac: u8, port: u16) -> Udp {
+    Udp {
+        src_mac: EthAddr([0x02, 0, 0, 0, 0x55, mac]),
+        dst_mac: HOST_MAC,
+        vlan: None,
+        src_ip: Ipv4Addr::new(10, 0, 0, mac),
+        dst_ip: HOST_IP,
+        src_port: port,
+        dst_port: 5000,
+    }
+}
 
 /// The running stream; dropping it ends it.
 pub struct Traffic {

@@ -1,6 +1,5 @@
 //! The rack: a hypervisor with some NICs, what they lead to, and a virtual machine.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,12 +7,10 @@ use testbed::error::wait_for;
 use testbed::fabric::Fabric;
 use testbed::frame::{self, Udp};
 use testbed::traffic::Traffic;
+pub use testbed::traffic::{HOST_IP, HOST_MAC, talk};
 use testbed::{Cable, Daemon, Members, Netns, Ovsdb, PacketSocket, Switch};
 use wire::EthAddr;
 
-/// The host beyond the bond.
-pub const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
-pub const HOST_IP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 /// How long something that should happen at once may take on a busy machine.
 pub const SOON: Duration = Duration::from_secs(10);
 /// How often to look.
@@ -238,19 +235,6 @@ impl Rig {
 /// The address that a rig's NIC is given.
 pub fn nic_mac(nic: usize) -> EthAddr {
     EthAddr([0x02, 0, 0, 0, 0x01, nic as u8])
-}
-
-/// A conversation of the VM's with the host: `mac` is the last octet of the VM's address.
-pub fn talk(mac: u8, port: u16) -> Udp {
-    Udp {
-        src_mac: EthAddr([0x02, 0, 0, 0, 0x55, mac]),
-        dst_mac: HOST_MAC,
-        vlan: None,
-        src_ip: Ipv4Addr::new(10, 0, 0, mac),
-        dst_ip: HOST_IP,
-        src_port: port,
-        dst_port: 5000,
-    }
 }
 
 /// A gratuitous ARP of the VM's.

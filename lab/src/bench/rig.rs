@@ -12,10 +12,9 @@ use testbed::error::wait_for;
 use testbed::fabric::Fabric;
 use testbed::frame::{self, Udp};
 use testbed::tap::Tap;
-use testbed::traffic::Traffic;
+use testbed::traffic::{HOST_MAC, Traffic};
 use testbed::{Cable, Daemon, Error, Members, Netns, PacketSocket, Switch};
 
-const HOST_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0x01]);
 const VM_MAC: EthAddr = EthAddr([0x02, 0, 0, 0, 0x55, 0x01]);
 /// How many links the bond has.
 pub(super) const LINKS: usize = 2;

@@ -45,7 +45,8 @@ impl Default for TableSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum NamedBy {
     #[default]
-    Nobody,
+    /// The table has no name.
+    Unnamed,
     Controller,
     Row,
 }
@@ -95,7 +96,7 @@ impl Default for TableState {
     fn default() -> TableState {
         TableState {
             name: String::new(),
-            named_by: NamedBy::Nobody,
+            named_by: NamedBy::Unnamed,
             flow_limit: None,
             evict_by_row: false,
             evict_by_controller: false,
@@ -136,7 +137,7 @@ impl TableState {
             }
             None if self.named_by == NamedBy::Row => {
                 self.name.clear();
-                self.named_by = NamedBy::Nobody;
+                self.named_by = NamedBy::Unnamed;
             }
             None => {}
         }

@@ -50,7 +50,8 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Whether one more table may be entered, with so many octets of actions and of stack.
+    /// Fails if a limit forbids to enter another table. `actions` and `stack` are their present sizes
+    /// in octets.
     pub(super) fn check(&self, actions: usize, stack: usize) -> Result<(), Exceeded> {
         if self.depth >= MAX_DEPTH {
             Err(Exceeded::Depth)
