@@ -6,7 +6,7 @@ use ::bond::{BondConfig, LacpConfig, LacpTime, Mode, PrimaryReselect};
 use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
-use crate::option::{MAX_MS, Opt, Outside, millis, range};
+use crate::option::{MAX_MS, OVS, Opt, Outside, millis, range};
 use crate::section::Section;
 use crate::warning::{Severity, Warning};
 
@@ -44,6 +44,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
             }
         },
     )
+    .since(OVS)
     .warned_as(|row, value| {
         format!("port {row}: unsupported bond-detect-mode {value}, defaulting to carrier")
     }),
@@ -57,20 +58,23 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
                 *interval = millis(ms);
             }
         },
-    ),
+    )
+    .since(OVS),
     Opt::number(
         "bond-hash-basis",
         "seed of the hash that assigns flows to buckets",
         range(i32::MIN as i64, u32::MAX as i64, 0, ""),
         |b: &mut WantBond, n| b.config.hash_basis = n as u32,
     )
+    .since(OVS)
     .modes(&[Mode::BalanceSlb, Mode::BalanceTcp]),
     Opt::number(
         "bond-rebalance-interval",
         "interval of moving buckets from loaded to idle members",
-        range(1000, MAX_MS, 10_000, "ms, 0 = off").or_zero().outside(Outside::Raise),
+        range(1000, MAX_MS, 10_000, "ms").note("0 = off").or_zero().outside(Outside::Raise),
         |b: &mut WantBond, ms| b.config.rebalance_interval = millis(ms),
     )
+    .since(OVS)
     .modes(&[Mode::BalanceSlb, Mode::BalanceTcp]),
     Opt::text(
         "bond-primary",
@@ -81,6 +85,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
             Ok(())
         },
     )
+    .since(OVS)
     .modes(&[Mode::ActiveBackup]),
     Opt::word(
         "bond-primary-reselect",
@@ -94,43 +99,50 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
             }
         },
     )
+    .since("0.1.0")
     .modes(&[Mode::ActiveBackup]),
     Opt::number(
         "bond-failback-delay",
         "how long a better member must have been enabled before it takes over",
-        range(1, MAX_MS, 0, "ms").or_zero(),
+        range(1, MAX_MS, 0, "ms").note("0 = none").or_zero(),
         |b: &mut WantBond, ms| b.config.failback_delay = millis(ms),
     )
+    .since("0.1.0")
     .modes(&[Mode::ActiveBackup]),
     Opt::number(
         "bond-failback-limit",
         "how often in an hour a better member takes over",
-        range(1, 1_000_000, 0, "an hour, 0 = no limit").or_zero(),
+        range(1, 1_000_000, 0, "per hour").note("0 = no limit").or_zero(),
         |b: &mut WantBond, n| b.config.failback_limit = n as u32,
     )
+    .since("0.1.0")
     .modes(&[Mode::ActiveBackup]),
     Opt::flag(
         "bond-loop-protect",
         "hold the bond down while it makes a loop with another port",
         |b: &mut WantBond, on| b.config.loop_protect = on,
-    ),
+    )
+    .since("0.1.0"),
     Opt::flag(
         "all-members-active",
         "accept multicast and broadcast on every member, without LACP",
         |b: &mut WantBond, on| b.config.all_members_active = on,
     )
+    .since(OVS)
     .modes(&[Mode::BalanceSlb]),
     Opt::flag(
         "lb-output-action",
         "choose the member in the datapath, without recirculation",
         |b: &mut WantBond, on| b.config.lb_output = on,
     )
+    .since(OVS)
     .modes(&[Mode::BalanceTcp]),
     Opt::flag(
         "lacp-fallback-ab",
         "work as active-backup while the partner does not speak LACP",
         |b: &mut WantBond, on| b.config.lacp_fallback_ab = on,
-    ),
+    )
+    .since(OVS),
 ];
 
 /// LACP of a port while it is being read.
@@ -165,15 +177,17 @@ pub(crate) const LACP: &[Opt<LacpRow>] = &[
             }
         },
     )
+    .since(OVS)
     .warned_as(|row, value| {
         format!("port {row}: LACP system ID ({value}) must be an Ethernet address.")
     }),
     Opt::number(
         LACP_SYSTEM_PRIORITY,
         "the system's priority",
-        range(1, 65_535, 65_534, "lower is preferred"),
+        range(1, 65_535, 65_534, "").note("lower is preferred"),
         |l: &mut LacpRow, n| l.system_priority = n as u16,
-    ),
+    )
+    .since(OVS),
     Opt::word_any_case(
         "lacp-time",
         "how often the partner is asked to send: every 30 s or every second",
@@ -184,7 +198,8 @@ pub(crate) const LACP: &[Opt<LacpRow>] = &[
                 _ => LacpTime::Slow,
             }
         },
-    ),
+    )
+    .since(OVS),
 ];
 
 /// The bond of a port; `members` are the names of its interfaces.

@@ -15,7 +15,7 @@ use crate::flow_table::{self, WantTables};
 use crate::iface::{DummyPolicy, Kinds};
 use crate::inert;
 use crate::mirror::{self, WantMirror};
-use crate::option::{Opt, Outside, keys, range};
+use crate::option::{OVS, Opt, Outside, keys, range};
 use crate::port::{self, WantPort};
 use crate::section::Section;
 use crate::unsupported;
@@ -72,35 +72,50 @@ const HWADDR: &str = "hwaddr";
 
 /// Keys of `Bridge.other_config` but those of OpenFlow.
 pub(crate) const BRIDGE: &[Opt<BridgeRow>] = &[
-    Opt::mac(HWADDR, "the bridge's address, by default the lowest of its ports'", |b, mac| {
-        b.hwaddr = Some(mac);
-    }),
+    Opt::mac(
+        HWADDR,
+        "the bridge's address, by default the lowest of its ports'",
+        |b: &mut BridgeRow, mac| {
+            b.hwaddr = Some(mac);
+        },
+    )
+    .since(OVS),
     Opt::text(
         "datapath-id",
         "the OpenFlow datapath ID, by default from the bridge's address",
         "16 hexadecimal digits, or 0x and 1 to 16",
-        |b, text| {
+        |b: &mut BridgeRow, text| {
             b.datapath_id = parse_datapath_id(text);
             b.datapath_id.map(drop).ok_or_else(|| {
                 "accepted are 16 hexadecimal digits, or 0x and 1 to 16, not all zero".to_owned()
             })
         },
-    ),
-    Opt::flag("forward-bpdu", "forward frames to reserved multicast addresses", |b, on| {
-        b.forward_bpdu = on;
-    }),
+    )
+    .since(OVS),
+    Opt::flag(
+        "forward-bpdu",
+        "forward frames to reserved multicast addresses",
+        |b: &mut BridgeRow, on| {
+            b.forward_bpdu = on;
+        },
+    )
+    .since(OVS),
     Opt::number(
         "mac-aging-time",
         "how long an address is kept in the MAC table",
         range(15, 3600, 300, "s").or_zero().outside(Outside::Clamp),
-        |b, n| b.mac_aging = Duration::from_secs(if n == 0 { 300 } else { n as u64 }),
-    ),
+        |b: &mut BridgeRow, n| {
+            b.mac_aging = Duration::from_secs(if n == 0 { 300 } else { n as u64 })
+        },
+    )
+    .since(OVS),
     Opt::number(
         "mac-table-size",
         "most addresses in the MAC table",
         range(10, 1_000_000, 8192, "").or_zero().outside(Outside::Clamp),
-        |b, n| b.mac_table_size = if n == 0 { 8192 } else { n as usize },
-    ),
+        |b: &mut BridgeRow, n| b.mac_table_size = if n == 0 { 8192 } else { n as usize },
+    )
+    .since(OVS),
 ];
 
 /// Whether there is such a datapath.

@@ -10,7 +10,7 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Bridge, Controller, OpenVSwitch, Tables};
 use stream::target;
 
-use crate::option::{Opt, keys, millis, range};
+use crate::option::{OVS, Opt, keys, millis, range};
 use crate::section::Section;
 use crate::unsupported;
 use crate::warning::{Severity, Warning};
@@ -65,32 +65,45 @@ pub(crate) const OPENFLOW: &[Opt<OpenFlowRow>] = &[
         "controller-queue-size",
         "packets that may wait for a controller",
         range(1, 512, 100, "packets"),
-        |o, n| o.queue_size = n as usize,
-    ),
-    Opt::flag("disable-in-band", "no in-band control", |o, on| o.disable_in_band = on),
-    Opt::text("dp-desc", "the datapath's description in OpenFlow", "any text", |o, text| {
-        o.description = Some(text.to_owned());
-        Ok(())
-    }),
-    Opt::text("dp-sn", "the serial number in OpenFlow", "any text", |o, text| {
+        |o: &mut OpenFlowRow, n| o.queue_size = n as usize,
+    )
+    .since(OVS),
+    Opt::flag("disable-in-band", "no in-band control", |o: &mut OpenFlowRow, on| {
+        o.disable_in_band = on
+    })
+    .since(OVS),
+    Opt::text(
+        "dp-desc",
+        "the datapath's description in OpenFlow",
+        "any text",
+        |o: &mut OpenFlowRow, text| {
+            o.description = Some(text.to_owned());
+            Ok(())
+        },
+    )
+    .since(OVS),
+    Opt::text("dp-sn", "the serial number in OpenFlow", "any text", |o: &mut OpenFlowRow, text| {
         o.serial = Some(text.to_owned());
         Ok(())
-    }),
+    })
+    .since(OVS),
     Opt::number(
         "in-band-queue",
         "queue of in-band control traffic",
-        range(-1, u32::MAX as i64, -1, "a queue, -1 = none"),
-        |o, n| o.in_band_queue = u32::try_from(n).ok(),
-    ),
+        range(-1, u32::MAX as i64, -1, "").note("-1 = none"),
+        |o: &mut OpenFlowRow, n| o.in_band_queue = u32::try_from(n).ok(),
+    )
+    .since(OVS),
 ];
 
 /// Keys of `Controller.other_config`.
 pub(crate) const CONTROLLER: &[Opt<u8>] = &[Opt::number(
     "dscp",
     "differentiated services code point of the connection's packets",
-    range(0, 63, 48, "a differentiated services code point"),
-    |dscp, n| *dscp = n as u8,
-)];
+    range(0, 63, 48, ""),
+    |dscp: &mut u8, n| *dscp = n as u8,
+)
+.since(OVS)];
 
 /// Reads what concerns OpenFlow in a bridge's row and its controllers'.
 pub(crate) fn want(tables: &Tables, row: &Bridge, warnings: &mut Vec<Warning>) -> WantOpenFlow {

@@ -10,7 +10,7 @@ use wire::EthAddr;
 use crate::columns::mac_column;
 use crate::inert;
 use crate::monitor::{self, CFM, WantBfd};
-use crate::option::{Opt, keys, range};
+use crate::option::{OVS, Opt, keys, range};
 use crate::section::Section;
 use crate::unsupported;
 use crate::warning::{Severity, Warning};
@@ -119,26 +119,30 @@ pub(crate) const INTERFACE: &[Opt<MemberSettings>] = &[
         "lacp-port-id",
         "LACP port number, by default the OpenFlow port number",
         range(1, 65_535, 0, "").or_zero(),
-        |m, n| m.lacp.port_id = n as u16,
-    ),
+        |m: &mut MemberSettings, n| m.lacp.port_id = n as u16,
+    )
+    .since(OVS),
     Opt::number(
         "lacp-port-priority",
         "LACP port priority",
-        range(1, 65_535, 65_535, "lower is preferred"),
-        |m, n| m.lacp.port_priority = n as u16,
-    ),
+        range(1, 65_535, 65_535, "").note("lower is preferred"),
+        |m: &mut MemberSettings, n| m.lacp.port_priority = n as u16,
+    )
+    .since(OVS),
     Opt::number(
         "lacp-aggregation-key",
         "LACP key, by default one of the port's own",
         range(1, 65_535, 0, "").or_zero(),
-        |m, n| m.lacp.key = n as u16,
-    ),
+        |m: &mut MemberSettings, n| m.lacp.key = n as u16,
+    )
+    .since(OVS),
     Opt::number(
         "bond-member-priority",
         "rank among enabled members that are not the primary",
-        range(i32::MIN as i64, i32::MAX as i64, 0, "higher is preferred"),
-        |m, n| m.priority = n as i32,
-    ),
+        range(i32::MIN as i64, i32::MAX as i64, 0, "").note("higher is preferred"),
+        |m: &mut MemberSettings, n| m.priority = n as i32,
+    )
+    .since("0.1.0"),
 ];
 
 /// An interface as wanted.

@@ -11,7 +11,7 @@ use wire::EthAddr;
 use wire::bfd::{DEFAULT_DST_IP, DEFAULT_DST_MAC, DEFAULT_SRC_IP};
 
 use crate::inert;
-use crate::option::{MAX_MS, Opt, Outside, keys, parse_number, range};
+use crate::option::{MAX_MS, OVS, Opt, Outside, keys, parse_number, range};
 use crate::section::Section;
 use crate::warning::Warning;
 
@@ -63,60 +63,75 @@ const DECAY_MIN_RX: &str = "decay_min_rx";
 
 /// Keys of `Interface.bfd`.
 pub(crate) const BFD: &[Opt<BfdRow>] = &[
-    Opt::flag("enable", "run BFD on the interface", |b, on| b.enable = on),
+    Opt::flag("enable", "run BFD on the interface", |b: &mut BfdRow, on| b.enable = on).since(OVS),
     Opt::number(
         "min_rx",
         "shortest interval at which control packets are accepted",
         range(1, MAX_MS, 1000, "ms").outside(Outside::Raise),
-        |b, ms| b.want.session.min_rx = Duration::from_millis(ms as u64),
-    ),
+        |b: &mut BfdRow, ms| b.want.session.min_rx = Duration::from_millis(ms as u64),
+    )
+    .since(OVS),
     Opt::number(
         "min_tx",
         "shortest interval at which control packets are sent",
         range(1, MAX_MS, 100, "ms").outside(Outside::Raise),
-        |b, ms| b.want.session.min_tx = Duration::from_millis(ms as u64),
-    ),
+        |b: &mut BfdRow, ms| b.want.session.min_tx = Duration::from_millis(ms as u64),
+    )
+    .since(OVS),
     Opt::number(
         DECAY_MIN_RX,
         "min_rx while there is no traffic; at least min_rx",
-        range(1, MAX_MS, 0, "ms, 0 = off").or_zero(),
-        |b, ms| b.want.session.decay_min_rx = Duration::from_millis(ms as u64),
-    ),
-    Opt::flag("forwarding_if_rx", "received traffic keeps the interface usable", |b, on| {
-        b.want.session.forwarding_if_rx = on
-    }),
-    Opt::flag("cpath_down", "tell the other end that the path is not to be used", |b, on| {
-        b.want.session.cpath_down = on
-    }),
+        range(1, MAX_MS, 0, "ms").note("0 = off").or_zero(),
+        |b: &mut BfdRow, ms| b.want.session.decay_min_rx = Duration::from_millis(ms as u64),
+    )
+    .since(OVS),
+    Opt::flag(
+        "forwarding_if_rx",
+        "received traffic keeps the interface usable",
+        |b: &mut BfdRow, on| b.want.session.forwarding_if_rx = on,
+    )
+    .since(OVS),
+    Opt::flag(
+        "cpath_down",
+        "tell the other end that the path is not to be used",
+        |b: &mut BfdRow, on| b.want.session.cpath_down = on,
+    )
+    .since(OVS),
     Opt::number(
         "mult",
         "control packets that may be lost before the session goes down",
         range(1, 255, 3, "packets"),
-        |b, n| b.want.session.mult = n as u8,
-    ),
+        |b: &mut BfdRow, n| b.want.session.mult = n as u8,
+    )
+    .since(OVS),
     Opt::mac(
         "bfd_local_src_mac",
         "source address of what is sent, by default the interface's",
-        |b, mac| b.want.src_mac = not_zero(mac),
-    ),
-    Opt::mac("bfd_local_dst_mac", "destination address of what is sent", |b, mac| {
+        |b: &mut BfdRow, mac| b.want.src_mac = not_zero(mac),
+    )
+    .since(OVS),
+    Opt::mac("bfd_local_dst_mac", "destination address of what is sent", |b: &mut BfdRow, mac| {
         b.want.dst_mac = not_zero(mac).unwrap_or(DEFAULT_DST_MAC)
-    }),
-    Opt::mac("bfd_remote_dst_mac", "accept only packets to this address", |b, mac| {
+    })
+    .since(OVS),
+    Opt::mac("bfd_remote_dst_mac", "accept only packets to this address", |b: &mut BfdRow, mac| {
         b.want.remote_dst_mac = not_zero(mac)
-    }),
+    })
+    .since(OVS),
     Opt::text(
         "bfd_src_ip",
         "source address of what is sent, by default 169.254.1.1",
         "an IPv4 address",
-        |b, text| ip(text, DEFAULT_SRC_IP, &mut b.want.src_ip),
-    ),
+        |b: &mut BfdRow, text| ip(text, DEFAULT_SRC_IP, &mut b.want.src_ip),
+    )
+    .since(OVS),
     Opt::text(
         "bfd_dst_ip",
         "destination address of what is sent, by default 169.254.1.0",
         "an IPv4 address",
-        |b, text| ip(text, DEFAULT_DST_IP, &mut b.want.dst_ip),
-    ),
+        |b: &mut BfdRow, text| ip(text, DEFAULT_DST_IP, &mut b.want.dst_ip),
+    )
+    .since(OVS),
 ];
 
 /// `None` unless `bfd:enable` is true.
@@ -156,15 +171,16 @@ impl BfdRow {
 pub(crate) const CFM: &[Opt<cfm::Config>] = &[
     Opt::number(
         "cfm_ccm_pcp",
-        "priority in the VLAN tag of what is sent",
-        range(0, 7, 0, "a priority"),
-        |c, n| c.pcp = n as u8,
-    ),
+        "priority (PCP) in the VLAN tag of what is sent",
+        range(0, 7, 0, ""),
+        |c: &mut cfm::Config, n| c.pcp = n as u8,
+    )
+    .since(OVS),
     Opt::text(
         "cfm_ccm_vlan",
         "VLAN of what is sent, by default none",
         "random, or 0 to 4095",
-        |c, text| {
+        |c: &mut cfm::Config, text| {
             c.vlan = match parse_number(text) {
                 _ if text.eq_ignore_ascii_case("random") => CcmVlan::Random,
                 Some(0) => CcmVlan::None,
@@ -175,23 +191,34 @@ pub(crate) const CFM: &[Opt<cfm::Config>] = &[
             };
             Ok(())
         },
-    ),
-    Opt::flag("cfm_demand", "received traffic counts as continuity checks", |c, on| c.demand = on),
-    Opt::flag("cfm_extended", "extended mode: any interval, 64-bit identifiers", |c, on| {
-        c.extended = on
-    }),
+    )
+    .since(OVS),
+    Opt::flag(
+        "cfm_demand",
+        "received traffic counts as continuity checks",
+        |c: &mut cfm::Config, on| c.demand = on,
+    )
+    .since(OVS),
+    Opt::flag(
+        "cfm_extended",
+        "extended mode: any interval, 64-bit identifiers",
+        |c: &mut cfm::Config, on| c.extended = on,
+    )
+    .since(OVS),
     Opt::number(
         "cfm_interval",
         "interval of continuity check messages",
         range(1, MAX_MS, 1000, "ms"),
-        |c, ms| c.interval = Duration::from_millis(ms as u64),
-    ),
+        |c: &mut cfm::Config, ms| c.interval = Duration::from_millis(ms as u64),
+    )
+    .since(OVS),
     Opt::word_any_case(
         "cfm_opstate",
         "the state that is told to the other end, in extended mode",
         &["up", "down"],
-        |c, word| c.opup = word == "up",
-    ),
+        |c: &mut cfm::Config, word| c.opup = word == "up",
+    )
+    .since(OVS),
 ];
 
 /// `None` without `cfm_mpid`, or with one that cannot be used.

@@ -1,8 +1,10 @@
 //! Options as data: one row for each key of a column.
 //!
-//! A row of a table says what the value looks like, its range, unit and default, what it does, and
-//! where it goes in the configuration. Parsing ([`crate::section`]), warnings, the known keys and
-//! the reference ([`crate::reference`]) follow from it.
+//! A row of a table says what the value looks like, its range, unit and default, what it does,
+//! since when there is such an option, and where it goes in the configuration. Parsing
+//! ([`crate::section`]), warnings, the known keys and the reference ([`crate::reference`]) follow
+//! from it; from the reference, `docs/options.md`, `ovs-appctl options/list` and the completion of
+//! `ovs-vsctl`.
 //!
 //! Source of keys, ranges and defaults: ovs-vswitchd.conf.db(5), and the running program where the
 //! two differ.
@@ -11,6 +13,9 @@ use std::time::Duration;
 
 use bond::Mode;
 use wire::EthAddr;
+
+/// [`Opt::since`] of an option that Open vSwitch has too, with the same meaning.
+pub(crate) const OVS: &str = "Open vSwitch";
 
 /// The largest time that an option takes, in milliseconds: 24 days, the range of 32 bits.
 pub(crate) const MAX_MS: i64 = i32::MAX as i64;
@@ -35,13 +40,15 @@ pub(crate) struct Range {
     /// 0 is accepted too.
     pub(crate) zero: bool,
     pub(crate) outside: Outside,
-    /// Unit, and what a special value means; empty = none.
+    /// Unit; empty = none.
     pub(crate) unit: &'static str,
+    /// What a special value or the order means, for example `0 = off`; empty = nothing.
+    pub(crate) note: &'static str,
 }
 
 /// `min` to `max`.
 pub(crate) const fn range(min: i64, max: i64, default: i64, unit: &'static str) -> Range {
-    Range { min, max, default, zero: false, outside: Outside::Default, unit }
+    Range { min, max, default, zero: false, outside: Outside::Default, unit, note: "" }
 }
 
 impl Range {
@@ -54,10 +61,19 @@ impl Range {
         Range { outside, ..self }
     }
 
-    /// For example `0 or 1000 to 2147483647`.
+    pub(crate) const fn note(self, note: &'static str) -> Range {
+        Range { note, ..self }
+    }
+
+    /// For example `0 or 1000 to 2147483647 (ms, 0 = off)`.
     pub(crate) fn accepted(&self) -> String {
-        let Range { min, max, .. } = self;
-        if self.zero { format!("0 or {min} to {max}") } else { format!("{min} to {max}") }
+        let Range { min, max, unit, note, .. } = self;
+        let zero = if self.zero { "0 or " } else { "" };
+        let comma = if unit.is_empty() || note.is_empty() { "" } else { ", " };
+        match (*unit, *note) {
+            ("", "") => format!("{zero}{min} to {max}"),
+            _ => format!("{zero}{min} to {max} ({unit}{comma}{note})"),
+        }
     }
 }
 
@@ -86,13 +102,15 @@ pub(crate) struct Opt<T> {
     pub(crate) form: Form<T>,
     /// The bond modes in which it has an effect; empty = it does not depend on the mode.
     pub(crate) modes: &'static [Mode],
+    /// [`OVS`], or the version of this program that was the first to have it. Every row says it.
+    pub(crate) since: &'static str,
     /// Open vSwitch's warning about a bad value, from the row's name and the value.
     pub(crate) text: Option<fn(&str, &str) -> String>,
 }
 
 impl<T> Opt<T> {
     const fn new(key: &'static str, about: &'static str, form: Form<T>) -> Opt<T> {
-        Opt { key, about, form, modes: &[], text: None }
+        Opt { key, about, form, modes: &[], since: "", text: None }
     }
 
     pub(crate) const fn flag(
@@ -152,13 +170,20 @@ impl<T> Opt<T> {
 
     /// It has an effect in these modes of a bond only.
     pub(crate) const fn modes(self, modes: &'static [Mode]) -> Opt<T> {
-        Opt { key: self.key, about: self.about, form: self.form, modes, text: self.text }
+        let Opt { key, about, form, since, text, .. } = self;
+        Opt { key, about, form, modes, since, text }
+    }
+
+    /// [`OVS`], or the version of this program that was the first to have it.
+    pub(crate) const fn since(self, since: &'static str) -> Opt<T> {
+        let Opt { key, about, form, modes, text, .. } = self;
+        Opt { key, about, form, modes, since, text }
     }
 
     /// Open vSwitch's warning about a bad value.
     pub(crate) const fn warned_as(self, text: fn(&str, &str) -> String) -> Opt<T> {
-        let text = Some(text);
-        Opt { key: self.key, about: self.about, form: self.form, modes: self.modes, text }
+        let Opt { key, about, form, modes, since, .. } = self;
+        Opt { key, about, form, modes, since, text: Some(text) }
     }
 }
 

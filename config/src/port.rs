@@ -12,7 +12,7 @@ use crate::claims::Claims;
 use crate::columns::{mac_column, vlan_set};
 use crate::iface::{self, Kinds, WantIface};
 use crate::inert;
-use crate::option::{Opt, keys};
+use crate::option::{OVS, Opt, keys};
 use crate::section::Section;
 use crate::unsupported;
 use crate::warning::{Severity, Warning};
@@ -46,25 +46,27 @@ pub(crate) const PORT: &[Opt<PortRow>] = &[
         "priority-tags",
         "when an untagged packet leaves with a tag of VLAN 0",
         &["never", "if-nonzero", "always", "true", "no", "false"],
-        |p, word| {
+        |p: &mut PortRow, word| {
             p.priority_tags = match word {
                 "if-nonzero" | "true" => PriorityTags::IfNonzero,
                 "always" => PriorityTags::Always,
                 _ => PriorityTags::No,
             }
         },
-    ),
+    )
+    .since(OVS),
     Opt::word(
         "qinq-ethtype",
         "the Ethernet type of the outer tag of vlan_mode=dot1q-tunnel",
         &["802.1ad", "802.1q"],
-        |p, word| {
+        |p: &mut PortRow, word| {
             p.tpid = match word {
                 "802.1q" => wire::EtherType::VLAN,
                 _ => wire::EtherType::VLAN_8021AD,
             }
         },
-    ),
+    )
+    .since(OVS),
 ];
 
 /// What [`PORT`] sets.

@@ -50,11 +50,7 @@ impl<'a> Section<'a> {
                 let (used, accepted) = value.map_or((range.default, true), |v| number(range, v));
                 set(into, used);
                 if !accepted {
-                    let unit = match range.unit {
-                        "" => String::new(),
-                        unit => format!(" ({unit})"),
-                    };
-                    let accepted = format!("accepted is a number, {}{unit}", range.accepted());
+                    let accepted = format!("accepted is a number, {}", range.accepted());
                     self.bad(option, &accepted, &used.to_string());
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ovsdb_client::rows::OpenVSwitch;
 
 use crate::inert;
-use crate::option::{MAX_MS, Opt, Outside, keys, millis, range};
+use crate::option::{MAX_MS, OVS, Opt, Outside, keys, millis, range};
 use crate::section::Section;
 use crate::warning::Warning;
 
@@ -66,49 +66,59 @@ pub(crate) const OPEN_VSWITCH: &[Opt<SwitchOptions>] = &[
         "stats-update-interval",
         "interval at which statistics are written to the database",
         range(5000, MAX_MS, 5000, "ms").outside(Outside::Raise),
-        |s, ms| s.stats_interval = millis(ms),
-    ),
+        |s: &mut SwitchOptions, ms| s.stats_interval = millis(ms),
+    )
+    .since(OVS),
     Opt::number(
         "flow-limit",
         "most flows in the datapath",
         range(0, u32::MAX as i64, 200_000, "flows"),
-        |s, n| s.flow_limit = n as usize,
-    ),
+        |s: &mut SwitchOptions, n| s.flow_limit = n as usize,
+    )
+    .since(OVS),
     Opt::number(
         "vlan-limit",
         "VLAN tags of a packet that are looked at",
-        range(1, 2, 1, "tags, 0 = as many as can be").or_zero(),
-        |s, n| s.vlan_limit = n as u8,
-    ),
+        range(1, 2, 1, "tags").note("0 = as many as can be").or_zero(),
+        |s: &mut SwitchOptions, n| s.vlan_limit = n as u8,
+    )
+    .since(OVS),
     Opt::number(
         "max-idle",
         "time without traffic after which a flow leaves the datapath",
         range(1, MAX_MS, 10_000, "ms").outside(Outside::Raise),
-        |s, ms| s.max_idle = millis(ms),
-    ),
+        |s: &mut SwitchOptions, ms| s.max_idle = millis(ms),
+    )
+    .since(OVS),
     Opt::number(
         "max-revalidator",
         "longest time between two rounds of the revalidator",
         range(100, MAX_MS, 500, "ms").outside(Outside::Raise),
-        |s, ms| s.max_revalidator = millis(ms),
-    ),
+        |s: &mut SwitchOptions, ms| s.max_revalidator = millis(ms),
+    )
+    .since(OVS),
     Opt::number(
         "min-revalidate-pps",
         "rate below which a flow is deleted rather than translated again while rounds take long",
-        range(1, u32::MAX as i64, 5, "packets in a second, 0 = off").or_zero(),
-        |s, n| s.min_revalidate_pps = n as u64,
-    ),
+        range(1, u32::MAX as i64, 5, "packets in a second").note("0 = off").or_zero(),
+        |s: &mut SwitchOptions, n| s.min_revalidate_pps = n as u64,
+    )
+    .since(OVS),
     Opt::flag(
         "flow-restore-wait",
         "forward nothing and connect no controller until it is removed, at a start",
-        |s, on| s.flow_restore_wait = on,
-    ),
+        |s: &mut SwitchOptions, on| s.flow_restore_wait = on,
+    )
+    .since(OVS),
     Opt::number(
         "bundle-idle-timeout",
         "time after which an OpenFlow bundle without messages is discarded",
-        range(1, u32::MAX as i64, 10, "s, 0 = the default").or_zero(),
-        |s, n| s.bundle_idle = Duration::from_secs(if n == 0 { 10 } else { n.unsigned_abs() }),
-    ),
+        range(1, u32::MAX as i64, 10, "s").note("0 = the default").or_zero(),
+        |s: &mut SwitchOptions, n| {
+            s.bundle_idle = Duration::from_secs(if n == 0 { 10 } else { n.unsigned_abs() })
+        },
+    )
+    .since(OVS),
 ];
 
 pub(crate) fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {

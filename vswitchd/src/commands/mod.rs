@@ -12,6 +12,7 @@
 //! | `trace` | `ofproto/trace`, `ofproto/trace-packet-out` |
 //! | `datapath` | `dpif/*`, `dpctl/*`, `upcall/*`, `revalidator/*` |
 //! | `dpctl` | `dpctl/*` on flows |
+//! | `options` | `options/list` |
 //! | `pmd` | `dpif-netdev/pmd-*` |
 //! | `unbuilt` | those on features that are not built, as where nothing uses them |
 
@@ -24,6 +25,7 @@ mod dpctl_options;
 pub mod dummy;
 mod flow_dump;
 pub mod monitor;
+pub mod options;
 pub mod pmd;
 pub mod trace;
 pub mod unbuilt;
@@ -132,6 +134,7 @@ pub const ALL: &[Command] = &[
     command("fdb/add", "bridge port vlan mac", 4, 4, bridge::fdb_add),
     command("fdb/del", "bridge vlan mac", 3, 3, bridge::fdb_del),
     command("ofproto/list", "", 0, 0, bridge::list),
+    command("options/list", "[table | table.column | key]", 0, 1, options::list),
     command("bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge::dump_flows),
     command("dpif/show", "", 0, 0, datapath::dpif_show),
     command("dpif/dump-dps", "", 0, 0, datapath::dump_dps_of_bridges),
