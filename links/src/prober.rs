@@ -21,10 +21,9 @@
 //! Where sysfs of the network namespace cannot be had, `ETHTOOL_GLINK` is asked instead. That one
 //! waits for RTNL; it delays the other members then, never the links thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -90,8 +89,20 @@ pub(crate) enum Sighting {
     Link(bool),
 }
 
+/// A set of members to read.
+#[derive(Default)]
+struct Latest {
+    targets: Vec<Target>,
+    /// Those that some set since the last one taken was without: they are opened anew.
+    absent: BTreeSet<u32>,
+}
+
 /// What the threads share.
 struct Shared {
+    /// The set that the carrier thread has not taken yet. A newer one takes its place.
+    targets: Mutex<Option<Latest>>,
+    /// The links thread has ended.
+    ended: AtomicBool,
     /// The latest of each device that the links thread has not taken yet, by index.
     sightings: Mutex<BTreeMap<u32, Sighting>>,
     /// A link of the machine has changed, or a device has refused to send.
@@ -110,7 +121,6 @@ impl Shared {
 /// The links thread's hand on the carrier thread, which ends with it.
 pub(crate) struct Prober {
     shared: Arc<Shared>,
-    targets: Sender<Vec<Target>>,
     thread: Thread,
     told: Vec<Target>,
 }
@@ -121,12 +131,15 @@ impl Prober {
         datapath: Arc<dyn Datapath>,
         waker: Arc<mio::Waker>,
     ) -> std::io::Result<Prober> {
-        let shared =
-            Arc::new(Shared { sightings: Mutex::default(), alert: AtomicBool::new(false), waker });
-        let (targets, inbox) = channel();
+        let shared = Arc::new(Shared {
+            targets: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            sightings: Mutex::default(),
+            alert: AtomicBool::new(false),
+            waker,
+        });
         let mut rounds = Rounds {
             shared: shared.clone(),
-            inbox,
             datapath: datapath.clone(),
             sysfs: SysNet::open().ok(),
             members: Vec::new(),
@@ -147,7 +160,7 @@ impl Prober {
             unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000) };
             rounds.run();
         })?;
-        let prober = Prober { shared, targets, thread: handle.thread().clone(), told: Vec::new() };
+        let prober = Prober { shared, thread: handle.thread().clone(), told: Vec::new() };
         datapath.on_refused_send(prober.refusals());
         Ok(prober)
     }
@@ -157,9 +170,14 @@ impl Prober {
         if targets == self.told {
             return;
         }
-        self.told.clone_from(&targets);
-        // Fails only when the thread has gone.
-        let _ = self.targets.send(targets);
+        let before: BTreeSet<u32> = self.told.iter().map(|t| t.ifindex).collect();
+        let new = targets.iter().map(|t| t.ifindex).filter(|ifindex| !before.contains(ifindex));
+        let mut latest = self.shared.targets.lock();
+        let mut absent = latest.take().unwrap_or_default().absent;
+        absent.extend(new);
+        *latest = Some(Latest { targets: targets.clone(), absent });
+        drop(latest);
+        self.told = targets;
         self.thread.unpark();
     }
 
@@ -190,8 +208,7 @@ impl Prober {
 
 impl Drop for Prober {
     fn drop(&mut self) {
-        // The thread ends when the channel has closed.
-        self.targets = channel().0;
+        self.shared.ended.store(true, Ordering::Release);
         self.thread.unpark();
     }
 }
@@ -301,7 +318,6 @@ impl Lane {
 /// The thread's own state.
 struct Rounds {
     shared: Arc<Shared>,
-    inbox: Receiver<Vec<Target>>,
     datapath: Arc<dyn Datapath>,
     sysfs: Option<SysNet>,
     members: Vec<Member>,
@@ -321,12 +337,12 @@ impl Rounds {
     fn run(&mut self) {
         loop {
             let mut now = Instant::now();
-            loop {
-                match self.inbox.try_recv() {
-                    Ok(targets) => self.replace(targets, now),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return,
-                }
+            if self.shared.ended.load(Ordering::Acquire) {
+                return;
+            }
+            let latest = self.shared.targets.lock().take();
+            if let Some(latest) = latest {
+                self.replace(latest, now);
             }
             let alert = self.is_alert(now);
             self.settle_purse(now, alert);
@@ -365,13 +381,15 @@ impl Rounds {
         }
     }
 
-    fn replace(&mut self, targets: Vec<Target>, now: Instant) {
+    fn replace(&mut self, latest: Latest, now: Instant) {
+        let Latest { targets, absent } = latest;
         let mut old: BTreeMap<u32, Member> =
             self.members.drain(..).map(|m| (m.target.ifindex, m)).collect();
         for target in targets {
             let kept = old
                 .remove(&target.ifindex)
-                .filter(|m| !matches!(m.probe, Probe::Nothing | Probe::Link { .. }));
+                .filter(|m| !matches!(m.probe, Probe::Nothing | Probe::Link { .. }))
+                .filter(|m| !absent.contains(&m.target.ifindex));
             self.members.push(match kept {
                 // The count is the device's, whatever its name is now.
                 Some(m) => Member { target, ..m },
