@@ -15,6 +15,7 @@ pub(super) const GLOBAL: &[Opt] = &[
     Opt::flag("commands"),
     Opt::flag("options"),
     Opt::with("completions"),
+    Opt::flag("complete"),
     Opt::flag("manual"),
     Opt::flag("leader-only"),
     Opt::flag("no-leader-only"),

@@ -147,6 +147,7 @@ const OPTIONS: &[(&str, &str, &str)] = &[
     ("commands", "", "print all commands, for completion scripts"),
     ("options", "", "print all options, for completion scripts"),
     ("completions", "SHELL", "print a completion script for bash, zsh or fish"),
+    ("complete", "", "after \"--\", words of a command line: print what the last may become"),
     ("manual", "", "print the manual page (troff)"),
     ("help", "", "print this"),
     ("version", "", "print the version"),
@@ -257,55 +258,15 @@ pub(super) fn options(known: &[Opt]) -> String {
     out
 }
 
-/// `--completions`: a script for a shell.
-///
-/// # Errors
-///
-/// An unknown shell.
-pub(super) fn completions(shell: &str, commands: &[&'static Syntax]) -> Result<String, String> {
-    let mut names: Vec<&str> = commands.iter().map(|syntax| syntax.name).collect();
-    names.sort_unstable();
-    let mut long: Vec<String> = GLOBAL.iter().map(|opt| format!("--{}", opt.name)).collect();
-    let local = super::grammar::command::all_options(commands);
-    long.extend(local.iter().map(|opt| format!("--{}", opt.name)));
-    long.sort_unstable();
-    let (names, long) = (names.join(" "), long.join(" "));
-    match shell {
-        "bash" => Ok(format!(
-            "_ovs_vsctl() {{\n    \
-             local word=${{COMP_WORDS[COMP_CWORD]}} last=${{COMP_WORDS[COMP_CWORD-1]}}\n    \
-             case $word in -*) COMPREPLY=($(compgen -W '{long}' -- \"$word\")); return;; esac\n    \
-             case $last in\n        \
-             del-br|br-*|list-ports|add-port|add-bond|list-ifaces|*-controller|*-fail-mode)\n            \
-             COMPREPLY=($(compgen -W \"$(ovs-vsctl -t 2 list-br 2>/dev/null)\" -- \"$word\"));;\n        \
-             get|set|list|find|add|remove|clear|create|destroy|wait-until)\n            \
-             COMPREPLY=($(compgen -W 'Open_vSwitch Bridge Port Interface Mirror Controller Manager \
-             QoS Queue SSL NetFlow sFlow IPFIX' -- \"$word\"));;\n        \
-             port-to-br|del-port)\n            \
-             COMPREPLY=($(compgen -W \"$(ovs-vsctl -t 2 --bare --columns=name list Port \
-             2>/dev/null)\" -- \"$word\"));;\n        \
-             *) COMPREPLY=($(compgen -W '{names}' -- \"$word\"));;\n    \
-             esac\n}}\ncomplete -o default -F _ovs_vsctl ovs-vsctl\n"
-        )),
-        "zsh" => Ok(format!(
-            "#compdef ovs-vsctl\n_ovs_vsctl() {{\n    \
-             if [[ $words[CURRENT] == -* ]]; then compadd -- {long}\n    \
-             else compadd -- {names}; fi\n}}\ncompdef _ovs_vsctl ovs-vsctl\n"
-        )),
-        "fish" => {
-            let mut out = String::from("complete -c ovs-vsctl -f\n");
-            for (_, list) in TOPICS {
-                for (name, what) in *list {
-                    let _ = writeln!(out, "complete -c ovs-vsctl -a {name} -d \"{what}\"");
-                }
-            }
-            for (name, _, what) in OPTIONS {
-                let _ = writeln!(out, "complete -c ovs-vsctl -l {name} -d \"{what}\"");
-            }
-            Ok(out)
-        }
-        other => Err(format!("no completions for \"{other}\" (accepted: bash, zsh, fish)")),
-    }
+/// What a command does.
+pub(super) fn command_text(name: &str) -> Option<&'static str> {
+    let mut all = TOPICS.iter().flat_map(|(_, list)| *list);
+    all.find(|(command, _)| *command == name).map(|(_, what)| *what)
+}
+
+/// What one of the program's options does.
+pub(super) fn option_text(name: &str) -> Option<&'static str> {
+    OPTIONS.iter().find(|(option, _, _)| *option == name).map(|(_, _, what)| *what)
 }
 
 /// Text for troff: no dash becomes a hyphen, no leading dot a request.
@@ -378,10 +339,6 @@ mod tests {
         }
         let page = manual(&all());
         assert!(page.contains("add\\-bond BRIDGE BOND IFACE..."), "{page}");
-        for shell in ["bash", "zsh", "fish"] {
-            assert!(completions(shell, &all()).unwrap().contains("add-bond"));
-        }
-        assert!(completions("csh", &all()).is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `ovs-vsctl`: reads and changes a switch's configuration in its database.
 //!
 //! [`grammar`] reads the command line, [`cmd`] has the commands, [`db`] the database as they see
-//! it, [`output`] prints tables. All commands of a line are one transaction.
+//! it, [`output`] prints tables, `complete` tells shells what may come next. All commands of a line are one transaction.
 
 pub mod cmd;
+mod complete;
 pub mod console;
 pub mod db;
 mod global;

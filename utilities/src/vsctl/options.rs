@@ -108,8 +108,11 @@ pub(super) fn parse(
             "help" => return Ok(Request::Print(super::help::usage(commands))),
             "commands" => return Ok(Request::Print(super::help::commands(commands))),
             "options" => return Ok(Request::Print(super::help::options(GLOBAL))),
-            "completions" => {
-                return Ok(Request::Print(super::help::completions(&argument, commands)?));
+            "completions" => return Ok(Request::Print(super::complete::script(&argument)?)),
+            "complete" => {
+                let dashes = words.iter().position(|word| word == "--");
+                let typed = dashes.map_or(&[][..], |at| &words[at + 1..]);
+                return Ok(Request::Print(super::complete::answer(typed)));
             }
             "manual" => return Ok(Request::Print(super::help::manual(commands))),
             "version" => return Ok(Request::Print(super::help::version())),

@@ -6,6 +6,7 @@ harness::main!();
 
 mod beside;
 mod bridges;
+mod completion;
 mod connection;
 mod rig;
 mod rows;

@@ -50,7 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ovsdb-server",
         ],
     ),
-    ("utilities", &["posix", "stream", "ovsdb", "ovsdb-client"]),
+    ("utilities", &["posix", "stream", "ovsdb", "ovsdb-client", "config"]),
     ("testbed", &["wire", "posix"]),
     ("lab", &["wire", "testbed"]),
     ("harness-macros", &[]),
