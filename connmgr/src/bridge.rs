@@ -22,7 +22,7 @@ use crate::peer::Origin;
 use crate::probe_packet_in;
 use crate::socket_policy;
 use crate::status::ControllerStatus;
-use stream::reconnect::Reconnect;
+use stream::reconnect::{Reconnect, Rules};
 
 /// Simultaneous snoops, as in Open vSwitch.
 const MAX_SNOOPS: usize = 8;
@@ -205,7 +205,7 @@ impl Bridge {
             }
             // A snoop sends nothing after its hello, and is not probed.
             let probeless = Timing { probe: None, ..mgmt_timing() };
-            let mut reconnect = Reconnect::accepted(ctx.now, timing(probeless));
+            let mut reconnect = Reconnect::accepted(ctx.now, Rules::OpenFlow, timing(probeless));
             reconnect.connected(ctx.now);
             self.connections.add_accepted(Origin::Snoop, stream, &peer, reconnect, ctx);
         }

@@ -188,7 +188,7 @@ impl Connections {
 
     /// Connects to the controllers whose time has come.
     pub(crate) fn connect(&mut self, ctx: &mut Ctx<'_>) {
-        let steps = self.endpoints.poll_connect(&self.bridge, ctx.now, &ctx.waker);
+        let steps = self.endpoints.poll_connect(&self.bridge, ctx.now, ctx.registry, ctx.ids);
         for (target, step) in steps {
             match step {
                 ConnectStep::Open(address) => self.open_socket(&target, address, ctx),

@@ -1,7 +1,6 @@
 //! What every part needs during a call.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use mio::Registry;
 use ofproto::controller::{LogLevel as AgentLevel, LogLine, SwitchOps};
@@ -52,8 +51,6 @@ pub(crate) struct Ctx<'a> {
     pub(crate) ids: &'a mut IdAllocator,
     pub(crate) log_limits: &'a mut LogLimits,
     pub(crate) tls: &'a mut tls::Context,
-    /// Wakes the poll.
-    pub(crate) waker: Arc<mio::Waker>,
     pub(crate) host: &'a dyn SwitchOps,
     /// The MAC address of the bridge's local port.
     pub(crate) local_mac: Option<EthAddr>,

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Registry;
@@ -15,7 +14,7 @@ use crate::context::{Ctx, IdAllocator};
 use crate::modules::{CONNMGR, RCONN, SOCKET_UTIL};
 use crate::names::Names;
 use crate::peer::token;
-use stream::reconnect::{Due, Next, Reconnect, Timing};
+use stream::reconnect::{Due, Next, Reconnect, Rules, Timing};
 use stream::target::{self, OPENFLOW_PORT};
 use stream::{Stream, Target};
 
@@ -219,7 +218,8 @@ impl ControllerEndpoint {
         &mut self,
         name: &str,
         now: Time,
-        waker: &Arc<mio::Waker>,
+        registry: &Registry,
+        ids: &mut IdAllocator,
     ) -> Option<ConnectStep> {
         let EndpointKind::Active { address, reconnect, conn: None, names } = &mut self.kind else {
             return None;
@@ -236,8 +236,8 @@ impl ControllerEndpoint {
                     Ok(Target::Tcp { host, port, .. }) => match host.address() {
                         Some(ip) => Some(ConnectStep::Open(Some(SocketAddr::new(ip, *port)))),
                         None => {
-                            let started = names.resolve(&host.plain(), *port, waker.clone());
-                            started.err().map(ConnectStep::Fail)
+                            let started = names.resolve(&host.plain(), *port, registry, ids);
+                            started.err().map(|e| ConnectStep::Fail(posix::text(e)))
                         }
                     },
                     Ok(_) => Some(ConnectStep::Open(None)),
@@ -304,14 +304,15 @@ impl ControllerEndpoint {
 }
 
 fn active(address: Result<Target, String>, config: &ControllerConfig, now: Time) -> EndpointKind {
-    let reconnect = Box::new(Reconnect::active(now, timing(config.timing)));
+    let reconnect = Box::new(Reconnect::active(now, Rules::OpenFlow, timing(config.timing)));
     EndpointKind::Active { address, reconnect, conn: None, names: Box::default() }
 }
 
 /// The times of a connection to a controller.
 pub(crate) fn timing(timing: ofproto::controller::Timing) -> Timing {
     let ofproto::controller::Timing { max_backoff, probe } = timing;
-    Timing { min_backoff: Duration::from_secs(1), max_backoff, probe }
+    // The time that an attempt is given includes the resolution of the name.
+    Timing { min_backoff: Duration::from_secs(1), max_backoff, resolve: None, probe }
 }
 
 /// The controller's type in log lines.
@@ -330,6 +331,6 @@ pub(crate) fn log_next_attempt(name: &str, next: Next, loud: bool) {
             "{name}: continuing to retry connections in the background but suppressing further \
              logging"
         ),
-        Next::Quietly | Next::Soon | Next::AsBefore | Next::Gone => {}
+        Next::Quietly | Next::AtOnce | Next::Soon | Next::AsBefore | Next::Gone => {}
     }
 }

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::sync::Arc;
 use std::time::Duration;
 
+use mio::Registry;
 use wire::Time;
 
-use crate::context::Ctx;
+use crate::context::{Ctx, IdAllocator};
 use crate::endpoint::{ConnectStep, ControllerEndpoint, EndpointKind, timing};
 use stream::Stream;
-use stream::reconnect::Reconnect;
+use stream::reconnect::{Reconnect, Rules};
 
 /// Endpoints by target.
 #[derive(Debug, Default)]
@@ -69,11 +69,12 @@ impl Endpoints {
         &mut self,
         bridge: &str,
         now: Time,
-        waker: &Arc<mio::Waker>,
+        registry: &Registry,
+        ids: &mut IdAllocator,
     ) -> Vec<(String, ConnectStep)> {
         let step = |(target, e): (&String, &mut ControllerEndpoint)| {
             let name = format!("{bridge}<->{target}");
-            Some((target.clone(), e.poll_connect(&name, now, waker)?))
+            Some((target.clone(), e.poll_connect(&name, now, registry, ids)?))
         };
         self.0.iter_mut().filter_map(step).collect()
     }
@@ -84,7 +85,8 @@ impl Endpoints {
         for (target, e) in &mut self.0 {
             let EndpointKind::Passive(listener) = &mut e.kind else { continue };
             while let Some((stream, peer)) = listener.accept(ctx) {
-                let reconnect = Reconnect::accepted(ctx.now, timing(e.config.timing));
+                let reconnect =
+                    Reconnect::accepted(ctx.now, Rules::OpenFlow, timing(e.config.timing));
                 accepted.push(Accepted { target: target.clone(), stream, peer, reconnect });
             }
         }

@@ -67,7 +67,6 @@ impl ConnectionManager {
                 ids: &mut self.ids,
                 log_limits: &mut self.log_limits,
                 tls: &mut self.tls,
-                waker: self.packets.waker(),
                 host: &*host,
                 local_mac: switch.local_mac(name),
             };

@@ -1,9 +1,14 @@
 //! Resolving a controller's host name, and trying its addresses one after the other.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 
-use posix::lookup::Lookup;
+use mio::{Interest, Registry};
+use stream::Lookup;
+
+use crate::context::IdAllocator;
+use crate::peer::token;
 
 /// The resolution of one host name.
 #[derive(Debug, Default)]
@@ -22,20 +27,21 @@ impl Names {
         *self = Names { last: self.last, ..Names::default() };
     }
 
-    /// Starts to resolve a name; `waker` is woken when the answer is there.
+    /// Starts to resolve a name; the poll gets an event when the answer is there.
     ///
     /// # Errors
     ///
-    /// The system's text, if it has no thread for the look-up.
+    /// The system's, if it has no thread or no pipe for the look-up.
     pub(crate) fn resolve(
         &mut self,
         name: &str,
         port: u16,
-        waker: std::sync::Arc<mio::Waker>,
-    ) -> Result<(), String> {
-        // Waking fails only after the poll has been dropped.
-        let lookup = Lookup::start(name, port, move || drop(waker.wake()));
-        self.lookup = Some(lookup.map_err(posix::text)?);
+        registry: &Registry,
+        ids: &mut IdAllocator,
+    ) -> io::Result<()> {
+        let mut lookup = Lookup::start(name, port)?;
+        registry.register(&mut lookup, token(ids.allocate()), Interest::READABLE)?;
+        self.lookup = Some(lookup);
         Ok(())
     }
 

@@ -24,11 +24,6 @@ impl PacketQueue {
         Arc::new(PacketQueue { queue, dropped: AtomicU64::new(0), main })
     }
 
-    /// Wakes the poll.
-    pub(crate) fn waker(&self) -> Arc<mio::Waker> {
-        self.main.clone()
-    }
-
     /// The oldest packets, in order.
     pub(crate) fn take(&self) -> Vec<QueuedPacketIn> {
         let packets: Vec<_> = std::iter::from_fn(|| self.queue.pop()).take(AT_ONCE).collect();

@@ -134,6 +134,15 @@ pub(crate) enum Heard<'a> {
     Reply { id: u64, result: Result<&'a RawValue, &'a RawValue> },
 }
 
+/// What reading gave.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Input {
+    /// Bytes came.
+    pub(crate) any: bool,
+    /// The stream is at its end.
+    pub(crate) ended: bool,
+}
+
 /// Bytes read in one go before others get their turn.
 const READ_BUDGET: usize = 4 << 20;
 /// Bytes that may wait to be sent before the server counts as stuck.
@@ -153,20 +162,14 @@ pub(crate) struct Connection {
     pub(crate) server: ServerWatch,
     /// Transactions without a reply yet.
     pub(crate) txns: BTreeMap<u64, Vec<OpInfo>>,
-    /// When it was made.
-    pub(crate) since: Duration,
-    /// When bytes last came.
-    pub(crate) heard: Duration,
     /// There may be bytes to read.
     pub(crate) readable: bool,
-    /// When an unanswered probe was sent.
-    probed: Option<Duration>,
     out: Vec<u8>,
     sent: usize,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, now: Duration, phase: Phase) -> Connection {
+    pub(crate) fn new(stream: Stream, phase: Phase) -> Connection {
         Connection {
             stream,
             framer: Framer::default(),
@@ -176,10 +179,7 @@ impl Connection {
             conditions: None,
             server: ServerWatch::default(),
             txns: BTreeMap::new(),
-            since: now,
-            heard: now,
             readable: true,
-            probed: None,
             out: Vec::new(),
             sent: 0,
         }
@@ -189,27 +189,29 @@ impl Connection {
         jsonrpc::push_request(&mut self.out, id, method, params);
     }
 
-    /// Reads what is there; true at the end of the stream.
-    pub(crate) fn read(&mut self, now: Duration) -> Result<bool, LinkError> {
+    /// Reads what is there.
+    pub(crate) fn read(&mut self) -> Result<Input, LinkError> {
         let mut chunk = [0; 64 << 10];
         let mut left = READ_BUDGET;
+        let mut input = Input::default();
         while self.readable && left > 0 {
             match self.stream.read(&mut chunk) {
-                Ok(0) => return Ok(true),
+                Ok(0) => return Ok(Input { ended: true, ..input }),
                 Ok(number) => {
                     self.framer.push(&chunk[..number]);
-                    self.heard = now;
-                    self.probed = None;
+                    input.any = true;
                     left = left.saturating_sub(number);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // What came before the reset still counts.
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return Ok(Input { ended: true, ..input });
+                }
                 Err(error) => return Err(LinkError::Io(error)),
             }
         }
-        Ok(false)
+        Ok(input)
     }
 
     /// Sends what the socket takes.
@@ -241,32 +243,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a probe after a silence; fails when the last one stayed without an answer.
-    pub(crate) fn probe(&mut self, now: Duration, interval: Duration) -> Result<(), LinkError> {
-        if interval.is_zero() {
-            return Ok(());
-        }
-        match self.probed {
-            Some(at) if now >= at + interval => {
-                Err(LinkError::Silent(now.saturating_sub(self.heard)))
-            }
-            Some(_) => Ok(()),
-            None if now >= self.heard + interval => {
-                self.probed = Some(now);
-                // Upstream's probes have this id too; it is no number, so it is no request of ours.
-                self.out.extend_from_slice(br#"{"id":"echo","method":"echo","params":[]}"#);
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn next_deadline(&self, interval: Duration) -> Option<Duration> {
-        if self.readable {
-            // The budget ran out; there is more.
-            return Some(Duration::ZERO);
-        }
-        (!interval.is_zero()).then(|| self.probed.unwrap_or(self.heard) + interval)
+    /// Queues a probe.
+    pub(crate) fn probe(&mut self) {
+        // Upstream's probes have this id too; it is no number, so it is no request of ours.
+        self.out.extend_from_slice(br#"{"id":"echo","method":"echo","params":[]}"#);
     }
 
     /// Understands a message, and answers it if it is only a matter of this connection.

@@ -125,6 +125,12 @@ impl Framer {
         self.buffer.len() - self.start
     }
 
+    /// True if [`Framer::next_message`] has not looked at all bytes yet, so that it may give a message
+    /// or an error without more of them.
+    pub fn has_more(&self) -> bool {
+        self.at < self.buffer.len()
+    }
+
     fn compact(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer.clear();
@@ -230,6 +236,22 @@ mod tests {
         framer.push(br#" {"a":"}\"]{"}{"b":[{}]} {"#);
         assert_eq!(all(&mut framer).unwrap(), [r#"{"a":"}\"]{"}"#, r#"{"b":[{}]}"#]);
         assert_eq!(framer.pending(), 1);
+    }
+
+    #[test]
+    fn has_more_is_true_until_every_byte_was_looked_at() {
+        let mut framer = Framer::default();
+        assert!(!framer.has_more());
+        framer.push(br#"{"a":1}{"b":"#);
+        for more in [true, false] {
+            assert!(framer.has_more());
+            framer.next_message().unwrap();
+            assert_eq!(framer.has_more(), more);
+        }
+        framer.push(b"x}}");
+        assert!(framer.has_more());
+        all(&mut framer).unwrap_err();
+        assert!(!framer.has_more(), "an error is given at once");
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! When to connect, when to probe the peer, when to give up.
 //!
 //! ```text
-//!               Connect due                 versions agreed
-//!   ┌─────────┐ ──────────▶ ┌────────────┐ ───────────────▶ ┌────────┐ silence: Probe ┌──────┐
-//!   │ Backoff │             │ Connecting │                  │ Active │ ─────────────▶ │ Idle │
-//!   └─────────┘ ◀────────── └────────────┘                  └────────┘ ◀───────────── └──────┘
-//!        ▲        closed          ▲                              │        a message      │
-//!        └────────────────────────┼──────────── closed ──────────┴──────── NoAnswer ─────┘
-//!                             accepted (and when closed: Gone)
+//!               Connect due                  connected
+//!   ┌─────────┐ ──────────▶ ┌────────────┐ ───────────▶ ┌────────┐ silence: Probe ┌──────┐
+//!   │ Backoff │ ┌─────────┐ │ Connecting │              │ Active │ ─────────────▶ │ Idle │
+//!   └─────────┘▶│Resolving│▶└────────────┘              └────────┘ ◀───────────── └──────┘
+//!        ▲      └─────────┘       ▲                          │        a message      │
+//!        └────────────────────────┼────────── closed ────────┴──────── NoAnswer ─────┘
+//!                                 │
+//!          accepted (and when closed: Gone), or from Listening
 //! ```
 //!
-//! The times are Open vSwitch's: the wait begins with `min_backoff` (one second), doubles to
-//! `max_backoff`, and begins anew after a connection that lasted longer than the wait before it.
+//! The times are Open vSwitch's: the wait begins with `min_backoff`, doubles to `max_backoff`, and
+//! begins anew after a connection that lasted. [`Rules`] say what counts as that.
 
 use std::time::Duration;
 
@@ -23,10 +24,25 @@ pub struct Timing {
     /// The shortest wait between two attempts to connect, and the shortest time that an attempt is
     /// given.
     pub min_backoff: Duration,
-    /// The longest wait between two attempts to connect; at least `min_backoff`.
+    /// The longest wait between two attempts to connect. A value below `min_backoff` counts as
+    /// `min_backoff`.
     pub max_backoff: Duration,
+    /// The longest time that [`State::Resolving`] lasts; `None`: as long as the resolver takes.
+    pub resolve: Option<Duration>,
     /// Silence before a probe is sent; `None`: none is sent.
     pub probe: Option<Duration>,
+}
+
+/// How waits grow. Open vSwitch has two implementations, which differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Connections to OpenFlow controllers. The wait begins anew if the socket was closed, or could
+    /// not be connected, later than one wait after the attempt began.
+    OpenFlow,
+    /// OVSDB sessions. The wait begins anew if messages came for at least one wait. A failed attempt
+    /// is no connection that ended. [`Reconnect::set_round`] attempts follow each other without a
+    /// wait.
+    Ovsdb,
 }
 
 /// A connection that lasted this long was admitted by the peer.
@@ -37,6 +53,10 @@ const ADMITTED_AFTER: Duration = Duration::from_secs(30);
 pub enum State {
     /// Waiting before the next attempt.
     Backoff,
+    /// Waiting for the peer to connect.
+    Listening,
+    /// The peer's name is being resolved.
+    Resolving,
     /// The socket is being connected, or versions are being agreed on.
     Connecting,
     /// The connection stands.
@@ -52,7 +72,8 @@ impl State {
     pub const fn name(self) -> &'static str {
         match self {
             State::Backoff => "BACKOFF",
-            State::Connecting => "CONNECTING",
+            State::Listening => "LISTENING",
+            State::Resolving | State::Connecting => "CONNECTING",
             State::Active => "ACTIVE",
             State::Idle => "IDLE",
             State::Gone => "DISCONNECTED",
@@ -63,9 +84,10 @@ impl State {
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Open a socket; then call [`Reconnect::opening`].
+    /// Open a socket and call [`Reconnect::opening`]; or [`Reconnect::resolving`] or
+    /// [`Reconnect::listening`] first.
     Connect,
-    /// Close the socket: connecting took too long. Then call [`Reconnect::closed`].
+    /// Close the socket: resolving or connecting took too long. Then call [`Reconnect::closed`].
     TimedOut,
     /// Send a probe: the peer was silent for this long.
     Probe(Duration),
@@ -76,6 +98,8 @@ pub enum Due {
 /// What follows the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
+    /// Another attempt at once.
+    AtOnce,
     /// Another attempt after `min_backoff`, not logged.
     Soon,
     /// Another attempt after this time, longer than the last.
@@ -92,14 +116,21 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Reconnect {
     timing: Timing,
+    rules: Rules,
     /// The connection is made again when it ends.
     reliable: bool,
     state: State,
     /// When `state` was entered.
     since: Time,
     backoff: Duration,
-    /// A connection that ends after this time resets the wait.
-    good_after: Option<Time>,
+    /// How long the last [`State::Backoff`] lasts: `backoff`, or zero within a round.
+    wait: Duration,
+    /// Attempts in a round, after which there is a wait; at least 1.
+    round: u32,
+    /// Attempts that are left in this round.
+    left: u32,
+    /// [`Rules::OpenFlow`]: a connection that ends after this time begins the waits anew.
+    good_after: Time,
     connected: Option<Time>,
     disconnected: Option<Time>,
     error: Option<String>,
@@ -110,23 +141,28 @@ pub struct Reconnect {
 
 impl Reconnect {
     /// For a peer to connect to; the first [`Due::Connect`] is due at once.
-    pub fn active(now: Time, timing: Timing) -> Reconnect {
-        Reconnect::new(now, timing, true)
+    pub fn active(now: Time, rules: Rules, timing: Timing) -> Reconnect {
+        Reconnect::new(now, rules, timing, true)
     }
 
-    /// For a connection that was accepted: [`State::Connecting`] until versions are agreed on.
-    pub fn accepted(now: Time, timing: Timing) -> Reconnect {
-        Reconnect { state: State::Connecting, ..Reconnect::new(now, timing, false) }
+    /// For a connection that was accepted: [`State::Connecting`] until [`Reconnect::connected`] is
+    /// called, for OpenFlow when versions are agreed on.
+    pub fn accepted(now: Time, rules: Rules, timing: Timing) -> Reconnect {
+        Reconnect { state: State::Connecting, ..Reconnect::new(now, rules, timing, false) }
     }
 
-    fn new(now: Time, timing: Timing, reliable: bool) -> Reconnect {
+    fn new(now: Time, rules: Rules, timing: Timing, reliable: bool) -> Reconnect {
         Reconnect {
             timing,
+            rules,
             reliable,
             state: State::Backoff,
             since: now,
             backoff: Duration::ZERO,
-            good_after: Some(Time::ZERO),
+            wait: Duration::ZERO,
+            round: 1,
+            left: 1,
+            good_after: Time::ZERO,
             connected: None,
             disconnected: None,
             error: None,
@@ -141,7 +177,15 @@ impl Reconnect {
         self.timing = timing;
         if self.state == State::Backoff {
             self.backoff = self.backoff.min(timing.max_backoff);
+            self.wait = self.wait.min(timing.max_backoff);
         }
+    }
+
+    /// Sets how many attempts follow each other without a wait, at least 1: the number of servers,
+    /// so that each is tried before there is a wait. [`Rules::Ovsdb`] only. The default is 1.
+    pub fn set_round(&mut self, attempts: u32) {
+        self.round = attempts.max(1);
+        self.left = self.round;
     }
 
     fn enter(&mut self, now: Time, state: State) {
@@ -152,14 +196,15 @@ impl Reconnect {
     /// How long `state` may last without an event.
     fn limit(&self) -> Option<Duration> {
         match self.state {
-            State::Backoff => Some(self.backoff),
+            State::Backoff => Some(self.wait),
+            State::Resolving => self.timing.resolve,
             State::Connecting => Some(self.backoff.max(self.timing.min_backoff)),
             State::Active => {
                 let probe = self.timing.probe?;
                 Some(self.since.until(self.active.max(self.since)) + probe)
             }
             State::Idle => self.timing.probe,
-            State::Gone => None,
+            State::Listening | State::Gone => None,
         }
     }
 
@@ -175,32 +220,45 @@ impl Reconnect {
         }
         match self.state {
             State::Backoff => Some(Due::Connect),
-            State::Connecting => Some(Due::TimedOut),
+            State::Resolving | State::Connecting => Some(Due::TimedOut),
             State::Active => {
                 let silent = now.since(self.active.max(self.since));
                 self.enter(now, State::Idle);
                 Some(Due::Probe(silent))
             }
             State::Idle => Some(Due::NoAnswer(now.since(self.since))),
-            State::Gone => None,
+            State::Listening | State::Gone => None,
         }
     }
 
-    /// A socket is being connected.
+    /// The peer's name is being resolved.
+    pub fn resolving(&mut self, now: Time) {
+        self.enter(now, State::Resolving);
+    }
+
+    /// A listening socket is open, and it is the peer that connects. Waits begin anew.
+    pub fn listening(&mut self, now: Time) {
+        self.backoff = Duration::ZERO;
+        self.wait = Duration::ZERO;
+        self.left = self.round;
+        self.enter(now, State::Listening);
+    }
+
+    /// A socket is being connected, to the peer's first address or, after a failure, to the next.
     pub fn opening(&mut self, now: Time) {
-        self.good_after = Some(now + self.backoff);
+        self.good_after = now + self.backoff;
         self.enter(now, State::Connecting);
     }
 
-    /// The socket is connected and a version is agreed on.
+    /// The socket is connected and, for OpenFlow, a version is agreed on.
     pub fn connected(&mut self, now: Time) {
         self.probably_admitted = false;
         self.connected = Some(now);
         self.enter(now, State::Active);
     }
 
-    /// A message was received; `admits` if it is one that a controller sends only to a switch that
-    /// it has admitted.
+    /// A message, or a part of one, was received; `admits` if it is one that a controller sends only
+    /// to a switch that it has admitted.
     pub fn received(&mut self, now: Time, admits: bool) {
         let lasted = self.connected.is_some_and(|t| now.since(t) >= ADMITTED_AFTER);
         if self.probably_admitted || admits || lasted {
@@ -213,42 +271,83 @@ impl Reconnect {
         }
     }
 
-    /// The socket took a message that had to wait for it.
+    /// The socket took a message that had to wait for it. For [`Rules::OpenFlow`].
     pub fn sent(&mut self, now: Time) {
         self.active = now;
     }
 
     /// The connection has ended, or could not be made. `error` is `None` if that was requested.
-    /// A connection that `timed_out` does not shorten the wait however long it took.
+    /// With [`Rules::OpenFlow`], a connection that `timed_out` does not shorten the wait however long
+    /// it took.
     pub fn closed(&mut self, now: Time, error: Option<String>, timed_out: bool) -> Next {
         self.error = error;
-        let was_open = match self.state {
-            State::Connecting | State::Active | State::Idle => true,
-            State::Backoff | State::Gone => false,
+        let ended = match (self.state, self.rules) {
+            (State::Active | State::Idle, _) => true,
+            (State::Connecting, Rules::OpenFlow) => true,
+            (State::Connecting, Rules::Ovsdb) => false,
+            (State::Backoff | State::Listening | State::Resolving | State::Gone, _) => false,
         };
-        if !self.reliable {
+        if ended || !self.reliable {
             self.disconnected = Some(now);
+        }
+        if !self.reliable {
             self.enter(now, State::Gone);
             return Next::Gone;
         }
-        if was_open {
-            self.disconnected = Some(now);
-        }
-        let max = self.timing.max_backoff;
-        let next = if !timed_out && self.good_after.is_some_and(|t| now >= t) {
-            self.backoff = self.timing.min_backoff;
-            Next::Soon
-        } else if self.backoff < max / 2 {
-            self.backoff = (2 * self.backoff).max(self.timing.min_backoff);
-            Next::Later(self.backoff)
-        } else {
-            let loud = self.is_loud();
-            self.backoff = max;
-            if loud { Next::Quietly } else { Next::AsBefore }
+        let next = match self.rules {
+            Rules::OpenFlow if !timed_out && now >= self.good_after => {
+                self.backoff = self.timing.min_backoff;
+                Next::Soon
+            }
+            Rules::OpenFlow => self.back_off(),
+            Rules::Ovsdb => {
+                if self.has_lasted() {
+                    self.backoff = Duration::ZERO;
+                    self.left = self.round;
+                }
+                self.left -= 1;
+                match self.left {
+                    0 => {
+                        self.left = self.round;
+                        self.back_off()
+                    }
+                    _ => Next::AtOnce,
+                }
+            }
         };
-        self.good_after = Some(now + self.backoff);
+        self.wait = if next == Next::AtOnce { Duration::ZERO } else { self.backoff };
+        self.good_after = now + self.wait;
         self.enter(now, State::Backoff);
         next
+    }
+
+    /// [`Rules::Ovsdb`]: messages came for at least one wait. A server that closes each connection at
+    /// once must not be asked again at once, hence at least `min_backoff`.
+    fn has_lasted(&self) -> bool {
+        let wait = self.backoff.max(self.timing.min_backoff);
+        self.is_connected() && self.connected.is_some_and(|t| self.active.since(t) >= wait)
+    }
+
+    /// Doubles the wait up to the longest.
+    fn back_off(&mut self) -> Next {
+        let max = self.timing.max_backoff.max(self.timing.min_backoff);
+        if self.backoff < max / 2 {
+            self.backoff = (2 * self.backoff).max(self.timing.min_backoff);
+            return Next::Later(self.backoff);
+        }
+        let loud = self.is_loud();
+        self.backoff = max;
+        if loud { Next::Quietly } else { Next::AsBefore }
+    }
+
+    /// How long the last wait before an attempt was or is; zero within a round of attempts.
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// Time since the last message, or since the connection was made.
+    pub fn silent_for(&self, now: Time) -> Duration {
+        now.since(self.active.max(self.connected.unwrap_or(Time::ZERO)))
     }
 
     /// Attempts are to be logged.
@@ -293,177 +392,4 @@ impl Reconnect {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    const TIMING: Timing = Timing {
-        min_backoff: SECOND,
-        max_backoff: Duration::from_secs(8),
-        probe: Some(Duration::from_secs(5)),
-    };
-
-    fn at(ms: u64) -> Time {
-        Time::from_millis(1_000 + ms)
-    }
-
-    fn refused() -> Option<String> {
-        Some("Connection refused".to_owned())
-    }
-
-    /// Seen with Open vSwitch: 1, 2, 4, 8, 8, ... seconds.
-    #[test]
-    fn waits_double_until_the_longest_is_no_longer_logged() {
-        let mut r = Reconnect::active(at(0), TIMING);
-        let mut now = at(0);
-        let mut waits = Vec::new();
-        for _ in 0..6 {
-            assert_eq!(r.poll(now), Some(Due::Connect));
-            r.opening(now);
-            assert_eq!(r.state(), State::Connecting);
-            let next = r.closed(now, refused(), false);
-            assert_eq!(r.poll(now), None);
-            let at = r.next_deadline().unwrap();
-            waits.push((now.until(at).as_secs(), next));
-            now = at;
-        }
-        let later = |s| Next::Later(Duration::from_secs(s));
-        assert_eq!(
-            waits,
-            [
-                (1, Next::Soon),
-                (2, later(2)),
-                (4, later(4)),
-                (8, Next::Quietly),
-                (8, Next::AsBefore),
-                (8, Next::AsBefore)
-            ]
-        );
-        assert_eq!(r.last_error(), Some("Connection refused"));
-    }
-
-    #[test]
-    fn a_connection_that_lasted_resets_the_wait() {
-        let mut r = Reconnect::active(at(0), TIMING);
-        for (start, _) in [(0, 0), (1_000, 0), (3_000, 0)] {
-            r.opening(at(start));
-            r.closed(at(start), refused(), false);
-        }
-        r.opening(at(7_000));
-        r.connected(at(7_010));
-        assert!(r.is_connected());
-        assert_eq!(r.closed(at(12_000), refused(), false), Next::Soon);
-        assert_eq!(r.next_deadline(), Some(at(13_000)));
-        // One that hung in the middle was none.
-        r.opening(at(13_000));
-        assert_eq!(r.poll(at(14_000)), Some(Due::TimedOut));
-        let next = r.closed(at(14_000), Some("Connection timed out".to_owned()), true);
-        assert_eq!(next, Next::Later(Duration::from_secs(2)));
-    }
-
-    #[test]
-    fn silence_is_probed_and_then_ends_the_connection() {
-        let mut r = Reconnect::active(at(0), TIMING);
-        r.opening(at(0));
-        r.connected(at(0));
-        r.received(at(2_000), false);
-        assert_eq!(r.poll(at(6_999)), None);
-        assert_eq!(r.poll(at(7_000)), Some(Due::Probe(Duration::from_secs(5))));
-        r.received(at(8_000), false);
-        assert_eq!(r.state(), State::Active);
-        assert_eq!(r.poll(at(13_000)), Some(Due::Probe(Duration::from_secs(5))));
-        assert_eq!(r.poll(at(17_999)), None);
-        assert_eq!(r.poll(at(18_000)), Some(Due::NoAnswer(Duration::from_secs(5))));
-    }
-
-    #[test]
-    fn accepted_connections_time_out_after_a_second_and_are_gone() {
-        let mut r = Reconnect::accepted(at(0), TIMING);
-        assert_eq!(r.poll(at(999)), None);
-        assert_eq!(r.poll(at(1_000)), Some(Due::TimedOut));
-        assert_eq!(r.closed(at(1_000), None, true), Next::Gone);
-        assert_eq!((r.poll(at(9_000)), r.next_deadline()), (None, None));
-    }
-
-    #[test]
-    fn failing_for_counts_from_the_last_admission() {
-        let mut r = Reconnect::active(at(0), TIMING);
-        r.opening(at(4_000));
-        r.connected(at(4_000));
-        assert_eq!(r.failing_for(at(5_000)), Duration::from_secs(5));
-        r.received(at(5_000), false);
-        assert!(!r.is_admitted());
-        r.received(at(6_000), true);
-        assert!(r.is_admitted());
-        assert_eq!(r.failing_for(at(60_000)), Duration::ZERO);
-        r.closed(at(60_000), refused(), false);
-        assert_eq!(r.failing_for(at(61_000)), Duration::from_secs(55));
-        // Without a word that says so, half a minute does.
-        r.opening(at(61_000));
-        r.connected(at(61_000));
-        r.received(at(90_999), false);
-        assert!(!r.is_admitted());
-        r.received(at(91_000), false);
-        assert!(r.is_admitted());
-    }
-
-    proptest! {
-        /// Whatever happens, in whatever order: the wait stays within its limits, there is
-        /// always something to wait for (or the connection is over), and time does not stand
-        /// still, which would make the loop spin.
-        #[test]
-        fn any_order_of_events_keeps_the_wait_in_its_limits(
-            steps in prop::collection::vec((0u8..6, 0u64..20_000), 1..200),
-            max in 1u64..20,
-            probe in prop::option::of(5u64..20),
-            reliable: bool,
-        ) {
-            let max_backoff = Duration::from_secs(max);
-            let probe = probe.map(Duration::from_secs);
-            let timing = Timing { min_backoff: SECOND, max_backoff, probe };
-            let mut now = at(0);
-            let mut r = match reliable {
-                true => Reconnect::active(now, timing),
-                false => Reconnect::accepted(now, timing),
-            };
-            for (what, ms) in steps {
-                now = now + Duration::from_millis(ms);
-                match (what, r.state()) {
-                    (0, State::Backoff) => r.opening(now),
-                    (1, State::Connecting) => r.connected(now),
-                    (2, State::Connecting | State::Active | State::Idle) => {
-                        let before = r.backoff;
-                        let next = r.closed(now, refused(), ms % 2 == 0);
-                        prop_assert_eq!(next == Next::Gone, !reliable);
-                        prop_assert!(r.backoff >= before || r.backoff == SECOND
-                            || r.backoff == max_backoff);
-                    }
-                    (3, State::Active | State::Idle) => r.received(now, ms % 2 == 0),
-                    (4, State::Active | State::Idle) => r.sent(now),
-                    _ => {
-                        let due = r.poll(now);
-                        match due {
-                            Some(Due::Connect) => r.opening(now),
-                            Some(Due::TimedOut) => { r.closed(now, refused(), true); }
-                            Some(Due::NoAnswer(_)) => { r.closed(now, refused(), false); }
-                            Some(Due::Probe(_)) | None => {}
-                        }
-                        prop_assert!(r.next_deadline().is_none_or(|t| t > now));
-                    }
-                }
-                prop_assert!(r.backoff <= max_backoff.max(SECOND));
-                prop_assert!(!r.is_admitted() || r.is_connected());
-                match r.state() {
-                    State::Backoff | State::Connecting => prop_assert!(r.next_deadline().is_some()),
-                    State::Active | State::Idle => {
-                        prop_assert_eq!(r.next_deadline().is_some(), probe.is_some());
-                    }
-                    State::Gone => prop_assert!(r.next_deadline().is_none()),
-                }
-            }
-        }
-    }
-}
+mod tests;

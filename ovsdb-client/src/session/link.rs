@@ -7,40 +7,47 @@ use std::time::Duration;
 use mio::Interest;
 use mio::event::Source;
 use ovsdb::Uuid;
+use stream::reconnect::Due;
 use stream::{Listener, Lookup, Stream, Target};
+use wire::Time;
 
 use super::{BOTH, Link, Session, SessionEvent};
 use crate::cluster::{self, Cluster};
 use crate::connection::{Connection, LinkError, LockState, Phase};
 use crate::txn::TxnError;
 
-/// How long a name may be looked up: resolvers give up before.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// `now` as the time since the start of the clock.
+fn time(now: Duration) -> Time {
+    Time::ZERO + now
+}
 
 impl Session {
     /// Does what can be done at this time without waiting.
     pub fn run(&mut self, now: Duration) {
-        if let Link::Backoff { until } = self.link
-            && now >= until
+        if matches!(self.link, Link::Backoff)
+            && self.reconnect.poll(time(now)) == Some(Due::Connect)
         {
             self.connect(now);
         }
-        if let Link::Lookup { lookup, until } = &self.link {
+        if let Link::Lookup(lookup) = &self.link {
             match lookup.answer() {
                 Some(Ok(addresses)) => self.dial(addresses, now),
                 Some(Err(error)) => self.fail(now, LinkError::Io(error)),
-                None if now >= *until => self.fail(now, LinkError::ConnectTimeout),
                 None => {}
             }
         }
         self.accept(now);
-        if let Link::Connecting { stream, until, .. } = &self.link {
+        if let Link::Connecting { stream, .. } = &self.link {
             match stream.connected() {
                 Ok(true) => self.connected(now),
-                Ok(false) if now >= *until => self.connect_failed(now, LinkError::ConnectTimeout),
                 Ok(false) => {}
                 Err(error) => self.connect_failed(now, LinkError::Io(error)),
             }
+        }
+        if matches!(self.link, Link::Lookup(_) | Link::Connecting { .. })
+            && self.reconnect.poll(time(now)) == Some(Due::TimedOut)
+        {
+            self.connect_failed(now, LinkError::ConnectTimeout);
         }
         if matches!(self.link, Link::Connected(_))
             && let Err(error) = self.converse(now)
@@ -55,32 +62,17 @@ impl Session {
         id
     }
 
-    pub(super) fn probe_interval(&self) -> Duration {
-        self.options.probe_interval.unwrap_or(match self.remote().needs_probes() {
-            false => Duration::ZERO,
-            true => Duration::from_secs(5),
-        })
-    }
-
-    /// How long an attempt may take.
-    fn patience(&self, now: Duration) -> Duration {
-        now + self.backoff.max(self.options.min_backoff)
-    }
-
     fn connect(&mut self, now: Duration) {
         if std::mem::take(&mut self.next_server) {
             self.at = (self.at + 1) % self.remotes.as_slice().len();
-        }
-        if self.listener.is_some() {
-            self.link = Link::Listening;
-            return;
+            self.reconnect.set_timing(self.options.timing(&self.remotes.as_slice()[self.at]));
         }
         let begun = match self.remote().clone() {
             Target::Tcp { host, port, .. } => match host.address() {
                 Some(address) => return self.dial(vec![SocketAddr::new(address, port)], now),
                 None => self.look_up(&host.plain(), port, now),
             },
-            target if target.is_passive() => self.listen(&target),
+            target if target.is_passive() => self.listen(&target, now),
             target => match Stream::connect(&target, None, None, &mut self.tls) {
                 Ok(stream) => return self.connecting(stream, Vec::new(), now),
                 Err(error) => Err(error),
@@ -94,11 +86,12 @@ impl Session {
     fn look_up(&mut self, host: &str, port: u16, now: Duration) -> io::Result<()> {
         let mut lookup = Lookup::start(host, port)?;
         self.add_source(&mut lookup, Interest::READABLE)?;
-        self.link = Link::Lookup { lookup, until: now + LOOKUP_TIMEOUT };
+        self.link = Link::Lookup(lookup);
+        self.reconnect.resolving(time(now));
         Ok(())
     }
 
-    fn listen(&mut self, target: &Target) -> io::Result<()> {
+    fn listen(&mut self, target: &Target, now: Duration) -> io::Result<()> {
         if let Target::ListenTcp { tls: true, .. } = target {
             self.tls.check().map_err(io::Error::other)?;
         }
@@ -106,6 +99,7 @@ impl Session {
         self.add_source(&mut listener, Interest::READABLE)?;
         self.listener = Some(listener);
         self.link = Link::Listening;
+        self.reconnect.listening(time(now));
         Ok(())
     }
 
@@ -121,7 +115,8 @@ impl Session {
     fn connecting(&mut self, mut stream: Stream, others: Vec<SocketAddr>, now: Duration) {
         match self.add_source(&mut stream, BOTH) {
             Ok(()) => {
-                self.link = Link::Connecting { stream, others, until: self.patience(now) };
+                self.link = Link::Connecting { stream, others };
+                self.reconnect.opening(time(now));
             }
             Err(error) => self.fail(now, LinkError::Io(error)),
         }
@@ -147,7 +142,7 @@ impl Session {
             && !others.is_empty()
         {
             let others = std::mem::take(others);
-            self.drop_link(now);
+            self.drop_link();
             return self.dial(others, now);
         }
         self.fail(now, reason);
@@ -183,15 +178,15 @@ impl Session {
     }
 
     /// Takes the link away.
-    fn drop_link(&mut self, now: Duration) -> Link {
-        let mut link = std::mem::replace(&mut self.link, Link::Backoff { until: now });
+    fn drop_link(&mut self) -> Link {
+        let mut link = std::mem::replace(&mut self.link, Link::Backoff);
         if let Some((registry, _)) = &self.registry {
             // The socket is closed next, which takes it out of the poll in any case.
             let _ = match &mut link {
-                Link::Lookup { lookup, .. } => registry.deregister(lookup),
+                Link::Lookup(lookup) => registry.deregister(lookup),
                 Link::Connecting { stream, .. } => registry.deregister(stream),
                 Link::Connected(connection) => registry.deregister(&mut connection.stream),
-                Link::Backoff { .. } | Link::Listening => Ok(()),
+                Link::Backoff | Link::Listening => Ok(()),
             };
         }
         link
@@ -199,12 +194,13 @@ impl Session {
 
     fn connected(&mut self, now: Duration) {
         let id = self.next_id();
-        let link = std::mem::replace(&mut self.link, Link::Backoff { until: now });
+        let link = std::mem::replace(&mut self.link, Link::Backoff);
         let Link::Connecting { stream, .. } = link else {
             self.link = link;
             return;
         };
-        let mut connection = Connection::new(stream, now, Phase::Server { id });
+        self.reconnect.connected(time(now));
+        let mut connection = Connection::new(stream, Phase::Server { id });
         let ask = self.options.cluster != Cluster::Any;
         if ask {
             let params = cluster::monitor_request(&self.options.database);
@@ -236,35 +232,21 @@ impl Session {
 
     /// Gives the connection up and says when to try again, and with which server.
     pub(super) fn fail(&mut self, now: Duration, reason: LinkError) {
-        let (min, max) = (self.options.min_backoff, self.options.max_backoff);
-        let servers = self.remotes.as_slice().len();
-        let link = self.drop_link(now);
-        if servers > 1 {
+        let link = self.drop_link();
+        if self.remotes.as_slice().len() > 1 {
             self.close_listener();
         }
-        if let Link::Connected(connection) = &link {
-            // A connection that held for longer than the last wait starts the waits anew.
-            let lasted = connection.heard.saturating_sub(connection.since);
-            if lasted >= self.backoff.max(min) {
-                self.backoff = Duration::ZERO;
-                self.free = servers;
-            }
-        }
         self.next_server = true;
-        self.free = self.free.saturating_sub(1);
-        // With a listener, the server decides when.
-        let retry_in = if self.listener.is_some() || self.free > 0 {
-            Duration::ZERO
-        } else {
-            self.free = servers;
-            self.backoff = (self.backoff * 2).clamp(min, max.max(min));
-            self.backoff
-        };
+        self.reconnect.closed(time(now), Some(reason.to_string()), false);
+        self.link = Link::Backoff;
+        if self.listener.is_some() {
+            // The server decides when.
+            self.link = Link::Listening;
+            self.reconnect.listening(time(now));
+        }
+        let retry_in = self.reconnect.wait();
         match link {
-            Link::Backoff { .. }
-            | Link::Lookup { .. }
-            | Link::Listening
-            | Link::Connecting { .. } => {
+            Link::Backoff | Link::Lookup(_) | Link::Listening | Link::Connecting { .. } => {
                 self.events.push_back(SessionEvent::ConnectFailed { reason, retry_in });
             }
             Link::Connected(connection) => {
@@ -280,19 +262,17 @@ impl Session {
                 self.events.push_back(SessionEvent::Disconnected { reason, retry_in });
             }
         }
-        self.link = match self.listener.is_some() {
-            true => Link::Listening,
-            false => Link::Backoff { until: now + retry_in },
-        };
     }
 
     /// Reads, answers, writes and probes.
     fn converse(&mut self, now: Duration) -> Result<(), LinkError> {
         let registered = self.registry.is_some();
-        let probe_interval = self.probe_interval();
         let Link::Connected(connection) = &mut self.link else { return Ok(()) };
         connection.readable |= !registered;
-        let ended = connection.read(now)?;
+        let input = connection.read()?;
+        if input.any {
+            self.reconnect.received(time(now), false);
+        }
         // The framer is taken out while its messages are handled, for they borrow from it.
         let mut framer = std::mem::take(&mut connection.framer);
         let handled = loop {
@@ -309,12 +289,19 @@ impl Session {
         let Link::Connected(connection) = &mut self.link else { return Ok(()) };
         connection.framer = framer;
         handled?;
-        if ended {
+        if input.ended {
             return Err(LinkError::Closed);
         }
         self.repeat(now);
         let Link::Connected(connection) = &mut self.link else { return Ok(()) };
-        connection.probe(now, probe_interval)?;
+        match self.reconnect.poll(time(now)) {
+            Some(Due::Probe(_)) => connection.probe(),
+            Some(Due::NoAnswer(_)) => {
+                return Err(LinkError::Silent(self.reconnect.silent_for(time(now))));
+            }
+            // Not while there is a connection.
+            Some(Due::Connect | Due::TimedOut) | None => {}
+        }
         connection.flush()
     }
 }

@@ -33,7 +33,9 @@ use crate::remote::Remotes;
 use crate::rows::{Row, Table};
 use crate::txn::{Txn, TxnError, TxnId, TxnReply};
 use repeat::{Outcome, Repeats};
+use stream::reconnect::{Reconnect, Rules, Timing};
 use stream::{Listener, Lookup, Stream, Target};
+use wire::Time;
 
 /// The events of a connected stream.
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
@@ -84,6 +86,25 @@ impl Default for Options {
     }
 }
 
+/// How long a name may be looked up: resolvers give up before.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Silence before a server is probed, by default. As upstream's.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Options {
+    /// The times of connections to this server.
+    fn timing(&self, remote: &Target) -> Timing {
+        let default = if remote.needs_probes() { PROBE_INTERVAL } else { Duration::ZERO };
+        let probe = self.probe_interval.unwrap_or(default);
+        Timing {
+            min_backoff: self.min_backoff,
+            max_backoff: self.max_backoff,
+            resolve: Some(LOOKUP_TIMEOUT),
+            probe: (!probe.is_zero()).then_some(probe),
+        }
+    }
+}
+
 /// Something that happened, in the order it happened.
 #[derive(Debug)]
 pub enum SessionEvent {
@@ -125,21 +146,15 @@ pub enum SessionEvent {
 
 #[derive(Debug)]
 enum Link {
-    Backoff {
-        until: Duration,
-    },
-    /// The server's name is looked up.
-    Lookup {
-        lookup: Lookup,
-        until: Duration,
-    },
-    /// Until the server comes to the door.
+    Backoff,
+    /// The server's name is being resolved.
+    Lookup(Lookup),
+    /// Until the server connects.
     Listening,
     Connecting {
         stream: Stream,
         /// Other addresses of the server, tried if this one does not answer.
         others: Vec<SocketAddr>,
-        until: Duration,
     },
     Connected(Box<Connection>),
 }
@@ -200,8 +215,6 @@ pub struct Session {
     at: usize,
     /// The next attempt is the next server's.
     next_server: bool,
-    /// Servers that are tried without a wait before it.
-    free: usize,
     newest: Newest,
     options: Options,
     registry: Option<(Registry, Token)>,
@@ -209,7 +222,8 @@ pub struct Session {
     link: Link,
     /// The listening socket of a passive target. It stays open while connected.
     listener: Option<Listener>,
-    backoff: Duration,
+    /// When to connect, to probe and to give up.
+    reconnect: Reconnect,
     db: Db,
     has_data: bool,
     plan: Plan,
@@ -232,18 +246,20 @@ impl Session {
         if let Some(seed) = options.shuffle {
             remotes.shuffle(seed);
         }
+        let mut reconnect =
+            Reconnect::active(Time::ZERO, Rules::Ovsdb, options.timing(&remotes.as_slice()[0]));
+        reconnect.set_round(u32::try_from(remotes.as_slice().len()).unwrap_or(u32::MAX));
         Session {
             at: 0,
             next_server: false,
-            free: remotes.as_slice().len(),
             remotes,
             newest: Newest::default(),
             tls: tls::Context::new(options.tls.clone()),
             options,
             registry: None,
-            link: Link::Backoff { until: Duration::ZERO },
+            link: Link::Backoff,
             listener: None,
-            backoff: Duration::ZERO,
+            reconnect,
             db: Db::default(),
             has_data: false,
             plan: Plan::default(),
@@ -270,8 +286,8 @@ impl Session {
             Link::Connected(connection) => {
                 registry.register(&mut connection.stream, token, BOTH)?;
             }
-            Link::Lookup { lookup, .. } => registry.register(lookup, token, Interest::READABLE)?,
-            Link::Backoff { .. } | Link::Listening => {}
+            Link::Lookup(lookup) => registry.register(lookup, token, Interest::READABLE)?,
+            Link::Backoff | Link::Listening => {}
         }
         if let Some(listener) = &mut self.listener {
             registry.register(listener, token, Interest::READABLE)?;
@@ -344,15 +360,12 @@ impl Session {
 
     /// The time at which [`Session::run`] must be called even without an event.
     pub fn next_deadline(&self) -> Option<Duration> {
+        let own = self.reconnect.next_deadline().map(|at| Duration::from_nanos(at.as_nanos()));
         match &self.link {
-            Link::Backoff { until }
-            | Link::Lookup { until, .. }
-            | Link::Connecting { until, .. } => Some(*until),
-            Link::Listening => None,
-            Link::Connected(connection) => {
-                let own = connection.next_deadline(self.probe_interval());
-                own.into_iter().chain(self.next_repeat()).min()
-            }
+            Link::Backoff | Link::Lookup(_) | Link::Connecting { .. } | Link::Listening => own,
+            // What may be read in one call was read, and there is more.
+            Link::Connected(connection) if connection.readable => Some(Duration::ZERO),
+            Link::Connected(_) => own.into_iter().chain(self.next_repeat()).min(),
         }
     }
 
@@ -385,8 +398,8 @@ impl Session {
                 }
             }
             Link::Connected(_)
-            | Link::Backoff { .. }
-            | Link::Lookup { .. }
+            | Link::Backoff
+            | Link::Lookup(_)
             | Link::Listening
             | Link::Connecting { .. } => TxnError::Disconnected,
         };
@@ -421,10 +434,7 @@ impl Session {
                 connection.phase == Phase::Following
                     && (self.options.lock.is_none() || connection.lock == LockState::Held)
             }
-            Link::Backoff { .. }
-            | Link::Lookup { .. }
-            | Link::Listening
-            | Link::Connecting { .. } => false,
+            Link::Backoff | Link::Lookup(_) | Link::Listening | Link::Connecting { .. } => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! One connection: its bytes in both directions, and its probes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 
@@ -8,8 +8,10 @@ use mio::{Interest, Registry, Token};
 use ovsdb::{FrameError, Framer};
 use runtime::log::RateLimit;
 
+use super::remote::Remote;
 use crate::server::{Chunk, SessionId};
 use stream::Stream;
+use stream::reconnect::Reconnect;
 
 /// Bytes read from one client in a turn before others get theirs.
 pub(super) const READ_BUDGET: usize = 1 << 20;
@@ -40,15 +42,31 @@ pub(super) enum Ended {
     Ours(String),
 }
 
-/// What reading gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
-    /// Some, or none for now.
-    Some,
-    /// The peer sends no more.
-    End,
+/// How a connection came about.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// The peer connected. The connection is probed, and not made again.
+    Accepted(Box<Reconnect>),
+    /// We connected. The remote has the [`Reconnect`].
+    Made,
 }
 
+/// What is known of the bytes that the socket has. Events come once, when something changes
+/// (epoll(7), `EPOLLET`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// None, until an event says otherwise.
+    Waiting,
+    /// There may be some.
+    Ready,
+    /// There may be some, and the peer has closed its side: there is no further event before the
+    /// end.
+    Closing,
+    /// The peer sends no more; what it sent is still answered.
+    Ended,
+}
+
+/// One connection.
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) stream: Stream,
@@ -56,70 +74,93 @@ pub(super) struct Conn {
     pub(super) name: String,
     /// The remote that it belongs to.
     pub(super) remote: Arc<str>,
+    pub(super) origin: Origin,
     pub(super) session: SessionId,
     pub(super) framer: Framer,
-    /// There may be bytes to read.
-    pub(super) readable: bool,
-    /// The peer has closed its side, as an event said.
-    pub(super) closing: bool,
-    /// The peer sends no more; what it sent is still answered.
-    pub(super) ended: bool,
+    pub(super) input: Input,
     /// The engine has something for it.
     pub(super) fetch: bool,
-    /// Whole messages may be waiting in the framer.
-    pub(super) more: bool,
     /// Bytes that may be read in this turn.
     pub(super) read_budget: usize,
-    /// The name by which the client asked for us was logged.
-    named: bool,
-    /// It is not connected yet.
-    pub(super) connecting: bool,
-    /// The poll also tells when the socket takes more. It does so only while there is something to
+    /// The name by which the client asked for us under TLS, once it was logged.
+    server_name: Option<String>,
+    /// What the poll tells of. It tells when the socket takes more only while there is something to
     /// send: otherwise each read of a client's would wake us up.
-    pub(super) writing: bool,
-    /// It waits in the list of those who have something to do.
-    pub(super) listed: bool,
-    /// Milliseconds of silence before a probe, and again before giving up; 0 = none.
-    pub(super) probe_interval: u64,
-    /// When bytes last came.
-    pub(super) heard: u64,
-    /// A probe was sent and nothing has come since.
-    pub(super) probed: bool,
+    interest: Interest,
     out: VecDeque<Chunk>,
     /// Bytes of the first chunk that are sent.
     sent: usize,
 }
+
+/// While a socket is being connected, or is full.
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 impl Conn {
     pub(super) fn new(
         stream: Stream,
         name: String,
         remote: Arc<str>,
+        origin: Origin,
         session: SessionId,
-        now: u64,
     ) -> Conn {
+        let interest = match origin {
+            Origin::Accepted(_) => Interest::READABLE,
+            Origin::Made => BOTH,
+        };
         Conn {
             stream,
             name,
             remote,
+            origin,
             session,
             framer: Framer::default(),
-            readable: true,
-            closing: false,
-            ended: false,
+            input: Input::Ready,
             fetch: false,
-            more: false,
             read_budget: READ_BUDGET,
-            named: false,
-            connecting: false,
-            writing: false,
-            listed: false,
-            probe_interval: 0,
-            heard: now,
-            probed: false,
+            server_name: None,
+            interest,
             out: VecDeque::new(),
             sent: 0,
         }
+    }
+
+    /// The reconnection that says when it is to be probed and when it has ended.
+    pub(super) fn reconnect<'a>(
+        &'a mut self,
+        remotes: &'a mut BTreeMap<Arc<str>, Remote>,
+    ) -> Option<&'a mut Reconnect> {
+        match &mut self.origin {
+            Origin::Accepted(reconnect) => Some(reconnect),
+            Origin::Made => Some(remotes.get_mut(&self.remote)?.connecting()?.0),
+        }
+    }
+
+    /// True once the socket is connected.
+    pub(super) fn is_connected(&self, remotes: &BTreeMap<Arc<str>, Remote>) -> bool {
+        match &self.origin {
+            Origin::Accepted(_) => true,
+            Origin::Made => {
+                let reconnect = remotes.get(&self.remote).and_then(Remote::reconnect);
+                reconnect.is_some_and(Reconnect::is_connected)
+            }
+        }
+    }
+
+    /// Registers the socket with a poll.
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.stream, token, self.interest)
+    }
+
+    /// An event says that there may be bytes to read, or that the peer has closed its side.
+    pub(super) fn on_event(&mut self, readable: bool, closing: bool) {
+        self.input = match self.input {
+            Input::Ended => Input::Ended,
+            _ if closing => Input::Closing,
+            Input::Waiting if readable => Input::Ready,
+            Input::Waiting => Input::Waiting,
+            Input::Ready => Input::Ready,
+            Input::Closing => Input::Closing,
+        };
     }
 
     /// Bytes that the peer has not taken.
@@ -131,21 +172,13 @@ impl Conn {
         self.out.extend(chunks.into_iter().filter(|chunk| !chunk.bytes().is_empty()));
     }
 
-    /// What the poll is to tell of.
-    pub(super) fn interest(&self) -> Interest {
-        if self.writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
-    }
-
-    /// Sends what the socket takes; true if nothing is left. If something is, the poll tells when
-    /// it can go on.
+    /// Sends what the connected socket takes; true if nothing is left. If something is, the poll
+    /// tells when it can go on.
     pub(super) fn flush(&mut self, registry: &Registry, token: Token) -> io::Result<bool> {
-        if self.connecting {
-            return Ok(false);
-        }
         let done = self.send()?;
-        if self.writing == done {
-            self.writing = !done;
-            let interest = self.interest();
+        let interest = if done { Interest::READABLE } else { BOTH };
+        if self.interest != interest {
+            self.interest = interest;
             registry.reregister(&mut self.stream, token, interest)?;
         }
         Ok(done)
@@ -186,28 +219,29 @@ impl Conn {
     }
 
     /// Reads once.
-    pub(super) fn read(&mut self, buffer: &mut [u8], now: u64) -> io::Result<Input> {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => {
-                    self.readable = false;
-                    return Ok(Input::End);
+                    self.input = Input::Ended;
+                    return Ok(());
                 }
                 Ok(number) => {
                     self.framer.push(&buffer[..number]);
-                    self.heard = now;
-                    self.probed = false;
                     self.read_budget = self.read_budget.saturating_sub(number);
                     // What comes later comes with an event of its own (epoll(7)), and there is
                     // none after the last: only its end is still to be read then.
-                    if number < buffer.len() && !self.closing && !self.stream.is_tls() {
-                        self.readable = false;
+                    if number < buffer.len()
+                        && self.input != Input::Closing
+                        && !self.stream.is_tls()
+                    {
+                        self.input = Input::Waiting;
                     }
-                    return Ok(Input::Some);
+                    return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    return Ok(Input::Some);
+                    self.input = Input::Waiting;
+                    return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(log_tls_error(&self.stream, error)),
@@ -217,39 +251,22 @@ impl Conn {
 
     /// Logs, once, the name by which the client asked for us.
     pub(super) fn log_server_name(&mut self) {
-        if !self.named
+        if self.server_name.is_none()
             && let Some(name) = self.stream.server_name()
         {
             runtime::dbg!(super::TLS, "connection indicated server name {name}");
-            self.named = true;
+            self.server_name = Some(name.to_owned());
         }
     }
 
     /// True if there is something to do without a further event.
     pub(super) fn has_work(&self) -> bool {
-        self.fetch || self.readable || self.more
+        self.fetch || self.input != Input::Waiting || self.framer.has_more()
     }
 
-    /// Sends a probe after a silence, or gives up after a second one.
-    pub(super) fn probe(&mut self, now: u64) -> Result<(), Ended> {
-        if self.probe_interval == 0 || now < self.probe_deadline() {
-            return Ok(());
-        }
-        if self.probed {
-            return Err(Ended::Silent(now.saturating_sub(self.heard) as f64 / 1000.0));
-        }
-        self.probed = true;
+    /// Queues a probe (RFC 7047 section 4.1.11).
+    pub(super) fn probe(&mut self) {
         self.queue([Chunk::Own(br#"{"id":"echo","method":"echo","params":[]}"#.to_vec())]);
-        Ok(())
-    }
-
-    /// When [`Conn::probe`] has something to do; `u64::MAX` = never.
-    pub(super) fn probe_deadline(&self) -> u64 {
-        match self.probe_interval {
-            0 => u64::MAX,
-            interval if self.probed => self.heard.saturating_add(interval.saturating_mul(2)),
-            interval => self.heard.saturating_add(interval),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Listening and connecting: what is configured is brought about and kept so.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use mio::Interest;
 use runtime::log::RateLimit;
+use stream::reconnect::{Reconnect, Rules};
 use stream::target::OVSDB_PORT;
 use stream::{Accepted, Lookup, Stream, Target};
+use wire::Time;
 
 use super::conn::Ended;
-use super::remote::{LISTEN_RETRY, MIN_BACKOFF, Past, Remote, RemoteOptions, State};
+use super::conn::Origin;
+use super::remote::{LISTEN_RETRY, Link, MIN_BACKOFF, Remote, RemoteOptions, State};
 use super::service::Service;
-use super::slot::{Begin, Listener, Slot};
+use super::slot::{Listener, Slot};
 use super::{RECONNECT, SERVER, SOCKET, TLS};
 
 static RL: RateLimit = RateLimit::new(5, 5);
@@ -63,16 +66,15 @@ impl Service {
     pub fn bound_port(&self, remote: &str) -> Option<u16> {
         match self.remotes.get(remote)?.state {
             State::Listening { port, .. } => port,
-            _ => None,
+            State::Closed { .. } | State::Connecting { .. } => None,
         }
     }
 
     /// Why a remote that is to listen does not.
     pub fn listen_problem(&self, remote: &str) -> Option<&str> {
-        let remote = self.remotes.get(remote)?;
-        match remote.state {
-            State::Failed { .. } => remote.past.error.as_deref(),
-            _ => None,
+        match &self.remotes.get(remote)?.state {
+            State::Closed { problem, .. } => problem.as_deref(),
+            State::Listening { .. } | State::Connecting { .. } => None,
         }
     }
 
@@ -117,10 +119,15 @@ impl Service {
                 Some(known) if known.options == options => {}
                 Some(known) => {
                     known.options = options;
-                    let (interval, read_only) = (known.probe_interval(), known.options.read_only);
+                    let (timing, read_only) = (known.timing(), known.options.read_only);
+                    if let Some((reconnect, _)) = known.connecting() {
+                        reconnect.set_timing(timing);
+                    }
                     for slot in known.slots() {
                         if let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) {
-                            conn.probe_interval = interval;
+                            if let Origin::Accepted(reconnect) = &mut conn.origin {
+                                reconnect.set_timing(timing);
+                            }
                             self.engine.set_read_only(conn.session, read_only);
                         }
                     }
@@ -128,13 +135,7 @@ impl Service {
                 }
                 None => match Target::parse(&name, OVSDB_PORT) {
                     Ok(target) => {
-                        let state = match target.is_passive() {
-                            true => State::Failed { retry: 0 },
-                            false => State::Backoff { until: 0 },
-                        };
-                        let (past, untried) = (Past::default(), VecDeque::new());
-                        let remote = Remote { target, options, state, past, untried };
-                        self.remotes.insert(name.into(), remote);
+                        self.remotes.insert(name.into(), Remote::new(target, options, now));
                     }
                     Err(error) => runtime::err_rl!(SERVER, RL, "{error}"),
                 },
@@ -171,11 +172,11 @@ impl Service {
     /// Something is due for a remote.
     fn advance(&mut self, name: &Arc<str>, now: u64) {
         let Some(remote) = self.remotes.get(name) else { return };
-        match remote.state {
-            State::Listening { .. } | State::Resolving { .. } | State::Connected { .. } => {}
-            State::Failed { .. } => self.listen(name, now),
-            State::Backoff { .. } => self.connect(name, now),
-            State::Connecting { slot, .. } => self.end(slot, &Ended::TimedOut, now),
+        match &remote.state {
+            State::Closed { .. } => self.listen(name, now),
+            State::Connecting { link: Link::None, .. } => self.connect(name, now),
+            State::Connecting { link: Link::Lookup { .. } | Link::Open { .. }, .. }
+            | State::Listening { .. } => {}
         }
     }
 
@@ -197,7 +198,6 @@ impl Service {
             })?;
             Ok((slot, port))
         });
-        let mut problem = None;
         let state = match opened {
             Ok((slot, port)) => {
                 if let (Some(port), Some((_, rest))) = (port, name.split_once(':')) {
@@ -208,12 +208,10 @@ impl Service {
             }
             Err(error) => {
                 runtime::err_rl!(SERVER, RL, "{name}: listen failed: {error}");
-                problem = Some(posix::text(error));
-                State::Failed { retry: now + LISTEN_RETRY }
+                State::Closed { retry: now + LISTEN_RETRY, problem: Some(posix::text(error)) }
             }
         };
         if let Some(remote) = self.remotes.get_mut(name) {
-            remote.past.error = problem;
             remote.state = state;
         }
     }
@@ -232,29 +230,32 @@ impl Service {
         }
         let (host, port) = (host.plain(), *port);
         match self.look_up(&host, port) {
-            Ok(state) => {
-                if let Some(remote) = self.remotes.get_mut(name) {
-                    remote.state = state;
+            Ok(lookup) => {
+                if let Some((reconnect, link)) =
+                    self.remotes.get_mut(name).and_then(Remote::connecting)
+                {
+                    reconnect.resolving(Time::from_millis(now));
+                    *link = lookup;
                 }
             }
             Err(error) => self.back_off(name, &Ended::Io(error), now),
         }
     }
 
-    fn look_up(&mut self, host: &str, port: u16) -> io::Result<State> {
+    fn look_up(&mut self, host: &str, port: u16) -> io::Result<Link> {
         let mut lookup = Lookup::start(host, port)?;
         let slot = self.take_slot(|registry, token| {
             registry.register(&mut lookup, token, Interest::READABLE)?;
             Ok(Slot::Lookup)
         })?;
-        Ok(State::Resolving { slot, lookup })
+        Ok(Link::Lookup { slot, lookup })
     }
 
     /// Goes on with the remotes whose name is known by now.
     fn take_addresses(&mut self, now: u64) {
         let mut answers = Vec::new();
         for (name, remote) in &self.remotes {
-            if let State::Resolving { slot, lookup } = &remote.state
+            if let State::Connecting { link: Link::Lookup { slot, lookup }, .. } = &remote.state
                 && let Some(answer) = lookup.answer()
             {
                 answers.push((Arc::clone(name), *slot, answer));
@@ -295,16 +296,15 @@ impl Service {
     /// Opens the socket, to an address unless it is a Unix domain socket.
     fn connect_to(&mut self, name: &Arc<str>, to: Option<SocketAddr>, now: u64) {
         let Some(remote) = self.remotes.get_mut(name) else { return };
-        let patience = remote.past.backoff.max(MIN_BACKOFF);
+        let Some((reconnect, _)) = remote.connecting() else { return };
+        reconnect.opening(Time::from_millis(now));
         let opened = Stream::connect(&remote.target, to, None, &mut self.tls);
-        let begun = opened.and_then(|stream| {
-            let how = Begin { connecting: true };
-            self.begin(stream, name.to_string(), name, how, now)
-        });
+        let begun =
+            opened.and_then(|stream| self.begin(stream, name.to_string(), name, Origin::Made, now));
         match begun {
             Ok(slot) => {
-                if let Some(remote) = self.remotes.get_mut(name) {
-                    remote.state = State::Connecting { slot, until: now + patience };
+                if let Some((_, link)) = self.remotes.get_mut(name).and_then(Remote::connecting) {
+                    *link = Link::Open { slot };
                 }
             }
             Err(error) => self.connect_failed(name, &Ended::Io(error), now),
@@ -317,40 +317,27 @@ impl Service {
         if !conn.stream.connected()? {
             return Ok(());
         }
-        conn.connecting = false;
-        let name = Arc::clone(&conn.remote);
-        self.list(slot);
-        runtime::info!(RECONNECT, "{name}: connected");
-        if let Some(remote) = self.remotes.get_mut(&name) {
-            remote.state = State::Connected { slot };
-            remote.past.connected = Some(now);
+        runtime::info!(RECONNECT, "{}: connected", conn.remote);
+        if let Some(reconnect) = conn.reconnect(&mut self.remotes) {
+            reconnect.connected(Time::from_millis(now));
         }
+        self.probe_check = now;
+        self.list(slot);
         Ok(())
     }
 
     /// Waits before the next attempt to connect.
     fn back_off(&mut self, name: &Arc<str>, why: &Ended, now: u64) {
         let Some(remote) = self.remotes.get_mut(name) else { return };
-        let was_connected = matches!(remote.state, State::Connected { .. });
-        match was_connected {
-            true => {
-                remote.past.disconnected = Some(now);
-                // One that was up for a while starts over.
-                let up = now.saturating_sub(remote.past.connected.unwrap_or(now));
-                if up > remote.past.backoff {
-                    remote.past.backoff = 0;
-                }
-            }
-            false => runtime::info!(RECONNECT, "{name}: connection attempt failed ({why})"),
+        let Some((reconnect, link)) = remote.connecting() else { return };
+        *link = Link::None;
+        if !reconnect.is_connected() {
+            runtime::info!(RECONNECT, "{name}: connection attempt failed ({why})");
         }
-        remote.past.error = Some(match why {
-            Ended::Io(error) => posix::text(error),
-            other => other.to_string(),
-        });
-        let wait = remote.next_backoff();
-        remote.state = State::Backoff { until: now + wait };
+        reconnect.closed(Time::from_millis(now), Some(why.to_string()), false);
+        let wait = reconnect.wait();
         if wait > MIN_BACKOFF {
-            let seconds = wait as f64 / 1000.0;
+            let seconds = wait.as_secs_f64();
             runtime::info!(RECONNECT, "{name}: waiting {seconds} seconds before reconnect");
         }
     }
@@ -362,9 +349,14 @@ impl Service {
             State::Listening { clients, .. } => {
                 clients.remove(&slot);
             }
-            State::Connecting { .. } => self.connect_failed(name, why, now),
-            State::Connected { .. } => self.back_off(name, why, now),
-            State::Failed { .. } | State::Backoff { .. } | State::Resolving { .. } => {}
+            State::Connecting { reconnect, link: Link::Open { .. } } => {
+                match reconnect.is_connected() {
+                    true => self.back_off(name, why, now),
+                    false => self.connect_failed(name, why, now),
+                }
+            }
+            State::Connecting { link: Link::Lookup { .. } | Link::None, .. }
+            | State::Closed { .. } => {}
         }
     }
 
@@ -403,7 +395,12 @@ impl Service {
                 return;
             }
         };
-        match self.begin(stream, name, remote, Begin::default(), now) {
+        let Some(known) = self.remotes.get(remote) else { return };
+        let at = Time::from_millis(now);
+        let mut reconnect = Reconnect::accepted(at, Rules::Ovsdb, known.timing());
+        reconnect.connected(at);
+        let origin = Origin::Accepted(Box::new(reconnect));
+        match self.begin(stream, name, remote, origin, now) {
             Ok(slot) => {
                 if let Some(Remote { state: State::Listening { clients, slot: at, .. }, .. }) =
                     self.remotes.get_mut(remote)
@@ -438,7 +435,10 @@ mod tests {
         service.add_remote(&name, RemoteOptions::default()).unwrap();
         service.turn();
         let remote = service.remotes.get_mut(&name).unwrap();
-        assert!(matches!(remote.state, State::Resolving { .. }), "{:?}", remote.state);
+        assert!(
+            matches!(&remote.state, State::Connecting { link: Link::Lookup { .. }, .. }),
+            "{remote:?}"
+        );
         let slot = remote.slots()[0];
         service.free_slot(slot);
         let remote = service.remotes.get_mut(&name).unwrap();
@@ -447,13 +447,14 @@ mod tests {
         service.connect_next(&name, now);
         let mut events = Events::with_capacity(16);
         let deadline = service.now() + 10_000;
-        while !matches!(service.remotes[&name].state, State::Connected { .. }) {
+        while !service.remotes[&name].reconnect().unwrap().is_connected() {
             assert!(service.now() < deadline, "{:?}", service.remotes[&name]);
             let most = Some(std::time::Duration::from_millis(100));
             service.wait(&mut poll, &mut events, most, |_, _| {}).unwrap();
             service.turn();
         }
-        assert_eq!(service.remotes[&name].past.error, None, "no wait between them");
+        let error = service.remotes[&name].reconnect().unwrap().last_error();
+        assert_eq!(error, None, "no wait between them");
         listener.accept().unwrap();
         service.close();
     }

@@ -6,21 +6,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use foldhash::fast::RandomState;
+use indexmap::IndexSet;
 use mio::{Events, Poll, Registry, Token};
 use runtime::clock::Clock;
 use runtime::log::RateLimit;
 use wire::Time;
 
-use super::conn::{Conn, Ended, Input, READ_BUDGET};
+use super::conn::{Conn, Ended, Input, Origin, READ_BUDGET};
 use super::dbcolumn::{TlsSources, Watched};
-use super::remote::{Remote, RemoteOptions};
-use super::slot::{Begin, Slot};
+use super::remote::{Remote, RemoteOptions, millis};
+use super::slot::Slot;
 use super::{JSONRPC, OVSDB, RECONNECT, SERVER, Shown};
 use crate::database::Database;
 use crate::error::Error;
 use crate::rowid::RowIds;
 use crate::server::{Chunk, Now, Server, SessionId, SessionOptions};
 use stream::Stream;
+use stream::reconnect::Due;
 
 static RL: RateLimit = RateLimit::new(5, 5);
 static ROWS: RateLimit = RateLimit::new(30, 60);
@@ -45,8 +48,8 @@ pub struct Service {
     first_token: usize,
     pub(super) slots: Vec<Slot>,
     free: Vec<usize>,
-    /// Slots of connections that have something to do.
-    runnable: Vec<usize>,
+    /// Slots of connections that have something to do, in the order in which they came to have it.
+    runnable: IndexSet<usize, RandomState>,
     /// Slots of listeners at which clients may wait.
     pub(super) doors: Vec<usize>,
     /// When those at which accepting failed are tried again.
@@ -89,7 +92,7 @@ impl Service {
             first_token,
             slots: Vec::new(),
             free: Vec::new(),
-            runnable: Vec::new(),
+            runnable: IndexSet::default(),
             doors: Vec::new(),
             accept_again: u64::MAX,
             sessions: BTreeMap::new(),
@@ -188,8 +191,7 @@ impl Service {
                 }
             }
             Some(Slot::Conn(conn)) => {
-                conn.readable |= readable || closing;
-                conn.closing |= closing;
+                conn.on_event(readable, closing);
                 self.list(slot);
             }
             Some(Slot::Lookup | Slot::Free) | None => {}
@@ -197,11 +199,8 @@ impl Service {
     }
 
     pub(super) fn list(&mut self, slot: usize) {
-        if let Some(Slot::Conn(conn)) = self.slots.get_mut(slot)
-            && !conn.listed
-        {
-            conn.listed = true;
-            self.runnable.push(slot);
+        if let Some(Slot::Conn(_)) = self.slots.get(slot) {
+            self.runnable.insert(slot);
         }
     }
 
@@ -212,9 +211,6 @@ impl Service {
         self.accept_all(now);
         let mut done = Vec::new();
         for slot in std::mem::take(&mut self.runnable) {
-            if let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) {
-                conn.listed = false;
-            }
             if let Err(why) = self.serve(slot, now) {
                 done.push((slot, why));
             }
@@ -307,28 +303,23 @@ impl Service {
         }
     }
 
-    /// Begins a session on a connected socket.
+    /// Begins a session on a socket.
     pub(super) fn begin(
         &mut self,
         stream: Stream,
         name: String,
         remote: &Arc<str>,
-        how: Begin,
+        origin: Origin,
         now: u64,
     ) -> io::Result<usize> {
         let Some(known) = self.remotes.get(remote) else {
             return Err(io::ErrorKind::NotFound.into());
         };
         let options = SessionOptions { read_only: known.options.read_only };
-        let probe_interval = known.probe_interval();
         let session = self.engine.connect(options);
         let taken = self.take_slot(|registry, token| {
-            let mut conn = Conn::new(stream, name, Arc::clone(remote), session, now);
-            conn.probe_interval = probe_interval;
-            conn.connecting = how.connecting;
-            conn.writing = how.connecting;
-            let interest = conn.interest();
-            registry.register(&mut conn.stream, token, interest)?;
+            let mut conn = Conn::new(stream, name, Arc::clone(remote), origin, session);
+            conn.register(registry, token)?;
             Ok(Slot::Conn(Box::new(conn)))
         });
         match taken {
@@ -349,26 +340,23 @@ impl Service {
     /// in the engine then.
     fn serve(&mut self, slot: usize, now: u64) -> Result<(), Ended> {
         let engine_now = self.engine_now();
-        let Service { slots, engine, buffer, .. } = self;
+        let Service { slots, engine, buffer, remotes, .. } = self;
         let Some(Slot::Conn(conn)) = slots.get_mut(slot) else { return Ok(()) };
-        if conn.connecting {
+        if !conn.is_connected(remotes) {
             return self.check_connecting(slot, now);
         }
         if !conn.flush(&self.registry, Token(self.first_token + slot))? {
             // The event that says that it can go on lists it again.
             return Ok(());
         }
-        conn.more = false;
         let mut handled = 0;
         loop {
             if engine.is_busy(conn.session) {
                 // It is listed again when it is answered.
-                conn.more = true;
                 conn.read_budget = READ_BUDGET;
                 return Ok(());
             }
             if handled == BURST || engine.queued(conn.session) > ANSWERS {
-                conn.more = true;
                 break;
             }
             if let Some(message) = conn.framer.next_message()? {
@@ -377,15 +365,20 @@ impl Service {
                 handled += 1;
                 continue;
             }
-            if conn.ended {
+            if conn.input == Input::Ended {
                 return Err(Ended::Eof);
             }
-            if !conn.readable || conn.read_budget == 0 {
+            if conn.input == Input::Waiting || conn.read_budget == 0 {
                 break;
             }
-            let input = conn.read(buffer, now)?;
+            let budget = conn.read_budget;
+            conn.read(buffer)?;
             conn.log_server_name();
-            conn.ended = input == Input::End;
+            if conn.read_budget < budget
+                && let Some(reconnect) = conn.reconnect(remotes)
+            {
+                reconnect.received(Time::from_millis(now), false);
+            }
         }
         conn.read_budget = READ_BUDGET;
         if conn.has_work() {
@@ -411,7 +404,9 @@ impl Service {
                 continue;
             }
             conn.fetch = true;
-            self.list(slot);
+            if conn.is_connected(&self.remotes) {
+                self.list(slot);
+            }
         }
         let mut chunks = Vec::new();
         let waiting = self.runnable.iter().copied().chain(done.iter().map(|(slot, _)| *slot));
@@ -433,11 +428,9 @@ impl Service {
         }
         // Those whose socket is full go on when it says so; those with nothing left to do, when
         // something comes.
-        let slots = &mut self.slots;
-        self.runnable.retain(|slot| {
-            let Some(Slot::Conn(conn)) = slots.get_mut(*slot) else { return false };
-            conn.listed = conn.backlog() == 0 && conn.has_work();
-            conn.listed
+        self.runnable.retain(|slot| match &self.slots[*slot] {
+            Slot::Conn(conn) => conn.backlog() == 0 && conn.has_work(),
+            Slot::Listener(_) | Slot::Lookup | Slot::Free => false,
         });
     }
 
@@ -448,7 +441,8 @@ impl Service {
         let remote = Arc::clone(&conn.remote);
         // The socket is closed next, which takes it out of the poll in any case.
         let _ = self.registry.deregister(&mut conn.stream);
-        let (session, connecting) = (conn.session, conn.connecting);
+        let session = conn.session;
+        let connecting = !conn.is_connected(&self.remotes);
         // It gives a descriptor back.
         self.accept_again = self.accept_again.min(now);
         self.slots[slot] = Slot::Free;
@@ -486,27 +480,38 @@ impl Service {
         }
     }
 
-    /// Probes those who are silent.
+    /// Probes peers that are silent, and ends connections that were not made or answered in time.
     fn probe(&mut self, now: u64) {
         if now < self.probe_check {
             return;
         }
         let mut next = u64::MAX;
         let mut silent = Vec::new();
-        let (registry, first, engine) = (&self.registry, self.first_token, &self.engine);
+        let time = Time::from_millis(now);
         for (slot, what) in self.slots.iter_mut().enumerate() {
             let Slot::Conn(conn) = what else { continue };
-            if engine.is_busy(conn.session) {
+            let busy = self.engine.is_busy(conn.session);
+            let Some(reconnect) = conn.reconnect(&mut self.remotes) else { continue };
+            if busy {
                 // Its answers to probes are not read now.
-                conn.heard = now;
+                reconnect.received(time, false);
             }
-            if let Err(why) = conn.probe(now).and_then(|()| {
-                conn.flush(registry, Token(first + slot))?;
-                Ok(())
-            }) {
-                silent.push((slot, why));
+            let due = reconnect.poll(time);
+            next = next.min(millis(reconnect.next_deadline()));
+            match due {
+                Some(Due::Probe(_)) => {
+                    conn.probe();
+                    let flushed = conn.flush(&self.registry, Token(self.first_token + slot));
+                    silent.extend(flushed.err().map(|error| (slot, error.into())));
+                }
+                Some(Due::NoAnswer(_)) => {
+                    let seconds = reconnect.silent_for(time).as_secs_f64();
+                    silent.push((slot, Ended::Silent(seconds)));
+                }
+                Some(Due::TimedOut) => silent.push((slot, Ended::TimedOut)),
+                // Not while there is a connection.
+                Some(Due::Connect) | None => {}
             }
-            next = next.min(conn.probe_deadline());
         }
         self.probe_check = next.max(now + 1);
         if next == u64::MAX {
@@ -540,11 +545,11 @@ impl Service {
         }
     }
 
-    /// Whether a connection is silent, and its session.
-    pub(super) fn conn_state(&self, slot: usize) -> (bool, Option<SessionId>) {
+    /// The session of a connection.
+    pub(super) fn session_of(&self, slot: usize) -> Option<SessionId> {
         match self.slots.get(slot) {
-            Some(Slot::Conn(conn)) => (conn.probed, Some(conn.session)),
-            Some(Slot::Listener(_) | Slot::Lookup | Slot::Free) | None => (false, None),
+            Some(Slot::Conn(conn)) => Some(conn.session),
+            Some(Slot::Listener(_) | Slot::Lookup | Slot::Free) | None => None,
         }
     }
 

@@ -14,13 +14,6 @@ pub(super) enum Slot {
     Lookup,
 }
 
-/// How a connection begins.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Begin {
-    /// It is not connected yet.
-    pub(super) connecting: bool,
-}
-
 /// A listening socket of a remote.
 #[derive(Debug)]
 pub(super) struct Listener {

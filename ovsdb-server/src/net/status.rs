@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ovsdb::value::push_json_string;
+use wire::Time;
 
 use super::DbColumn;
-use super::remote::{RemoteStatus, State};
+use super::remote::{Link, RemoteStatus, State};
 use super::service::{STATUS_INTERVAL, Service};
 use crate::lock::Holding;
 use crate::schema::COL_UUID;
@@ -75,7 +76,7 @@ impl Service {
         let mut status = Vec::new();
         let mut is_connected = false;
         match &remote.state {
-            State::Failed { .. } => {}
+            State::Closed { .. } => {}
             State::Listening { port, clients, .. } => {
                 is_connected = !clients.is_empty();
                 if clients.len() > 1 {
@@ -85,15 +86,13 @@ impl Service {
                     status.push(("bound_port", port.to_string()));
                 }
             }
-            State::Backoff { .. } => status.push(("state", "BACKOFF".to_owned())),
-            State::Resolving { .. } | State::Connecting { .. } => {
-                status.push(("state", "CONNECTING".to_owned()));
-            }
-            State::Connected { slot } => {
-                is_connected = true;
-                let (idle, session) = self.conn_state(*slot);
-                let state = if idle { "IDLE" } else { "ACTIVE" };
-                status.push(("state", state.to_owned()));
+            State::Connecting { reconnect, link } => {
+                is_connected = reconnect.is_connected();
+                status.push(("state", reconnect.state().name().to_owned()));
+                let session = match link {
+                    Link::Open { slot } if is_connected => self.session_of(*slot),
+                    Link::Open { .. } | Link::Lookup { .. } | Link::None => None,
+                };
                 let mut locks: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
                 for (name, holding) in
                     session.into_iter().flat_map(|session| self.engine.locks_of(session))
@@ -108,12 +107,12 @@ impl Service {
                 status.extend(locks.into_iter().map(|(key, names)| (key, names.join(" "))));
             }
         }
-        if !remote.target.is_passive() {
-            let ago = |then: u64| (now.saturating_sub(then) / 1000).to_string();
-            let past = &remote.past;
-            status.extend(past.connected.map(|then| ("sec_since_connect", ago(then))));
-            status.extend(past.disconnected.map(|then| ("sec_since_disconnect", ago(then))));
-            status.extend(past.error.clone().map(|error| ("last_error", error)));
+        if let Some(reconnect) = remote.reconnect() {
+            let ago = |then| Time::from_millis(now).since(then).as_secs().to_string();
+            let (begun, ended) = (reconnect.last_connected(), reconnect.last_disconnected());
+            status.extend(begun.map(|then| ("sec_since_connect", ago(then))));
+            status.extend(ended.map(|then| ("sec_since_disconnect", ago(then))));
+            status.extend(reconnect.last_error().map(|error| ("last_error", error.to_owned())));
         }
         status.sort();
         RemoteStatus { is_connected, status }

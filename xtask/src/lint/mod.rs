@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tls", &["posix"]),
     ("stream", &["wire", "posix", "tls"]),
     ("ovsdb", &[]),
-    ("ovsdb-client", &["posix", "tls", "stream", "ovsdb"]),
+    ("ovsdb-client", &["wire", "posix", "tls", "stream", "ovsdb"]),
     ("runtime", &["wire", "posix", "tls", "ovsdb"]),
     ("ovsdb-server", &["wire", "posix", "tls", "stream", "ovsdb", "runtime"]),
     ("connmgr", &["wire", "posix", "tls", "stream", "runtime", "openflow", "ofproto"]),
