@@ -51,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("utilities", &["posix", "stream", "ovsdb", "ovsdb-client", "config"]),
+    ("import", &[]),
     ("testbed", &["wire", "posix"]),
     ("lab", &["wire", "testbed"]),
     ("harness-macros", &[]),
@@ -67,6 +68,7 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("vswitchd", &["datapath-testing"]),
     ("ovsdb-client", &["ovsdb-server"]),
     ("utilities", &["testbed"]),
+    ("import", &["testbed"]),
 ];
 
 /// A text that must not stand in some crates' sources, and what to do instead.

@@ -1,0 +1,5 @@
+//! `braid-import`: see [`import`].
+
+fn main() -> std::process::ExitCode {
+    import::main()
+}
