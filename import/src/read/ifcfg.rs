@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{address, vlan_by_name};
+use super::text::{address, vlan_by_name};
 use crate::options;
 use crate::profile::{Kind, Profile, Route};
 

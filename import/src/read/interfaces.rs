@@ -1,6 +1,6 @@
 //! Debian's `interfaces`, interfaces(5) of ifupdown with the keys of ifenslave, vlan and bridge-utils.
 
-use super::{address, vlan_by_name};
+use super::text::{address, vlan_by_name};
 use crate::options;
 use crate::profile::{Kind, Profile};
 

@@ -1,7 +1,7 @@
 //! NetworkManager's keyfiles, nm-settings-keyfile(5).
 
 use super::ini::File;
-use super::{address, vlan_by_name};
+use super::text::{address, vlan_by_name};
 use crate::options;
 use crate::profile::{Kind, Profile, Route};
 

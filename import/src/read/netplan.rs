@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::address;
+use super::text::address;
 use crate::options;
 use crate::profile::{Kind, Profile, Route};
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::address;
 use super::ini::File;
+use super::text::address;
 use crate::options;
 use crate::profile::{Kind, Profile, Route};
 
