@@ -3,6 +3,8 @@
 //! It makes three network namespaces, starts the real daemon in one of them, sends a counted
 //! stream both ways, cuts a link and mends it, and says what happened, when, and what it cost.
 
+#![warn(missing_docs)]
+
 pub mod bench;
 
 mod log;

@@ -107,8 +107,11 @@ impl Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
+    /// One member carries all traffic.
     ActiveBackup,
+    /// Flows are spread by source address and VLAN.
     BalanceSlb,
+    /// Flows are spread by layers 2 to 4; needs LACP.
     BalanceTcp,
 }
 

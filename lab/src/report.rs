@@ -39,15 +39,22 @@ pub struct Step {
 /// The whole run.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Report {
+    /// The bond's mode.
     pub mode: Mode,
+    /// What the bond's members are.
     pub members: Members,
     /// Packets per second each way.
     pub rate: u32,
     /// What the daemon says of itself.
     pub version: String,
+    /// What was done, in order.
     pub steps: Vec<Step>,
+    /// The stream from the VM to the network.
     pub up: Totals,
+    /// The stream from the network to the VM.
     pub down: Totals,
+    /// What was observed, in order of time.
     pub events: Vec<Event>,
+    /// Whether every step showed what it was meant to show.
     pub success: bool,
 }

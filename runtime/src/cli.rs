@@ -20,8 +20,11 @@ pub const OVS_VERSION: &str = "3.1.0";
 pub struct LogOptions {
     /// `-v`, `--verbose`, in order; `None` = without a value.
     pub verbose: Vec<Option<String>>,
+    /// `--log-file`: an absolute path; `None` = no file.
     pub file: Option<PathBuf>,
+    /// `--syslog-method`: `libc`, `null`, `unix:FILE` or `udp:IP:PORT`.
     pub syslog_method: Option<String>,
+    /// `--syslog-target`: `HOST:PORT`, to which lines go by UDP besides.
     pub syslog_target: Option<String>,
     /// `--log-format`: how lines for the console and the file are written.
     pub format: log::Format,
@@ -100,6 +103,7 @@ const SYSCONF: &str = "/etc";
 const DB: &str = "openvswitch";
 
 impl Dirs {
+    /// From the environment of this process.
     pub fn from_env() -> Dirs {
         Dirs::from_lookup(|name| std::env::var_os(name))
     }
@@ -152,6 +156,7 @@ impl Dirs {
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Parsed<O> {
+    /// Run with these options.
     Run(Box<O>),
     /// `--help`, `--version`: print this and exit with status 0.
     Print(String),

@@ -150,6 +150,7 @@ impl Clock {
         }
     }
 
+    /// Whether [`Clock::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.shared.frozen.load(Ordering::Acquire) != 0
     }

@@ -32,14 +32,17 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// A counter at 0. It is in the report once it is given to [`register`].
     pub const fn new(name: &'static str) -> Counter {
         Counter { name, total: AtomicU64::new(0) }
     }
 
+    /// The name under which `coverage/show` prints it.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
+    /// Counts `n` events. Any thread may call it; it takes no lock.
     #[inline]
     pub fn add(&self, n: u64) {
         self.total.fetch_add(n, Ordering::Relaxed);
@@ -51,6 +54,7 @@ impl Counter {
         self.total.fetch_max(total, Ordering::Relaxed);
     }
 
+    /// Events since the start.
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
@@ -129,18 +133,24 @@ pub fn run(now: Time) -> Time {
 /// One counter with events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
+    /// The counter.
     pub name: &'static str,
     /// Events a second, in the last 5 s, the last minute and the last hour.
     pub rate_5s: f64,
+    /// Events per second in the last minute.
     pub rate_minute: f64,
+    /// Events per second in the last hour.
     pub rate_hour: f64,
+    /// Events since the start.
     pub total: u64,
 }
 
 /// What `coverage/show` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
+    /// Counters that have counted something, by name.
     pub counters: Vec<Line>,
+    /// How many counters are at 0.
     pub never_hit: usize,
 }
 

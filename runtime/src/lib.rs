@@ -4,6 +4,8 @@
 //! hands out, and `ovsdb`, whose JSON-RPC framing the control socket speaks. Nothing in here knows
 //! what a switch is or what a database holds.
 
+#![warn(missing_docs)]
+
 pub mod cli;
 pub mod clock;
 pub mod coverage;

@@ -137,11 +137,18 @@ impl Cable {
 
 /// A cable's far end, plugged in: it sends and receives.
 pub enum Plug {
+    /// A packet socket on the far end of a veth pair.
     Socket(PacketSocket),
+    /// The descriptor of a tap.
     Tap(Arc<TapEnd>),
 }
 
 impl Plug {
+    /// Opens the far end of `cable`.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be opened.
     pub fn new(cable: &Cable) -> Result<Plug, Error> {
         match &cable.far {
             Far::Veth { tor, name } => Ok(Plug::Socket(PacketSocket::open(tor, name)?)),

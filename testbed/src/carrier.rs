@@ -23,7 +23,9 @@ const RTNLGRP_LINK: u32 = 1;
 pub struct Change {
     /// Since the watch's start.
     pub at: Duration,
+    /// The device's name.
     pub link: String,
+    /// Whether the carrier is there.
     pub up: bool,
 }
 

@@ -44,6 +44,7 @@ impl Daemon {
         Daemon { path: path.into(), ours: false }
     }
 
+    /// The program's path.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! What can go wrong around a testbed, and whose fault it is.
+//! What can go wrong around a testbed, and whether the system, a program or the machine is the cause.
 
 use std::io;
 use std::time::Duration;
@@ -8,19 +8,48 @@ use std::time::Duration;
 pub enum Error {
     /// The system refused.
     #[error("{what}: {}", posix::text(source))]
-    Io { what: String, source: io::Error },
+    Io {
+        /// What was being done.
+        what: String,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The kernel refused a request on a link or an address.
     #[error("{what}: {} (rtnetlink)", posix::text(source))]
-    Netlink { what: String, source: io::Error },
-    /// A program that we ran said no.
+    Netlink {
+        /// What was being done.
+        what: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A program ended with an error.
     #[error("{command}: {status}\n{output}")]
-    Command { command: String, status: String, output: String },
+    Command {
+        /// Its command line.
+        command: String,
+        /// Its exit status.
+        status: String,
+        /// What it printed.
+        output: String,
+    },
     /// Something did not happen in time.
     #[error("after {} s there was still no {what}{detail}", .after.as_secs_f32())]
-    Timeout { what: String, after: Duration, detail: String },
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        after: Duration,
+        /// What is known besides; begins with a separator, or is empty.
+        detail: String,
+    },
     /// Programs that are not installed.
     #[error("not installed: {}. On Debian: {install}", .programs.join(", "))]
-    Missing { programs: Vec<String>, install: &'static str },
+    Missing {
+        /// Their names.
+        programs: Vec<String>,
+        /// The command that installs them.
+        install: &'static str,
+    },
     /// This process may not make network namespaces.
     #[error("{0}")]
     Privileges(String),

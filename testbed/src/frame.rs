@@ -7,13 +7,19 @@ use wire::{EthAddr, EtherType};
 /// Addresses of a UDP datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Udp {
+    /// Ethernet source.
     pub src_mac: EthAddr,
+    /// Ethernet destination.
     pub dst_mac: EthAddr,
     /// VLAN ID of an 802.1Q tag, if there is to be one.
     pub vlan: Option<u16>,
+    /// IPv4 source.
     pub src_ip: Ipv4Addr,
+    /// IPv4 destination.
     pub dst_ip: Ipv4Addr,
+    /// UDP source port.
     pub src_port: u16,
+    /// UDP destination port.
     pub dst_port: u16,
 }
 
@@ -80,10 +86,13 @@ impl Udp {
 /// The Ethernet header, one tag at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// Destination.
     pub dst: EthAddr,
+    /// Source.
     pub src: EthAddr,
     /// VLAN ID, if the frame is tagged.
     pub vlan: Option<u16>,
+    /// EtherType, in host byte order.
     pub eth_type: u16,
 }
 

@@ -32,6 +32,7 @@ impl Partner {
         self.next = None;
     }
 
+    /// An LACPDU has arrived.
     pub fn receive(&mut self, now: Time, pdu: &Lacpdu) {
         let before = self.actor(now);
         self.heard = Some((pdu.actor, now));

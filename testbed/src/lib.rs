@@ -5,6 +5,8 @@
 //! descriptor; children get `SIGKILL` when this process ends, however it ends; and a watcher
 //! removes the folder that their files were in.
 
+#![warn(missing_docs)]
+
 pub mod cable;
 pub mod carrier;
 pub mod daemon;

@@ -39,6 +39,7 @@ impl Process {
         Ok(Process { name: name.to_owned(), child })
     }
 
+    /// The process's number.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -21,16 +21,23 @@ use super::Error;
 /// What the kernel says of a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
+    /// Interface index.
     pub index: u32,
+    /// Ethernet address.
     pub mac: EthAddr,
+    /// MTU in bytes.
     pub mtu: u32,
     /// `IFF_UP`: what was asked for.
     pub up: bool,
     /// `IFF_LOWER_UP`: what the other end says.
     pub carrier: bool,
+    /// Packets received.
     pub rx_packets: u64,
+    /// Packets sent.
     pub tx_packets: u64,
+    /// Bytes received.
     pub rx_bytes: u64,
+    /// Bytes sent.
     pub tx_bytes: u64,
 }
 
@@ -86,6 +93,11 @@ impl Rtnl {
         self.ask(&what, RouteNetlinkMessage::SetLink(link), 0).map(drop)
     }
 
+    /// Sets a device's Ethernet address.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
     pub fn set_mac(&mut self, name: &str, mac: EthAddr) -> Result<(), Error> {
         let mut link = named(name);
         link.attributes.push(LinkAttribute::Address(mac.0.to_vec()));
@@ -93,6 +105,11 @@ impl Rtnl {
         self.ask(&what, RouteNetlinkMessage::SetLink(link), 0).map(drop)
     }
 
+    /// Sets a device's MTU in bytes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
     pub fn set_mtu(&mut self, name: &str, mtu: u32) -> Result<(), Error> {
         let mut link = named(name);
         link.attributes.push(LinkAttribute::Mtu(mtu));
@@ -116,11 +133,21 @@ impl Rtnl {
         self.ask(&what, RouteNetlinkMessage::SetLink(link), 0).map(drop)
     }
 
+    /// Deletes a device.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
     pub fn delete(&mut self, name: &str) -> Result<(), Error> {
         let what = format!("cannot delete {name}");
         self.ask(&what, RouteNetlinkMessage::DelLink(named(name)), 0).map(drop)
     }
 
+    /// Adds an IPv4 address with a prefix length of 0 to 32 bits.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
     pub fn add_address(&mut self, name: &str, ip: Ipv4Addr, prefix: u8) -> Result<(), Error> {
         let index = self.link(name)?.index;
         let mut m = AddressMessage::default();

@@ -47,10 +47,12 @@ impl Scratch {
         Ok(Scratch { path, watcher: Some(watcher) })
     }
 
+    /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    /// A file in the folder.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

@@ -19,10 +19,12 @@ pub const MARK: usize = 16;
 pub struct Mark {
     /// Which of several streams.
     pub stream: u8,
+    /// The number within the stream, from 0.
     pub sequence: u64,
 }
 
 impl Mark {
+    /// The mark in its octets: a magic number, the stream, the sequence number in network byte order.
     pub fn emit(self) -> [u8; MARK] {
         let mut b = [0; MARK];
         b[..4].copy_from_slice(&MAGIC);
@@ -70,16 +72,20 @@ pub struct Ledger {
 /// Totals of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {
+    /// Packets sent.
     pub sent: u64,
     /// Each packet once.
     pub received: u64,
+    /// Packets that arrived again.
     pub duplicates: u64,
 }
 
 /// What became of the packets that were sent in a stretch of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stretch {
+    /// Packets sent.
     pub sent: u64,
+    /// Packets that have not arrived.
     pub lost: u64,
     /// From the last packet that arrived before the first loss to the first that arrived after
     /// the last loss, by the time they were sent; `None` when nothing was lost.
@@ -130,6 +136,7 @@ impl Ledger {
         }
     }
 
+    /// The totals since the start.
     pub fn totals(&self) -> Totals {
         let b = self.book();
         Totals { sent: b.sent, received: b.received, duplicates: b.duplicates }

@@ -99,10 +99,12 @@ impl Switch {
         self.dir.join(name)
     }
 
+    /// The network namespace that the daemon runs in.
     pub fn namespace(&self) -> &Arc<Netns> {
         &self.ns
     }
 
+    /// The program that runs.
     pub fn daemon(&self) -> &Daemon {
         &self.daemon
     }

@@ -43,10 +43,15 @@ pub use user::Privileges;
 /// How to run in the background.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Daemonize {
+    /// `--detach`: run in the background, in a session of its own (setsid(2)).
     pub detach: bool,
+    /// `--no-chdir`: stay in the current directory instead of `/`.
     pub no_chdir: bool,
+    /// `--monitor`: a second process starts the daemon again when a signal has ended it.
     pub monitor: bool,
+    /// `--pidfile`: an absolute path; `None` = no pidfile.
     pub pidfile: Option<PathBuf>,
+    /// `--overwrite-pidfile`: start also while another process holds the pidfile.
     pub overwrite_pidfile: bool,
     /// `USER[:GROUP]`.
     pub user: Option<String>,

@@ -137,8 +137,10 @@ pub fn set_rate_limits(names: &[String], honor: bool) -> Result<(), &'static str
 /// Why `vlog/reopen` failed; upstream's text.
 #[derive(Debug, thiserror::Error)]
 pub enum ReopenError {
+    /// There is no `--log-file`.
     #[error("Logging to file not configured")]
     NoFile,
+    /// The file cannot be opened; the system's text.
     #[error("{0}")]
     Open(String),
 }

@@ -6,11 +6,17 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
+    /// Nothing: a threshold only.
     Off = 0,
+    /// The process ends, or cannot do its work.
     Emer = 1,
+    /// Something failed that a user asked for.
     Err = 2,
+    /// Something unexpected that does not keep the program from its work.
     Warn = 3,
+    /// What an operator wants to see in normal operation.
     Info = 4,
+    /// For finding faults.
     Dbg = 5,
 }
 
@@ -23,6 +29,7 @@ impl Level {
         Level::ALL.into_iter().find(|l| l.name().eq_ignore_ascii_case(name))
     }
 
+    /// `OFF`, `EMER`, `ERR`, `WARN`, `INFO` or `DBG`.
     pub const fn name(self) -> &'static str {
         match self {
             Level::Off => "OFF",
@@ -77,8 +84,11 @@ impl fmt::Display for Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Destination {
+    /// syslog(3), or where `--syslog-method` sends.
     Syslog = 0,
+    /// Standard error.
     Console = 1,
+    /// The file of `--log-file`.
     File = 2,
 }
 
@@ -91,6 +101,7 @@ impl Destination {
         Destination::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(name))
     }
 
+    /// `SYSLOG`, `CONSOLE` or `FILE`.
     pub const fn name(self) -> &'static str {
         match self {
             Destination::Syslog => "SYSLOG",

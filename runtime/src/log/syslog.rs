@@ -57,8 +57,10 @@ pub(super) fn set_facility(name: &str) -> bool {
 /// Why syslog messages cannot go where they were told to.
 #[derive(Debug, thiserror::Error)]
 pub enum SyslogError {
+    /// The method has none of the accepted forms.
     #[error("syslog method {0:?} is not one of libc, null, unix:FILE, udp:IP:PORT")]
     Method(String),
+    /// The address is none, or has no socket.
     #[error("syslog address {0:?}: {1}")]
     Address(String, std::io::Error),
 }

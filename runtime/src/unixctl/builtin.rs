@@ -13,6 +13,7 @@ use crate::coverage;
 
 /// What the built-in commands need of the daemon.
 pub struct Hooks<C> {
+    /// The clock of the `time/*` commands.
     pub clock: Clock,
     /// Adds `time/stop` and `time/warp`. As upstream only with `--enable-dummy`: in production
     /// nobody should be able to freeze LACP.

@@ -56,8 +56,10 @@ pub use server::{Server, UnixctlError};
 /// How a connection wants its replies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
+    /// Text, as for a terminal.
     #[default]
     Text,
+    /// A JSON value.
     Json,
 }
 
@@ -96,6 +98,7 @@ pub struct Request<'a> {
     pub name: &'a str,
     /// As many as the registration allows.
     pub args: &'a [String],
+    /// The format that the connection asked for.
     pub format: Format,
     conn: u64,
     completions: &'a Arc<Completions>,
@@ -147,6 +150,7 @@ impl Pending {
         self.complete(reply);
     }
 
+    /// The format that the connection asked for.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -195,6 +199,7 @@ impl<C> Default for Commands<C> {
 }
 
 impl<C> Commands<C> {
+    /// No commands.
     pub fn new() -> Commands<C> {
         Commands { by_name: BTreeMap::new(), aliases: BTreeMap::new() }
     }

@@ -35,8 +35,15 @@ const BURST: usize = 10;
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 pub enum UnixctlError {
+    /// The socket cannot be made.
     #[error("{path}: could not initialize control socket ({})", posix::text(error))]
-    Bind { path: PathBuf, error: io::Error },
+    Bind {
+        /// Its path.
+        path: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// [`Server::bind`] needs a token for the listener and one for a client.
     #[error("control socket needs at least two event tokens")]
     Tokens,
 }
@@ -98,6 +105,7 @@ impl<C> Server<C> {
         })
     }
 
+    /// The socket's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
