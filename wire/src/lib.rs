@@ -19,9 +19,11 @@ pub mod key;
 pub mod lacp;
 pub mod segment;
 pub mod time;
+pub mod xmit_hash;
 
 pub use eth::{EthAddr, EtherType};
 pub use extract::{Layers, extract, extract_layers};
 pub use key::{FlowKey, FlowMask, VlanTag};
 pub use lacp::{Lacpdu, PortInfo};
 pub use time::Time;
+pub use xmit_hash::{HashPolicy, xmit_hash};
