@@ -31,11 +31,6 @@ impl Buckets {
         &self.owners
     }
 
-    /// Owner and load of each bucket in turn.
-    pub fn iter(&self) -> impl Iterator<Item = (&Option<MemberId>, &u64)> {
-        self.owners.iter().zip(&self.loads)
-    }
-
     /// The load of each bucket in bytes, at most [`MAX_LOAD`]; older traffic counts less.
     pub fn loads(&self) -> &[u64; BUCKETS] {
         &self.loads

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use wire::EthAddr;
+use wire::{EthAddr, HashPolicy};
 
 /// A member of a bond, for as long as its interface stays in the port.
 ///
@@ -11,7 +11,7 @@ use wire::EthAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct MemberId(pub u32);
 
-/// `Port.bond_mode`.
+/// `Port.bond_mode`, or one of Linux's modes (`other_config:bond-policy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -22,6 +22,15 @@ pub enum Mode {
     BalanceSlb,
     /// `balance-tcp`: members share the traffic by a hash of L2 to L4. Needs LACP.
     BalanceTcp,
+    /// `balance-rr`: members take turns.
+    BalanceRr,
+    /// `balance-xor`: members share the traffic by one of Linux's transmit hashes.
+    BalanceXor,
+    /// `broadcast`: every member sends every packet.
+    Broadcast,
+    /// `802.3ad`: as `balance-xor`, by the members that LACP has aggregated.
+    #[serde(rename = "802.3ad")]
+    Ieee8023ad,
 }
 
 /// When a better member takes over from a working active member (`bond-primary-reselect`).
@@ -38,6 +47,22 @@ pub enum PrimaryReselect {
     Failure,
 }
 
+/// The options of `bond-policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyConfig {
+    /// `bond-hash-policy`, in balance-xor and 802.3ad.
+    pub hash: HashPolicy,
+    /// `bond-packets-per-member`, in balance-rr: packets that a member sends before the next one's
+    /// turn; 0 = a random member for each packet. 0 to 65535, by default 1.
+    pub packets_per_member: u16,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> PolicyConfig {
+        PolicyConfig { hash: HashPolicy::L2, packets_per_member: 1 }
+    }
+}
+
 /// A port with several interfaces, as configured.
 ///
 /// Times are whole milliseconds in the database. The engine takes any `Duration`.
@@ -45,8 +70,10 @@ pub enum PrimaryReselect {
 pub struct BondConfig {
     /// `Port.name`.
     pub name: String,
-    /// `Port.bond_mode`.
+    /// `Port.bond_mode`, or `bond-policy`.
     pub mode: Mode,
+    /// The options of `bond-policy`.
+    pub policy: PolicyConfig,
     /// `bond_updelay`: how long a link must be up before the member is enabled.
     pub updelay: Duration,
     /// `bond_downdelay`: how long a link must be down before the member is disabled.
@@ -92,6 +119,7 @@ impl Default for BondConfig {
         BondConfig {
             name: String::new(),
             mode: Mode::ActiveBackup,
+            policy: PolicyConfig::default(),
             updelay: Duration::ZERO,
             downdelay: Duration::ZERO,
             hash_basis: 0,
@@ -164,12 +192,16 @@ pub struct LacpMemberConfig {
 }
 
 impl Mode {
-    /// As the database calls it.
+    /// As `bond_mode` and `bond-policy` call it.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::ActiveBackup => "active-backup",
             Mode::BalanceSlb => "balance-slb",
             Mode::BalanceTcp => "balance-tcp",
+            Mode::BalanceRr => "balance-rr",
+            Mode::BalanceXor => "balance-xor",
+            Mode::Broadcast => "broadcast",
+            Mode::Ieee8023ad => "802.3ad",
         }
     }
 }

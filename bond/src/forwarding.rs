@@ -1,6 +1,7 @@
 //! The bond's forwarding table, which the packet path uses. It is replaced as a whole.
 
 use serde::Serialize;
+use wire::HashPolicy;
 
 use crate::config::MemberId;
 
@@ -9,6 +10,44 @@ pub const BUCKETS: usize = 256;
 
 /// A hash bucket, 0 to 255.
 pub type Bucket = u8;
+
+/// How the datapath chooses a bucket for each packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// The bucket is `wire::xmit_hash % in_use`.
+    Hash {
+        /// What is hashed.
+        policy: HashPolicy,
+        /// The buckets below this number are used; 0 = no member is usable.
+        in_use: u16,
+    },
+    /// Members take turns: the bucket is `packet number / packets % in_use`.
+    RoundRobin {
+        /// Packets of one turn; 0 = a random bucket for each packet.
+        packets: u16,
+        /// The buckets below this number are used; 0 = no member is usable.
+        in_use: u16,
+        /// IGMP goes out by this member, the active one, so that one port of a switch gets a
+        /// group's joins and leaves.
+        igmp: Option<MemberId>,
+    },
+    /// One copy by each of the buckets below `members`, which hold one member each.
+    Broadcast {
+        /// Usable members; 0 = none.
+        members: u16,
+    },
+}
+
+impl Selection {
+    /// The buckets below this number are used.
+    pub fn in_use(&self) -> usize {
+        usize::from(match *self {
+            Selection::Hash { in_use, .. } | Selection::RoundRobin { in_use, .. } => in_use,
+            Selection::Broadcast { members } => members,
+        })
+    }
+}
 
 /// How translation turns "output to the bond" into datapath actions.
 ///
@@ -39,6 +78,14 @@ pub enum OutputRule {
         /// [`BondConfig::recirc_id`](crate::BondConfig::recirc_id), the bond's ID in the action.
         recirc_id: u32,
     },
+    /// `lb_output(recirc_id)`: the table itself says how its buckets are chosen, so that a change
+    /// of the policy is one store too.
+    Select {
+        /// [`BondConfig::recirc_id`](crate::BondConfig::recirc_id), the bond's ID in the action.
+        recirc_id: u32,
+        /// How a bucket is chosen for each packet.
+        how: Selection,
+    },
 }
 
 /// Which packets that are received on a member are admitted.
@@ -55,8 +102,11 @@ pub enum Admission {
     /// active.
     Unicast,
     /// Unicast and multicast unless moved: balance-slb without LACP, the active member, or any
-    /// with `all-members-active`.
+    /// with `all-members-active`; each usable member of balance-rr and balance-xor.
     UnlessMoved,
+    /// As [`Admission::UnlessMoved`], and each packet once: a copy of one that another member has
+    /// let in is dropped. Each usable member of broadcast.
+    Once,
     /// All packets: the active member of active-backup, or a member whose LACP agrees, if it is enabled
     /// or about to be.
     Open,

@@ -60,19 +60,20 @@ mod millis;
 pub mod monitor;
 pub mod notice;
 mod pending;
+pub mod policy;
 pub mod rebalance;
 pub mod select;
 pub mod status;
 
 pub use config::{
-    BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
+    BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode, PolicyConfig,
     PrimaryReselect,
 };
 pub use effect::{Effect, RevalidateReason};
 pub use engine::Bond;
 pub use event::{Command, CommandError, Event, Monitor};
 pub use failback::Speed;
-pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule};
+pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule, Selection};
 pub use lacp::Lacp;
 pub use lacp::status::{LacpState, LacpStatus};
 pub use notice::{Level, Notice, Topic};

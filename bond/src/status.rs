@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use serde::Serialize;
-use wire::EthAddr;
+use wire::{EthAddr, HashPolicy};
 
 use crate::config::{Mode, PrimaryReselect};
 use crate::failback::Reason;
@@ -17,7 +17,7 @@ use crate::link::Link;
 pub struct BondStatus {
     /// `Port.name`.
     pub name: String,
-    /// `Port.bond_mode`.
+    /// `Port.bond_mode`, or `bond-policy`.
     pub mode: Mode,
     /// Generation of the published table; 0 = none has been published.
     pub generation: u64,
@@ -29,6 +29,12 @@ pub struct BondStatus {
     pub hash_basis: u32,
     /// Packets use the datapath action `lb_output` instead of recirculation.
     pub lb_output: bool,
+    /// `bond-hash-policy`; `None` in modes without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_policy: Option<HashPolicy>,
+    /// `bond-packets-per-member`; `None` unless the mode is balance-rr.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets_per_member: Option<u16>,
     /// `all-members-active`; false unless the mode is balance-slb.
     pub all_members_active: bool,
     /// `bond_updelay`.
@@ -115,7 +121,7 @@ pub struct MemberStatus {
     pub carrier: bool,
     /// `bond-member-priority`.
     pub priority: i32,
-    /// Number of buckets that it owns; 0 in active-backup.
+    /// Number of buckets that it owns, of those in use; 0 in active-backup.
     pub buckets: usize,
     /// Its buckets whose load is not zero, with the load in bytes; empty unless the bond rebalances.
     pub loads: Vec<(Bucket, u64)>,
@@ -167,6 +173,14 @@ impl BondStatus {
         writeln!(out, "active-backup primary: {primary}{note}")?;
         let active = self.active_member.as_deref().unwrap_or("none");
         writeln!(out, "active member mac: {}({active})", self.active_member_mac)?;
+        if let Some(policy) = self.hash_policy {
+            writeln!(out, "bond-hash-policy: {}", policy.as_str())?;
+        }
+        match self.packets_per_member {
+            None => {}
+            Some(0) => writeln!(out, "bond-packets-per-member: 0 (a random member for each)")?,
+            Some(n) => writeln!(out, "bond-packets-per-member: {n}")?,
+        }
         self.failback.write_show(out)?;
         if let Some(l) = self.looped.as_ref().filter(|l| l.held) {
             let (with, ms) = (&l.with, l.left_ms);

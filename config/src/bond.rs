@@ -7,6 +7,7 @@ use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
 use crate::option::{MAX_MS, OVS, Opt, Outside, millis, range};
+use crate::policy;
 use crate::section::Section;
 use crate::warning::{Severity, Warning};
 
@@ -270,6 +271,7 @@ pub(crate) fn want(
     let mut want = WantBond { config, detect: Detect::default() };
     let mut s = Section::other_config("port", name, &row.other_config, warnings);
     s.read(BOND, &mut want);
+    policy::read(row, &mut s, &mut want.config);
     if let Some(primary) = &want.config.primary
         && !members.contains(&primary.as_str())
     {

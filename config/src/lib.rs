@@ -9,6 +9,7 @@
 //! | `desired` | the whole switch |
 //! | `switch` | `Open_vSwitch.other_config` |
 //! | `bridge`, `port`, `bond`, `iface` | one table of the database each |
+//! | `policy` | the modes of Linux bonding |
 //! | `monitor` | BFD and CFM of an interface |
 //! | `controller` | OpenFlow of a bridge, and its controllers |
 //! | `mirror` | mirrors of a bridge |
@@ -40,6 +41,7 @@ pub mod mac;
 mod mirror;
 mod monitor;
 mod option;
+mod policy;
 mod port;
 pub mod reference;
 mod section;

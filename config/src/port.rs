@@ -13,6 +13,7 @@ use crate::columns::{mac_column, vlan_set};
 use crate::iface::{self, Kinds, WantIface};
 use crate::inert;
 use crate::option::{OVS, Opt, keys};
+use crate::policy::POLICY;
 use crate::section::Section;
 use crate::unsupported;
 use crate::warning::{Severity, Warning};
@@ -89,7 +90,11 @@ pub(crate) fn want(
 ) -> WantPort {
     unsupported::port(tables, row, warnings);
     let mut s = Section::other_config("port", &row.name, &row.other_config, warnings);
-    s.check_keys(&[keys(BOND), keys(LACP), keys(PORT)], inert::PORT, inert::PORT_FOREIGN);
+    s.check_keys(
+        &[keys(BOND), keys(POLICY), keys(LACP), keys(PORT)],
+        inert::PORT,
+        inert::PORT_FOREIGN,
+    );
     let mut options = PortRow::default();
     s.read(PORT, &mut options);
     let bundle = bundle(row, &options, warnings);

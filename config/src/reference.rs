@@ -9,6 +9,7 @@ use crate::iface::INTERFACE;
 use crate::inert;
 use crate::monitor::{BFD, CFM};
 use crate::option::{Form, OVS, Opt};
+use crate::policy::POLICY;
 use crate::port::PORT;
 use crate::switch::OPEN_VSWITCH;
 
@@ -123,6 +124,7 @@ pub fn entries() -> Vec<Entry> {
     add(&mut all, ("Bridge", "other_config"), OPENFLOW);
     add(&mut all, ("Controller", "other_config"), CONTROLLER);
     add(&mut all, ("Port", "other_config"), BOND);
+    add(&mut all, ("Port", "other_config"), POLICY);
     add(&mut all, ("Port", "other_config"), LACP);
     add(&mut all, ("Port", "other_config"), PORT);
     add(&mut all, ("Interface", "other_config"), INTERFACE);

@@ -14,8 +14,8 @@ use wire::{EtherType, FlowKey, Time, hash};
 
 use datapath::set;
 use datapath::{
-    Action, BucketTable, Datapath, DatapathError, DatapathStats, Execute, FlowHandle, Job, PortNo,
-    SlowPath, TableId, Upcall,
+    Action, BucketTable, Datapath, DatapathError, DatapathStats, Duplicates, Execute, FlowHandle,
+    Ingress, Job, PortNo, Selected, SlowPath, TableId, Upcall,
 };
 
 /// A recorded call of the [`Datapath`] trait, with its arguments.
@@ -65,10 +65,12 @@ pub enum Call {
 struct Table {
     table: Arc<BucketTable>,
     bytes: Box<[u64; 256]>,
+    turns: u64,
 }
 
 #[derive(Default)]
 struct State {
+    duplicates: Duplicates,
     calls: Vec<Call>,
     sent: Vec<(PortNo, Vec<u8>)>,
     ports: BTreeMap<PortNo, (IoCounters, Option<Box<dyn PacketIo>>)>,
@@ -246,7 +248,12 @@ impl Fake {
                 }
                 Action::Gate { table } => {
                     let multicast = key.eth_dst.is_multicast();
-                    if !self.table(*table).is_some_and(|t| t.admits(in_port, multicast)) {
+                    let Some(t) = self.table(*table) else { return };
+                    let copy = t.ingress(in_port) == Ingress::Once && {
+                        let seen = &mut self.state.lock().duplicates;
+                        seen.is_copy(self.now(), *table, in_port, packet.data())
+                    };
+                    if copy || !t.admits(in_port, multicast) {
                         return;
                     }
                 }
@@ -265,8 +272,26 @@ impl Fake {
                 Action::Trunc(len) => cut = Some((*len as usize).max(14)),
                 Action::HashL4 { basis } => dp_hash = Some(hash::dp_hash_l4(&key, *basis)),
                 Action::LbOutput { table, .. } => {
-                    let h = dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(&key, 0));
-                    self.bucket(*table, h as u8, &packet, &mut cut);
+                    let Some(t) = self.table(*table) else { continue };
+                    let turn = || {
+                        let mut s = self.state.lock();
+                        let turns = s.tables.get_mut(table).map(|t| &mut t.turns);
+                        turns.map_or(0, |n| std::mem::replace(n, *n + 1))
+                    };
+                    match t.selection.select(packet.data(), &key, dp_hash, turn) {
+                        Selected::Nothing => {}
+                        Selected::Bucket(b) => self.bucket(*table, b, &packet, &mut cut),
+                        Selected::UpTo(last) => {
+                            for b in 0..=last {
+                                self.bucket(*table, b, &packet, &mut cut.clone());
+                            }
+                            cut = None;
+                        }
+                        Selected::Port(port) => match cut.take() {
+                            Some(len) => self.output(port, &set::truncated(&packet, len)),
+                            None => self.output(port, &packet),
+                        },
+                    }
                 }
                 Action::Clone(inner) => {
                     let copy = packet.to_owned_packet();
@@ -352,7 +377,7 @@ impl Datapath for Fake {
         match s.tables.get_mut(&id) {
             Some(t) => t.table = table,
             None => {
-                s.tables.insert(id, Table { table, bytes: Box::new([0; 256]) });
+                s.tables.insert(id, Table { table, bytes: Box::new([0; 256]), turns: 0 });
             }
         }
     }

@@ -169,7 +169,15 @@ fn measure(flows: u32, exact: bool, actions: &[Action], time: Duration) -> Rate 
     let (dp, worker) = Userspace::new(Arc::new(upcall), Arc::new(clock), 1).expect("epoll");
     dp.set_flow_limit(1_000_000);
     let buckets = [Some(PortNo(2)); 256];
-    dp.table_publish(TableId(1), Arc::new(BucketTable { generation: 1, buckets, ingress: vec![] }));
+    dp.table_publish(
+        TableId(1),
+        Arc::new(BucketTable {
+            generation: 1,
+            buckets,
+            ingress: vec![],
+            selection: datapath::Selection::DpHash,
+        }),
+    );
     let thread = std::thread::spawn(|| worker.run());
     let go = Arc::new(AtomicU64::new(1));
     let source = Box::new(Source::new(flows, go.clone()));

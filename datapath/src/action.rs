@@ -199,7 +199,8 @@ pub enum Action {
     },
     /// Look the packet up again with this `recirc_id` and its `dp_hash`.
     Recirc(u32),
-    /// Output by `dp_hash & 0xff` through the table, in one pass. `id` is what is shown.
+    /// Output through the table, in one pass. The table says how its bucket is chosen
+    /// ([`Selection`](crate::Selection)), by default by `dp_hash & 0xff`. `id` is what is shown.
     LbOutput {
         /// The table.
         table: TableId,

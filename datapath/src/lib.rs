@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod action;
+mod duplicates;
 mod flow;
 mod flow_actions;
 pub mod format;
@@ -24,10 +25,11 @@ pub use netdev::{IoCounters, Packet, PacketIo, VnetHdr};
 use wire::Time;
 
 pub use action::{Action, Layer, Note, Notes, SetHeader, ToController, UserspaceReason};
+pub use duplicates::Duplicates;
 pub use flow::{FlowHandle, FlowStats};
 pub use flow_actions::FlowActions;
 pub use port::PortNo;
-pub use table::{Bucket, BucketTable, Ingress, TableId};
+pub use table::{Bucket, BucketTable, Ingress, Selected, Selection, TableId};
 pub use upcall::{SlowPath, Translation, Upcall};
 pub use userspace::{Clock, DEFAULT_FLOW_LIMIT, Userspace, Worker};
 

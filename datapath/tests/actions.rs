@@ -72,7 +72,12 @@ fn gate_admits_by_port_and_destination() {
         translation(&[Action::Gate { table: TABLE }, out(4)], mask)
     });
     let ingress = vec![(PortNo(1), Ingress::Open), (PortNo(2), Ingress::Unicast)];
-    let t = BucketTable { generation: 1, buckets: [None; 256], ingress };
+    let t = BucketTable {
+        generation: 1,
+        buckets: [None; 256],
+        ingress,
+        selection: datapath::Selection::DpHash,
+    };
     s.table_publish(TABLE, Arc::new(t));
     let unicast = udp(1, 20);
     let mut multicast = unicast.clone();

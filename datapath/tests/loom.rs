@@ -102,7 +102,7 @@ mod port {
 }
 
 mod table {
-    pub use datapath::{Bucket, BucketTable, TableId};
+    pub use datapath::{Bucket, BucketTable, Ingress, Selection, TableId};
 }
 
 #[path = "../src/flow_actions.rs"]
@@ -179,7 +179,12 @@ fn current_version_means_current_actions() {
 
 fn all_to(port: u32) -> StdArc<BucketTable> {
     let buckets = [Some(PortNo(port)); 256];
-    StdArc::new(BucketTable { generation: u64::from(port), buckets, ingress: vec![] })
+    StdArc::new(BucketTable {
+        generation: u64::from(port),
+        buckets,
+        ingress: vec![],
+        selection: datapath::Selection::DpHash,
+    })
 }
 
 /// A table that is published while another is created: both are there, the packet thread sees the old

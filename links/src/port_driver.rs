@@ -11,7 +11,7 @@ use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
     LacpMemberConfig, MemberId, Monitor, OutputRule, Speed,
 };
-use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId};
+use datapath::{BucketTable, Datapath, Ingress, PortNo, Selection, TableId};
 use ofproto::BondHandle;
 use serde::Serialize;
 use wire::{EthAddr, Time};
@@ -263,7 +263,7 @@ impl PortDriver {
                 OutputRule::Slb { .. }
                 | OutputRule::Recirc { .. }
                 | OutputRule::LbOutput { .. } => true,
-                OutputRule::Drop | OutputRule::Active => false,
+                OutputRule::Drop | OutputRule::Active | OutputRule::Select { .. } => false,
             };
             if balanced && let Some(bytes) = datapath.table_bytes(handle.table) {
                 bond.handle(now, Event::Load { bytes });
@@ -333,16 +333,32 @@ impl PortDriver {
                     Admission::Closed => Ingress::Closed,
                     Admission::Unicast => Ingress::Unicast,
                     // Translation looks at where the source was learned.
+                    Admission::Once => Ingress::Once,
                     Admission::UnlessMoved | Admission::Open => Ingress::Open,
                 };
                 Some((port(*id)?, ingress))
             })
             .collect();
         ingress.sort_by_key(|i| i.0);
+        let selection = match forwarding.output {
+            OutputRule::Drop
+            | OutputRule::Active
+            | OutputRule::Slb { .. }
+            | OutputRule::Recirc { .. }
+            | OutputRule::LbOutput { .. } => Selection::DpHash,
+            OutputRule::Select { how, .. } => match how {
+                bond::Selection::Hash { policy, in_use } => Selection::Xmit { policy, in_use },
+                bond::Selection::RoundRobin { packets, in_use, igmp } => {
+                    Selection::RoundRobin { packets, in_use, igmp: igmp.and_then(port) }
+                }
+                bond::Selection::Broadcast { members } => Selection::Broadcast { buckets: members },
+            },
+        };
         BucketTable {
             generation: forwarding.generation,
             buckets: std::array::from_fn(|b| forwarding.buckets[b].and_then(port)),
             ingress,
+            selection,
         }
     }
 

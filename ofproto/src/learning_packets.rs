@@ -83,16 +83,19 @@ impl Round {
     }
 
     fn send(&self, row: &MacRow, tags: Tags) {
-        let bucket = match self.bond.forwarding.load().output {
-            OutputRule::Slb { basis } => hash_mac(row.mac, tags.outer().vid, basis) as u8,
+        let table = self.bond.table;
+        let bucket = |bucket| Action::OutputBucket { table, bucket };
+        let output = match self.bond.forwarding.load().output {
+            OutputRule::Slb { basis } => bucket(hash_mac(row.mac, tags.outer().vid, basis) as u8),
+            OutputRule::Select { recirc_id, .. } => Action::LbOutput { table, id: recirc_id },
             OutputRule::Drop
             | OutputRule::Active
             | OutputRule::Recirc { .. }
-            | OutputRule::LbOutput { .. } => 0,
+            | OutputRule::LbOutput { .. } => bucket(0),
         };
         let mut actions = Vec::new();
         Tags::default().convert(&tags, &mut actions);
-        actions.push(Action::OutputBucket { table: self.bond.table, bucket });
+        actions.push(output);
         self.datapath.execute(Execute {
             packet: Packet::new(&learning_packet(row.mac)),
             in_port: PortNo::NONE,

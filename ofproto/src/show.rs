@@ -541,7 +541,10 @@ fn bond_rules(now: Time, bridge: &Bridge, rows: &mut Vec<RuleRow>) {
             OutputRule::Recirc { recirc_id, .. } | OutputRule::LbOutput { recirc_id, .. } => {
                 recirc_id
             }
-            OutputRule::Drop | OutputRule::Active | OutputRule::Slb { .. } => continue,
+            OutputRule::Drop
+            | OutputRule::Active
+            | OutputRule::Slb { .. }
+            | OutputRule::Select { .. } => continue,
         };
         for (bucket, member) in forwarding.buckets.iter().enumerate() {
             let iface = bundle.ifaces.iter().find(|i| member.is_some() && i.member == *member);

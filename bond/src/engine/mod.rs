@@ -289,8 +289,16 @@ impl Bond {
             && self.lacp_state() == LacpState::Configured
     }
 
+    /// Buckets are assigned to members, and by load: the modes of Open vSwitch that balance.
     fn has_buckets(&self) -> bool {
-        self.config.mode != Mode::ActiveBackup && !self.is_falling_back()
+        match self.config.mode {
+            Mode::BalanceSlb | Mode::BalanceTcp => !self.is_falling_back(),
+            Mode::ActiveBackup
+            | Mode::BalanceRr
+            | Mode::BalanceXor
+            | Mode::Broadcast
+            | Mode::Ieee8023ad => false,
+        }
     }
 
     /// Buckets are rebalanced by load.

@@ -4,7 +4,7 @@ use wire::Time;
 
 use super::Bond;
 use crate::config::{MemberId, Mode};
-use crate::forwarding::Bucket;
+use crate::forwarding::{Bucket, OutputRule};
 use crate::lacp::Lacp;
 use crate::lacp::status::LacpStatus;
 use crate::millis::whole_ms;
@@ -18,7 +18,17 @@ impl Bond {
         // Buckets and loads of each member, in one pass, since monitoring calls this often.
         let mut shares: Vec<(usize, Vec<(Bucket, u64)>)> =
             vec![(0, Vec::new()); self.members.len()];
-        for (b, (owner, &load)) in (0..=u8::MAX).zip(self.buckets.iter()) {
+        let published = self.published.as_deref();
+        let selected = published.and_then(|t| match &t.output {
+            OutputRule::Select { how, .. } => Some((how, &t.buckets[..how.in_use()])),
+            OutputRule::Drop
+            | OutputRule::Active
+            | OutputRule::Slb { .. }
+            | OutputRule::Recirc { .. }
+            | OutputRule::LbOutput { .. } => None,
+        });
+        let owners = selected.map_or(&self.buckets.owners()[..], |s| s.1);
+        for (b, (owner, &load)) in (0..=u8::MAX).zip(owners.iter().zip(self.buckets.loads())) {
             let Some(owner) = owner else { continue };
             let Some(i) = self.members.iter().position(|m| m.config.id == *owner) else { continue };
             shares[i].0 += 1;
@@ -57,7 +67,16 @@ impl Bond {
             may_recirc: self.may_recirc(),
             recirc_id: if c.mode == Mode::ActiveBackup { 0 } else { c.recirc_id },
             hash_basis: c.hash_basis,
-            lb_output: self.may_recirc() && c.lb_output,
+            lb_output: self.may_recirc() && c.lb_output || selected.is_some(),
+            hash_policy: match c.mode {
+                Mode::BalanceXor | Mode::Ieee8023ad => Some(c.policy.hash),
+                Mode::ActiveBackup
+                | Mode::BalanceSlb
+                | Mode::BalanceTcp
+                | Mode::BalanceRr
+                | Mode::Broadcast => None,
+            },
+            packets_per_member: (c.mode == Mode::BalanceRr).then_some(c.policy.packets_per_member),
             all_members_active: c.mode == Mode::BalanceSlb && c.all_members_active,
             updelay_ms: c.updelay.as_millis(),
             downdelay_ms: c.downdelay.as_millis(),

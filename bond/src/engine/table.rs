@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::Bond;
-use crate::config::Mode;
+use crate::config::{MemberId, Mode};
 use crate::forwarding::{Admission, BUCKETS, Forwarding, OutputRule};
 use crate::lacp::status::LacpState;
 use crate::member::Member;
 use crate::pending::PendingEffects;
+use crate::policy;
 
 impl Bond {
     pub(super) fn publish(&mut self, pending: &mut PendingEffects) {
@@ -22,8 +23,11 @@ impl Bond {
             }
             None => table.generation = 1,
         }
-        if matches!(table.output, OutputRule::Active | OutputRule::Drop) {
-            self.counters = None;
+        match table.output {
+            OutputRule::Active | OutputRule::Drop | OutputRule::Select { .. } => {
+                self.counters = None;
+            }
+            OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {}
         }
         let table = Arc::new(table);
         self.published = Some(Arc::clone(&table));
@@ -36,11 +40,22 @@ impl Bond {
             (LacpState::Configured, _) if !self.config.lacp_fallback_ab => OutputRule::Drop,
             (LacpState::Configured, _) | (_, Mode::ActiveBackup) => OutputRule::Active,
             (LacpState::Off | LacpState::Negotiated, Mode::BalanceSlb) => OutputRule::Slb { basis },
-            (LacpState::Off, Mode::BalanceTcp) => OutputRule::Drop,
+            (LacpState::Off, Mode::BalanceTcp | Mode::Ieee8023ad) => OutputRule::Drop,
             (LacpState::Negotiated, Mode::BalanceTcp) if self.config.lb_output => {
                 OutputRule::LbOutput { basis, recirc_id }
             }
             (LacpState::Negotiated, Mode::BalanceTcp) => OutputRule::Recirc { basis, recirc_id },
+            (LacpState::Negotiated, Mode::Ieee8023ad)
+            | (
+                LacpState::Off | LacpState::Negotiated,
+                Mode::BalanceRr | Mode::BalanceXor | Mode::Broadcast,
+            ) => {
+                let usable = self.members.iter().filter(|m| m.enabled()).count();
+                match self.config.policy.selection(self.config.mode, usable, self.active) {
+                    Some(how) => OutputRule::Select { recirc_id, how },
+                    None => OutputRule::Drop,
+                }
+            }
         }
     }
 
@@ -56,8 +71,25 @@ impl Bond {
             (LacpState::Negotiated, _) if m.enabled() || m.may_enable() => Admission::Open,
             (LacpState::Negotiated, _) => Admission::Closed,
             (LacpState::Configured, _) if !self.config.lacp_fallback_ab => Admission::Closed,
-            (LacpState::Off, Mode::BalanceTcp) => Admission::Closed,
-            (LacpState::Configured, Mode::BalanceTcp) | (_, Mode::ActiveBackup) => if_active,
+            (LacpState::Off, Mode::BalanceTcp | Mode::Ieee8023ad) => Admission::Closed,
+            (
+                LacpState::Configured,
+                Mode::BalanceTcp
+                | Mode::BalanceRr
+                | Mode::BalanceXor
+                | Mode::Broadcast
+                | Mode::Ieee8023ad,
+            )
+            | (_, Mode::ActiveBackup) => if_active,
+            (LacpState::Off, Mode::BalanceRr | Mode::BalanceXor | Mode::Broadcast)
+                if !m.enabled() && !m.may_enable() =>
+            {
+                Admission::Closed
+            }
+            // The switch sends each packet once if it groups its ports, as these modes require.
+            // What it reflects if it does not is dropped by translation.
+            (LacpState::Off, Mode::BalanceRr | Mode::BalanceXor) => Admission::UnlessMoved,
+            (LacpState::Off, Mode::Broadcast) => Admission::Once,
             (LacpState::Configured | LacpState::Off, Mode::BalanceSlb) => {
                 if active || self.config.all_members_active {
                     Admission::UnlessMoved
@@ -77,6 +109,11 @@ impl Bond {
             OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {
                 *self.buckets.owners()
             }
+            OutputRule::Select { .. } => {
+                let usable: Vec<MemberId> =
+                    self.members.iter().filter(|m| m.enabled()).map(|m| m.config.id).collect();
+                policy::in_turn(&usable)
+            }
         };
         let mut admission: Vec<_> =
             self.members.iter().map(|m| (m.config.id, self.admission(m))).collect();
@@ -87,7 +124,12 @@ impl Bond {
     /// Learning packets are needed where the other end is not aware of the bond (no LACP partner).
     pub(super) fn may_send_learning_packets(&self) -> bool {
         let unaware = match self.lacp_state() {
-            LacpState::Off => self.config.mode != Mode::BalanceTcp,
+            LacpState::Off => match self.config.mode {
+                Mode::ActiveBackup | Mode::BalanceSlb | Mode::BalanceRr | Mode::BalanceXor => true,
+                // Its packets leave by every member anyway.
+                Mode::Broadcast => false,
+                Mode::BalanceTcp | Mode::Ieee8023ad => false,
+            },
             LacpState::Configured => self.config.lacp_fallback_ab,
             LacpState::Negotiated => false,
         };

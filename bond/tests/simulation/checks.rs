@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bond::{Admission, BUCKETS, LacpState, MemberId, Mode, OutputRule, PrimaryReselect};
+use bond::{Admission, BUCKETS, LacpState, MemberId, Mode, OutputRule, PrimaryReselect, Selection};
 
 use crate::world::{DETECTION, Link, Side, World, ms};
 
@@ -30,6 +30,10 @@ pub(crate) fn after_each_call(world: &World, side: Side) {
         OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {
             assert_eq!(owned, if enabled.is_empty() { 0 } else { BUCKETS });
         }
+        OutputRule::Select { how, .. } => {
+            assert_eq!(owned, if enabled.is_empty() { 0 } else { BUCKETS });
+            as_linux_has_it(world, side, how);
+        }
     }
     if table.output == OutputRule::Active {
         assert!(owners.len() <= 1, "one active member at most");
@@ -52,6 +56,34 @@ pub(crate) fn after_each_call(world: &World, side: Side) {
         // Neither face may panic, and neither may change anything.
         assert!(status.render_show().starts_with("---- "));
         assert_eq!(end.bond.status(world.now), status);
+    }
+}
+
+/// The usable members in their order, each with as many of the buckets in use as any other.
+fn as_linux_has_it(world: &World, side: Side, how: Selection) {
+    let end = &world.ends[&side];
+    let status = end.bond.status(world.now);
+    let usable: Vec<MemberId> = end
+        .config
+        .members
+        .iter()
+        .filter(|m| status.members.iter().any(|s| s.name == m.name && s.enabled))
+        .map(|m| m.id)
+        .collect();
+    let in_use = &end.table().buckets[..how.in_use()];
+    match how {
+        Selection::Hash { .. } | Selection::RoundRobin { .. } => {
+            assert!(usable.is_empty() == in_use.is_empty());
+            assert!(usable.is_empty() || in_use.len().is_multiple_of(usable.len()));
+        }
+        // One copy by each.
+        Selection::Broadcast { .. } => assert_eq!(in_use.len(), usable.len()),
+    }
+    for (b, member) in in_use.iter().enumerate() {
+        assert_eq!(*member, Some(usable[b % usable.len()]), "{side:?}: bucket {b}");
+    }
+    if let Selection::RoundRobin { igmp, .. } = how {
+        assert!(igmp.is_none_or(|m| usable.contains(&m)), "{side:?}: IGMP by {igmp:?}");
     }
 }
 
@@ -88,11 +120,16 @@ fn at_most_once(world: &World, side: Side) {
     let hears = |l: &Link| l.cut.is_none() && !l.deaf.contains(&side);
     let hearing = table.admission.iter().filter(|a| world.links.get(&a.0.0).is_some_and(hears));
     let accepts = |a: Admission| match a {
-        Admission::Closed | Admission::Unicast => false,
+        Admission::Closed | Admission::Unicast | Admission::Once => false,
         Admission::UnlessMoved | Admission::Open => true,
     };
-    let once = hearing.clone().filter(|a| accepts(a.1)).count();
-    assert!(once <= 1 || end.config.all_members_active, "{side:?}: {once} copies of a multicast");
+    // The first of the copies that come in by these is the only one.
+    let first = hearing.clone().any(|a| a.1 == Admission::Once);
+    let once = hearing.clone().filter(|a| accepts(a.1)).count() + usize::from(first);
+    // These modes are for switches that group their ports and send a packet once.
+    let grouped = matches!(end.config.mode, Mode::BalanceRr | Mode::BalanceXor);
+    let several = grouped || end.config.all_members_active && !first;
+    assert!(once <= 1 || several, "{side:?}: {once} copies of a multicast");
     // What comes back is dropped by the member's rule, or by the MAC table (`UnlessMoved`).
     for sender in table.buckets.iter().flatten() {
         for (id, admission) in hearing.clone() {
@@ -124,13 +161,19 @@ pub(crate) fn after_it_calmed_down(world: &World) {
         let names: Vec<String> = expected.iter().map(|id| format!("p{id}")).collect();
         assert_eq!(enabled, names, "{side:?}: who is enabled in the end");
 
+        let in_use = match end.table().output {
+            OutputRule::Select { how, .. } => how.in_use(),
+            _ => BUCKETS,
+        };
+        let buckets = &end.table().buckets[..in_use];
         let counts: Vec<usize> = expected
             .iter()
-            .map(|&id| end.table().buckets.iter().filter(|&&b| b == Some(MemberId(id))).count())
+            .map(|&id| buckets.iter().filter(|&&b| b == Some(MemberId(id))).count())
             .collect();
         let (least, most) = (counts.iter().min(), counts.iter().max());
         match end.table().output {
             OutputRule::Drop | OutputRule::Active => {}
+            OutputRule::Select { .. } => assert_eq!(least, most, "{side:?}: uneven {counts:?}"),
             OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {
                 if !end.moved && counts.len() > 1 {
                     assert!(most <= least.map(|n| n + 1).as_ref(), "{side:?}: uneven {counts:?}");

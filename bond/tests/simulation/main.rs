@@ -12,13 +12,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bond::{
     BondConfig, Command, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
-    PrimaryReselect,
+    PolicyConfig, PrimaryReselect,
 };
 use rng::Rng;
-use wire::EthAddr;
+use wire::{EthAddr, HashPolicy};
 use world::{DETECTION, Side, World, ms};
 
 const DEFAULT_SEEDS: u64 = 2000;
+
+/// Open vSwitch's modes as often as Linux's.
+const MODES: &[Mode] = &[
+    Mode::ActiveBackup,
+    Mode::ActiveBackup,
+    Mode::BalanceSlb,
+    Mode::BalanceTcp,
+    Mode::BalanceRr,
+    Mode::BalanceXor,
+    Mode::Broadcast,
+    Mode::Ieee8023ad,
+];
 
 fn member(side: Side, n: u32) -> MemberConfig {
     let base = match side {
@@ -52,7 +64,7 @@ fn delay(rng: &mut Rng) -> std::time::Duration {
 fn build(rng: &mut Rng) -> World {
     let n = rng.pick(&[1, 2, 2, 2, 3, 4, 5, 8]);
     let with_lacp = rng.one_in(2);
-    let mode = rng.pick(&[Mode::ActiveBackup, Mode::BalanceSlb, Mode::BalanceTcp]);
+    let mode = rng.pick(MODES);
     let passive = rng.one_in(4);
     let far_active = passive || rng.one_in(2);
     let near = BondConfig {
@@ -218,9 +230,15 @@ fn reconfigure(rng: &mut Rng, world: &mut World, side: Side) {
         }
         _ => {
             // The far end's partner is a bond either way.
-            let mode = rng.pick(&[Mode::ActiveBackup, Mode::BalanceSlb, Mode::BalanceTcp]);
+            let mode = rng.pick(MODES);
             let all = rng.one_in(4);
-            world.reconfigure(side, |c| (c.mode, c.all_members_active) = (mode, all));
+            let policy = PolicyConfig {
+                hash: rng.pick(&HashPolicy::ALL),
+                packets_per_member: rng.pick(&[0, 1, 1, 7]),
+            };
+            world.reconfigure(side, |c| {
+                (c.mode, c.all_members_active, c.policy) = (mode, all, policy);
+            });
             false
         }
     };

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod keys;
+mod policy;
 mod texts;
 
 use std::time::Duration;

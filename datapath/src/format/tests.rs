@@ -34,7 +34,14 @@ fn table(id: TableId) -> Option<Arc<BucketTable>> {
     let mut buckets = [None; 256];
     buckets[7] = Some(PortNo(4));
     let ingress = vec![(PortNo(5), Ingress::Open), (PortNo(6), Ingress::Unicast)];
-    (id == TABLE).then(|| Arc::new(BucketTable { generation: 1, buckets, ingress }))
+    (id == TABLE).then(|| {
+        Arc::new(BucketTable {
+            generation: 1,
+            buckets,
+            ingress,
+            selection: crate::Selection::DpHash,
+        })
+    })
 }
 
 fn name(port: PortNo) -> Option<String> {

@@ -16,9 +16,11 @@ use super::shared::Shared;
 use super::tables::TableCache;
 use crate::Execute;
 use crate::action::{Action, SetHeader};
+use crate::duplicates::Duplicates;
 use crate::flow::FlowHandle;
 use crate::port::PortNo;
 use crate::set;
+use crate::table::{Ingress, Selected, Selection, TableId};
 use crate::upcall::SlowPath;
 
 /// Packets whose lookups are interleaved, so that the prefetches of one overlap with the work on
@@ -53,6 +55,7 @@ pub(crate) struct Path {
     classifier: Classifier,
     pub(crate) ports: Ports,
     pub(crate) tables: TableCache,
+    duplicates: Duplicates,
     pub(crate) counts: Counts,
     /// Keys of the current stage; `stage` takes the vector out while it uses it.
     keys: Vec<FlowKey>,
@@ -103,6 +106,7 @@ impl Path {
         let hasher = KeyHasher::new(seed);
         Path {
             tables: TableCache::new(shared.tables.clone()),
+            duplicates: Duplicates::default(),
             classifier: Classifier::new(hasher.clone()),
             cache: SignatureCache::new(),
             ports: Ports::default(),
@@ -232,7 +236,8 @@ impl Path {
                 self.counts.hit += 1;
                 let (actions, flow) = self.classifier.actions(n);
                 flow.count(ctx.packet.len() as u64, now, ctx.key.tcp_flags);
-                apply(&mut self.ports, &mut self.tables, &self.shared, now, ctx, actions)
+                let (ports, tables) = (&mut self.ports, &mut self.tables);
+                apply(ports, tables, &mut self.duplicates, &self.shared, now, ctx, actions)
             }
             None => self.miss(now, ctx, hash),
         }
@@ -320,7 +325,8 @@ impl Path {
         ctx: &mut PacketContext<'_>,
         actions: &[Action],
     ) -> ActionOutcome {
-        apply(&mut self.ports, &mut self.tables, &self.shared, now, ctx, actions)
+        let (ports, tables) = (&mut self.ports, &mut self.tables);
+        apply(ports, tables, &mut self.duplicates, &self.shared, now, ctx, actions)
     }
 
     fn recirculate(&mut self, now: Time, mut ctx: PacketContext<'_>, id: u32, depth: u32) {
@@ -424,6 +430,7 @@ impl PacketContext<'_> {
 fn apply(
     ports: &mut Ports,
     tables: &mut TableCache,
+    duplicates: &mut Duplicates,
     shared: &Shared,
     now: Time,
     ctx: &mut PacketContext<'_>,
@@ -439,7 +446,14 @@ fn apply(
             }
             Action::Gate { table } => {
                 ctx.refresh();
-                if !tables.admits(table, PortNo(ctx.key.in_port), ctx.key.eth_dst.is_multicast()) {
+                let port = PortNo(ctx.key.in_port);
+                let admitted = match tables.ingress(table, port) {
+                    Ingress::Closed => false,
+                    Ingress::Unicast => !ctx.key.eth_dst.is_multicast(),
+                    Ingress::Once => !duplicates.is_copy(now, table, port, ctx.packet.data()),
+                    Ingress::Open => true,
+                };
+                if !admitted {
                     return ActionOutcome::Done;
                 }
             }
@@ -454,11 +468,8 @@ fn apply(
                 ctx.dp_hash = Some(hash::dp_hash_l4(ctx.key, basis));
             }
             Action::LbOutput { table, .. } => {
-                // Without a `hash` action before it, Open vSwitch hashes the packet's 5-tuple.
-                ctx.refresh();
-                let h = ctx.dp_hash.unwrap_or_else(|| hash::flow_hash_5tuple(ctx.key, 0));
-                if let Some(port) = tables.resolve(table, h as u8, ctx.out_len()) {
-                    ctx.output(ports, port);
+                if let Some(selection) = tables.selection(table) {
+                    output_selected(ports, tables, ctx, table, selection);
                 }
             }
             Action::Recirc(id) => {
@@ -480,6 +491,37 @@ fn apply(
         }
     }
     ActionOutcome::Done
+}
+
+/// Sends the packet where the table's own rule says.
+fn output_selected(
+    ports: &mut Ports,
+    tables: &mut TableCache,
+    ctx: &mut PacketContext<'_>,
+    table: TableId,
+    selection: Selection,
+) {
+    ctx.refresh();
+    let turn = || tables.turn(table);
+    match selection.select(ctx.packet.data(), ctx.key, ctx.dp_hash, turn) {
+        Selected::Nothing => {}
+        Selected::Bucket(bucket) => {
+            if let Some(port) = tables.resolve(table, bucket, ctx.out_len()) {
+                ctx.output(ports, port);
+            }
+        }
+        Selected::UpTo(last) => {
+            // Each copy has the length limit of one output.
+            let max_len = ctx.max_len;
+            for bucket in 0..=last {
+                ctx.max_len = max_len;
+                if let Some(port) = tables.resolve(table, bucket, ctx.out_len()) {
+                    ctx.output(ports, port);
+                }
+            }
+        }
+        Selected::Port(port) => ctx.output(ports, port),
+    }
 }
 
 /// The actions after a recirculation or clone.

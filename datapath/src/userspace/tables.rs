@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use crate::port::PortNo;
 use crate::sync::{ArcSwap, AtomicU64, Cache, Mutex, Ordering};
-use crate::table::{Bucket, BucketTable, TableId};
+use crate::table::{Bucket, BucketTable, Ingress, Selection, TableId};
 
 type Slots = HashMap<TableId, Arc<Slot>, foldhash::fast::FixedState>;
 
@@ -19,6 +19,8 @@ struct Slot {
     table: ArcSwap<BucketTable>,
     /// Bytes sent through each bucket. A new table does not reset them.
     bytes: [AtomicU64; 256],
+    /// Packets whose bucket was chosen by turns.
+    turns: AtomicU64,
 }
 
 /// `arc_swap::Cache` needs a type that dereferences to the `ArcSwap`.
@@ -52,7 +54,8 @@ impl Tables {
             Some(slot) => slot.table.store(table),
             None => {
                 let bytes = std::array::from_fn(|_| AtomicU64::new(0));
-                let slot = Slot { table: ArcSwap::new(table), bytes };
+                let turns = AtomicU64::new(0);
+                let slot = Slot { table: ArcSwap::new(table), bytes, turns };
                 let mut new = (*slots).clone();
                 new.insert(id, Arc::new(slot));
                 self.slots.store(Arc::new(new));
@@ -157,9 +160,20 @@ impl TableCache {
         Some(port)
     }
 
-    /// Whether the table admits this packet. A table that does not exist admits none.
+    /// How the table chooses a bucket; `None` if there is no such table.
     #[inline]
-    pub(crate) fn admits(&mut self, id: TableId, in_port: PortNo, multicast: bool) -> bool {
-        self.cached(id).is_some_and(|s| s.table.load().admits(in_port, multicast))
+    pub(crate) fn selection(&mut self, id: TableId) -> Option<Selection> {
+        Some(self.cached(id)?.table.load().selection)
+    }
+
+    /// The number of packets that have asked for a turn of this table before.
+    pub(crate) fn turn(&mut self, id: TableId) -> u64 {
+        self.cached(id).map_or(0, |s| s.slot.turns.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What the table lets in on a port. A table that does not exist lets in nothing.
+    #[inline]
+    pub(crate) fn ingress(&mut self, id: TableId, in_port: PortNo) -> Ingress {
+        self.cached(id).map_or(Ingress::Closed, |s| s.table.load().ingress(in_port))
     }
 }

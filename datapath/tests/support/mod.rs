@@ -196,7 +196,12 @@ pub fn out(port: u32) -> Action {
 /// A table that sends every bucket to `port` and takes anything from it.
 pub fn table(generation: u64, port: u32) -> Arc<BucketTable> {
     let ingress = vec![(PortNo(port), Ingress::Open)];
-    Arc::new(BucketTable { generation, buckets: [Some(PortNo(port)); 256], ingress })
+    Arc::new(BucketTable {
+        generation,
+        buckets: [Some(PortNo(port)); 256],
+        ingress,
+        selection: datapath::Selection::DpHash,
+    })
 }
 
 pub const TABLE: TableId = TableId(1);

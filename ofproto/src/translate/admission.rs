@@ -30,7 +30,7 @@ impl Verdict {
     ) -> Verdict {
         match admission {
             Admission::Open => Verdict::OPEN,
-            Admission::UnlessMoved => Verdict { open: true, unless_moved: true },
+            Admission::UnlessMoved | Admission::Once => Verdict { open: true, unless_moved: true },
             Admission::Unicast => Verdict { open: !multicast, unless_moved: true },
             Admission::Closed => Verdict { open: false, unless_moved: any_restricted() },
         }

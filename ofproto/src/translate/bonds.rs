@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use bond::OutputRule;
+use bond::{Forwarding, OutputRule, Selection};
 use datapath::Action;
 use openflow::msg::config;
 use wire::hash::{flow_hash_5tuple, hash_mac};
@@ -78,6 +78,10 @@ impl Translator<'_> {
                 self.out.push(Action::HashL4 { basis });
                 self.out.push(Action::LbOutput { table, id: recirc_id });
             }
+            OutputRule::Select { recirc_id, .. } => {
+                self.cut_for_mirror();
+                self.out.push(Action::LbOutput { table, id: recirc_id });
+            }
         }
         self.mirror_egress(n);
     }
@@ -95,6 +99,14 @@ impl Translator<'_> {
         let bucket = match forwarding.output {
             OutputRule::Drop => return,
             OutputRule::Active => 0,
+            OutputRule::Select { how: Selection::Broadcast { members }, .. } => {
+                return self.output_patch_copies(&forwarding, n, usize::from(members), last);
+            }
+            // There is no packet to hash and no turn to count here.
+            OutputRule::Select { how, .. } => {
+                let hash = flow_hash_5tuple(self.flow.key(), 0) as usize;
+                (hash % how.in_use().max(1)) as u8
+            }
             OutputRule::Slb { basis } => self.slb_bucket(basis),
             OutputRule::Recirc { basis, .. } | OutputRule::LbOutput { basis, .. } => {
                 // As in Open vSwitch, nothing more is looked at for it: all packets of a flow go by
@@ -107,6 +119,17 @@ impl Translator<'_> {
         let port = bundle.ifaces.iter().find(|i| i.member.is_some() && i.member == member);
         if let Some(port) = port.map(|i| i.of_port) {
             self.output_port(port, OutputOpts::last(last));
+        }
+    }
+
+    /// To every usable member of a bond whose members are patch ports.
+    fn output_patch_copies(&mut self, forwarding: &Forwarding, n: usize, to: usize, last: bool) {
+        let bundle = &self.here().bundles[n];
+        for (i, member) in forwarding.buckets[..to].iter().enumerate() {
+            let port = bundle.ifaces.iter().find(|i| i.member.is_some() && i.member == *member);
+            if let Some(port) = port.map(|i| i.of_port) {
+                self.output_port(port, OutputOpts::last(last && i + 1 == to));
+            }
         }
     }
 

@@ -208,7 +208,10 @@ impl Translator<'_> {
         let multicast = self.flow.key().eth_dst.is_multicast();
         let member = input.ifaces[place.iface].member;
         let admission = member.map_or(Admission::Closed, |m| forwarding.admission(m));
-        let restricted = |a: &Admission| matches!(a, Admission::Unicast | Admission::UnlessMoved);
+        let restricted = |a: &Admission| match a {
+            Admission::Unicast | Admission::UnlessMoved | Admission::Once => true,
+            Admission::Closed | Admission::Open => false,
+        };
         let any_restricted = || forwarding.admission.iter().any(|(_, a)| restricted(a));
         Verdict::of(admission, multicast, any_restricted)
     }

@@ -18,7 +18,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bond::{Admission, Forwarding, MemberId, OutputRule};
 use datapath::{
-    BucketTable, Datapath, FlowHandle, Ingress, Packet, PortNo, SlowPath, TableId, UserspaceReason,
+    BucketTable, Datapath, FlowHandle, Ingress, Packet, PortNo, Selection, SlowPath, TableId,
+    UserspaceReason,
 };
 use datapath_testing::{Call, Fake};
 use netdev::{IoCounters, PacketIo};
@@ -200,6 +201,7 @@ impl Lab {
             let i = match a {
                 Admission::Closed => Ingress::Closed,
                 Admission::Unicast => Ingress::Unicast,
+                Admission::Once => Ingress::Once,
                 Admission::UnlessMoved | Admission::Open => Ingress::Open,
             };
             (PortNo(m.0), i)
@@ -208,6 +210,22 @@ impl Lab {
             generation,
             buckets: buckets.map(|b| b.map(PortNo)),
             ingress: ingress.collect(),
+            selection: match output {
+                OutputRule::Select { how: bond::Selection::Hash { policy, in_use }, .. } => {
+                    Selection::Xmit { policy, in_use }
+                }
+                OutputRule::Select { how: bond::Selection::Broadcast { members }, .. } => {
+                    Selection::Broadcast { buckets: members }
+                }
+                OutputRule::Select {
+                    how: bond::Selection::RoundRobin { packets, in_use, igmp },
+                    ..
+                } => {
+                    let igmp = igmp.map(|m| PortNo(m.0));
+                    Selection::RoundRobin { packets, in_use, igmp }
+                }
+                _ => Selection::DpHash,
+            },
         };
         let buckets = buckets.map(|b| b.map(MemberId));
         let forwarding = Forwarding { generation, output, buckets, admission };

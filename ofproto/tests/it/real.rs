@@ -72,7 +72,12 @@ impl Real {
             (MemberId(m), a)
         });
         let ingress = open.iter().map(|m| (PortNo(*m), Ingress::Open)).collect();
-        let table = BucketTable { generation, buckets: buckets.map(|b| Some(PortNo(b))), ingress };
+        let table = BucketTable {
+            generation,
+            buckets: buckets.map(|b| Some(PortNo(b))),
+            ingress,
+            selection: datapath::Selection::DpHash,
+        };
         self.bond.forwarding.store(Arc::new(Forwarding {
             generation,
             output,

@@ -23,6 +23,7 @@ mod monitors;
 mod openflow;
 mod outages;
 mod pauses;
+mod policies;
 mod remotes;
 mod restore;
 mod status;

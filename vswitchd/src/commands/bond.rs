@@ -98,7 +98,12 @@ pub fn migrate(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
                 .ok_or_else(|| BondError::NoSuchBond.to_string())?;
             Err(match bond.status.mode {
                 Mode::BalanceSlb => "bad hash",
-                Mode::ActiveBackup | Mode::BalanceTcp => "not an SLB bond",
+                Mode::ActiveBackup
+                | Mode::BalanceTcp
+                | Mode::BalanceRr
+                | Mode::BalanceXor
+                | Mode::Broadcast
+                | Mode::Ieee8023ad => "not an SLB bond",
             }
             .to_owned())
         }
