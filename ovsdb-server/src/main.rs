@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use mio::{Events, Poll, Token, Waker};
 use ovsdb_server::Database;
@@ -161,7 +161,7 @@ fn start(
         .args(["-c", command])
         .spawn()
         .map_err(|error| format!("{command}: process failed to start ({})", posix::text(error)))?;
-    let (tell, told) = channel();
+    let (tell, told) = sync_channel(1);
     std::thread::Builder::new().name("run".to_owned()).spawn(move || {
         if let Ok(status) = child.wait() {
             // Both fail only when the server ends anyway.

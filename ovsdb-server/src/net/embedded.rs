@@ -18,11 +18,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use mio::{Events, Poll, Token, Waker};
 use runtime::clock::Clock;
+use runtime::log::RateLimit;
 
 use super::dbcolumn::TlsSources;
 use super::remote::RemoteOptions;
@@ -37,6 +38,12 @@ use crate::schema::Schema;
 
 const WAKER: Token = Token(0);
 const FIRST: usize = 1;
+
+/// What may wait for the server's thread. It comes from the control socket's clients, each of which
+/// waits for the answer, so that more means that the thread is stuck.
+const MAX_ASKS: usize = 1024;
+
+static RL: RateLimit = RateLimit::new(1, 1);
 
 /// How to embed a server.
 #[derive(Clone)]
@@ -95,7 +102,7 @@ pub enum EmbedError {
 pub struct EmbeddedServer {
     stop: Arc<AtomicBool>,
     waker: Arc<Waker>,
-    asks: Sender<Ask>,
+    asks: SyncSender<Ask>,
     thread: Option<JoinHandle<()>>,
     ports: BTreeMap<String, u16>,
 }
@@ -133,7 +140,7 @@ impl EmbeddedServer {
         // Trimming locks every arena of the allocator, and with it the program's other threads.
         let mut control = Control { trim: false, ..Control::new(service) };
         control.files.extend(file.map(|file| (name, (file.display().to_string(), Model::File))));
-        let (asks, asked) = channel();
+        let (asks, asked) = sync_channel(MAX_ASKS);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread =
@@ -152,11 +159,20 @@ impl EmbeddedServer {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Gives the server's thread something to do, such as a command of `ovs-appctl`; it is
-    /// dropped if the thread has ended.
+    /// Gives the server's thread something to do, such as a command of `ovs-appctl`. `ask` is dropped
+    /// if the thread has ended, or if 1,024 of them wait already, which is logged: the client of a
+    /// command gets an error then.
     pub fn ask(&self, ask: Ask) {
-        if self.asks.send(ask).is_ok() {
-            self.wake();
+        match self.asks.try_send(ask) {
+            Ok(()) => self.wake(),
+            Err(TrySendError::Full(_)) => {
+                runtime::warn_rl!(
+                    OVSDB,
+                    RL,
+                    "the database's thread has {MAX_ASKS} commands waiting: another is refused"
+                );
+            }
+            Err(TrySendError::Disconnected(_)) => {}
         }
     }
 
@@ -350,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_is_asked() {
+    fn asks_run_on_the_servers_thread() {
         let server = EmbeddedServer::start(Embedding::default()).unwrap();
         let (tell, told) = mpsc::channel();
         server.ask(Box::new(move |control| {
@@ -360,6 +376,26 @@ mod tests {
         let names = told.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(names.contains(&"Open_vSwitch".to_owned()), "{names:?}");
         assert!(server.is_running());
+    }
+
+    #[test]
+    fn asks_beyond_the_bound_are_dropped_while_the_thread_is_busy() {
+        let server = EmbeddedServer::start(Embedding::default()).unwrap();
+        let (go, gone) = mpsc::channel::<()>();
+        let (begun, begin) = mpsc::channel();
+        server.ask(Box::new(move |_| {
+            begun.send(()).unwrap();
+            gone.recv().unwrap();
+        }));
+        begin.recv_timeout(Duration::from_secs(10)).unwrap();
+        let (tell, told) = mpsc::channel();
+        for number in 0..MAX_ASKS + 3 {
+            let tell = tell.clone();
+            server.ask(Box::new(move |_| tell.send(number).unwrap()));
+        }
+        drop(tell);
+        go.send(()).unwrap();
+        assert!(told.iter().eq(0..MAX_ASKS), "in their order, and those beyond are dropped");
     }
 
     #[test]

@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use serde::Deserialize;
 
@@ -240,7 +240,7 @@ impl Server {
         let Some(hosted) = self.databases.get_mut(name) else { return };
         let state = hosted.database.state();
         let groups = hosted.monitors.groups();
-        let (give, done) = channel();
+        let (give, done) = sync_channel(1);
         let (theirs, mut ids) = (state.clone(), hosted.database.ids().split());
         let work = (Arc::clone(&long.params), long.created_ms);
         let task = move || {
