@@ -8,9 +8,9 @@ use ovsdb::schema::AtomicType;
 
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::rowid::RowId;
 use crate::schema::{COL_UUID, TableSchema, Type};
 use crate::value::{Datum, Symbols};
+use ovsdb::Uuid;
 
 /// One clause.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,7 +184,7 @@ impl Condition {
     }
 
     /// The identifier that every row that meets all clauses has, if one clause asks for it.
-    pub fn wanted_id(&self) -> Option<RowId> {
+    pub fn wanted_id(&self) -> Option<Uuid> {
         self.wanted(COL_UUID)?.single()?.id()
     }
 

@@ -38,5 +38,5 @@ pub mod value;
 
 pub use database::Database;
 pub use error::Error;
-pub use rowid::{RowId, RowIds};
+pub use rowid::RowIds;
 pub use server::{Chunk, Now, Server, SessionId, SessionOptions};

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::io;
 
 use serde_json::Value;
 
@@ -268,26 +269,52 @@ pub fn is_identifier(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Appends `text` as a JSON string.
+/// Appends `text` as a JSON string, with the escapes of upstream's: those of one letter where JSON
+/// has them, `\u` and four lower-case digits for other control characters.
 pub fn push_json_string(out: &mut String, text: &str) {
-    out.push('"');
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c == '"' || c == '\\' || c < ' ') {
-        out.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            0x08 => out.push_str("\\b"),
-            0x0c => out.push_str("\\f"),
-            control => {
-                let _ = write!(out, "\\u{control:04x}");
+    /// serde_json writes whole characters.
+    struct Utf8<'a>(&'a mut String);
+
+    impl io::Write for Utf8<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push_str(str::from_utf8(bytes).map_err(io::Error::other)?);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let written = serde_json::to_writer(Utf8(out), text);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_have_upstreams_escapes() {
+        let text: String =
+            (0..=0xa0_u8).map(char::from).chain("\u{20ac}\u{1f600}".chars()).collect();
+        let mut out = String::new();
+        push_json_string(&mut out, &text);
+        let mut expected = String::from("\"");
+        for c in text.chars() {
+            match c {
+                '"' => expected.push_str("\\\""),
+                '\\' => expected.push_str("\\\\"),
+                '\n' => expected.push_str("\\n"),
+                '\r' => expected.push_str("\\r"),
+                '\t' => expected.push_str("\\t"),
+                '\u{8}' => expected.push_str("\\b"),
+                '\u{c}' => expected.push_str("\\f"),
+                c if c < ' ' => expected.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => expected.push(c),
             }
         }
-        rest = &rest[at + 1..];
+        expected.push('"');
+        assert_eq!(out, expected);
     }
-    out.push_str(rest);
-    out.push('"');
 }

@@ -1,13 +1,21 @@
-//! Row identifiers (RFC 4122 text form, RFC 7047 section 3.1).
+//! Row identifiers (RFC 9562 text form, RFC 7047 section 3.1).
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// A row's identifier: 128 bits, printed as `8-4-4-4-12` lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Uuid(u128);
+/// Characters of the text form.
+const TEXT: usize = uuid::fmt::Hyphenated::LENGTH;
+
+/// A row's identifier: 16 bytes of any alignment, printed as `8-4-4-4-12` lower-case hexadecimal
+/// digits. Ordered as their text is.
+///
+/// The `uuid` crate's type also reads texts in braces, without hyphens or with `urn:uuid:`, which
+/// are no UUIDs in OVSDB.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Uuid(uuid::Uuid);
 
 /// A text that is not a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,41 +27,42 @@ pub struct UuidError {
 
 impl Uuid {
     /// The UUID with all bits zero, which is the default of a UUID column.
-    pub const ZERO: Uuid = Uuid(0);
+    pub const ZERO: Uuid = Uuid(uuid::Uuid::nil());
 
     /// The UUID with these 128 bits, most significant first.
     pub const fn from_u128(bits: u128) -> Uuid {
-        Uuid(bits)
+        Uuid(uuid::Uuid::from_u128(bits))
     }
 
     /// The 128 bits, most significant first.
     pub const fn as_u128(self) -> u128 {
-        self.0
+        self.0.as_u128()
     }
 
-    /// A random UUID (version 4, variant 1) from 128 random bits of the caller's.
+    /// A random UUID (version 4, RFC 9562 section 5.4) from 128 random bits of the caller's.
     pub const fn from_random(bits: u128) -> Uuid {
-        let version = (bits & !(0xf << 76)) | (0x4 << 76);
-        Uuid((version & !(0x3 << 62)) | (0x2 << 62))
+        Uuid(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
     }
 
     /// Parses exactly 36 bytes of text; no allocation.
     pub fn parse_bytes(text: &[u8]) -> Option<Uuid> {
-        if text.len() != 36 {
+        // No other form that the crate accepts has this length.
+        if text.len() != TEXT {
             return None;
         }
-        let mut bits: u128 = 0;
-        for (at, &byte) in text.iter().enumerate() {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                if byte != b'-' {
-                    return None;
-                }
-                continue;
-            }
-            let digit = (byte as char).to_digit(16)?;
-            bits = (bits << 4) | u128::from(digit);
-        }
-        Some(Uuid(bits))
+        uuid::Uuid::try_parse_ascii(text).ok().map(Uuid)
+    }
+
+    /// Appends the text form.
+    pub fn push(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.hyphenated().encode_lower(&mut [0; TEXT]).as_bytes());
+    }
+}
+
+/// As one number, which hashes faster than bytes.
+impl Hash for Uuid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(*self.0.as_bytes()));
     }
 }
 
@@ -68,16 +77,7 @@ impl FromStr for Uuid {
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let b = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            (b >> 96) as u32,
-            (b >> 80) as u16,
-            (b >> 64) as u16,
-            (b >> 48) as u16,
-            b & 0xffff_ffff_ffff
-        )
+        fmt::Display::fmt(self.0.as_hyphenated(), f)
     }
 }
 
@@ -115,6 +115,10 @@ mod tests {
         assert_eq!(uuid.to_string(), text);
         assert_eq!(text.to_uppercase().parse::<Uuid>().unwrap(), uuid);
         assert_eq!(uuid.as_u128(), 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        let mut out = Vec::new();
+        uuid.push(&mut out);
+        assert_eq!(out, text.as_bytes());
+        assert!(Uuid::from_u128(1) < uuid && uuid < Uuid::from_u128(u128::MAX));
     }
 
     #[test]
@@ -123,6 +127,20 @@ mod tests {
             ["", "x", "01234567-89ab-cdef-0123-456789abcde", "01234567+89ab-cdef-0123-456789abcdef"]
         {
             assert_eq!(bad.parse::<Uuid>().unwrap_err().text, bad);
+        }
+        // Forms of the crate's.
+        for bad in [
+            "0123456789abcdef0123456789abcdef",
+            "{01234567-89ab-cdef-0123-456789abcdef}",
+            "urn:uuid:01234567-89ab-cdef-0123-456789abcdef",
+            "012345678-9ab-cdef-0123-456789abcdef",
+            "{01234567-89ab-cdef-0123-456789abcd}",
+            "{0123456789abcdef0123456789abcdef}  ",
+            "urn:uuid:0123456789abcdef0123456789a",
+            "0123456789abcdef0123456789abcdef0123",
+            "+1234567-89ab-cdef-0123-456789abcdef",
+        ] {
+            assert!(bad.parse::<Uuid>().is_err(), "{bad}");
         }
         assert!("é1234567-89ab-cdef-0123-456789abcde".parse::<Uuid>().is_err());
     }

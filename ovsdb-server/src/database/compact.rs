@@ -5,15 +5,15 @@ use std::sync::Arc;
 use crate::database::{Database, schema_record};
 use crate::error::Result;
 use crate::log;
-use crate::rowid::RowId;
 use crate::server::Now;
 use crate::table::{Row, Table};
+use ovsdb::Uuid;
 
 const MINUTE: u64 = 60_000;
 const COMMENT: &str = "compacting database online";
 
 /// The rows of all tables, with their tables' numbers.
-pub(super) fn all_rows(tables: &[Arc<Table>]) -> impl Iterator<Item = (usize, RowId, &Row)> {
+pub(super) fn all_rows(tables: &[Arc<Table>]) -> impl Iterator<Item = (usize, Uuid, &Row)> {
     let numbered = tables.iter().enumerate();
     numbered.flat_map(|(table, rows)| rows.iter().map(move |(id, row)| (table, id, row)))
 }
@@ -49,7 +49,7 @@ impl Database {
             return self.compact(now);
         }
         // Rows are never changed in place, so that they need no copies.
-        let snapshot: Vec<(usize, RowId, Row)> =
+        let snapshot: Vec<(usize, Uuid, Row)> =
             all_rows(&self.tables).map(|(table, id, row)| (table, id, Arc::clone(row))).collect();
         let schema = Arc::clone(&self.schema);
         self.compaction = Some(log.begin_replacement(move || {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::log::{self, Log, Mode, Replacement};
-use crate::rowid::{RowId, RowIds};
+use crate::rowid::RowIds;
 use crate::schema::Schema;
 use crate::server::Now;
 use crate::table::{Row, Table};
 use crate::txn::{Context, Executed, Prepared, RowChange, Txn, execute};
+use ovsdb::Uuid;
 
 /// A transaction that was committed.
 #[derive(Debug)]
@@ -277,7 +278,7 @@ impl Database {
     }
 
     /// The rows of a table by name; none if there is no such table.
-    pub fn rows(&self, table: &str) -> impl Iterator<Item = (RowId, &Row)> {
+    pub fn rows(&self, table: &str) -> impl Iterator<Item = (Uuid, &Row)> {
         let table = self.schema.table(table).map(|table| self.tables[table].iter());
         table.into_iter().flatten()
     }

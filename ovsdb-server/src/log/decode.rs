@@ -11,9 +11,9 @@ use serde::de::{
 
 use crate::error::{Error, Result};
 use crate::json::{Json, number};
-use crate::rowid::RowId;
 use crate::schema::{Base, Schema, TableSchema, Type};
 use crate::value::{Atom, Datum};
+use ovsdb::Uuid;
 
 /// A row of a record.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct RowRecord {
     /// The table's number.
     pub table: usize,
     /// The row.
-    pub id: RowId,
+    pub id: Uuid,
     /// Its columns, among the record's; `None` if it is deleted.
     pub cells: Option<Range<usize>>,
 }
@@ -166,7 +166,8 @@ impl<'de> Visitor<'de> for TableSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let id = |text: &str| {
-            RowId::parse(text).ok_or_else(|| format!("\"{text}\" is not a valid UUID"))
+            Uuid::parse_bytes(text.as_bytes())
+                .ok_or_else(|| format!("\"{text}\" is not a valid UUID"))
         };
         while let Some(id) = map.next_key_seed(Text(id))? {
             let cells = &mut self.record.cells;
@@ -400,7 +401,8 @@ impl AtomSeed<'_> {
             return self.expected();
         }
         let id = seq.next_element_seed(Text(|text: &str| {
-            RowId::parse(text).ok_or_else(|| format!("\"{text}\" is not a valid UUID"))
+            Uuid::parse_bytes(text.as_bytes())
+                .ok_or_else(|| format!("\"{text}\" is not a valid UUID"))
         }))?;
         id.map(Atom::Uuid).ok_or_else(|| A::Error::custom("expected [\"uuid\", <string>]"))
     }

@@ -3,11 +3,11 @@
 use ovsdb::value::push_json_string;
 
 use crate::log::Log;
-use crate::rowid::RowId;
 use crate::schema::{COL_UUID, Schema};
 use crate::table::Row;
 use crate::txn::RowChange;
 use crate::value::Datum;
+use ovsdb::Uuid;
 
 /// The members that are not tables. Gives a record that has them.
 fn begin(wall_ms: i64, comment: &str) -> Vec<u8> {
@@ -31,7 +31,7 @@ struct Rows<'o> {
 
 impl Rows<'_> {
     /// Begins a row; its value comes next.
-    fn row(&mut self, schema: &Schema, table: usize, id: RowId) -> &mut Vec<u8> {
+    fn row(&mut self, schema: &Schema, table: usize, id: Uuid) -> &mut Vec<u8> {
         if self.table == Some(table) {
             self.out.push(b',');
         } else {
@@ -50,7 +50,7 @@ impl Rows<'_> {
         self.out
     }
 
-    fn inserted(&mut self, schema: &Schema, table: usize, id: RowId, row: &[Datum]) {
+    fn inserted(&mut self, schema: &Schema, table: usize, id: Uuid, row: &[Datum]) {
         let out = self.row(schema, table, id);
         out.push(b'{');
         let columns = &schema.tables[table].columns;
@@ -70,7 +70,7 @@ impl Rows<'_> {
     fn modified(
         &mut self,
         schema: &Schema,
-        (table, id): (usize, RowId),
+        (table, id): (usize, Uuid),
         (old, new): (&[Datum], &[Datum]),
     ) {
         let columns = &schema.tables[table].columns;
@@ -129,7 +129,7 @@ pub fn transaction(
 /// A record of all rows, table by table.
 pub fn snapshot<'r>(
     schema: &Schema,
-    all: impl Iterator<Item = (usize, RowId, &'r Row)>,
+    all: impl Iterator<Item = (usize, Uuid, &'r Row)>,
     wall_ms: i64,
     comment: &str,
 ) -> Vec<u8> {

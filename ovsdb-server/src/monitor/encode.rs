@@ -4,11 +4,11 @@ use std::borrow::Cow::{self, Borrowed, Owned};
 use std::sync::Arc;
 
 use crate::monitor::{Form, Select, Spec, TableSpec};
-use crate::rowid::RowId;
 use crate::schema::Schema;
 use crate::table::Table;
 use crate::txn::RowChange;
 use crate::value::Datum;
+use ovsdb::Uuid;
 
 /// Rows by table as a JSON object that is being written.
 struct Tables<'s> {
@@ -23,7 +23,7 @@ impl<'s> Tables<'s> {
     }
 
     /// Begins a row; its value comes next. Rows of a table come together.
-    fn row(&mut self, table: usize, id: RowId) -> &mut Vec<u8> {
+    fn row(&mut self, table: usize, id: Uuid) -> &mut Vec<u8> {
         if self.table == Some(table) {
             self.out.push(b',');
         } else {
@@ -96,7 +96,7 @@ fn kind(spec: &TableSpec, old: Option<&[Datum]>, new: Option<&[Datum]>) -> Optio
 fn whole(
     out: &mut Tables<'_>,
     spec: &TableSpec,
-    id: RowId,
+    id: Uuid,
     kind: Select,
     old: Option<&[Datum]>,
     new: Option<&[Datum]>,
@@ -119,7 +119,7 @@ fn whole(
 fn difference(
     out: &mut Tables<'_>,
     spec: &TableSpec,
-    id: RowId,
+    id: Uuid,
     kind: Select,
     old: Option<&[Datum]>,
     new: Option<&[Datum]>,

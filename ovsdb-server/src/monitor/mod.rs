@@ -284,7 +284,7 @@ impl Monitors {
 
 /// Several transactions as one: each row as it was before the first and is after the last.
 fn merge<'c>(lists: impl Iterator<Item = &'c [RowChange]>) -> Vec<RowChange> {
-    let mut merged: BTreeMap<(usize, crate::rowid::RowId), RowChange> = BTreeMap::new();
+    let mut merged: BTreeMap<(usize, ovsdb::Uuid), RowChange> = BTreeMap::new();
     for change in lists.flatten() {
         match merged.entry((change.table, change.id)) {
             std::collections::btree_map::Entry::Vacant(vacant) => {

@@ -128,15 +128,16 @@ fn one(mut run: Vec<Segment>) -> Option<Segment> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rowid::{RowId, RowIds};
+    use crate::rowid::RowIds;
     use crate::table::Row;
     use crate::value::{Atom, Datum};
+    use ovsdb::Uuid;
 
     fn row(n: i64) -> Option<Row> {
         Some(Arc::from([Datum::One(Atom::Integer(n))]))
     }
 
-    fn commit(id: RowId, old: Option<Row>, new: Option<Row>) -> Arc<Commit> {
+    fn commit(id: Uuid, old: Option<Row>, new: Option<Row>) -> Arc<Commit> {
         let changes = vec![RowChange { table: 0, id, old, new }];
         Arc::new(Commit { changes })
     }

@@ -16,7 +16,8 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::lock::{Holding, Locks};
 use crate::monitor::{MonitorId, Monitors};
-use crate::rowid::{RowId, RowIds};
+use crate::rowid::RowIds;
+use ovsdb::Uuid;
 
 use beside::Beside;
 pub(crate) use beside::{LARGE, retire};
@@ -51,7 +52,7 @@ struct Hosted {
     /// Something changed since they were last tried.
     retry: bool,
     /// Its row in the `_Server` database.
-    status: RowId,
+    status: Uuid,
     /// Tables whose changes are logged.
     logged: BTreeSet<String>,
     /// How its last compaction ended, if it failed.
@@ -72,7 +73,7 @@ pub struct Event {
 /// The server.
 #[derive(Debug)]
 pub struct Server {
-    id: RowId,
+    id: Uuid,
     databases: BTreeMap<String, Hosted>,
     sessions: BTreeMap<SessionId, Session>,
     next_session: u64,
@@ -119,7 +120,7 @@ impl Server {
     }
 
     /// Identifies this run of the server.
-    pub fn id(&self) -> RowId {
+    pub fn id(&self) -> Uuid {
         self.id
     }
 
@@ -152,7 +153,7 @@ impl Server {
             triggers: Vec::new(),
             beside: Beside::default(),
             retry: false,
-            status: RowId::ZERO,
+            status: Uuid::ZERO,
             logged: BTreeSet::new(),
             compaction_error: None,
         };

@@ -7,9 +7,9 @@ use ovsdb::jsonrpc;
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::monitor::{Version, change_conditions, condition_change, parse};
-use crate::rowid::RowId;
 use crate::server::session::{Chunk, Item};
 use crate::server::{Server, SessionId};
+use ovsdb::Uuid;
 
 /// The notification that carries updates, around their rows.
 fn notification(version: Version, monitor: &str, rows: Chunk) -> [Item; 3] {
@@ -20,7 +20,7 @@ fn notification(version: Version, monitor: &str, rows: Chunk) -> [Item; 3] {
     };
     let mut head = format!("{{\"id\":null,\"method\":\"{method}\",\"params\":[{monitor},");
     if version == Version::V3 {
-        head.push_str(&format!("\"{}\",", RowId::ZERO));
+        head.push_str(&format!("\"{}\",", Uuid::ZERO));
     }
     [
         Item::Bytes(Chunk::Own(head.into_bytes())),
@@ -83,7 +83,7 @@ impl Server {
             let Some(text) = last.as_str() else {
                 return Err(Error::syntax(last, "last-txn-id must be string"));
             };
-            if RowId::parse(text).is_none() {
+            if Uuid::parse_bytes(text.as_bytes()).is_none() {
                 return Err(Error::syntax(last, "last-txn-id must be UUID format."));
             }
         }
@@ -94,7 +94,7 @@ impl Server {
         session.versions.insert(key, version);
         let mut head = format!("{{\"error\":null,\"id\":{request},\"result\":");
         if version == Version::V3 {
-            head.push_str(&format!("[false,\"{}\",", RowId::ZERO));
+            head.push_str(&format!("[false,\"{}\",", Uuid::ZERO));
         }
         let tail: &[u8] = if version == Version::V3 { b"]}" } else { b"}" };
         self.flush_monitors(id);

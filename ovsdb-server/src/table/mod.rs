@@ -6,16 +6,16 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
-use crate::rowid::RowId;
 use crate::schema::TableSchema;
 use crate::value::Datum;
+use ovsdb::Uuid;
 
 /// A row: a value for every column, `_uuid` and `_version` first. Never changed in place, so that
 /// monitors keep what was without copying it.
 pub type Row = Arc<[Datum]>;
 
 /// Who refers weakly to a row: table and row, with the number of its references.
-type Referrers = BTreeMap<(usize, RowId), u32>;
+type Referrers = BTreeMap<(usize, Uuid), u32>;
 
 /// A row with what refers to it.
 #[derive(Debug, Clone)]
@@ -28,10 +28,10 @@ struct Entry {
 /// The rows of a table. Their order depends on nothing but what was done to the table.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    rows: IndexMap<RowId, Entry, FixedState>,
+    rows: IndexMap<Uuid, Entry, FixedState>,
     /// For each index of the schema, the row with these values.
-    indexes: Vec<HashMap<Box<[Datum]>, RowId, FixedState>>,
-    weak: HashMap<RowId, Referrers, FixedState>,
+    indexes: Vec<HashMap<Box<[Datum]>, Uuid, FixedState>>,
+    weak: HashMap<Uuid, Referrers, FixedState>,
 }
 
 /// The values of an index's columns.
@@ -59,32 +59,32 @@ impl Table {
     }
 
     /// A row.
-    pub fn get(&self, id: RowId) -> Option<&Row> {
+    pub fn get(&self, id: Uuid) -> Option<&Row> {
         self.rows.get(&id).map(|entry| &entry.row)
     }
 
     /// A row's place among the others.
-    pub fn position(&self, id: RowId) -> Option<usize> {
+    pub fn position(&self, id: Uuid) -> Option<usize> {
         self.rows.get_index_of(&id)
     }
 
     /// All rows.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (RowId, &Row)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Uuid, &Row)> {
         self.rows.iter().map(|(id, entry)| (*id, &entry.row))
     }
 
     /// The row with these values in the columns of an index.
-    pub fn find(&self, index: usize, key: &[Datum]) -> Option<RowId> {
+    pub fn find(&self, index: usize, key: &[Datum]) -> Option<Uuid> {
         self.indexes[index].get(key).copied()
     }
 
     /// Strong references to a row from other rows.
-    pub fn strong_references(&self, id: RowId) -> u32 {
+    pub fn strong_references(&self, id: Uuid) -> u32 {
         self.rows.get(&id).map_or(0, |entry| entry.strong)
     }
 
     /// The rows that refer weakly to a row.
-    pub fn weak_referrers(&self, id: RowId) -> impl Iterator<Item = (usize, RowId)> {
+    pub fn weak_referrers(&self, id: Uuid) -> impl Iterator<Item = (usize, Uuid)> {
         self.weak.get(&id).into_iter().flatten().map(|(referrer, _)| *referrer)
     }
 
@@ -99,7 +99,7 @@ impl Table {
     }
 
     /// Puts a row in, or in the place of the one with the same identifier.
-    pub fn put(&mut self, id: RowId, row: Row) {
+    pub fn put(&mut self, id: Uuid, row: Row) {
         match self.rows.entry(id) {
             indexmap::map::Entry::Occupied(mut known) => known.get_mut().row = row,
             indexmap::map::Entry::Vacant(vacant) => {
@@ -109,7 +109,7 @@ impl Table {
     }
 
     /// Takes a row out.
-    pub fn remove(&mut self, id: RowId) {
+    pub fn remove(&mut self, id: Uuid) {
         self.rows.swap_remove(&id);
         // Who referred to it is told by the transaction that removes it.
         self.weak.remove(&id);
@@ -119,7 +119,7 @@ impl Table {
     }
 
     /// Takes a row's values out of the indexes.
-    pub fn unindex(&mut self, schema: &TableSchema, id: RowId, row: &Row) {
+    pub fn unindex(&mut self, schema: &TableSchema, id: Uuid, row: &Row) {
         for (index, columns) in self.indexes.iter_mut().zip(&schema.indexes) {
             let key = index_key(row, columns);
             if index.get(&key) == Some(&id) {
@@ -129,14 +129,14 @@ impl Table {
     }
 
     /// Puts a row's values into the indexes.
-    pub fn index(&mut self, schema: &TableSchema, id: RowId, row: &Row) {
+    pub fn index(&mut self, schema: &TableSchema, id: Uuid, row: &Row) {
         for (index, columns) in self.indexes.iter_mut().zip(&schema.indexes) {
             index.insert(index_key(row, columns), id);
         }
     }
 
     /// Changes the number of strong references to a row.
-    pub fn adjust_strong(&mut self, id: RowId, delta: i64) {
+    pub fn adjust_strong(&mut self, id: Uuid, delta: i64) {
         if let Some(entry) = self.rows.get_mut(&id) {
             let strong = i64::from(entry.strong) + delta;
             debug_assert!(strong >= 0);
@@ -145,7 +145,7 @@ impl Table {
     }
 
     /// Notes or forgets a weak reference to a row.
-    pub fn adjust_weak(&mut self, id: RowId, referrer: (usize, RowId), added: bool) {
+    pub fn adjust_weak(&mut self, id: Uuid, referrer: (usize, Uuid), added: bool) {
         if added {
             *self.weak.entry(id).or_default().entry(referrer).or_insert(0) += 1;
         } else if let Some(referrers) = self.weak.get_mut(&id)

@@ -6,11 +6,11 @@ use foldhash::fast::FixedState;
 use ovsdb::schema::AtomicType;
 
 use crate::error::{Error, Result};
-use crate::rowid::RowId;
 use crate::schema::TableSchema;
 use crate::table::Row;
 use crate::txn::Txn;
 use crate::value::Datum;
+use ovsdb::Uuid;
 
 /// What goes before the `at`th of `n` items in a list in words.
 fn delimiter(at: usize, n: usize) -> &'static str {
@@ -43,7 +43,7 @@ impl Txn<'_> {
         for (table, changes) in self.changes.iter().enumerate() {
             let schema = &self.schema.tables[table];
             for (at, index) in schema.indexes.iter().enumerate() {
-                let mut seen: HashMap<Box<[Datum]>, RowId, FixedState> = HashMap::default();
+                let mut seen: HashMap<Box<[Datum]>, Uuid, FixedState> = HashMap::default();
                 for (id, change) in changes {
                     let Some(row) = &change.new else { continue };
                     let key = self.key(table, at, row);
@@ -57,7 +57,7 @@ impl Txn<'_> {
         Ok(())
     }
 
-    fn duplicate(&self, table: usize, index: &[usize], a: RowId, b: RowId) -> Error {
+    fn duplicate(&self, table: usize, index: &[usize], a: Uuid, b: Uuid) -> Error {
         let schema = &self.schema.tables[table];
         let rows = self.get(table, a).zip(self.get(table, b));
         let Some((row_a, row_b)) = rows else { return Error::constraint("identical values") };
@@ -76,7 +76,7 @@ impl Txn<'_> {
         ))
     }
 
-    fn history(&self, table: usize, index: &[usize], title: &str, id: RowId) -> String {
+    fn history(&self, table: usize, index: &[usize], title: &str, id: Uuid) -> String {
         let schema = &self.schema.tables[table];
         let change = self.changes[table].get(&id).map(|change| (&change.old, &change.new));
         let what = match change {

@@ -9,11 +9,12 @@ use foldhash::fast::FixedState;
 use indexmap::IndexMap;
 
 use crate::error::{Error, Result};
-use crate::rowid::{RowId, RowIds};
+use crate::rowid::RowIds;
 use crate::schema::{COL_VERSION, Schema};
 use crate::table::{Row, Table};
 use crate::txn::{Change, Txn};
 use crate::value::{Atom, Datum};
+use ovsdb::Uuid;
 
 /// A row that changes.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct RowChange {
     /// The table's number.
     pub table: usize,
     /// The row.
-    pub id: RowId,
+    pub id: Uuid,
     /// Before, if it was there.
     pub old: Option<Row>,
     /// After, if it still is.
@@ -31,8 +32,8 @@ pub struct RowChange {
 /// A weak reference that comes or goes.
 #[derive(Debug)]
 struct WeakChange {
-    target: (usize, RowId),
-    source: (usize, RowId),
+    target: (usize, Uuid),
+    source: (usize, Uuid),
     added: bool,
 }
 
@@ -41,19 +42,19 @@ struct WeakChange {
 pub struct Prepared {
     /// The rows that change, table by table.
     pub changes: Vec<RowChange>,
-    strong: Vec<(usize, RowId, i64)>,
+    strong: Vec<(usize, Uuid, i64)>,
     weak: Vec<WeakChange>,
 }
 
 /// Changes of the number of strong references, by table and row.
-struct Counts(Vec<IndexMap<RowId, i64, FixedState>>);
+struct Counts(Vec<IndexMap<Uuid, i64, FixedState>>);
 
 impl Counts {
-    fn add(&mut self, (table, id): (usize, RowId), delta: i64) {
+    fn add(&mut self, (table, id): (usize, Uuid), delta: i64) {
         *self.0[table].entry(id).or_insert(0) += delta;
     }
 
-    fn get(&self, (table, id): (usize, RowId)) -> i64 {
+    fn get(&self, (table, id): (usize, Uuid)) -> i64 {
         self.0[table].get(&id).copied().unwrap_or(0)
     }
 }
@@ -66,7 +67,7 @@ fn references(
     old: Option<&Datum>,
     new: Option<&Datum>,
     which: fn(&crate::schema::Base) -> Option<usize>,
-    mut found: impl FnMut((usize, RowId), bool) -> Result<()>,
+    mut found: impl FnMut((usize, Uuid), bool) -> Result<()>,
 ) -> Result<()> {
     const NONE: Datum = Datum::Empty;
     let (old, new) = (old.unwrap_or(&NONE), new.unwrap_or(&NONE));
@@ -224,18 +225,18 @@ impl Txn<'_> {
     }
 
     /// True if a row is neither there nor touched.
-    fn is_unknown(&self, (table, id): (usize, RowId)) -> bool {
+    fn is_unknown(&self, (table, id): (usize, Uuid)) -> bool {
         !self.changes[table].contains_key(&id) && self.tables[table].get(id).is_none()
     }
 
-    fn strong_references(&self, counts: &Counts, (table, id): (usize, RowId)) -> i64 {
+    fn strong_references(&self, counts: &Counts, (table, id): (usize, Uuid)) -> i64 {
         i64::from(self.tables[table].strong_references(id)) + counts.get((table, id))
     }
 
     /// Removes rows that are not in the root set and that nothing refers to any more, then what
     /// only they referred to.
     fn collect_garbage(&mut self, counts: &mut Counts) -> Result<()> {
-        let mut work: Vec<(usize, RowId)> = Vec::new();
+        let mut work: Vec<(usize, Uuid)> = Vec::new();
         for (table, schema) in self.schema.tables.iter().enumerate() {
             if !schema.is_root {
                 work.extend(self.changes[table].keys().map(|id| (table, *id)));
@@ -292,7 +293,7 @@ impl Txn<'_> {
     /// Takes out weak references to rows that are not there. True if that took out strong
     /// references too.
     fn remove_weak(&mut self, counts: &mut Counts) -> Result<bool> {
-        let mut referrers: HashSet<(usize, RowId), FixedState> = HashSet::default();
+        let mut referrers: HashSet<(usize, Uuid), FixedState> = HashSet::default();
         for (table, changes) in self.changes.iter().enumerate() {
             for (id, change) in changes {
                 if change.old.is_some() && change.new.is_none() {
@@ -300,7 +301,7 @@ impl Txn<'_> {
                 }
             }
         }
-        let mut order: Vec<(usize, RowId)> = referrers.iter().copied().collect();
+        let mut order: Vec<(usize, Uuid)> = referrers.iter().copied().collect();
         order.sort_unstable();
         for (table, id) in order {
             self.modify(table, id);
@@ -310,12 +311,12 @@ impl Txn<'_> {
             let schema = &self.schema.tables[table];
             for column in &schema.weak {
                 // References that were there before are good as long as their rows are.
-                let doubtful = |(id, change): (&RowId, &Change)| {
+                let doubtful = |(id, change): (&Uuid, &Change)| {
                     let new = change.new.as_ref()?;
                     let known = change.old.as_ref().is_some_and(|old| old[*column] == new[*column]);
                     (!known || referrers.contains(&(table, *id))).then_some(*id)
                 };
-                let ids: Vec<RowId> = self.changes[table].iter().filter_map(doubtful).collect();
+                let ids: Vec<Uuid> = self.changes[table].iter().filter_map(doubtful).collect();
                 for id in ids {
                     strong_too |= self.remove_weak_from((table, id), *column, counts)?;
                 }
@@ -326,7 +327,7 @@ impl Txn<'_> {
 
     fn remove_weak_from(
         &mut self,
-        (table, id): (usize, RowId),
+        (table, id): (usize, Uuid),
         column: usize,
         counts: &mut Counts,
     ) -> Result<bool> {
@@ -336,7 +337,7 @@ impl Txn<'_> {
         let mut zero = false;
         let mut lives = |target: Option<usize>, atom: &Atom| match target.zip(atom.id()) {
             Some((target, id)) if self.get(target, id).is_none() => {
-                zero |= id == RowId::ZERO;
+                zero |= id == Uuid::ZERO;
                 false
             }
             _ => true,
@@ -388,14 +389,14 @@ impl Txn<'_> {
     }
 
     /// True if a row was not there before the transaction.
-    fn was_absent(&self, table: usize, id: RowId) -> bool {
+    fn was_absent(&self, table: usize, id: Uuid) -> bool {
         self.tables[table].get(id).is_none()
     }
 }
 
 fn weak_changes(
     schema: &Schema,
-    (table, id): (usize, RowId),
+    (table, id): (usize, Uuid),
     old: &Option<Row>,
     new: &Option<Row>,
     out: &mut Vec<WeakChange>,

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use indexmap::IndexSet;
 
-use crate::rowid::RowId;
 use crate::table::{Table, index_key};
 use crate::txn::Changes;
 use crate::value::Datum;
+use ovsdb::Uuid;
 
-type Found = HashMap<Box<[Datum]>, IndexSet<RowId, FixedState>, FixedState>;
+type Found = HashMap<Box<[Datum]>, IndexSet<Uuid, FixedState>, FixedState>;
 
 /// Rows by the values of some columns. Rows are added as they change and never taken out, so that
 /// what is found is to be compared with the row.
@@ -37,12 +37,12 @@ impl Lookup {
         lookup
     }
 
-    fn add(&mut self, id: RowId, row: &[Datum]) {
+    fn add(&mut self, id: Uuid, row: &[Datum]) {
         self.found.entry(index_key(row, &self.columns)).or_default().insert(id);
     }
 
     /// Adds the rows that changed since: `changed` names them, with repetitions.
-    pub(super) fn update(&mut self, changed: &[RowId], changes: &Changes) {
+    pub(super) fn update(&mut self, changed: &[Uuid], changes: &Changes) {
         for id in &changed[self.seen..] {
             if let Some(row) = changes.get(id).and_then(|change| change.new.as_ref()) {
                 self.add(*id, row);
@@ -52,7 +52,7 @@ impl Lookup {
     }
 
     /// Rows that have these values or had them.
-    pub(super) fn find(&self, key: &[Datum]) -> impl Iterator<Item = RowId> {
+    pub(super) fn find(&self, key: &[Datum]) -> impl Iterator<Item = Uuid> {
         self.found.get(key).into_iter().flatten().copied()
     }
 }

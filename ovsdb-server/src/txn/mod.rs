@@ -13,10 +13,10 @@ use indexmap::IndexMap;
 use std::sync::Arc;
 
 use crate::condition::Condition;
-use crate::rowid::RowId;
 use crate::schema::Schema;
 use crate::table::{Row, Table, index_key};
 use crate::value::Datum;
+use ovsdb::Uuid;
 
 pub use commit::{Prepared, RowChange};
 pub(crate) use edits::Edit;
@@ -34,7 +34,7 @@ pub struct Change {
 }
 
 /// The rows of one table that a transaction touches, in the order in which it touched them.
-pub type Changes = IndexMap<RowId, Change, FixedState>;
+pub type Changes = IndexMap<Uuid, Change, FixedState>;
 
 /// A transaction. What it reads is the tables with its own changes over them; to drop it is to
 /// undo it.
@@ -47,14 +47,14 @@ pub struct Txn<'d> {
     /// By table: how its rows are found, besides by what the table itself knows.
     finders: Vec<Finder>,
     /// By table, row and column: changes that are not in the row's value yet.
-    edits: Vec<IndexMap<(RowId, usize), Edits, FixedState>>,
+    edits: Vec<IndexMap<(Uuid, usize), Edits, FixedState>>,
 }
 
 /// How the rows of a table are found.
 #[derive(Debug, Default)]
 struct Finder {
     /// The rows that changed, in order, each as often as it changed.
-    changed: Vec<RowId>,
+    changed: Vec<Uuid>,
     lookups: Vec<Lookup>,
     /// How often all rows were looked at for a value of a column.
     scans: IndexMap<usize, u32, FixedState>,
@@ -75,7 +75,7 @@ impl<'d> Txn<'d> {
 
     /// A row as the transaction sees it. Columns with changes that are collected are as they were
     /// before these: see [`Txn::settle`].
-    pub fn get(&self, table: usize, id: RowId) -> Option<&Row> {
+    pub fn get(&self, table: usize, id: Uuid) -> Option<&Row> {
         match self.changes[table].get(&id) {
             Some(change) => change.new.as_ref(),
             None => self.tables[table].get(id),
@@ -84,18 +84,18 @@ impl<'d> Txn<'d> {
 
     /// True if a new row may have this identifier: there is no such row, and none was deleted
     /// within the transaction.
-    pub fn may_insert(&self, table: usize, id: RowId) -> bool {
+    pub fn may_insert(&self, table: usize, id: Uuid) -> bool {
         self.get(table, id).is_none() && !self.changes[table].contains_key(&id)
     }
 
     /// Puts a new row in.
-    pub fn insert(&mut self, table: usize, id: RowId, row: Row) {
+    pub fn insert(&mut self, table: usize, id: Uuid, row: Row) {
         self.changes[table].insert(id, Change { old: None, new: Some(row) });
         self.finders[table].changed.push(id);
     }
 
     /// A row to be changed, or `None` if it is not there.
-    pub fn modify(&mut self, table: usize, id: RowId) -> Option<&mut [Datum]> {
+    pub fn modify(&mut self, table: usize, id: Uuid) -> Option<&mut [Datum]> {
         let change = match self.changes[table].entry(id) {
             indexmap::map::Entry::Occupied(known) => known.into_mut(),
             indexmap::map::Entry::Vacant(vacant) => {
@@ -112,7 +112,7 @@ impl<'d> Txn<'d> {
     /// `None` if the value is small, so that it is better to change it directly.
     pub(crate) fn edit(
         &mut self,
-        (table, id): (usize, RowId),
+        (table, id): (usize, Uuid),
         column: usize,
         edit: Edit,
         argument: &Datum,
@@ -130,7 +130,7 @@ impl<'d> Txn<'d> {
     }
 
     /// Notes that a row changes.
-    fn touch(&mut self, table: usize, id: RowId) {
+    fn touch(&mut self, table: usize, id: Uuid) {
         if let indexmap::map::Entry::Vacant(vacant) = self.changes[table].entry(id)
             && let Some(row) = self.tables[table].get(id)
         {
@@ -157,7 +157,7 @@ impl<'d> Txn<'d> {
     }
 
     /// Takes a row out.
-    pub fn delete(&mut self, table: usize, id: RowId) {
+    pub fn delete(&mut self, table: usize, id: Uuid) {
         if !self.edits[table].is_empty() {
             self.edits[table].retain(|(row, _), _| *row != id);
         }
@@ -178,14 +178,14 @@ impl<'d> Txn<'d> {
 
     /// The rows that meet a condition: those of the table in its order, then those that the
     /// transaction inserted.
-    pub fn matching(&mut self, table: usize, condition: &Condition) -> Vec<RowId> {
+    pub fn matching(&mut self, table: usize, condition: &Condition) -> Vec<Uuid> {
         let Some(candidates) = self.candidates(table, condition) else {
             return self.scan(table, condition);
         };
-        let holds = |id: &RowId| self.get(table, *id).is_some_and(|row| condition.holds(row));
-        let mut found: Vec<RowId> = candidates.into_iter().filter(holds).collect();
+        let holds = |id: &Uuid| self.get(table, *id).is_some_and(|row| condition.holds(row));
+        let mut found: Vec<Uuid> = candidates.into_iter().filter(holds).collect();
         if found.len() > 1 {
-            let place = |id: &RowId| {
+            let place = |id: &Uuid| {
                 let known = self.tables[table].position(*id).unwrap_or(usize::MAX);
                 (known, self.changes[table].get_index_of(id))
             };
@@ -196,7 +196,7 @@ impl<'d> Txn<'d> {
     }
 
     /// The rows that may meet a condition, if there is a way to them other than to look at all.
-    fn candidates(&mut self, table: usize, condition: &Condition) -> Option<Vec<RowId>> {
+    fn candidates(&mut self, table: usize, condition: &Condition) -> Option<Vec<Uuid>> {
         if let Some(id) = condition.wanted_id() {
             return Some(vec![id]);
         }
@@ -238,9 +238,9 @@ impl<'d> Txn<'d> {
     }
 
     /// Looks at all rows.
-    fn scan(&self, table: usize, condition: &Condition) -> Vec<RowId> {
+    fn scan(&self, table: usize, condition: &Condition) -> Vec<Uuid> {
         let changes = &self.changes[table];
-        let holds = |id: &RowId| self.get(table, *id).is_some_and(|row| condition.holds(row));
+        let holds = |id: &Uuid| self.get(table, *id).is_some_and(|row| condition.holds(row));
         let mut found = Vec::new();
         for (id, row) in self.tables[table].iter() {
             let row = match changes.is_empty() {
@@ -258,7 +258,7 @@ impl<'d> Txn<'d> {
 
     /// The row of the table before the transaction with these values in an index, unless the
     /// transaction touches it.
-    fn untouched_twin(&self, table: usize, index: usize, key: &[Datum]) -> Option<RowId> {
+    fn untouched_twin(&self, table: usize, index: usize, key: &[Datum]) -> Option<Uuid> {
         let known = self.tables[table].find(index, key);
         known.filter(|id| !self.changes[table].contains_key(id))
     }

@@ -7,11 +7,11 @@ use crate::condition::Condition;
 use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::parser::{Kind, Members};
-use crate::rowid::RowId;
 use crate::schema::{COL_UUID, COL_VERSION, TableSchema};
 use crate::table::Row;
 use crate::txn::execute::{Execution as Run, Stop};
 use crate::value::{Atom, Datum, Mutator, MutatorArgument, Symbols};
+use ovsdb::Uuid;
 
 /// Where an operation's result goes, as JSON.
 type Out = Vec<u8>;
@@ -96,7 +96,7 @@ fn matching(
     table: usize,
     json: Option<&Json<'_>>,
     columns: &[usize],
-) -> Result<Vec<RowId>> {
+) -> Result<Vec<Uuid>> {
     let condition = condition(run, table, json)?;
     Ok(matching_condition(run, table, &condition, columns))
 }
@@ -106,7 +106,7 @@ fn matching_condition(
     table: usize,
     condition: &Condition,
     columns: &[usize],
-) -> Vec<RowId> {
+) -> Vec<Uuid> {
     run.txn.settle(table, |column| condition.reads(column) || columns.contains(&column));
     run.txn.matching(table, condition)
 }
@@ -120,7 +120,7 @@ pub(super) fn insert(run: &mut Run<'_, '_>, members: &Members<'_, '_>, out: &mut
     let schema = &run.txn.schema.tables[table];
     let mut id = None;
     if let Some(json) = id_json {
-        let given = json.as_str().and_then(RowId::parse);
+        let given = json.as_str().and_then(|text| Uuid::parse_bytes(text.as_bytes()));
         let given = given.ok_or_else(|| Error::syntax(json, "bad uuid"))?;
         if !run.txn.may_insert(table, given) {
             return Err(Stop::Error(Error::tagged(

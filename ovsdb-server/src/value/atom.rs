@@ -9,10 +9,13 @@ use ovsdb::schema::AtomicType;
 use ovsdb::value::{push_json_real, push_json_string};
 
 use crate::error::{Error, Result};
-use crate::rowid::RowId;
 use crate::schema::Base;
+use ovsdb::Uuid;
 
 /// A single value. Ordered within its type.
+///
+/// Not [`ovsdb::Atom`]: rows and monitors share strings, and no value of a row is a named UUID, which
+/// only a transaction's JSON has.
 #[derive(Debug, Clone)]
 pub enum Atom {
     /// 64-bit signed integer.
@@ -24,7 +27,7 @@ pub enum Atom {
     /// UTF-8 text.
     String(Arc<str>),
     /// A row's identifier.
-    Uuid(RowId),
+    Uuid(Uuid),
 }
 
 impl Atom {
@@ -35,7 +38,7 @@ impl Atom {
             AtomicType::Real => Atom::Real(0.0),
             AtomicType::Boolean => Atom::Boolean(false),
             AtomicType::String => Atom::String(Arc::from("")),
-            AtomicType::Uuid => Atom::Uuid(RowId::ZERO),
+            AtomicType::Uuid => Atom::Uuid(Uuid::ZERO),
         }
     }
 
@@ -46,7 +49,7 @@ impl Atom {
             Atom::Real(value) => *value == 0.0,
             Atom::Boolean(value) => !value,
             Atom::String(text) => text.is_empty(),
-            Atom::Uuid(id) => *id == RowId::ZERO,
+            Atom::Uuid(id) => *id == Uuid::ZERO,
         }
     }
 
@@ -57,14 +60,14 @@ impl Atom {
             ovsdb::Atom::Real(value) => Atom::Real(*value),
             ovsdb::Atom::Boolean(value) => Atom::Boolean(*value),
             ovsdb::Atom::String(text) => Atom::String(Arc::from(text.as_str())),
-            ovsdb::Atom::Uuid(uuid) => Atom::Uuid((*uuid).into()),
+            ovsdb::Atom::Uuid(uuid) => Atom::Uuid(*uuid),
             // A schema has no rows to name.
-            ovsdb::Atom::NamedUuid(_) => Atom::Uuid(RowId::ZERO),
+            ovsdb::Atom::NamedUuid(_) => Atom::Uuid(Uuid::ZERO),
         }
     }
 
     /// The identifier, if it is one.
-    pub fn id(&self) -> Option<RowId> {
+    pub fn id(&self) -> Option<Uuid> {
         match self {
             Atom::Uuid(id) => Some(*id),
             _ => None,
@@ -110,7 +113,10 @@ impl Atom {
                 let mut bytes = text.bytes();
                 let word = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
                     && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-                if word && !matches!(&**text, "true" | "false") && RowId::parse(text).is_none() {
+                if word
+                    && !matches!(&**text, "true" | "false")
+                    && Uuid::parse_bytes(text.as_bytes()).is_none()
+                {
                     return text.to_string();
                 }
                 let mut out = String::new();
@@ -200,21 +206,8 @@ fn range<T: PartialOrd>(
 
 /// Appends text as a JSON string.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[start..at]);
-        start = at + 1;
-        let mut escaped = String::new();
-        push_json_string(&mut escaped, &text[at..=at]);
-        out.extend_from_slice(&escaped.as_bytes()[1..escaped.len() - 1]);
-    }
-    out.extend_from_slice(&bytes[start..]);
-    out.push(b'"');
+    let written = serde_json::to_writer(out, text);
+    debug_assert!(written.is_ok(), "{written:?}");
 }
 
 impl Ord for Atom {

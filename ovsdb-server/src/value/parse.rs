@@ -8,9 +8,10 @@ use ovsdb::value::is_identifier;
 
 use crate::error::{Error, Result};
 use crate::json::Json;
-use crate::rowid::{RowId, RowIds};
+use crate::rowid::RowIds;
 use crate::schema::{Base, Type};
 use crate::value::{Atom, Datum};
+use ovsdb::Uuid;
 
 /// The rows that a transaction names (`uuid-name`).
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Symbols<'a> {
 
 #[derive(Debug)]
 struct Symbol {
-    id: RowId,
+    id: Uuid,
     created: bool,
 }
 
@@ -32,7 +33,7 @@ impl<'a> Symbols<'a> {
     }
 
     /// A new identifier.
-    pub fn draw(&mut self) -> RowId {
+    pub fn draw(&mut self) -> Uuid {
         self.ids.draw()
     }
 
@@ -44,12 +45,12 @@ impl<'a> Symbols<'a> {
     }
 
     /// The identifier of a name, before or after its row is inserted.
-    pub fn id_of(&mut self, name: &str) -> RowId {
+    pub fn id_of(&mut self, name: &str) -> Uuid {
         self.symbol(name).id
     }
 
     /// Gives a row its name and, if it has none, its identifier. `None` if the name is taken.
-    pub fn create(&mut self, name: &str, id: Option<RowId>) -> Option<RowId> {
+    pub fn create(&mut self, name: &str, id: Option<Uuid>) -> Option<Uuid> {
         let symbol = self.symbol(name);
         if symbol.created {
             return None;
@@ -109,9 +110,9 @@ impl Atom {
     }
 }
 
-fn uuid_from_json(json: &Json<'_>, symbols: Option<&mut Symbols<'_>>) -> Result<RowId> {
+fn uuid_from_json(json: &Json<'_>, symbols: Option<&mut Symbols<'_>>) -> Result<Uuid> {
     if let Some(Json::String(text)) = unwrap(json, "uuid", true) {
-        return RowId::parse(text)
+        return Uuid::parse_bytes(text.as_bytes())
             .ok_or_else(|| Error::syntax(json, format!("\"{text}\" is not a valid UUID")));
     }
     if let Some(symbols) = symbols
