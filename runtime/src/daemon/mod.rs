@@ -30,6 +30,8 @@ mod user;
 use std::io;
 use std::path::PathBuf;
 
+use rustix::mm::{MlockAllFlags, mlockall};
+
 use crate::log;
 use crate::modules::DAEMON as LOG;
 
@@ -105,6 +107,7 @@ pub fn start(o: &Daemonize, privileges: Privileges) -> Result<Ready, DaemonError
 /// Lets signals that mean a crash kill at once. The standard library catches two of them to tell
 /// of a stack overflow, which ends in the same signal; but one that somebody sends it would
 /// swallow, and the monitor waits for the death.
+/// libc's call: neither rustix nor signal-hook resets these two signals.
 fn default_crashes() {
     for signal in [libc::SIGSEGV, libc::SIGBUS] {
         // SAFETY: resetting a disposition to the default touches no memory.
@@ -138,13 +141,7 @@ impl Ready {
 /// `--mlockall`: keeps all memory resident, pages as they are first used. The error is for the
 /// log; the daemon runs without.
 pub fn lock_memory() -> io::Result<()> {
-    let lock = |flags| {
-        // SAFETY: the call takes flags only and touches no memory of ours.
-        match unsafe { libc::mlockall(flags) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    let all = libc::MCL_CURRENT | libc::MCL_FUTURE;
-    lock(all | libc::MCL_ONFAULT).or_else(|_| lock(all))
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE;
+    // Before Linux 4.4 there is no MCL_ONFAULT.
+    Ok(mlockall(all | MlockAllFlags::ONFAULT).or_else(|_| mlockall(all))?)
 }

@@ -39,12 +39,8 @@ impl Signals {
     /// Ends the process as `signal` would have, so that whoever waits sees the truth. To be
     /// called when everything is shut down.
     pub fn die_of(signal: i32) -> ! {
-        // SAFETY: resetting a disposition to the default and raising a signal touch no memory.
-        unsafe {
-            libc::signal(signal, libc::SIG_DFL);
-            libc::raise(signal);
-        }
-        // A signal that is blocked does not end us.
+        // It returns for a signal that does not end a process by default, or that is not known.
+        let _ = signal_hook::low_level::emulate_default_handler(signal);
         std::process::exit(128 + signal)
     }
 }

@@ -3,22 +3,20 @@
 use std::io;
 
 use nix::unistd::{Gid, Group, Uid, User, getgid, getuid, setgid, setgroups, setuid};
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities,
+};
 
 use super::error::DaemonError;
 use crate::log;
 
-/// Capability numbers (linux/capability.h).
-const CAP_NET_BIND_SERVICE: u32 = 10;
-const CAP_NET_BROADCAST: u32 = 11;
-const CAP_NET_ADMIN: u32 = 12;
-const CAP_NET_RAW: u32 = 13;
-const CAP_IPC_LOCK: u32 = 14;
-const CAP_LAST: u32 = 40;
-
 /// What every daemon keeps: sockets on ports below 1024, and mlockall(2).
-const BASIC: u32 = 1 << CAP_NET_BIND_SERVICE | 1 << CAP_IPC_LOCK;
+const BASIC: CapabilitySet = CapabilitySet::NET_BIND_SERVICE.union(CapabilitySet::IPC_LOCK);
 /// What network devices need besides.
-const NETWORK: u32 = 1 << CAP_NET_BROADCAST | 1 << CAP_NET_ADMIN | 1 << CAP_NET_RAW;
+const NETWORK: CapabilitySet =
+    CapabilitySet::NET_BROADCAST.union(CapabilitySet::NET_ADMIN).union(CapabilitySet::NET_RAW);
 
 /// The capabilities that a program keeps under `--user`, as in Open vSwitch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,29 +28,12 @@ pub enum Privileges {
 }
 
 impl Privileges {
-    /// The capabilities as a bit mask, by their numbers.
-    fn mask(self) -> u32 {
+    fn capabilities(self) -> CapabilitySet {
         match self {
             Privileges::Basic => BASIC,
-            Privileges::Network => BASIC | NETWORK,
+            Privileges::Network => BASIC.union(NETWORK),
         }
     }
-}
-
-/// `_LINUX_CAPABILITY_VERSION_3`.
-const VERSION_3: u32 = 0x2008_0522;
-
-#[repr(C)]
-struct CapHeader {
-    version: u32,
-    pid: i32,
-}
-
-#[repr(C)]
-struct CapData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
 }
 
 /// Finds `USER[:GROUP]`; an empty user is the present one, a missing group the user's.
@@ -101,14 +82,18 @@ pub(super) fn become_user(spec: &str, privileges: Privileges) -> Result<(), Daem
     log::change_owner(uid.as_raw(), gid.as_raw()).map_err(|(path, e)| {
         refuse(format!("cannot change the owner of {} ({})", path.display(), posix::text(e)))
     })?;
-    let step = |what: &'static str| move |e: io::Error| refuse_system(spec, what, &e);
-    keep_capabilities(true).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
-    drop_bounding_set(privileges.mask()).map_err(step("prctl(PR_CAPBSET_DROP)"))?;
-    setgroups(&[]).map_err(|e| step("setgroups")(e.into()))?;
-    setgid(gid).map_err(|e| step("setgid")(e.into()))?;
-    setuid(uid).map_err(|e| step("setuid")(e.into()))?;
-    set_capabilities(privileges.mask()).map_err(step("capset"))?;
-    keep_capabilities(false).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
+    let step = |what: &'static str| move |e: Errno| refuse_system(spec, what, &e.into());
+    let nix_step = |what: &'static str| {
+        move |e: nix::errno::Errno| refuse_system(spec, what, &io::Error::from(e))
+    };
+    // Permitted capabilities are to outlive setuid(2).
+    set_keep_capabilities(true).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
+    drop_bounding_set(privileges.capabilities()).map_err(step("prctl(PR_CAPBSET_DROP)"))?;
+    setgroups(&[]).map_err(nix_step("setgroups"))?;
+    setgid(gid).map_err(nix_step("setgid"))?;
+    setuid(uid).map_err(nix_step("setuid"))?;
+    keep_only(privileges.capabilities()).map_err(step("capset"))?;
+    set_keep_capabilities(false).map_err(step("prctl(PR_SET_KEEPCAPS)"))?;
     if (getuid(), getgid()) != (uid, gid) {
         return Err(refuse("the system did not change the user".into()));
     }
@@ -119,37 +104,21 @@ fn refuse_system(spec: &str, what: &str, e: &io::Error) -> DaemonError {
     DaemonError::User { spec: spec.to_owned(), why: format!("{what} failed ({})", posix::text(e)) }
 }
 
-fn check(result: i64) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// Whether permitted capabilities outlive setuid(2).
-fn keep_capabilities(keep: bool) -> io::Result<()> {
-    // SAFETY: this operation takes one number.
-    check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, libc::c_ulong::from(keep), 0, 0, 0) }.into())
-}
-
-/// No program that we might start can regain what we give up.
-fn drop_bounding_set(kept: u32) -> io::Result<()> {
-    for cap in (0..=CAP_LAST).filter(|c| kept >> (c % 32) & 1 == 0 || *c >= 32) {
-        // SAFETY: this operation takes one number.
-        let r = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(cap), 0, 0, 0) };
-        match check(r.into()) {
+/// No program that this one starts can regain what is given up.
+fn drop_bounding_set(kept: CapabilitySet) -> rustix::io::Result<()> {
+    for capability in CapabilitySet::all().difference(kept).iter() {
+        match remove_capability_from_bounding_set(capability) {
             // An older kernel knows fewer capabilities.
-            Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+            Err(Errno::INVAL) => {}
             other => other?,
         }
     }
     Ok(())
 }
 
-fn set_capabilities(kept: u32) -> io::Result<()> {
-    let header = CapHeader { version: VERSION_3, pid: 0 };
-    let low = CapData { effective: kept, permitted: kept, inheritable: 0 };
-    let high = CapData { effective: 0, permitted: 0, inheritable: 0 };
-    let data = [low, high];
-    // SAFETY: version 3 reads the header and two data structures, which outlive the call.
-    check(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) })
+fn keep_only(kept: CapabilitySet) -> rustix::io::Result<()> {
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable: none })
 }
 
 #[cfg(test)]

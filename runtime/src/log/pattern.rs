@@ -130,7 +130,8 @@ fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
-/// strftime(3), in which a run of `#` stands for that many digits of the second's fraction.
+/// strftime(3), in which a run of `#` stands for that many digits of the second's fraction. It is
+/// libc's: patterns of `vlog/set` may have any of its directives, in local time.
 pub(super) fn strftime(format: &str, wall: SystemTime, utc: bool, out: &mut String) {
     let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(libc::time_t::MAX);

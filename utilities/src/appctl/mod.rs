@@ -1,10 +1,11 @@
 //! `ovs-appctl`: asks running daemons and tells them what to do, over their control sockets.
 //!
-//! [`target`] finds and reaches a daemon, [`people`] shows its answers where a person looks.
+//! [`target`] finds and reaches a daemon, [`terminal`] shows its answers as tables on a
+//! terminal.
 
 mod help;
-pub mod people;
 pub mod target;
+pub mod terminal;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -162,7 +163,7 @@ fn run(asked: &Asked, console: &mut Console) -> Result<(), End> {
         (true, answer) => answer.to_string(),
         (false, Value::String(text)) => {
             if std::io::stdout().is_terminal()
-                && let Some(table) = people::table(&asked.command, text)
+                && let Some(table) = terminal::table(&asked.command, text)
             {
                 table
             } else {

@@ -53,13 +53,8 @@ const DATA_ERROR: u8 = 65;
 /// Ends the process as the timer's signal would.
 pub fn die_of_alarm() -> ExitCode {
     let _ = std::io::stdout().flush();
-    // SAFETY: both calls take plain numbers; SIG_DFL is a valid disposition for SIGALRM, and
-    // raising it ends this process.
-    unsafe {
-        libc::signal(libc::SIGALRM, libc::SIG_DFL);
-        libc::raise(libc::SIGALRM);
-    }
-    // If something blocks the signal: the status that a shell would show.
+    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGALRM);
+    // Not reached; the status that a shell would show.
     ExitCode::from(142)
 }
 
@@ -96,8 +91,7 @@ pub(super) fn run(
     let seconds = options.timeout.or(environment).filter(|seconds| *seconds > 0);
     if let Some(seconds) = seconds {
         // What cannot be bounded otherwise, such as looking up a name, ends a second later.
-        // SAFETY: alarm(2) takes a number and has no other effect than the signal later.
-        unsafe { libc::alarm(seconds.saturating_add(1)) };
+        nix::unistd::alarm::set(seconds.saturating_add(1));
     }
     let deadline = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds.into()));
     let run = Run { options, deadline };

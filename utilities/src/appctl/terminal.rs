@@ -1,8 +1,9 @@
-//! Answers for people: tables with borders and colour. Programs get the plain text.
+//! Answers as tables with borders and colour, for a terminal. Elsewhere the plain text is printed.
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use rustix::termios::tcgetwinsize;
 
 const HEADING: Style = Style::new().bold().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Cyan)));
 const BORDER: Style = Style::new().dimmed();
@@ -49,14 +50,7 @@ fn split(
 
 /// The terminal's width in columns.
 fn width() -> u16 {
-    // SAFETY: `winsize` is a C struct of numbers, and TIOCGWINSZ writes to the one that is passed.
-    let columns = unsafe {
-        let mut size: libc::winsize = std::mem::zeroed();
-        match libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) {
-            0 => size.ws_col,
-            _ => 0,
-        }
-    };
+    let columns = tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col);
     if columns == 0 { 80 } else { columns }
 }
 
@@ -89,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bonds_and_addresses_become_tables() {
+    fn bond_list_and_fdb_show_become_tables() {
         let bonds = "bond\ttype\trecircID\tmembers\nbond0\tbalance-tcp\t2\tp1, p2\n";
         let shown = anstream::adapter::strip_str(&table("bond/list", bonds).unwrap()).to_string();
         assert!(shown.contains("│ bond0 ┆ balance-tcp ┆        2 ┆ p1, p2  │"), "{shown}");
@@ -102,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_stays() {
+    fn a_text_without_rows_or_columns_is_no_table() {
         assert_eq!(table("bond/show", "x\ty\nz\tw\n"), None);
         assert_eq!(table("bond/list", "bond\ttype\trecircID\tmembers\n"), None);
         assert_eq!(table("fdb/show", "a b\nc\n"), None);
