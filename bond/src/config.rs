@@ -103,6 +103,9 @@ pub struct BondConfig {
     pub lacp: Option<LacpConfig>,
     /// `lacp-fallback-ab`: work as active-backup while LACP has no partner, instead of dropping.
     pub lacp_fallback_ab: bool,
+    /// `bond-min-links`: with fewer enabled members the bond carries nothing; 0 and 1 = one is
+    /// enough. As `min_links` of Linux bonding, in every mode.
+    pub min_links: u32,
     /// The recirculation ID of the bond, unique in the datapath and not 0. Used, and shown, only in
     /// the balancing modes.
     pub recirc_id: u32,
@@ -133,6 +136,7 @@ impl Default for BondConfig {
             rebalance_interval: Duration::from_secs(10),
             lacp: None,
             lacp_fallback_ab: false,
+            min_links: 0,
             recirc_id: 0,
             active_member_mac: None,
             members: Vec::new(),
@@ -178,6 +182,60 @@ pub struct LacpConfig {
     pub system_id: EthAddr,
     /// `lacp-system-priority`, 1 to 65535, lower is preferred; by default 65534.
     pub system_priority: u16,
+    /// How members form an aggregate.
+    pub aggregation: AggregationConfig,
+}
+
+/// How the members of a port with LACP form an aggregate. The options are those of Linux bonding;
+/// the default is Open vSwitch's behaviour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AggregationConfig {
+    /// `lacp-strict`: without a partner no member is usable, whatever `lacp-fallback-ab` says.
+    pub strict: bool,
+    /// `lacp-coupled-control`: a member collects and distributes at once (IEEE 802.1AX-2014 figure
+    /// 6-22); false = it distributes only when its partner collects (figure 6-21).
+    pub coupled_control: bool,
+    /// `lacp-selection`.
+    pub selection: SelectionPolicy,
+}
+
+impl Default for AggregationConfig {
+    fn default() -> AggregationConfig {
+        AggregationConfig {
+            strict: false,
+            coupled_control: true,
+            selection: SelectionPolicy::Stable,
+        }
+    }
+}
+
+/// Which of several possible aggregates is used, and when it is replaced (`lacp-selection`, Linux's
+/// `ad_select`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectionPolicy {
+    /// A working aggregate is kept; otherwise the link of the best priority leads. As Open vSwitch.
+    #[default]
+    Stable,
+    /// The one of the largest bandwidth, whenever that changes.
+    Bandwidth,
+    /// The one of the most members, then the largest bandwidth, whenever that changes.
+    Count,
+    /// The one whose members' `lacp-port-priority` has the highest sum, then the most members, then
+    /// the largest bandwidth, whenever that changes.
+    ActorPortPriority,
+}
+
+impl SelectionPolicy {
+    /// As the database and Linux's `ad_select` call it; Linux writes `actor_port_prio`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SelectionPolicy::Stable => "stable",
+            SelectionPolicy::Bandwidth => "bandwidth",
+            SelectionPolicy::Count => "count",
+            SelectionPolicy::ActorPortPriority => "actor-port-priority",
+        }
+    }
 }
 
 /// The LACP parameters of one interface.

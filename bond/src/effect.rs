@@ -39,6 +39,13 @@ pub enum Effect {
         /// The payload of the Slow Protocols frame.
         pdu: Vec<u8>,
     },
+    /// Send this Marker Response PDU (from its subtype octet on, 110 octets) out of the member.
+    SendMarker {
+        /// The member to send on.
+        member: MemberId,
+        /// The payload of the Slow Protocols frame.
+        pdu: Vec<u8>,
+    },
     /// Send one RARP for each MAC address learned on other ports, so that switches learn the new
     /// path to it.
     SendLearningPackets,

@@ -66,8 +66,8 @@ pub mod select;
 pub mod status;
 
 pub use config::{
-    BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode, PolicyConfig,
-    PrimaryReselect,
+    AggregationConfig, BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId,
+    Mode, PolicyConfig, PrimaryReselect, SelectionPolicy,
 };
 pub use effect::{Effect, RevalidateReason};
 pub use engine::Bond;

@@ -42,9 +42,13 @@ impl Member {
     /// The carrier is up, LACP allows it, and at least one of the health checks, if there are any,
     /// reports the link up (as in Open vSwitch).
     pub(crate) fn may_enable(&self) -> bool {
+        self.is_healthy() && self.lacp_agrees
+    }
+
+    /// [`Member::may_enable`] without LACP's say.
+    pub(crate) fn is_healthy(&self) -> bool {
         self.carrier == Some(true)
             && (self.monitors.is_empty() || self.monitors.values().any(|&up| up))
-            && self.lacp_agrees
     }
 
     pub(crate) fn enabled(&self) -> bool {

@@ -18,7 +18,7 @@ pub(crate) struct PendingEffects {
     /// LACP has handled an LACPDU in this call; it then gets no `Deadline`, which would expire
     /// partners.
     pub(crate) lacp_has_run: bool,
-    /// LACPDUs.
+    /// LACPDUs and Marker PDUs.
     pub(crate) pdus: Vec<Effect>,
     /// Learning packets are needed: traffic has, or may have, moved to another member.
     pub(crate) learning: bool,
@@ -51,7 +51,7 @@ impl PendingEffects {
     /// Adds an effect of LACP.
     pub(crate) fn lacp(&mut self, effect: Effect) {
         match effect {
-            Effect::SendLacpdu { .. } => self.pdus.push(effect),
+            Effect::SendLacpdu { .. } | Effect::SendMarker { .. } => self.pdus.push(effect),
             Effect::LacpCurrent { .. } => self.lacp_current.push(effect),
             Effect::Revalidate(reason) => self.revalidate(reason),
             Effect::Notice(notice) => self.notices.push(notice),

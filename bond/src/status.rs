@@ -47,6 +47,10 @@ pub struct BondStatus {
     pub lacp_status: LacpState,
     /// `lacp-fallback-ab`.
     pub lacp_fallback_ab: bool,
+    /// `bond-min-links`.
+    pub min_links: u32,
+    /// Fewer members are enabled than that: nothing is carried.
+    pub below_min_links: bool,
     /// `bond-primary`; `None` = not set, or without effect in this mode.
     pub primary: Option<String>,
     /// Whether an interface of the bond has the name of the primary.
@@ -182,6 +186,10 @@ impl BondStatus {
             Some(n) => writeln!(out, "bond-packets-per-member: {n}")?,
         }
         self.failback.write_show(out)?;
+        if self.min_links > 0 {
+            let note = if self.below_min_links { " (carries nothing)" } else { "" };
+            writeln!(out, "bond-min-links: {}{note}", self.min_links)?;
+        }
         if let Some(l) = self.looped.as_ref().filter(|l| l.held) {
             let (with, ms) = (&l.with, l.left_ms);
             writeln!(out, "loop: held down for {ms} ms, since it leads where {with} does")?;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write};
 
-use bond::lacp::{mux, periodic, receive, transmit};
+use bond::lacp::{churn, mux, periodic, receive, transmit};
 use bond::link;
 use wire::Time;
 
@@ -97,14 +97,42 @@ fn transmit_every_transition_matches_snapshot() {
 
 #[test]
 fn mux_every_transition_matches_snapshot() {
-    let states = [mux::Mux::Detached, mux::Mux::Attached, mux::Mux::CollectingDistributing];
+    let states = [
+        mux::Mux::Detached,
+        mux::Mux::Attached,
+        mux::Mux::CollectingDistributing,
+        mux::Mux::Collecting,
+        mux::Mux::Distributing,
+    ];
     let inputs = [
         mux::Input::Selected,
         mux::Input::Unselected,
         mux::Input::PartnerInSync,
+        mux::Input::PartnerNotCollecting,
+        mux::Input::PartnerCollecting,
         mux::Input::PartnerNotInSync,
     ];
     insta::assert_snapshot!(table(&states, &inputs, |s: mux::Mux, i| s.next(i)));
-    let bits = |s: mux::Mux, negotiated| format!("{:#04x}", s.actor_bits(negotiated));
+    let bits = |s: mux::Mux, negotiated| format!("{:#04x}", s.actor_bits(true, negotiated));
     insta::assert_snapshot!("mux_bits", table(&states, &[false, true], bits));
+    let bits = |s: mux::Mux, negotiated| format!("{:#04x}", s.actor_bits(false, negotiated));
+    insta::assert_snapshot!("mux_bits_independent", table(&states, &[false, true], bits));
+}
+
+#[test]
+fn churn_every_transition_matches_snapshot() {
+    let until = Time::from_millis(101_000);
+    let states = [
+        churn::Churn::Down,
+        churn::Churn::Monitoring { until },
+        churn::Churn::None,
+        churn::Churn::Churned,
+    ];
+    let inputs = [
+        churn::Input::LinkDown,
+        churn::Input::InSync,
+        churn::Input::OutOfSync,
+        churn::Input::Timeout,
+    ];
+    insta::assert_snapshot!(table(&states, &inputs, |s: churn::Churn, i| s.next(NOW, i)));
 }

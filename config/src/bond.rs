@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use ::bond::{BondConfig, LacpConfig, LacpTime, Mode, PrimaryReselect};
+use ::bond::{AggregationConfig, BondConfig, LacpConfig, LacpTime, Mode, PrimaryReselect};
 use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
+use crate::aggregation::{self, AGGREGATION, MIN_LINKS};
 use crate::option::{MAX_MS, OVS, Opt, Outside, millis, range};
 use crate::policy;
 use crate::section::Section;
@@ -268,16 +269,19 @@ pub(crate) fn want(
         active_member_mac,
         ..BondConfig::default()
     };
+    let has_lacp = matches!(row.lacp.as_deref(), Some("active" | "passive"));
     let mut want = WantBond { config, detect: Detect::default() };
     let mut s = Section::other_config("port", name, &row.other_config, warnings);
     s.read(BOND, &mut want);
     policy::read(row, &mut s, &mut want.config);
+    s.read(MIN_LINKS, &mut want.config.min_links);
     if let Some(primary) = &want.config.primary
         && !members.contains(&primary.as_str())
     {
         let members = members.join(", ");
         s.warn("bond-primary", format!("not a member of this bond now; its members are {members}"));
     }
+    aggregation::check(&mut s, &want.config, members.len(), has_lacp);
     want
 }
 
@@ -299,6 +303,8 @@ pub(crate) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Op
     let mut want = LacpRow { active, ..LacpRow::default() };
     let mut s = Section::other_config("port", &row.name, &row.other_config, warnings);
     s.read(LACP, &mut want);
+    let mut aggregation = AggregationConfig::default();
+    s.read(AGGREGATION, &mut aggregation);
     if want.system_id.is_some_and(EthAddr::is_zero) {
         let text = format!("port {}: Invalid zero LACP system ID.", row.name);
         s.warn_as(LACP_SYSTEM_ID, Severity::Warn, text, "LACP is off");
@@ -313,5 +319,6 @@ pub(crate) fn lacp(row: &Port, is_bond: bool, warnings: &mut Vec<Warning>) -> Op
         time: want.time,
         system_id: want.system_id.unwrap_or(EthAddr::ZERO),
         system_priority: want.system_priority,
+        aggregation,
     })
 }

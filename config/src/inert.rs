@@ -1,12 +1,14 @@
 //! Keys that have no effect on this switch: those that Open vSwitch uses and this switch does not,
 //! and those that other programs keep in the same columns.
 
-/// A key that Open vSwitch uses and this switch does not.
+/// A key that Open vSwitch or Linux bonding uses and this switch does not.
 pub(crate) struct Inert {
     pub(crate) key: &'static str,
     /// Values that ask for nothing: Open vSwitch's default, or what this switch does in any case.
     /// Any other is warned of.
     harmless: &'static [&'static str],
+    /// Where it has an effect.
+    pub(crate) known_to: &'static str,
 }
 
 impl Inert {
@@ -17,11 +19,17 @@ impl Inert {
 }
 
 const fn inert(key: &'static str, harmless: &'static [&'static str]) -> Inert {
-    Inert { key, harmless }
+    Inert { key, harmless, known_to: "Open vSwitch" }
+}
+
+const fn of_linux(key: &'static str, harmless: &'static [&'static str]) -> Inert {
+    Inert { key, harmless, known_to: "Linux bonding" }
 }
 
 /// `Port.other_config`.
 pub(crate) const PORT: &[Inert] = &[
+    // The number of reports that are sent again; it needs snooping.
+    of_linux("bond-resend-igmp", &["0"]),
     inert("mcast-snooping-flood", &["false"]),
     inert("mcast-snooping-flood-reports", &["false"]),
     inert("rstp-enable", &["true"]),

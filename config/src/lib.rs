@@ -27,6 +27,7 @@
 
 #![warn(missing_docs)]
 
+mod aggregation;
 mod bond;
 mod bridge;
 mod claims;

@@ -7,6 +7,7 @@ use ovsdb::Uuid;
 use ovsdb_client::rows::{Port, Tables};
 use wire::EthAddr;
 
+use crate::aggregation::{AGGREGATION, MIN_LINKS};
 use crate::bond::{self, BOND, LACP, WantBond};
 use crate::claims::Claims;
 use crate::columns::{mac_column, vlan_set};
@@ -90,11 +91,9 @@ pub(crate) fn want(
 ) -> WantPort {
     unsupported::port(tables, row, warnings);
     let mut s = Section::other_config("port", &row.name, &row.other_config, warnings);
-    s.check_keys(
-        &[keys(BOND), keys(POLICY), keys(LACP), keys(PORT)],
-        inert::PORT,
-        inert::PORT_FOREIGN,
-    );
+    let known =
+        [keys(BOND), keys(POLICY), keys(MIN_LINKS), keys(LACP), keys(AGGREGATION), keys(PORT)];
+    s.check_keys(&known, inert::PORT, inert::PORT_FOREIGN);
     let mut options = PortRow::default();
     s.read(PORT, &mut options);
     let bundle = bundle(row, &options, warnings);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::aggregation::{AGGREGATION, MIN_LINKS};
 use crate::bond::{BOND, LACP};
 use crate::bridge::BRIDGE;
 use crate::controller::{CONTROLLER, OPENFLOW};
@@ -125,7 +126,9 @@ pub fn entries() -> Vec<Entry> {
     add(&mut all, ("Controller", "other_config"), CONTROLLER);
     add(&mut all, ("Port", "other_config"), BOND);
     add(&mut all, ("Port", "other_config"), POLICY);
+    add(&mut all, ("Port", "other_config"), MIN_LINKS);
     add(&mut all, ("Port", "other_config"), LACP);
+    add(&mut all, ("Port", "other_config"), AGGREGATION);
     add(&mut all, ("Port", "other_config"), PORT);
     add(&mut all, ("Interface", "other_config"), INTERFACE);
     add(&mut all, ("Interface", "other_config"), CFM);

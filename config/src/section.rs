@@ -127,7 +127,7 @@ impl<'a> Section<'a> {
             }
             if let Some(inert) = unused.iter().find(|i| i.key == *key) {
                 if !inert.asks_for_nothing(value) {
-                    self.warn(key, "known to Open vSwitch, has no effect here");
+                    self.warn(key, format!("known to {}, has no effect here", inert.known_to));
                 }
                 continue;
             }

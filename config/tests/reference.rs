@@ -17,7 +17,7 @@ fn options_file_is_current() {
 #[test]
 fn every_option_says_since_when_and_in_which_unit() {
     const UNITS: &[&str] =
-        &["", "ms", "s", "flows", "tags", "packets", "packets in a second", "per hour"];
+        &["", "ms", "s", "flows", "tags", "packets", "packets in a second", "per hour", "members"];
     let mut keys = std::collections::BTreeSet::new();
     for e in reference::entries() {
         let name = format!("{}.{}:{}", e.table, e.column, e.key);

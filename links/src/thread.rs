@@ -369,7 +369,9 @@ impl Thread {
         match effect {
             // `PortDriver::drain` has done it.
             Effect::Publish(_) => {}
-            Effect::SendLacpdu { member, pdu } => self.send_lacpdu(name, member, &pdu),
+            Effect::SendLacpdu { member, pdu } | Effect::SendMarker { member, pdu } => {
+                self.send_lacpdu(name, member, &pdu);
+            }
             Effect::SendLearningPackets => {
                 let now = self.now();
                 let bridge = self.ports.get_mut(name).map(|p| {

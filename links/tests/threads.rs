@@ -123,6 +123,7 @@ impl Side {
                 time: LacpTime::Fast,
                 system_id: infos[0].mac,
                 system_priority: 65_534,
+                aggregation: bond::AggregationConfig::default(),
             }),
             recirc_id: 1,
             members: infos
@@ -300,6 +301,7 @@ fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
         time: LacpTime::Fast,
         system_id: EthAddr([2, 0, 0, 0, 0, 9]),
         system_priority: 65_534,
+        aggregation: bond::AggregationConfig::default(),
     };
     let single = LinkPort {
         name: "d0".to_owned(),

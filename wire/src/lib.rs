@@ -17,6 +17,7 @@ pub mod hash;
 pub mod ip;
 pub mod key;
 pub mod lacp;
+pub mod marker;
 pub mod segment;
 pub mod time;
 pub mod xmit_hash;

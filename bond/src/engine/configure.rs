@@ -8,6 +8,7 @@ use wire::{EthAddr, Time};
 use super::Bond;
 use crate::config::{BondConfig, MemberId};
 use crate::effect::{Effect, RevalidateReason};
+use crate::failback::LinkSpeed;
 use crate::lacp::{self, Lacp};
 use crate::member::Member;
 use crate::notice::{Level, Topic};
@@ -51,7 +52,8 @@ impl Bond {
         // failback options change no flow.
         let seen_by_flows = |c: &BondConfig| {
             let id = (c.recirc_id, c.hash_basis, c.lb_output, c.rebalance_interval.is_zero());
-            (c.mode, c.lacp_fallback_ab, c.all_members_active, id, c.primary.clone())
+            let falls_back = (c.lacp_fallback_ab, c.lacp.as_ref().map(|l| l.aggregation.strict));
+            (c.mode, falls_back, c.all_members_active, id, c.primary.clone())
         };
         if first || seen_by_flows(&old) != seen_by_flows(new) {
             pending.revalidate(RevalidateReason::Reconfigured);
@@ -115,8 +117,13 @@ impl Bond {
             (None, Some(settings)) => {
                 let mut lacp = Lacp::new(now, settings);
                 for m in &self.members {
+                    let member = m.config.id;
                     if let Some(up) = m.carrier {
-                        lacp.handle(now, lacp::Event::Carrier { member: m.config.id, up });
+                        lacp.handle(now, lacp::Event::Carrier { member, up });
+                    }
+                    if let LinkSpeed::Known(speed) = m.speed {
+                        let mbps = speed.mbps;
+                        lacp.handle(now, lacp::Event::Speed { member, mbps });
                     }
                 }
                 self.lacp = Some(lacp);

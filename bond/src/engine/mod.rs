@@ -4,6 +4,7 @@ mod active;
 mod command;
 mod configure;
 mod loop_protect;
+mod min_links;
 mod status;
 mod table;
 
@@ -67,6 +68,8 @@ pub struct Bond {
     pub(crate) looped: Option<BridgeLoop>,
     /// The preferred member that does not take over yet.
     pub(crate) waiting: Option<Waiting>,
+    /// Fewer members are enabled than `bond-min-links`.
+    pub(crate) below_min_links: bool,
     published: Option<Arc<Forwarding>>,
     effects: VecDeque<Effect>,
 }
@@ -98,6 +101,7 @@ impl Bond {
             failbacks: FailbackHistory::default(),
             looped: None,
             waiting: None,
+            below_min_links: false,
             published: None,
             effects: VecDeque::new(),
         }
@@ -112,6 +116,10 @@ impl Bond {
             Event::LinkParams { member, speed } => {
                 if let Some(m) = self.member_mut(member) {
                     m.speed = speed.map_or(LinkSpeed::Unknown, LinkSpeed::Known);
+                }
+                if let Some(lacp) = &mut self.lacp {
+                    let mbps = speed.map_or(0, |s| s.mbps);
+                    lacp.handle(now, lacp::Event::Speed { member, mbps });
                 }
             }
             Event::Monitor { member, monitor, up } => {
@@ -281,10 +289,16 @@ impl Bond {
         }
     }
 
+    /// `lacp-fallback-ab`, unless `lacp-strict` forbids it.
+    pub(crate) fn may_fall_back(&self) -> bool {
+        let strict = self.config.lacp.as_ref().is_some_and(|l| l.aggregation.strict);
+        self.config.lacp_fallback_ab && !strict
+    }
+
     /// `lacp-fallback-ab` is in effect: a balancing mode works as active-backup because there is no
     /// LACP partner.
     pub(crate) fn is_falling_back(&self) -> bool {
-        self.config.lacp_fallback_ab
+        self.may_fall_back()
             && self.config.mode != Mode::ActiveBackup
             && self.lacp_state() == LacpState::Configured
     }
@@ -315,7 +329,7 @@ impl Bond {
 
     /// The configured primary; `None` in modes without one.
     pub(crate) fn primary(&self) -> Option<&str> {
-        let applies = self.config.mode == Mode::ActiveBackup || self.config.lacp_fallback_ab;
+        let applies = self.config.mode == Mode::ActiveBackup || self.may_fall_back();
         self.config.primary.as_deref().filter(|_| applies)
     }
 
@@ -355,6 +369,7 @@ impl Bond {
                 m.returning = true;
             }
         }
+        self.run_min_links(&mut pending);
         self.run_buckets(now, &mut pending);
         self.publish(&mut pending);
         pending.learning &= self.may_send_learning_packets();

@@ -83,6 +83,8 @@ impl Bond {
             next_rebalance_ms: balanced.then(|| whole_ms(now, self.next_rebalance)),
             lacp_status: self.lacp_state(),
             lacp_fallback_ab: c.lacp_fallback_ab,
+            min_links: c.min_links,
+            below_min_links: self.below_min_links,
             primary_is_member: members.iter().any(|m| primary.as_ref() == Some(&m.name)),
             primary,
             active_member_mac: self.active_mac,

@@ -36,8 +36,11 @@ impl Bond {
 
     fn output_rule(&self) -> OutputRule {
         let (basis, recirc_id) = (self.config.hash_basis, self.config.recirc_id);
+        if self.below_min_links {
+            return OutputRule::Drop;
+        }
         match (self.lacp_state(), self.config.mode) {
-            (LacpState::Configured, _) if !self.config.lacp_fallback_ab => OutputRule::Drop,
+            (LacpState::Configured, _) if !self.may_fall_back() => OutputRule::Drop,
             (LacpState::Configured, _) | (_, Mode::ActiveBackup) => OutputRule::Active,
             (LacpState::Off | LacpState::Negotiated, Mode::BalanceSlb) => OutputRule::Slb { basis },
             (LacpState::Off, Mode::BalanceTcp | Mode::Ieee8023ad) => OutputRule::Drop,
@@ -62,15 +65,19 @@ impl Bond {
     fn admission(&self, m: &Member) -> Admission {
         let active = self.active == Some(m.config.id);
         let if_active = if active { Admission::Open } else { Admission::Closed };
-        if self.is_held_down() {
+        if self.is_held_down() || self.below_min_links {
             return Admission::Closed;
         }
         match (self.lacp_state(), self.config.mode) {
             // The partner sends each packet once, and on attached members only. It may begin
             // before the member is enabled.
             (LacpState::Negotiated, _) if m.enabled() || m.may_enable() => Admission::Open,
+            // Independent control: it collects before it distributes.
+            (LacpState::Negotiated, _) if m.is_healthy() && self.lacp_collects(m.config.id) => {
+                Admission::Open
+            }
             (LacpState::Negotiated, _) => Admission::Closed,
-            (LacpState::Configured, _) if !self.config.lacp_fallback_ab => Admission::Closed,
+            (LacpState::Configured, _) if !self.may_fall_back() => Admission::Closed,
             (LacpState::Off, Mode::BalanceTcp | Mode::Ieee8023ad) => Admission::Closed,
             (
                 LacpState::Configured,
@@ -130,9 +137,13 @@ impl Bond {
                 Mode::Broadcast => false,
                 Mode::BalanceTcp | Mode::Ieee8023ad => false,
             },
-            LacpState::Configured => self.config.lacp_fallback_ab,
+            LacpState::Configured => self.may_fall_back(),
             LacpState::Negotiated => false,
         };
-        unaware && self.active.is_some()
+        unaware && self.active.is_some() && !self.below_min_links
+    }
+
+    fn lacp_collects(&self, id: MemberId) -> bool {
+        self.lacp.as_ref().is_some_and(|lacp| lacp.may_collect(id))
     }
 }

@@ -3,6 +3,8 @@
 use wire::Time;
 use wire::lacp::{PortInfo, state};
 
+use super::churn;
+use super::marker;
 use super::mux::Mux;
 use super::periodic::Periodic;
 use super::receive::{self, Receive};
@@ -36,6 +38,13 @@ pub(super) struct Member {
     pub(super) partner_view: PortInfo,
     pub(super) transmit: Transmit,
     pub(super) sent: transmit::Sent,
+    /// Whether we fail to get in sync.
+    pub(super) actor_churn: churn::Watch,
+    /// Whether the partner fails to get in sync.
+    pub(super) partner_churn: churn::Watch,
+    pub(super) marker: marker::Responder,
+    /// Megabits per second; 0 = not known.
+    pub(super) mbps: u64,
     pub(super) stats: Stats,
     /// The state of the last [`crate::Effect::LacpCurrent`].
     pub(super) last_reported: Option<bool>,
@@ -55,6 +64,10 @@ impl Member {
             partner_view: PortInfo::default(),
             transmit: Transmit::Idle,
             sent: transmit::Sent::default(),
+            actor_churn: churn::Watch::default(),
+            partner_churn: churn::Watch::default(),
+            marker: marker::Responder::default(),
+            mbps: 0,
             stats: Stats::default(),
             last_reported: None,
         }

@@ -17,6 +17,8 @@
 //!                                                         +----------+
 //! ```
 
+pub mod churn;
+mod marker;
 mod member;
 pub mod mux;
 pub mod periodic;
@@ -37,7 +39,6 @@ use crate::config::{LacpTime, MemberId};
 use crate::effect::{Effect, RevalidateReason};
 use crate::notice::{Level, Notice, Topic};
 use member::Member;
-use mux::Mux;
 use periodic::Periodic;
 use receive::Receive;
 use selection::LagId;
@@ -65,6 +66,13 @@ pub enum Event {
         /// The payload from the subtype octet on, not validated.
         pdu: Vec<u8>,
     },
+    /// How fast the link is, for `lacp-selection`.
+    Speed {
+        /// The member whose link it is.
+        member: MemberId,
+        /// Megabits per second; 0 = not known.
+        mbps: u64,
+    },
     /// The time of [`Lacp::next_deadline`] has come.
     Deadline,
 }
@@ -72,7 +80,7 @@ pub enum Event {
 /// LACP on one port. It is driven like a [`crate::Bond`]: handle an event, drain the effects, call
 /// again at the deadline.
 ///
-/// The effects are `SendLacpdu`, `LacpCurrent`, `Revalidate(LacpStatus)` and `Notice`.
+/// The effects are `SendLacpdu`, `SendMarker`, `LacpCurrent`, `Revalidate(LacpStatus)` and `Notice`.
 #[derive(Debug)]
 pub struct Lacp {
     settings: Settings,
@@ -109,13 +117,25 @@ impl Lacp {
             Event::Carrier { member, up } => self.set_carrier(now, member, up) | self.expire(now),
             // No expiry here: other members' PDUs of the same time may follow this one.
             Event::Lacpdu { member, pdu } => self.lacpdu(now, member, &pdu),
+            Event::Speed { member, mbps } => {
+                if let Some(m) = self.find_mut(member) {
+                    m.mbps = mbps;
+                }
+                self.expire(now)
+            }
             Event::Deadline => self.expire(now),
         };
         let own = self.settings.config.system_id;
-        if select || selection::is_stranded(own, &self.candidates()) {
+        let policy = self.settings.config.aggregation.selection;
+        let ports = self.candidates();
+        if select
+            || selection::is_stranded(own, &ports)
+            || selection::is_outdone(own, policy, self.lag, &ports)
+        {
             self.select();
         }
         self.run_mux();
+        self.run_churn(now);
         self.transmit(now);
         self.report_current();
     }
@@ -129,7 +149,12 @@ impl Lacp {
     pub fn next_deadline(&self) -> Option<Time> {
         self.members
             .iter()
-            .flat_map(|m| [m.receive.deadline(), m.periodic.deadline(), m.transmit.deadline()])
+            .flat_map(|m| {
+                let churn = [&m.actor_churn, &m.partner_churn].map(|w| w.churn.deadline());
+                [m.receive.deadline(), m.periodic.deadline(), m.transmit.deadline()]
+                    .into_iter()
+                    .chain(churn)
+            })
             .flatten()
             .min()
     }
@@ -141,10 +166,12 @@ impl Lacp {
 
     /// True if LACP lets the member carry traffic; false if there is no such member.
     pub fn may_enable(&self, member: MemberId) -> bool {
-        self.find(member).is_some_and(|m| match m.mux {
-            Mux::CollectingDistributing => true,
-            Mux::Attached | Mux::Detached => false,
-        })
+        self.find(member).is_some_and(|m| m.mux.distributes())
+    }
+
+    /// True if the member may receive traffic, if not send it; false if there is no such member.
+    pub fn may_collect(&self, member: MemberId) -> bool {
+        self.find(member).is_some_and(|m| m.mux.collects())
     }
 
     /// True if the member knows a partner, which may be expired; false if there is no such member.
@@ -156,10 +183,20 @@ impl Lacp {
         self.members.iter().find(|m| m.settings.id == id)
     }
 
+    fn find_mut(&mut self, id: MemberId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|m| m.settings.id == id)
+    }
+
+    /// The bond works as active-backup while there is no partner.
+    fn falls_back(&self) -> bool {
+        self.settings.fallback_ab && !self.settings.config.aggregation.strict
+    }
+
     fn configure(&mut self, now: Time, new: Settings) -> bool {
         let key = self.key();
         let mut select = new.config.system_id != self.settings.config.system_id
             || new.config.system_priority != self.settings.config.system_priority
+            || new.config.aggregation != self.settings.config.aggregation
             || new.fallback_ab != self.settings.fallback_ab;
         self.settings = Settings { members: Vec::new(), ..new };
 
@@ -233,6 +270,8 @@ impl Lacp {
             attached: m.mux.is_attached(),
             actor: self.actor(m),
             partner: m.partner,
+            link_up: m.link_up == Some(true),
+            mbps: m.mbps,
         };
         self.members.iter().map(candidate).collect()
     }
@@ -240,7 +279,8 @@ impl Lacp {
     fn select(&mut self) {
         let ports = self.candidates();
         let own = self.settings.config.system_id;
-        let chosen = selection::select(own, self.settings.fallback_ab, self.lag, &ports);
+        let policy = self.settings.config.aggregation.selection;
+        let chosen = selection::select(own, policy, self.falls_back(), self.lag, &ports);
         for (i, m) in self.members.iter_mut().enumerate() {
             if chosen.looped[i] {
                 let name = &m.settings.name;
@@ -267,20 +307,33 @@ impl Lacp {
 
     /// Feeds the partners' synchronization state to the mux machines.
     fn run_mux(&mut self) {
-        let fallback = self.settings.fallback_ab;
+        let fallback = self.falls_back();
+        let coupled = self.settings.config.aggregation.coupled_control;
         for m in &mut self.members {
             let in_sync = m.partner.state & state::SYNCHRONIZATION != 0;
+            let collects = m.partner.state & state::COLLECTING != 0;
             let excused = fallback && !m.is_current();
-            m.mux = m.mux.next(if in_sync || excused {
-                mux::Input::PartnerInSync
-            } else {
-                mux::Input::PartnerNotInSync
+            m.mux = m.mux.next(match (in_sync || excused, coupled) {
+                (false, _) => mux::Input::PartnerNotInSync,
+                (true, true) => mux::Input::PartnerInSync,
+                (true, false) if collects || excused => mux::Input::PartnerCollecting,
+                (true, false) => mux::Input::PartnerNotCollecting,
             });
+        }
+    }
+
+    fn run_churn(&mut self, now: Time) {
+        for m in &mut self.members {
+            let up = m.link_up == Some(true);
+            let partner = m.partner.state & state::SYNCHRONIZATION != 0;
+            m.actor_churn.run(now, up, m.mux.is_attached());
+            m.partner_churn.run(now, up, partner);
         }
     }
 
     fn transmit(&mut self, now: Time) {
         let active = self.settings.config.active;
+        let coupled = self.settings.config.aggregation.coupled_control;
         for i in 0..self.members.len() {
             let actor = self.actor(&self.members[i]);
             let m = &mut self.members[i];
@@ -295,7 +348,7 @@ impl Lacp {
                 Periodic::NoPeriodic => false,
                 Periodic::PeriodicTx => true,
                 Periodic::FastPeriodic { .. } | Periodic::SlowPeriodic { .. } => {
-                    transmit::needed(&actor, &m.partner_view)
+                    transmit::needed(coupled, &actor, &m.partner_view)
                 }
             };
             let from = m.sent.next_allowed().max(now);
@@ -354,7 +407,7 @@ impl Lacp {
             state: bit(config.active, state::ACTIVITY)
                 | bit(config.time == LacpTime::Fast, state::TIMEOUT)
                 | bit(self.members.len() > 1, state::AGGREGATION)
-                | m.mux.actor_bits(self.negotiated())
+                | m.mux.actor_bits(config.aggregation.coupled_control, self.negotiated())
                 | freshness,
         }
     }

@@ -3,17 +3,27 @@
 use serde::Serialize;
 use wire::lacp::state;
 
-/// IEEE 802.1AX-2014 figure 6-22 (coupled control), without WAITING: ports join the aggregate
-/// one by one without an interruption, so there is no reason to wait for the others.
+/// IEEE 802.1AX-2014 figure 6-22 (coupled control) and figure 6-21 (independent control), without
+/// WAITING: ports join the aggregate one by one without an interruption, so there is no reason to
+/// wait for the others.
 ///
 /// ```text
 ///   +----------+  selected   +----------+  partner in sync   +--------------------------+
 ///   | DETACHED | ----------> | ATTACHED | -----------------> | COLLECTING_DISTRIBUTING  |
 ///   +----------+             +----------+ <----------------- +--------------------------+
-///        ^                        |        partner not in sync            |
-///        |      unselected        |                                       |
-///        +------------------------+---------------------------------------+
+///        ^                    |  |    ^  partner not in sync            |
+///        |      unselected    |  |    |                                 |
+///        +--------------------+--|----|---------------------------------+
+///                                |    |            independent control:
+///              partner in sync   v    | partner not in sync
+///                            +------------+  partner collects  +--------------+
+///                            | COLLECTING | -----------------> | DISTRIBUTING |
+///                            +------------+ <----------------- +--------------+
+///                                             it does not
 /// ```
+///
+/// A port whose partner collects already passes from ATTACHED to DISTRIBUTING at once. A port that is
+/// not selected any more is DETACHED from any state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mux {
@@ -23,6 +33,10 @@ pub enum Mux {
     Attached,
     /// Part of the aggregate, and carries traffic.
     CollectingDistributing,
+    /// Independent control: frames are accepted; none is sent because the partner does not collect.
+    Collecting,
+    /// Independent control: carries traffic.
+    Distributing,
 }
 
 /// What the machine reacts to.
@@ -32,8 +46,14 @@ pub enum Input {
     Selected,
     /// The port was not selected.
     Unselected,
-    /// The partner is in sync, or there is no partner and the bond falls back to active-backup.
+    /// Coupled control: the partner is in sync, or there is no partner and the bond falls back to
+    /// active-backup.
     PartnerInSync,
+    /// Independent control: the partner is in sync and does not collect.
+    PartnerNotCollecting,
+    /// Independent control: the partner is in sync and collects, or there is no partner and the
+    /// bond falls back to active-backup.
+    PartnerCollecting,
     /// The partner is out of sync.
     PartnerNotInSync,
 }
@@ -41,16 +61,41 @@ pub enum Input {
 impl Mux {
     /// The state that follows.
     pub fn next(self, input: Input) -> Mux {
-        use Mux::{Attached, CollectingDistributing, Detached};
+        use Mux::{Attached, Collecting, CollectingDistributing, Detached, Distributing};
         match (self, input) {
             (Detached, Input::Selected) => Attached,
-            (Attached | CollectingDistributing, Input::Selected) => self,
+            (Attached | CollectingDistributing | Collecting | Distributing, Input::Selected) => {
+                self
+            }
 
-            (Detached | Attached | CollectingDistributing, Input::Unselected) => Detached,
+            (
+                Detached | Attached | CollectingDistributing | Collecting | Distributing,
+                Input::Unselected,
+            ) => Detached,
 
-            (Attached | CollectingDistributing, Input::PartnerInSync) => CollectingDistributing,
-            (Attached | CollectingDistributing, Input::PartnerNotInSync) => Attached,
-            (Detached, Input::PartnerInSync | Input::PartnerNotInSync) => Detached,
+            (
+                Attached | CollectingDistributing | Collecting | Distributing,
+                Input::PartnerInSync,
+            ) => CollectingDistributing,
+            (
+                Attached | CollectingDistributing | Collecting | Distributing,
+                Input::PartnerNotCollecting,
+            ) => Collecting,
+            (
+                Attached | CollectingDistributing | Collecting | Distributing,
+                Input::PartnerCollecting,
+            ) => Distributing,
+            (
+                Attached | CollectingDistributing | Collecting | Distributing,
+                Input::PartnerNotInSync,
+            ) => Attached,
+            (
+                Detached,
+                Input::PartnerInSync
+                | Input::PartnerNotCollecting
+                | Input::PartnerCollecting
+                | Input::PartnerNotInSync,
+            ) => Detached,
         }
     }
 
@@ -58,20 +103,47 @@ impl Mux {
     pub fn is_attached(self) -> bool {
         match self {
             Mux::Detached => false,
-            Mux::Attached | Mux::CollectingDistributing => true,
+            Mux::Attached | Mux::CollectingDistributing | Mux::Collecting | Mux::Distributing => {
+                true
+            }
+        }
+    }
+
+    /// Frames are accepted.
+    pub fn collects(self) -> bool {
+        match self {
+            Mux::Detached | Mux::Attached => false,
+            Mux::CollectingDistributing | Mux::Collecting | Mux::Distributing => true,
+        }
+    }
+
+    /// Frames are sent.
+    pub fn distributes(self) -> bool {
+        match self {
+            Mux::Detached | Mux::Attached | Mux::Collecting => false,
+            Mux::CollectingDistributing | Mux::Distributing => true,
         }
     }
 
     /// The bits of the actor's state that follow from the machine.
     ///
-    /// As in Open vSwitch, an attached port sets COLLECTING and DISTRIBUTING even while the partner
-    /// is out of sync, and every port does while nothing is `negotiated`.
-    pub fn actor_bits(self, negotiated: bool) -> u8 {
+    /// With coupled control, as in Open vSwitch, an attached port sets COLLECTING and DISTRIBUTING
+    /// even while the partner is out of sync, and every port does while nothing is `negotiated`.
+    /// With independent control they say what the port does.
+    pub fn actor_bits(self, coupled: bool, negotiated: bool) -> u8 {
         let flows = state::COLLECTING | state::DISTRIBUTING;
-        match (self, negotiated) {
-            (Mux::Attached | Mux::CollectingDistributing, _) => state::SYNCHRONIZATION | flows,
-            (Mux::Detached, false) => flows,
-            (Mux::Detached, true) => 0,
+        match (self, coupled) {
+            (Mux::Detached, true) if !negotiated => flows,
+            (Mux::Detached, true | false) => 0,
+            (
+                Mux::Attached | Mux::CollectingDistributing | Mux::Collecting | Mux::Distributing,
+                true,
+            )
+            | (Mux::CollectingDistributing | Mux::Distributing, false) => {
+                state::SYNCHRONIZATION | flows
+            }
+            (Mux::Attached, false) => state::SYNCHRONIZATION,
+            (Mux::Collecting, false) => state::SYNCHRONIZATION | state::COLLECTING,
         }
     }
 }

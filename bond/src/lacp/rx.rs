@@ -32,12 +32,19 @@ impl Lacp {
         let mut log = |topic, level, member: &str, text| {
             self.effects.push_back(notice(topic, level, member, text));
         };
-        let pdu = match Lacpdu::parse(pdu) {
+        let octets = pdu;
+        let pdu = match Lacpdu::parse(octets) {
             Ok(pdu) => pdu,
             Err(LacpError::Marker) => {
                 m.stats.rx_marker_pdus = m.stats.rx_marker_pdus.wrapping_add(1);
                 let text = format!("{name}: received a LACP marker PDU.");
                 log(Topic::Pdu, Level::Dbg, &m.settings.name, text);
+                if m.link_up == Some(true)
+                    && let Some(pdu) = m.marker.answer(now, octets)
+                {
+                    m.stats.tx_marker_responses = m.stats.tx_marker_responses.wrapping_add(1);
+                    self.effects.push_back(Effect::SendMarker { member: id, pdu });
+                }
                 return false;
             }
             Err(_) => {

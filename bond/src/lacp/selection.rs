@@ -7,11 +7,15 @@
 //! An individual link, one whose partner says that it cannot be aggregated, is never
 //! aggregated with others (IEEE 802.1AX-2014 clause 6.4.5). It is used alone, and only while no
 //! link that can be aggregated has a current partner.
+//!
+//! That is the policy `stable`. The other policies of `lacp-selection` compare all possible
+//! aggregates whenever something changes ([`widest`]).
 
 use wire::EthAddr;
 use wire::lacp::{PortInfo, state};
 
 use super::receive::Receive;
+use crate::config::SelectionPolicy;
 
 /// The state of one port that selection depends on.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,10 @@ pub struct Candidate {
     pub actor: PortInfo,
     /// The partner's information, as received; default without a partner.
     pub partner: PortInfo,
+    /// The link is up.
+    pub link_up: bool,
+    /// Megabits per second; 0 = not known.
+    pub mbps: u64,
 }
 
 /// What the ports of an aggregate have in common: their part of the LAG ID (IEEE 802.1AX-2014
@@ -83,6 +91,7 @@ impl Candidate {
 /// has one. Among equal ports the first wins.
 pub fn select(
     own: EthAddr,
+    policy: SelectionPolicy,
     fallback: bool,
     before: Option<LagId>,
     ports: &[Candidate],
@@ -107,7 +116,8 @@ pub fn select(
     // the new link could not carry the traffic.
     let in_sync = |p: &Candidate| p.partner.state & state::SYNCHRONIZATION != 0;
 
-    let lead = best(&|p| working(p) && !p.is_individual() && Some(p.lag()) == before)
+    let lead = widest(own, policy, ports)
+        .or_else(|| best(&|p| working(p) && !p.is_individual() && Some(p.lag()) == before))
         .or_else(|| best(&|p| working(p) && !p.is_individual()))
         .or_else(|| best(&|p| speaks(p) && !p.is_individual() && in_sync(p)))
         .or_else(|| best(&working))
@@ -125,6 +135,65 @@ pub fn select(
         })
         .collect();
     Selection { lag: lead.map(|lead| ports[lead].lag()), attached, looped }
+}
+
+/// The lead of the best possible aggregate of the ports that are up and have a current partner, for
+/// the policies that compare aggregates; `None` = there is none, or the policy is `stable`.
+///
+/// As in Linux, one that can be aggregated is better than an individual link. Of equal ones that
+/// with more attached ports is kept, so that a tie moves no traffic.
+fn widest(own: EthAddr, policy: SelectionPolicy, ports: &[Candidate]) -> Option<usize> {
+    let usable =
+        |p: &Candidate| p.link_up && p.is_current() && p.is_known() && p.partner.system != own;
+    let rank = |lead: usize| {
+        let joins = |(i, p): &(usize, &Candidate)| {
+            usable(p)
+                && if ports[lead].is_individual() {
+                    *i == lead
+                } else {
+                    !p.is_individual() && p.lag() == ports[lead].lag()
+                }
+        };
+        let group = || ports.iter().enumerate().filter(joins).map(|(_, p)| p);
+        let count = group().count();
+        let mbps: u64 = group().map(|p| p.mbps).sum();
+        let priority: u64 = group().map(|p| u64::from(p.actor.port_priority)).sum();
+        let score = match policy {
+            SelectionPolicy::Stable => return None,
+            SelectionPolicy::Bandwidth => (0, 0, mbps),
+            SelectionPolicy::Count => (0, count, mbps),
+            SelectionPolicy::ActorPortPriority => (priority, count, mbps),
+        };
+        let attached = group().filter(|p| p.attached).count();
+        Some((!ports[lead].is_individual(), score, attached))
+    };
+    (0..ports.len())
+        .filter(|&i| usable(&ports[i]))
+        .filter_map(|i| Some((rank(i)?, std::cmp::Reverse((priority(&ports[i]), i)), i)))
+        .max_by_key(|&(rank, order, _)| (rank, order))
+        .map(|(_, _, i)| i)
+}
+
+/// True if another aggregate should be used than the one that is, `before`. Always false with the
+/// policy `stable`.
+pub fn is_outdone(
+    own: EthAddr,
+    policy: SelectionPolicy,
+    before: Option<LagId>,
+    ports: &[Candidate],
+) -> bool {
+    widest(own, policy, ports).is_some_and(|lead| {
+        let individual = ports[lead].is_individual();
+        Some(ports[lead].lag()) != before
+            || !ports[lead].attached
+            || ports.iter().enumerate().any(|(i, p)| {
+                let joins = match individual {
+                    true => i == lead,
+                    false => p.has_partner() && !p.is_individual() && p.lag() == ports[lead].lag(),
+                };
+                p.partner.system != own && joins != p.attached
+            })
+    })
 }
 
 /// True if no port of the aggregate has a current partner, and a port outside has one: selection

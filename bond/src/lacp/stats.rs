@@ -11,8 +11,10 @@ pub struct Stats {
     pub rx_pdus: u32,
     /// Received frames that are neither LACPDUs nor marker PDUs.
     pub rx_bad_pdus: u32,
-    /// Marker PDUs received (IEEE 802.1AX-2014 clause 6.5). They are not answered.
+    /// Marker PDUs received (IEEE 802.1AX-2014 clause 6.5), questions and answers.
     pub rx_marker_pdus: u32,
+    /// Marker Response PDUs sent.
+    pub tx_marker_responses: u32,
     /// LACPDUs of other systems received while the partner was current; ignored.
     pub rx_stranger_pdus: u32,
     /// Transitions from current to expired.

@@ -7,10 +7,11 @@ use wire::EthAddr;
 use wire::lacp::{PortInfo, state};
 
 use super::Lacp;
+use super::churn;
 use super::mux::Mux;
 use super::receive::Receive;
 use super::stats::Stats;
-use crate::config::LacpTime;
+use crate::config::{AggregationConfig, LacpTime};
 
 /// State of LACP on a bond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +55,8 @@ pub struct LacpStatus {
     pub time: LacpTime,
     /// `lacp-fallback-ab`.
     pub fallback_ab: bool,
+    /// How members form an aggregate.
+    pub aggregation: AggregationConfig,
     /// Sorted by name.
     pub members: Vec<LacpMemberStatus>,
 }
@@ -77,6 +80,10 @@ pub struct LacpMemberStatus {
     pub actor: PortInfo,
     /// The partner's information, as received.
     pub partner: PortInfo,
+    /// Whether we fail to get in sync (IEEE 802.1AX-2014 clause 6.4.17).
+    pub actor_churn: churn::Watch,
+    /// Whether the partner fails to get in sync.
+    pub partner_churn: churn::Watch,
     /// Counters.
     pub stats: Stats,
 }
@@ -97,6 +104,8 @@ impl Lacp {
                 may_enable: self.may_enable(m.settings.id),
                 actor: self.actor(m),
                 partner: m.partner,
+                actor_churn: m.actor_churn,
+                partner_churn: m.partner_churn,
                 stats: m.stats,
             })
             .collect();
@@ -110,6 +119,7 @@ impl Lacp {
             aggregation_key: self.key(),
             time: config.time,
             fallback_ab: self.settings.fallback_ab,
+            aggregation: config.aggregation,
             members,
         }
     }

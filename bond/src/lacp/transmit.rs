@@ -20,8 +20,12 @@ const NTT_STATE: u8 =
 
 /// Whether an LACPDU is needed: `partner_view`, what the partner has recorded about us, differs
 /// from `actor`.
-pub fn needed(actor: &PortInfo, partner_view: &PortInfo) -> bool {
-    let rest = |p: &PortInfo| PortInfo { state: p.state & NTT_STATE, ..*p };
+///
+/// With independent control the partner also has to learn of COLLECTING and DISTRIBUTING: entry to
+/// these states sets NTT (figure 6-21).
+pub fn needed(coupled: bool, actor: &PortInfo, partner_view: &PortInfo) -> bool {
+    let flows = if coupled { 0 } else { state::COLLECTING | state::DISTRIBUTING };
+    let rest = |p: &PortInfo| PortInfo { state: p.state & (NTT_STATE | flows), ..*p };
     rest(actor) != rest(partner_view)
 }
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bond::{
-    Bond, BondConfig, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
-    LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode, RevalidateReason,
+    AggregationConfig, Bond, BondConfig, BondStatus, Command, CommandError, Effect, Event,
+    Forwarding, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
+    RevalidateReason,
 };
 use wire::lacp::{Lacpdu, PortInfo, state};
 use wire::{EthAddr, Time};
@@ -48,6 +49,7 @@ pub fn lacp(active: bool, time: LacpTime) -> LacpConfig {
         time,
         system_id: "aa:55:aa:55:00:00".parse().unwrap(),
         system_priority: 65534,
+        aggregation: AggregationConfig::default(),
     }
 }
 

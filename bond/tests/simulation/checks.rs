@@ -21,6 +21,12 @@ pub(crate) fn after_each_call(world: &World, side: Side) {
         }
     }
 
+    // Too few members carry nothing.
+    if end.config.min_links > 1 && enabled.len() < end.config.min_links as usize {
+        assert_eq!(owners.len(), 0, "{side:?}: fewer than bond-min-links");
+        assert!(table.admission.iter().all(|a| a.1 == Admission::Closed), "{side:?}");
+    }
+
     // The table is total, and names only those who may send.
     assert!(owners.is_subset(&enabled), "{side:?}: owners {owners:?}, enabled {enabled:?}");
     let owned = table.buckets.iter().flatten().count();
@@ -153,7 +159,7 @@ pub(crate) fn after_it_calmed_down(world: &World) {
         let expected: Vec<u32> = match (&end.config.lacp, world.has_partner()) {
             (None, _) => world.links.keys().copied().filter(uncut).collect(),
             (Some(_), true) if !live.is_empty() => live.clone(),
-            (Some(_), _) if end.config.lacp_fallback_ab => {
+            (Some(lacp), _) if end.config.lacp_fallback_ab && !lacp.aggregation.strict => {
                 world.links.keys().copied().filter(uncut).collect()
             }
             (Some(_), _) => Vec::new(),

@@ -11,8 +11,8 @@ use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bond::{
-    BondConfig, Command, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
-    PolicyConfig, PrimaryReselect,
+    AggregationConfig, BondConfig, Command, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig,
+    MemberId, Mode, PolicyConfig, PrimaryReselect, SelectionPolicy,
 };
 use rng::Rng;
 use wire::{EthAddr, HashPolicy};
@@ -52,6 +52,17 @@ fn lacp(rng: &mut Rng, side: Side, active: bool) -> LacpConfig {
         time: rng.pick(&[LacpTime::Fast, LacpTime::Fast, LacpTime::Slow]),
         system_id: EthAddr::from_u64(if side == Side::Near { 0x0a } else { 0x0b } << 40 | 1),
         system_priority: rng.pick(&[100, 65534]),
+        aggregation: AggregationConfig {
+            strict: rng.one_in(6),
+            coupled_control: !rng.one_in(3),
+            selection: rng.pick(&[
+                SelectionPolicy::Stable,
+                SelectionPolicy::Stable,
+                SelectionPolicy::Bandwidth,
+                SelectionPolicy::Count,
+                SelectionPolicy::ActorPortPriority,
+            ]),
+        },
     }
 }
 
@@ -78,6 +89,7 @@ fn build(rng: &mut Rng) -> World {
         rebalance_interval: ms(rng.pick(&[0, 1000, 10_000])),
         lacp: with_lacp.then(|| lacp(rng, Side::Near, !passive)),
         lacp_fallback_ab: rng.one_in(3),
+        min_links: rng.pick(&[0, 0, 0, 1, 2, 3]),
         recirc_id: 1,
         members: (1..=n).map(|i| member(Side::Near, i)).collect(),
         ..BondConfig::default()

@@ -310,6 +310,7 @@ impl World {
             Effect::Revalidate(RevalidateReason::Rebalanced) => end.moved = true,
             Effect::Revalidate(_)
             | Effect::SendLearningPackets
+            | Effect::SendMarker { .. }
             | Effect::LacpCurrent { .. }
             // No device of this world tells its speed.
             | Effect::QueryLink { .. }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bond::{AggregationConfig, SelectionPolicy};
 use config::{Severity, SwitchOptions};
 use ovsdb_client::Uuid;
 use ovsdb_client::rows::{Datapath, FlowSampleCollectorSet, Interface, Port, Qos, Queue};
@@ -78,6 +79,12 @@ fn keys_of_other_rows_that_have_no_effect() {
         said,
         ["port bond0: other_config:stp-path-cost=5: known to Open vSwitch, has no effect here"]
     );
+    let (_, said) = one(bond_row(&[("bond-resend-igmp", "1")]), &["a", "b"]);
+    let text =
+        "port bond0: other_config:bond-resend-igmp=1: known to Linux bonding, has no effect here";
+    assert_eq!(said, [text]);
+    let (_, said) = one(bond_row(&[("bond-resend-igmp", "0")]), &["a", "b"]);
+    assert!(said.is_empty(), "{said:?}");
     let (_, said) = one(bond_row(&[("transient", "true"), ("net_uuid", "7")]), &["a", "b"]);
     assert!(said.is_empty(), "keys of other programs: {said:?}");
     let (_, said) = one(bond_row(&[("owner", "me")]), &["a", "b"]);
@@ -136,4 +143,65 @@ fn columns_without_effect() {
 
 fn map_of(pairs: &[(&str, Uuid)]) -> BTreeMap<String, Uuid> {
     pairs.iter().map(|(name, uuid)| ((*name).to_owned(), *uuid)).collect()
+}
+
+#[test]
+fn options_of_aggregation_are_read_and_checked() {
+    let lacp = |pairs: &[(&str, &str)]| Port { lacp: Some("active".to_owned()), ..bond_row(pairs) };
+    let (port, said) = one(lacp(&[]), &["a", "b"]);
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(port.lacp.unwrap().aggregation, AggregationConfig::default());
+
+    let (port, said) = one(
+        lacp(&[
+            ("bond-min-links", "2"),
+            ("lacp-strict", "true"),
+            ("lacp-coupled-control", "False"),
+            ("lacp-selection", "actor-port-priority"),
+        ]),
+        &["a", "b"],
+    );
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(port.bond.unwrap().config.min_links, 2);
+    let wanted = AggregationConfig {
+        strict: true,
+        coupled_control: false,
+        selection: SelectionPolicy::ActorPortPriority,
+    };
+    assert_eq!(port.lacp.unwrap().aggregation, wanted);
+
+    for (pairs, expected) in [
+        (
+            &[("bond-min-links", "-1")][..],
+            "bond-min-links=-1: accepted is a number, 0 to 2147483647 (members, 0 = 1); using 0",
+        ),
+        (
+            &[("bond-min-links", "3")],
+            "bond-min-links=3: more than the bond's 2 members; it will carry nothing",
+        ),
+        (&[("lacp-strict", "yes")], "lacp-strict=yes: accepted are true and false; using false"),
+        (
+            &[("lacp-coupled-control", "off")],
+            "lacp-coupled-control=off: accepted are true, false; using true",
+        ),
+        (
+            &[("lacp-selection", "speed")],
+            "lacp-selection=speed: accepted are stable, bandwidth, count, actor-port-priority; \
+             using stable",
+        ),
+        (
+            &[("lacp-strict", "true"), ("lacp-fallback-ab", "true")],
+            "lacp-fallback-ab=true: lacp-strict is set too, so there is no fallback",
+        ),
+        (
+            &[("lacp-selecton", "count")],
+            "lacp-selecton=count: unknown key; did you mean lacp-selection?",
+        ),
+    ] {
+        let (_, said) = one(lacp(pairs), &["a", "b"]);
+        assert_eq!(said, [format!("port bond0: other_config:{expected}")]);
+    }
+    let (_, said) = one(bond_row(&[("lacp-strict", "true")]), &["a", "b"]);
+    let text = "lacp-strict=true: the port has no LACP (column lacp); it has no effect";
+    assert_eq!(said, [format!("port bond0: other_config:{text}")]);
 }
