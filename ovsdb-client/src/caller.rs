@@ -2,17 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use mio::event::Source;
+use mio::{Events, Interest, Poll, Token};
 use ovsdb::jsonrpc::{self, Message, MessageError};
 use ovsdb::{FrameError, Framer};
-use posix::unix::with_short_path;
 use serde_json::value::RawValue;
-use tls::{Context, Settings, Tls};
-
-use stream::{Host, Target};
+use stream::{Listener, Lookup, Stream, Target};
+use tls::{Context, Settings};
 
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -34,19 +33,23 @@ pub enum CallError {
 /// A result, or the server's error object.
 pub type Answer = Result<Box<RawValue>, Box<RawValue>>;
 
-/// A server that is silent for this long is asked whether it is still there.
-const PROBE: Duration = Duration::from_secs(5);
-/// Probes without an answer until the connection counts as broken. A big transaction keeps a server
-/// busy for a while.
-const PATIENCE: u32 = 10;
-/// Longest that one attempt to connect may take.
-const CONNECT: Duration = Duration::from_secs(30);
+/// A server that is silent for this long is probed.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// A server that does not answer a probe for longer than this counts as gone. A big transaction keeps
+/// a server busy for a while.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(50);
+/// The longest time for one attempt to connect, and for a TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time between attempts to connect to a Unix socket whose queue of connections is full, of which
+/// no event tells when it is not.
+const FULL_QUEUE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A connection for one request at a time, without any knowledge of tables: [`crate::Client`] has
 /// that.
 #[derive(Debug)]
 pub struct Caller {
-    stream: Blocking,
+    stream: Stream,
+    waiter: Waiter,
     framer: Framer,
     deadline: Option<Instant>,
     next_id: u64,
@@ -54,8 +57,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Connects, or listens until the server has come. Nothing takes longer than until `deadline`,
-    /// but for the look-up of a name, which takes what the system's resolver takes.
+    /// Connects, or listens until the server has connected. Nothing takes longer than until
+    /// `deadline`; without one, an attempt to connect and a TLS handshake may take 30 seconds each.
     ///
     /// # Errors
     ///
@@ -65,9 +68,10 @@ impl Caller {
         tls: &Settings,
         deadline: Option<Instant>,
     ) -> Result<Caller, CallError> {
-        match Blocking::open(remote, tls, deadline) {
-            Ok(stream) => Ok(Caller {
+        match open(remote, tls, deadline) {
+            Ok((stream, waiter)) => Ok(Caller {
                 stream,
+                waiter,
                 framer: Framer::default(),
                 deadline,
                 next_id: 0,
@@ -131,19 +135,30 @@ impl Caller {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), CallError> {
-        let left = self.left()?;
-        self.stream.socket().set_write_timeout(left)?;
-        match self.stream.write_all(bytes).and_then(|()| self.stream.flush()) {
-            Err(error) if is_timeout(&error) => Err(CallError::Deadline),
+        self.check_deadline()?;
+        let Caller { stream, waiter, deadline, .. } = self;
+        let mut rest = bytes;
+        let done = loop {
+            if rest.is_empty() {
+                break waiter.retry(*deadline, || stream.flush());
+            }
+            match waiter.retry(*deadline, || stream.write(rest)) {
+                Ok(0) => break Err(ErrorKind::WriteZero.into()),
+                Ok(number) => rest = &rest[number..],
+                Err(error) => break Err(error),
+            }
+        };
+        match done {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Err(CallError::Deadline),
             result => Ok(result?),
         }
     }
 
-    /// Time left until the deadline, if there is one.
-    fn left(&self) -> Result<Option<Duration>, CallError> {
-        let Some(deadline) = self.deadline else { return Ok(None) };
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(CallError::Deadline) } else { Ok(Some(left)) }
+    fn check_deadline(&self) -> Result<(), CallError> {
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::now() => Err(CallError::Deadline),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Takes up what has been read, until the answer to `id` is there or nothing is left.
@@ -178,34 +193,32 @@ impl Caller {
         Ok(None)
     }
 
-    /// Reads what is there, waiting for something; asks a silent server whether it lives.
+    /// Reads what is there, waiting for something; probes a silent server.
     fn read_some(&mut self, probed: &mut Option<Instant>) -> Result<(), CallError> {
         let mut chunk = [0; 64 << 10];
-        let wait = self.left()?.map_or(PROBE, |left| left.min(PROBE));
-        self.stream.socket().set_read_timeout(Some(wait))?;
-        match self.stream.read(&mut chunk) {
+        self.check_deadline()?;
+        let begun = Instant::now();
+        let until = earlier(self.deadline, begun + PROBE_INTERVAL);
+        let Caller { stream, waiter, .. } = self;
+        match waiter.retry(Some(until), || stream.read(&mut chunk)) {
             Ok(0) => Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
             Ok(number) => {
                 *probed = None;
                 self.framer.push(&chunk[..number]);
                 Ok(())
             }
-            Err(error) if is_timeout(&error) => {
-                let now = Instant::now();
-                match *probed {
-                    // Time may be up, which is found out next.
-                    None if wait < PROBE => Ok(()),
-                    None => {
-                        *probed = Some(now);
-                        self.send("echo", "[]").map(drop)
-                    }
-                    Some(since) if now.duration_since(since) > PROBE * PATIENCE => {
-                        Err(io::Error::from_raw_os_error(TIMED_OUT).into())
-                    }
-                    Some(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::TimedOut => match *probed {
+                // The deadline has passed, which is found out next.
+                None if until < begun + PROBE_INTERVAL => Ok(()),
+                None => {
+                    *probed = Some(Instant::now());
+                    self.send("echo", "[]").map(drop)
                 }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
+                Some(since) if since.elapsed() > PROBE_TIMEOUT => {
+                    Err(io::Error::from_raw_os_error(TIMED_OUT).into())
+                }
+                Some(_) => Ok(()),
+            },
             Err(error) => Err(error.into()),
         }
     }
@@ -214,147 +227,165 @@ impl Caller {
 /// `ETIMEDOUT`, for the system's words.
 const TIMED_OUT: i32 = 110;
 
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+/// The earlier of a deadline, if there is one, and another.
+fn earlier(deadline: Option<Instant>, other: Instant) -> Instant {
+    deadline.map_or(other, |deadline| deadline.min(other))
 }
 
-/// A blocking socket.
-#[derive(Debug)]
-enum Blocking {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-    Tls(Tls<TcpStream>),
-}
-
-/// Time left until `deadline`; without one, `most`.
-fn left(deadline: Option<Instant>, most: Duration) -> io::Result<Duration> {
-    let Some(deadline) = deadline else { return Ok(most) };
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(ErrorKind::TimedOut.into());
-    }
-    Ok(left.min(most))
-}
-
-/// Waits for one connection to a listener.
-fn accept_one<T>(
+/// Connects, or waits for the server's connection, and completes the TLS handshake.
+fn open(
+    remote: &Target,
+    tls: &Settings,
     deadline: Option<Instant>,
-    mut accept: impl FnMut() -> io::Result<T>,
-) -> io::Result<T> {
-    loop {
-        match accept() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                std::thread::sleep(left(deadline, Duration::from_millis(20))?);
+) -> io::Result<(Stream, Waiter)> {
+    let mut tls = Context::new(tls.clone());
+    let mut waiter = Waiter::new()?;
+    let mut stream = match remote {
+        Target::Unix(_) => loop {
+            match Stream::connect(remote, None, None, &mut tls) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let next = earlier(deadline, Instant::now() + FULL_QUEUE_INTERVAL);
+                    let left = next.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(error);
+                    }
+                    std::thread::sleep(left);
+                }
+                result => {
+                    let mut stream = result?;
+                    waiter.add(&mut stream)?;
+                    break stream;
+                }
             }
-            result => return result,
+        },
+        Target::Tcp { host, port, .. } => {
+            let addresses = match host.address() {
+                Some(ip) => vec![SocketAddr::new(ip, *port)],
+                None => waiter.look_up(&host.plain(), *port, deadline)?,
+            };
+            waiter.connect_to_any(remote, &addresses, &mut tls, deadline)?
         }
-    }
-}
-
-fn connect_tcp(host: &Host, port: u16, deadline: Option<Instant>) -> io::Result<TcpStream> {
-    let mut last = ErrorKind::NotFound.into();
-    let addresses: Vec<SocketAddr> = match host.address() {
-        Some(address) => vec![SocketAddr::new(address, port)],
-        None => (host.plain().as_str(), port).to_socket_addrs()?.collect(),
+        Target::ListenUnix(_) | Target::ListenTcp { .. } => {
+            let mut listener = Listener::open(remote, None)?;
+            waiter.add(&mut listener)?;
+            let accepted = waiter.retry(deadline, || listener.accept())?;
+            let mut stream = accepted.into_stream(&mut tls).map_err(io::Error::other)?;
+            waiter.add(&mut stream)?;
+            stream
+        }
     };
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, left(deadline, CONNECT)?) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let until = earlier(deadline, Instant::now() + CONNECT_TIMEOUT);
+    waiter.retry(Some(until), || stream.shake_hands())?;
+    Ok((stream, waiter))
 }
 
-impl Blocking {
-    fn open(remote: &Target, tls: &Settings, deadline: Option<Instant>) -> io::Result<Blocking> {
-        let mut tls = Context::new(tls.clone());
-        let (stream, begun) = match remote {
-            Target::Unix(path) => {
-                let stream = with_short_path(path, |path| UnixStream::connect(path))?;
-                return Ok(Blocking::Unix(stream));
-            }
-            Target::ListenUnix(path) => {
-                let (listener, _file) = posix::unix::listen(path)?;
-                let (stream, _) = accept_one(deadline, || listener.accept())?;
-                stream.set_nonblocking(false)?;
-                return Ok(Blocking::Unix(stream));
-            }
-            Target::Tcp { host, port, tls: wanted } => {
-                let begun = wanted.then(|| tls.connect(&host.plain())).transpose();
-                (connect_tcp(host, *port, deadline)?, begun)
-            }
-            Target::ListenTcp { address, tls: wanted } => {
-                let listener = TcpListener::bind(address)?;
-                listener.set_nonblocking(true)?;
-                let (stream, _) = accept_one(deadline, || listener.accept())?;
-                stream.set_nonblocking(false)?;
-                (stream, wanted.then(|| tls.accept()).transpose())
-            }
-        };
-        stream.set_nodelay(true)?;
-        match begun.map_err(io::Error::other)? {
-            None => Ok(Blocking::Tcp(stream)),
-            Some(begun) => {
-                stream.set_read_timeout(Some(left(deadline, CONNECT)?))?;
-                let mut stream = Tls::new(stream, begun);
-                stream.shake_hands()?;
-                Ok(Blocking::Tls(stream))
-            }
-        }
+/// A poll by which one thing at a time is waited for.
+#[derive(Debug)]
+struct Waiter {
+    poll: Poll,
+    events: Events,
+}
+
+impl Waiter {
+    fn new() -> io::Result<Waiter> {
+        Ok(Waiter { poll: Poll::new()?, events: Events::with_capacity(4) })
     }
 
-    fn socket(&self) -> &dyn Timed {
-        match self {
-            Blocking::Unix(stream) => stream,
-            Blocking::Tcp(stream) | Blocking::Tls(Tls { socket: stream, .. }) => stream,
-        }
+    fn add(&self, source: &mut impl Source) -> io::Result<()> {
+        self.poll.registry().register(source, Token(0), Interest::READABLE | Interest::WRITABLE)
     }
-}
 
-/// A socket with limits on how long it may take.
-trait Timed {
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
-    fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
-}
-
-macro_rules! timed {
-    ($($socket:ident)*) => { $(
-        impl Timed for $socket {
-            fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                $socket::set_read_timeout(self, timeout)
+    /// Calls `attempt` until it gives something else than `WouldBlock`, after each event.
+    ///
+    /// # Errors
+    ///
+    /// Those of `attempt`; `ETIMEDOUT` when `until` has passed.
+    fn retry<T>(
+        &mut self,
+        until: Option<Instant>,
+        mut attempt: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match attempt() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => return result,
             }
-            fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-                $socket::set_write_timeout(self, timeout)
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(io::Error::from_raw_os_error(TIMED_OUT));
             }
-        }
-    )* };
-}
-timed!(UnixStream TcpStream);
-
-impl Read for Blocking {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Blocking::Unix(stream) => stream.read(buffer),
-            Blocking::Tcp(stream) => stream.read(buffer),
-            Blocking::Tls(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Blocking {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Blocking::Unix(stream) => stream.write(bytes),
-            Blocking::Tcp(stream) => stream.write(bytes),
-            Blocking::Tls(stream) => stream.write(bytes),
+            match self.poll.poll(&mut self.events, left) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Blocking::Unix(_) | Blocking::Tcp(_) => Ok(()),
-            Blocking::Tls(stream) => stream.flush(),
+    fn look_up(
+        &mut self,
+        name: &str,
+        port: u16,
+        deadline: Option<Instant>,
+    ) -> io::Result<Vec<SocketAddr>> {
+        let mut lookup = Lookup::start(name, port)?;
+        self.poll.registry().register(&mut lookup, Token(0), Interest::READABLE)?;
+        self.retry(deadline, || lookup.answer().unwrap_or(Err(ErrorKind::WouldBlock.into())))
+    }
+
+    /// Connects to the first address that lets us; the last one's error if none does.
+    fn connect_to_any(
+        &mut self,
+        remote: &Target,
+        addresses: &[SocketAddr],
+        tls: &mut Context,
+        deadline: Option<Instant>,
+    ) -> io::Result<Stream> {
+        let mut last = ErrorKind::NotFound.into();
+        for address in addresses {
+            let until = earlier(deadline, Instant::now() + CONNECT_TIMEOUT);
+            let connected =
+                Stream::connect(remote, Some(*address), None, tls).and_then(|mut stream| {
+                    self.add(&mut stream)?;
+                    self.retry(Some(until), || match stream.connected()? {
+                        true => Ok(()),
+                        false => Err(ErrorKind::WouldBlock.into()),
+                    })?;
+                    Ok(stream)
+                });
+            match connected {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
         }
+        Err(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connecting_waits_for_room_in_the_queue_of_a_unix_socket() {
+        let path = std::env::temp_dir().join(format!("braid-caller-{}", std::process::id()));
+        let (listener, _file) = posix::unix::listen(&path).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = mio::net::UnixStream::connect(&path) {
+            waiting.push(stream);
+        }
+        let remote = Target::Unix(path.clone());
+        let soon = Instant::now() + Duration::from_millis(50);
+        let error = Caller::open(&remote, &Settings::default(), Some(soon)).unwrap_err();
+        assert!(matches!(error, CallError::Deadline), "{error}");
+        let server = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            listener.set_nonblocking(false).unwrap();
+            // This one connects when the first of these is taken out of the queue.
+            (0..=waiting.len()).map(|_| listener.accept().unwrap()).count()
+        });
+        let late = Instant::now() + Duration::from_secs(20);
+        Caller::open(&remote, &Settings::default(), Some(late)).unwrap();
+        server.join().unwrap();
     }
 }

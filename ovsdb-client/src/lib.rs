@@ -41,6 +41,8 @@
 //!
 //! The examples `watch_bonds` and `create_bond` are whole programs.
 
+#![warn(missing_docs)]
+
 mod atom;
 mod caller;
 mod client;

@@ -18,6 +18,8 @@
 //! them are sent: the changes it has not seen then stay merged in the database instead of piling up
 //! as text. One `fetch` after many `handle`s makes one `fsync` for all of them (group commit).
 
+#![warn(missing_docs)]
+
 pub mod cli;
 pub mod condition;
 pub mod control;

@@ -3,6 +3,8 @@
 //!
 //! No socket and no clock here: bytes come in, bytes go out.
 
+#![warn(missing_docs)]
+
 mod atom;
 pub mod condition;
 pub mod declare;

@@ -80,6 +80,19 @@ impl Stream {
         }
     }
 
+    /// Completes the TLS handshake of a connected socket, which otherwise goes on with reads and
+    /// writes. `WouldBlock` while it waits for the peer; to be called again after an event.
+    ///
+    /// # Errors
+    ///
+    /// The system's; why one side does not accept the other.
+    pub fn shake_hands(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Unix(_) | Stream::Tcp(_) => Ok(()),
+            Stream::Tls(tls) => tls.shake_hands(),
+        }
+    }
+
     /// Sends messages as they are written. A socket on which that fails is only slower.
     pub(crate) fn set_nodelay(&self) {
         let _ = match self {

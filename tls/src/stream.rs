@@ -78,7 +78,8 @@ impl<S: Read + Write> Tls<S> {
         }
     }
 
-    /// Shakes hands over a blocking socket.
+    /// Shakes hands, as far as the socket allows it: `WouldBlock` if it has to wait for the peer. To
+    /// be called again then.
     ///
     /// # Errors
     ///

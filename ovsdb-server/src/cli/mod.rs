@@ -27,6 +27,7 @@ pub struct Options {
     pub config_file: Option<PathBuf>,
     /// `--run`: a command; the server ends with it.
     pub run: Option<String>,
+    /// What all daemons have.
     pub common: Common,
 }
 
