@@ -104,7 +104,10 @@ impl Rig {
             format!("--pidfile={}", self.path("vsw.pid")),
             "-vconsole:off".to_owned(),
         ];
-        self.daemon = Some(self.spawn(env!("CARGO_BIN_EXE_ovs-vswitchd"), &args));
+        // Such as one that is compiled for a sanitizer.
+        let other = std::env::var("BRAID_VSWITCHD").ok().filter(|path| !path.is_empty());
+        let program = other.as_deref().unwrap_or(env!("CARGO_BIN_EXE_ovs-vswitchd"));
+        self.daemon = Some(self.spawn(program, &args));
         let socket = self.dir.join("vsw.ctl");
         until("the control socket", || socket.exists().then_some(()));
     }

@@ -1,5 +1,7 @@
 //! `cargo xtask COMMAND`: chores of the repository.
 
+mod sanitize;
+
 use std::process::{Command, ExitCode};
 
 use xtask::lint;
@@ -7,13 +9,15 @@ use xtask::lint;
 const USAGE: &str = "usage: cargo xtask lint             check crates, modules and sources
        cargo xtask sanitize [address|thread] [-p CRATE].. [-- TEST OPTIONS]
                                unit and integration tests under a sanitizer
+       cargo xtask sanitize [address|thread] --daemon [smoke|failback|lacp|crash]..
+                               whole-system tests with a daemon compiled for a sanitizer
        cargo xtask bench [OPTIONS]  packets per second and failover gap (--help for options)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("lint") if args.len() == 1 => run_lint(),
-        Some("sanitize") => sanitize(&args[1..]),
+        Some("sanitize") => sanitize::run(&args[1..], &xtask::root()),
         Some("bench") => bench(&args[1..]),
         _ => {
             eprintln!("{USAGE}");
@@ -34,40 +38,6 @@ fn run_lint() -> ExitCode {
         }
         Err(e) => {
             eprintln!("cargo xtask lint: {e}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Runs tests of the crates, by default of `netdev` and `datapath`, that are compiled for a sanitizer.
-///
-/// `-Zsanitizer` is an unstable option, which `RUSTC_BOOTSTRAP` allows on a stable compiler. The
-/// standard library stays as it was shipped, without instrumentation.
-fn sanitize(args: &[String]) -> ExitCode {
-    let (kind, rest) = match args.split_first() {
-        Some((kind, rest)) if kind == "address" || kind == "thread" => (kind.as_str(), rest),
-        _ => ("address", args),
-    };
-    let root = xtask::root();
-    let mut flags = format!("-Zsanitizer={kind}");
-    let mut c = Command::new(xtask::cargo());
-    if kind == "thread" {
-        // The compiler refuses to link a standard library that is built without this sanitizer.
-        flags += " -Cunsafe-allow-abi-mismatch=sanitizer";
-        let suppressions = root.join("xtask/thread-sanitizer.txt");
-        c.env("TSAN_OPTIONS", format!("suppressions={}", suppressions.display()));
-    }
-    c.args(["test", "--tests", "--target", "x86_64-unknown-linux-gnu", "--target-dir"]);
-    c.arg(root.join("target").join(format!("sanitize-{kind}")));
-    if !rest.iter().any(|a| a == "-p") {
-        c.args(["-p", "netdev", "-p", "datapath"]);
-    }
-    c.args(rest).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags).current_dir(root);
-    match c.status() {
-        Ok(s) if s.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(e) => {
-            eprintln!("cargo xtask sanitize: cannot run cargo: {}", posix::text(e));
             ExitCode::from(2)
         }
     }
