@@ -49,9 +49,6 @@ pub struct FlowHandle {
     pub mask: FlowMask,
     /// The key of the packet that the flow was made for, unmasked: what a dump shows.
     pub packet_key: FlowKey,
-    /// Whether the flow is said to look at the packet type. All packets are Ethernet, so it only
-    /// shows.
-    pub(crate) packet_type: bool,
 }
 
 impl FlowHandle {
@@ -67,7 +64,6 @@ impl FlowHandle {
             key: packet_key.masked(&mask),
             mask,
             packet_key,
-            packet_type: true,
             actions: FlowActions::new(actions),
             notes: ArcSwap::from_pointee(notes),
             created,
@@ -77,11 +73,6 @@ impl FlowHandle {
             tcp_flags: AtomicU16::new(0),
             dead: AtomicBool::new(false),
         }
-    }
-
-    /// The same flow, shown as one that somebody wrote without a packet type.
-    pub fn without_packet_type(self) -> FlowHandle {
-        FlowHandle { packet_type: false, ..self }
     }
 
     /// The current counters.

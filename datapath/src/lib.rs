@@ -50,6 +50,9 @@ pub struct DatapathStats {
     pub over_limit: u64,
     /// Copies for a port that was not there.
     pub no_port: u64,
+    /// Reallocations of the vector that received packets are kept in. It has room for all that the
+    /// packet thread asks ports for, so that only a port that gives more causes one.
+    pub batches_grown: u64,
     /// Urgent frames and jobs that a full queue refused.
     pub urgent_dropped: u64,
     /// Packets that ports received.

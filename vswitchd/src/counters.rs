@@ -19,6 +19,9 @@ static MAC_LEARNING: [Counter; 5] = [
 /// learning packets) that the packet thread's urgent queue had no room for.
 static URGENT_DROPPED: Counter = Counter::new("links_urgent_dropped");
 
+/// Reallocations of packet batches. Open vSwitch's test suite reads it at the end of each test.
+pub static BATCH_GROWN: Counter = Counter::new("dp_packet_batch_grow");
+
 /// Adds the counters to the table.
 pub fn register_all() {
     register(&MAC_LEARNING.each_ref());
@@ -31,6 +34,7 @@ pub fn update(ofproto: &ofproto::Ofproto, datapath: &DatapathStats) {
     for (counter, (_, total)) in MAC_LEARNING.iter().zip(ofproto.mac_coverage().counters()) {
         counter.set(total);
     }
+    BATCH_GROWN.set(datapath.batches_grown);
     let dropped = new_drops(datapath.urgent_dropped, &URGENT_DROPPED);
     if dropped > 0 {
         static LIMIT: RateLimit = RateLimit::new(1, 1);

@@ -59,7 +59,6 @@ use self::threads::{Started, Threads};
 use crate::apply::Switch;
 use crate::clock::Clock;
 use crate::commands::Context;
-use crate::compat;
 use crate::coverage::Counter;
 use crate::identity::Identity;
 use crate::modules::{BRIDGE, OVSDB, RECONNECT};
@@ -148,7 +147,7 @@ impl Daemon {
     ///
     /// The system's, when it has no descriptor or thread left.
     pub fn start(setup: Setup, poll: &Poll, waker: Arc<Waker>) -> io::Result<Daemon> {
-        crate::coverage::register(&[&compat::BATCH_GROWN, &RECONFIGURED]);
+        crate::coverage::register(&[&crate::counters::BATCH_GROWN, &RECONFIGURED]);
         crate::counters::register_all();
         let dummies = setup.dummy != DummyPolicy::Off;
         let Started { threads, context, packets } = Threads::start(&setup.clock, dummies, &waker)?;

@@ -6,6 +6,7 @@
 
 mod actions;
 mod attr;
+pub mod compat;
 mod fields;
 pub mod parse;
 pub mod parse_actions;
@@ -78,7 +79,7 @@ impl FlowDump {
 
 fn key(flow: &FlowHandle, show: Show<'_>) -> Vec<Attr> {
     let mut key = fields::key(&flow.packet_key, &flow.mask, show);
-    if !flow.packet_type
+    if compat::is_without_packet_type(flow)
         && let Some(at) = key.iter().position(|a| a.name == "packet_type")
     {
         // That it is Ethernet must be seen somehow.

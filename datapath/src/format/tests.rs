@@ -306,7 +306,8 @@ fn more() {
 #[test]
 fn a_flow_written_without_a_packet_type() {
     let shown = |mask| {
-        let f = flow(tcp(1), mask, &[]).without_packet_type();
+        let f = flow(tcp(1), mask, &[]);
+        f.notes.store(Arc::new(Some(Arc::new(super::compat::WithoutPacketType))));
         let text = FlowDump::new(&f, Time::ZERO, PLAIN).to_string();
         text.split_once(",eth_type").map(|(start, _)| start.to_owned()).expect("a type")
     };

@@ -264,6 +264,7 @@ impl Datapath for Userspace {
             masks: t.masks.load(Relaxed),
             over_limit: t.over_limit.load(Relaxed),
             no_port: t.no_port.load(Relaxed),
+            batches_grown: t.batches_grown.load(Relaxed),
             urgent_dropped: t.urgent_dropped.load(Relaxed),
             received: t.received.load(Relaxed),
             recirculated: t.recirculated.load(Relaxed),

@@ -109,7 +109,7 @@ impl Path {
             duplicates: Duplicates::default(),
             classifier: Classifier::new(hasher.clone()),
             cache: SignatureCache::new(),
-            ports: Ports::default(),
+            ports: Ports::new(),
             counts: Counts::default(),
             keys: vec![FlowKey::default(); STAGE],
             hasher,

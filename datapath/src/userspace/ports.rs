@@ -10,6 +10,9 @@ use crate::port::PortNo;
 /// Received packets held at once, after which the devices are flushed and their rings released.
 pub(crate) const ROUND: usize = 1024;
 
+/// Packets received from one port per round, so that a busy port does not starve the others.
+pub(crate) const BATCH: usize = 256;
+
 struct Port {
     io: Box<dyn PacketIo>,
     counters: Arc<PortCounters>,
@@ -21,7 +24,6 @@ struct Port {
     counters_changed: bool,
 }
 
-#[derive(Default)]
 pub(crate) struct Ports {
     /// Index: port number.
     ports: Vec<Option<Port>>,
@@ -33,6 +35,8 @@ pub(crate) struct Ports {
     /// Packets other than `received` that may be queued on a device: copies, and originals that were
     /// replaced by a changed copy.
     held: Vec<Packet>,
+    /// Reallocations of `received`.
+    pub(crate) batches_grown: u64,
     /// Packets for a port that does not exist.
     pub(crate) no_port: u64,
     /// Packets queued on ports.
@@ -42,6 +46,21 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
+    pub(crate) fn new() -> Ports {
+        Ports {
+            ports: Vec::new(),
+            numbers: Vec::new(),
+            unflushed: Vec::new(),
+            // Fewer than `ROUND` are held when a batch is received.
+            received: Vec::with_capacity(ROUND + BATCH),
+            held: Vec::new(),
+            batches_grown: 0,
+            no_port: 0,
+            sent: 0,
+            sent_batches: 0,
+        }
+    }
+
     pub(crate) fn numbers(&self) -> &[u32] {
         &self.numbers
     }
@@ -80,10 +99,11 @@ impl Ports {
     #[inline]
     pub(crate) fn recv(&mut self, no: u32, max: usize) -> Option<(Vec<Packet>, usize)> {
         let port = self.ports.get_mut(no as usize)?.as_mut()?;
-        let from = self.received.len();
+        let (from, capacity) = (self.received.len(), self.received.capacity());
         if port.io.recv(&mut self.received, max) == 0 {
             return None;
         }
+        self.batches_grown += u64::from(self.received.capacity() != capacity);
         port.borrowed = true;
         port.counters_changed = true;
         Some((std::mem::take(&mut self.received), from))

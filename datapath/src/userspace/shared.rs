@@ -88,6 +88,7 @@ pub(crate) struct Totals {
     pub(crate) lost: AtomicU64,
     pub(crate) over_limit: AtomicU64,
     pub(crate) no_port: AtomicU64,
+    pub(crate) batches_grown: AtomicU64,
     pub(crate) urgent_dropped: AtomicU64,
     pub(crate) masks: AtomicU64,
     pub(crate) received: AtomicU64,

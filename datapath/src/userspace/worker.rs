@@ -7,10 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::path::Path;
 use super::poller::Poller;
+use super::ports::BATCH;
 use super::shared::{Command, Shared};
-
-/// Packets received from one port per round, so that a busy port does not starve the others.
-const BATCH: usize = 256;
 
 /// Commands run per round; the rest wait, so that packets are processed in between.
 const COMMANDS_PER_ROUND: usize = 256;
@@ -227,6 +225,7 @@ impl Worker {
         t.lost.store(c.lost, Ordering::Relaxed);
         t.over_limit.store(c.over_limit, Ordering::Relaxed);
         t.no_port.store(self.path.ports.no_port, Ordering::Relaxed);
+        t.batches_grown.store(self.path.ports.batches_grown, Ordering::Relaxed);
         t.masks.store(self.path.masks() as u64, Ordering::Relaxed);
         t.received.store(c.received, Ordering::Relaxed);
         t.recirculated.store(c.recirculated, Ordering::Relaxed);

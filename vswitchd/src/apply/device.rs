@@ -1,12 +1,10 @@
 //! Opening one device.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bond::MemberId;
 use datapath::PortNo;
-use netdev::io::dummy::{self, DummyOptions, DummyPort, StreamEndpoint};
+use netdev::io::dummy::DummyPort;
 use netdev::io::internal::{self, TapHandle};
 use netdev::io::system::{self, SystemOptions};
 use netdev::link::{self, LinkInfo};
@@ -15,8 +13,8 @@ use ofproto::OfPort;
 use ovsdb::Uuid;
 use wire::{EthAddr, Time};
 
-use crate::modules::{BRIDGE, DPIF_NETDEV, NETDEV, NETDEV_DUMMY};
-use crate::options::Dirs;
+use crate::compat::dummy;
+use crate::modules::{BRIDGE, DPIF_NETDEV, NETDEV};
 use crate::status::IFACE_TYPES;
 use config::{DeviceKind, WantIface};
 
@@ -158,9 +156,9 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
             Ok(Opened { io: None, link: made_up(), dummy: None, tap: None })
         }
         DeviceKind::Dummy { .. } => {
-            let (port, io) = dummy::create(name).map_err(|e| e.to_string())?;
-            let link = LinkInfo { mtu: want.mtu.unwrap_or(1500), mac: dummy_mac(), ..made_up() };
-            configure_dummy(&port, want);
+            let (port, io) = dummy::open(want).map_err(|e| e.to_string())?;
+            let (mtu, mac) = (want.mtu.unwrap_or(1500), dummy::next_mac());
+            let link = LinkInfo { mtu, mac, ..made_up() };
             Ok(Opened { io: Some(io), link, dummy: Some(port), tap: None })
         }
         DeviceKind::Unknown(kind) => {
@@ -231,79 +229,6 @@ fn open_system(name: &str, patient: bool) -> Result<(Box<dyn PacketIo>, LinkInfo
         }
     }
     Err(format!("could not open network device {name} (its name passes from device to device)"))
-}
-
-/// What the row asks of a dummy now. What cannot be done is logged once.
-pub(super) fn configure_dummy(port: &DummyPort, want: &WantIface) {
-    let option = |key: &str| want.options.get(key).map(String::as_str);
-    let file = |key: &str| option("pcap").or(option(key)).map(PathBuf::from);
-    let socket = |text: &str, kind: &str| match text.strip_prefix(kind) {
-        Some(path) => Some(rundir().join(path)),
-        None => {
-            crate::warn!(NETDEV_DUMMY, "{text}: open failed (accepted is {kind}PATH)");
-            None
-        }
-    };
-    let endpoint = match (option("pstream"), option("stream")) {
-        (Some(p), Some(s)) => {
-            crate::warn!(NETDEV_DUMMY, "Open failed: both {p} and {s} are configured");
-            port.endpoint()
-        }
-        (Some(p), None) => socket(p, "punix:").map(StreamEndpoint::Listen),
-        (None, Some(s)) => socket(s, "unix:").map(StreamEndpoint::Connect),
-        (None, None) => None,
-    };
-    let options = DummyOptions {
-        endpoint,
-        rx_pcap: file("rxq_pcap"),
-        tx_pcap: file("tx_pcap"),
-        mtu: Some(want.mtu.unwrap_or(1500)),
-    };
-    for (what, e) in port.configure(&options).err().into_iter().flatten() {
-        let text = option(what).or(option("pstream")).unwrap_or(&want.name);
-        crate::warn!(NETDEV_DUMMY, "{text}: open failed ({e})");
-    }
-}
-
-/// Where sockets without a directory are.
-fn rundir() -> PathBuf {
-    Dirs::from_env().run
-}
-
-/// What `dpif/show` and `dpctl/show` add to a dummy's type.
-pub(super) fn dummy_shown(class: &str, want: &WantIface) -> BTreeMap<String, String> {
-    let given = |key: &str| want.options.get(key).map(|v| (key.to_owned(), v.clone()));
-    let mut shown: BTreeMap<String, String> =
-        ["ifindex", "pstream", "stream"].iter().filter_map(|k| given(k)).collect();
-    if class == "dummy-pmd" {
-        for (key, default) in [("n_rxq", "1"), ("n_txq", "1"), ("numa_id", "0")] {
-            let value = want.options.get(key).map_or(default, String::as_str);
-            shown.insert(key.to_owned(), value.to_owned());
-        }
-    }
-    shown
-}
-
-/// `dummy-pmd` has as many receive queues as it is told, all others have one.
-pub(super) fn queues(want: &WantIface) -> u32 {
-    match &want.kind {
-        DeviceKind::Dummy { class } if class == "dummy-pmd" => {
-            want.options.get("n_rxq").and_then(|n| n.parse().ok()).unwrap_or(1).clamp(1, 1024)
-        }
-        DeviceKind::Dummy { .. }
-        | DeviceKind::System
-        | DeviceKind::Internal
-        | DeviceKind::Tap
-        | DeviceKind::Patch { .. }
-        | DeviceKind::Unknown(_) => 1,
-    }
-}
-
-/// Addresses of dummies, one after the other, as in Open vSwitch.
-fn dummy_mac() -> EthAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0xaa55_0000);
-    let [a, b, c, d] = NEXT.fetch_add(1, Relaxed).to_be_bytes();
-    EthAddr([0xaa, 0x55, a, b, c, d])
 }
 
 /// A locally administered address that stays with the row.

@@ -40,6 +40,7 @@ pub use self::device::Attached;
 use self::device::Opened;
 use self::number::{AddError, Quarantine};
 use self::want::{Closing, WantedIface, ordered, wanted};
+use crate::compat;
 use crate::modules::BRIDGE;
 use config::{Desired, DeviceKind, WantIface, mac};
 use links::Links;
@@ -362,7 +363,7 @@ impl Switch {
                 a.kind = iface.kind.clone();
             }
             if let Some(dummy) = &a.dummy {
-                device::configure_dummy(dummy, iface);
+                compat::dummy::configure(dummy, iface);
             }
             self.errors.remove(name);
             return;
@@ -384,12 +385,13 @@ impl Switch {
             Some(io) => {
                 let used = self.attached.values().filter_map(|a| a.port_no);
                 let used = used.chain(closing.iter().map(|d| d.port_no)).collect();
-                let named = bridge.dummy_datapath;
+                let wanted =
+                    bridge.dummy_datapath.then(|| compat::dummy::port_number(name)).flatten();
                 match number::add(
                     parts.datapath,
                     parts.ofproto,
                     name,
-                    named,
+                    wanted,
                     io,
                     &used,
                     &self.quarantine,
@@ -437,7 +439,7 @@ impl Switch {
                 port_no,
                 link,
                 dummy,
-                queues: device::queues(iface),
+                queues: compat::dummy::queues(iface),
                 tap,
                 fake,
                 gone: false,

@@ -83,16 +83,6 @@ pub(super) fn of_port(
     OfPort(next.or_else(|| (1..OFPP_MAX).find(free)).unwrap_or(OFPP_MAX - 1))
 }
 
-/// The number that a datapath of dummies gives a port of this name, so that tests know it: the
-/// first number in the name, from 100 on for a name that begins with `br`.
-fn by_name(name: &str) -> Option<PortNo> {
-    let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let base = if name.starts_with("br") { 100 } else { 0 };
-    let number = digits[..end].parse::<u16>().ok()?.checked_add(base)?;
-    (number != 0).then_some(PortNo(u32::from(number)))
-}
-
 /// Why a device has no port in the datapath.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AddError {
@@ -104,32 +94,31 @@ pub(super) enum AddError {
     Held(usize),
 }
 
-/// Adds a device to the datapath under a number that no flow can still name; under the one in its
-/// name, if it is `named` and nobody has that.
+/// Adds a device to the datapath under a number that no flow can still name; under
+/// `wanted` if nobody has that.
 pub(super) fn add(
     datapath: &Arc<dyn Datapath>,
     ofproto: &Ofproto,
     name: &str,
-    named: bool,
+    wanted: Option<PortNo>,
     io: Box<dyn PacketIo>,
     used: &BTreeSet<PortNo>,
     quarantine: &Quarantine,
 ) -> Result<PortNo, AddError> {
-    let named = by_name(name).filter(|_| named);
-    let number = pick(named, used, &quarantine.held(ofproto))?;
+    let number = pick(wanted, used, &quarantine.held(ofproto))?;
     Ok(datapath.port_add(name, io, Some(number))?)
 }
 
-/// `named` if it is not in use, else the lowest number that is neither in use nor held back.
+/// `wanted` if it is not in use, else the lowest number that is neither in use nor held back.
 fn pick(
-    named: Option<PortNo>,
+    wanted: Option<PortNo>,
     used: &BTreeSet<PortNo>,
     held: &BTreeSet<PortNo>,
 ) -> Result<PortNo, AddError> {
     let free = |p: &PortNo| !used.contains(p);
-    let named = named.filter(free);
+    let wanted = wanted.filter(free);
     let lowest = || (1..MAX_PORTS).map(PortNo).find(|p| free(p) && !held.contains(p));
-    named.or_else(lowest).ok_or(AddError::Held(held.len()))
+    wanted.or_else(lowest).ok_or(AddError::Held(held.len()))
 }
 
 #[cfg(test)]
@@ -194,14 +183,6 @@ mod tests {
         assert_eq!(pick(Some(PortNo(3)), &used, &held), Ok(PortNo(3)), "a dummy's");
         assert_eq!(pick(None, &used, &all), Err(AddError::Held(65_535)));
         assert_eq!(pick(Some(PortNo(4)), &all, &BTreeSet::new()), Err(AddError::Held(0)));
-    }
-
-    #[test]
-    fn numbers_in_names() {
-        let n = |name: &str| by_name(name).map(|p| p.0);
-        assert_eq!((n("p1"), n("p10"), n("eth3.7")), (Some(1), Some(10), Some(3)));
-        assert_eq!((n("br0"), n("br11"), n("p0"), n("p")), (Some(100), Some(111), None, None));
-        assert_eq!((n("p65535"), n("br65500"), n("p99999")), (Some(65535), None, None));
     }
 
     #[test]

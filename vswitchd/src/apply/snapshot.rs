@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberConfig};
 use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfprotoConfig};
 
-use super::device::{self, Attached};
+use super::device::Attached;
 use super::{RunningBridge, Switch};
+use crate::compat::dummy;
 use config::{Desired, DeviceKind, WantIface, WantPort};
 use links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
 
@@ -65,7 +66,7 @@ impl Switch {
                     DeviceKind::Patch { peer } => {
                         BTreeMap::from([("peer".to_owned(), peer.clone())])
                     }
-                    DeviceKind::Dummy { class } => device::dummy_shown(class, want),
+                    DeviceKind::Dummy { class } => dummy::shown(class, want),
                     DeviceKind::System
                     | DeviceKind::Internal
                     | DeviceKind::Tap

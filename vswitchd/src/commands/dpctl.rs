@@ -1,8 +1,10 @@
 //! `dpctl/*` on flows: what is cached, and flows put in, changed and taken out by hand.
 
+use std::any::Any;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use datapath::format::compat::WithoutPacketType;
 use datapath::format::{self, FlowDump, parse, parse_actions};
 use datapath::{Action, DatapathError, FlowHandle, PortNo};
 use openflow::text::{self, Names};
@@ -194,9 +196,12 @@ fn put(c: &Context, o: Options, verb: Verb, flow: &str, what: &str) -> Result<St
         }
         (Verb::Modify, None) if !o.may_create => return Err(failed("No such file or directory")),
         (Verb::Add | Verb::Modify | Verb::Delete, _) => {
-            let new = FlowHandle::new(key, mask, actions, None, c.datapath.now());
-            let typed = text.contains("packet_type(");
-            let new = if typed { new } else { new.without_packet_type() };
+            let notes: Option<Arc<dyn Any + Send + Sync>> = if text.contains("packet_type(") {
+                None
+            } else {
+                Some(Arc::new(WithoutPacketType))
+            };
+            let new = FlowHandle::new(key, mask, actions, notes, c.datapath.now());
             c.datapath.flow_install(new).map_err(|e| match e {
                 DatapathError::FlowExists => failed("File exists"),
                 e => failed(&e.to_string()),

@@ -4,22 +4,15 @@
 //!
 //! | item | what the suite does with it |
 //! |---|---|
-//! | [`BATCH_GROWN`] | reads the counter at the end of each test |
 //! | [`log_packets_as_main`], [`dpif_name`] | compares log lines about packets of dummy devices |
+//! | [`dummy`] | knows a dummy device's port number and address, compares what is printed of its queues |
+//! | `datapath::format::compat` | compares the text of a flow that `dpctl/add-flow` installed |
 //! | [`user_datapaths`] | `dpctl/add-dp`, `del-dp`, `add-if`, `set-if` on dummy devices |
 //! | [`commands::enable_ufid`], [`commands::disable_ufid`] | calls them, compares the answer |
 //!
-//! Two more pieces are where they take effect: port numbers from the digits of a dummy device's name
-//! (`apply::number`), and `packet_type` in the text of a flow (`datapath::format`).
-
 pub mod commands;
+pub mod dummy;
 pub mod user_datapaths;
-
-use crate::coverage::Counter;
-
-/// Batches of packets that were reallocated. Batches of this datapath have a fixed size, so that no
-/// event increments it: 0 is the true count.
-pub static BATCH_GROWN: Counter = Counter::new("dp_packet_batch_grow");
 
 /// Gives the calling thread's log lines no thread name, as main's have none. With `--enable-dummy`
 /// Open vSwitch processes packets of dummy devices in its main thread; here it is the packet thread
