@@ -10,7 +10,7 @@ use crate::failback::LinkSpeed;
 use crate::link::Link;
 
 /// The configuration of a member, the reported events, and the resulting link state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) config: MemberConfig,
     /// The reported link state; `None` = not reported yet.

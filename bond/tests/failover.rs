@@ -34,6 +34,28 @@ fn failover_publishes_table_first() {
     assert_eq!(reasons(&effects), [RevalidateReason::MemberState, RevalidateReason::ActiveMember]);
 }
 
+/// What a driver keeps ready is what the engine publishes later.
+#[test]
+fn forwarding_without_a_member_is_what_its_failure_publishes() {
+    for mode in [Mode::ActiveBackup, Mode::BalanceSlb] {
+        let mut rig = Rig::up(config(mode, 3));
+        let (now, before) = (rig.now, rig.table());
+        let without = rig.bond.forwarding_without(now, MemberId(1)).expect("a table");
+        assert!(without.buckets.iter().all(|b| b.is_some_and(|m| m != MemberId(1))));
+        assert_eq!(rig.table(), before, "asking changes nothing");
+        assert!(rig.wait(0).is_empty());
+        let effects = rig.carrier(1, false);
+        assert_eq!(published(&effects), Some(&*without));
+        // It is down already.
+        assert_eq!(rig.bond.forwarding_without(now, MemberId(1)), None);
+    }
+    let mut delayed = config(Mode::ActiveBackup, 2);
+    delayed.downdelay = ms(100);
+    let rig = Rig::up(delayed);
+    assert_eq!(rig.bond.forwarding_without(rig.now, MemberId(1)), None, "it stays for 100 ms");
+    assert_eq!(rig.bond.forwarding_without(rig.now, MemberId(9)), None, "no such member");
+}
+
 #[test]
 fn failover_without_primary_is_permanent() {
     let mut rig = Rig::up(config(Mode::ActiveBackup, 2));

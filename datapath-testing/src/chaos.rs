@@ -14,7 +14,7 @@ use wire::{FlowKey, Time};
 
 use datapath::{
     BucketTable, Datapath, DatapathError, DatapathStats, Execute, FlowHandle, Job, Packet, PortNo,
-    SlowPath, TableId, ToController, Translation, Upcall,
+    SlowPath, Standby, TableId, ToController, Translation, Upcall,
 };
 
 /// How often operations fail or wait.
@@ -234,6 +234,11 @@ where
     fn table_publish(&self, id: TableId, table: Arc<BucketTable>) {
         self.tick();
         self.inner.table_publish(id, table);
+    }
+
+    fn table_standby(&self, id: TableId, standby: Standby) {
+        self.tick();
+        self.inner.table_standby(id, standby);
     }
 
     fn table_remove(&self, id: TableId) {

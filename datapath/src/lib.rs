@@ -29,7 +29,9 @@ pub use duplicates::Duplicates;
 pub use flow::{FlowHandle, FlowStats};
 pub use flow_actions::FlowActions;
 pub use port::PortNo;
-pub use table::{Bucket, BucketTable, Ingress, Selected, Selection, TableId};
+pub use table::{
+    Bucket, BucketTable, Ingress, PortLink, Selected, Selection, Standby, StandbyPort, TableId,
+};
 pub use upcall::{SlowPath, Translation, Upcall};
 pub use userspace::{Clock, DEFAULT_FLOW_LIMIT, Userspace, Worker};
 
@@ -141,6 +143,11 @@ pub trait Datapath: Send + Sync {
     /// Makes `table` what packets use from now on: one atomic store, whatever the number of
     /// flows. Creates the table when it is new.
     fn table_publish(&self, id: TableId, table: Arc<BucketTable>);
+
+    /// Gives a table a [`Standby`], in place of the former one. No effect without such a table.
+    fn table_standby(&self, id: TableId, standby: Standby) {
+        let _ = (id, standby);
+    }
 
     /// Removes a table. Flows that refer to it drop their packets from then on.
     fn table_remove(&self, id: TableId);

@@ -1,5 +1,7 @@
 //! Bucket tables: the one indirection between flows and the ports of a bond.
 
+use std::sync::Arc;
+
 use wire::{EtherType, FlowKey, HashPolicy, hash, ip, xmit_hash};
 
 use crate::port::PortNo;
@@ -210,4 +212,36 @@ mod tests {
             assert_eq!(buckets(Selection::Broadcast { buckets: n }, 1), [selected]);
         }
     }
+}
+
+/// Tells whether a port has lost its link. The packet thread asks it before it sends.
+pub trait PortLink: Send + Sync {
+    /// Whether the link has been lost since this value was made. Takes a microsecond or two, and
+    /// waits for nothing.
+    fn is_lost(&self) -> bool;
+}
+
+/// What replaces a table at once when a port of it loses its link.
+///
+/// The control side hears of a lost link by a thread of its own and publishes a new table. That
+/// takes several hundred microseconds, and longer on a busy machine; packets sent meanwhile are
+/// lost. So it says in advance what it would publish, and a packet thread that finds the link lost
+/// publishes that.
+#[derive(Clone)]
+pub struct Standby {
+    /// The table that is replaced. Nothing happens while another one is in force.
+    pub of: Arc<BucketTable>,
+    /// The ports whose links are looked at.
+    pub ports: Vec<StandbyPort>,
+}
+
+/// One port of a [`Standby`].
+#[derive(Clone)]
+pub struct StandbyPort {
+    /// The port.
+    pub port: PortNo,
+    /// Its link.
+    pub link: Arc<dyn PortLink>,
+    /// The table without the port.
+    pub table: Arc<BucketTable>,
 }

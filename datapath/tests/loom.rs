@@ -53,6 +53,16 @@ mod sync {
             };
             self.current.swap(i, Ordering::AcqRel);
         }
+
+        pub fn compare_and_swap(&self, current: &Arc<T>, new: Arc<T>) {
+            let mut values = self.values.lock().unwrap();
+            let Some(from) = values.iter().position(|v| Arc::ptr_eq(v, current)) else { return };
+            values.push(new);
+            let to = values.len() - 1;
+            drop(values);
+            let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.current.compare_exchange(from, to, success, failure);
+        }
     }
 
     impl<T: Default> Default for ArcSwap<T> {
@@ -102,7 +112,7 @@ mod port {
 }
 
 mod table {
-    pub use datapath::{Bucket, BucketTable, Ingress, Selection, TableId};
+    pub use datapath::{Bucket, BucketTable, Ingress, Selection, Standby, TableId};
 }
 
 #[path = "../src/flow_actions.rs"]
@@ -114,13 +124,14 @@ mod wakeup;
 
 use std::sync::Arc as StdArc;
 
-use datapath::{Action, BucketTable, PortNo, TableId};
+use datapath::{Action, BucketTable, PortLink, PortNo, Standby, StandbyPort, TableId};
 use flow_actions::FlowActions;
 use loom::sync::Arc;
 use loom::thread;
 use sync::{AtomicBool, Ordering};
 use tables::{TableCache, Tables};
 use wakeup::Wakeup;
+use wire::Time;
 
 /// A sender queues work while the packet thread wants to sleep. When the packet thread sleeps, the
 /// sender has woken it.
@@ -205,14 +216,45 @@ fn published_tables_reach_the_packet_thread() {
             let tables = tables.clone();
             thread::spawn(move || tables.publish(b, all_to(3)))
         };
-        cache.refresh();
+        cache.refresh(Time::ZERO);
         let port = cache.resolve(a, 0, 1);
         assert!(matches!(port, Some(PortNo(1 | 2))), "{port:?}");
         failover.join().unwrap();
         create.join().unwrap();
-        cache.refresh();
+        cache.refresh(Time::ZERO);
         assert_eq!(cache.resolve(a, 0, 1), Some(PortNo(2)));
         assert_eq!(cache.resolve(b, 0, 1), Some(PortNo(3)));
         assert_eq!(tables.bytes(a).map(|b| b[0]), Some(3), "bytes of a bucket");
+    });
+}
+
+struct Lost;
+
+impl PortLink for Lost {
+    fn is_lost(&self) -> bool {
+        true
+    }
+}
+
+/// A packet thread finds a link lost while the control side publishes: what was published stays.
+#[test]
+fn a_standby_table_never_replaces_a_newer_one() {
+    loom::model(|| {
+        let tables = StdArc::new(Tables::default());
+        let id = TableId(1);
+        let of = all_to(1);
+        tables.publish(id, of.clone());
+        let port = StandbyPort { port: PortNo(1), link: StdArc::new(Lost), table: all_to(2) };
+        tables.standby(id, Standby { of, ports: vec![port] });
+        let mut cache = TableCache::new(tables.clone());
+        let publisher = {
+            let tables = tables.clone();
+            thread::spawn(move || tables.publish(id, all_to(3)))
+        };
+        let port = cache.resolve(id, 0, 1);
+        // 1: published between the two looks at the table of this packet.
+        assert!(matches!(port, Some(PortNo(1..=3))), "{port:?}");
+        publisher.join().unwrap();
+        assert_eq!(cache.resolve(id, 0, 1), Some(PortNo(3)));
     });
 }

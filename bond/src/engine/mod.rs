@@ -39,7 +39,7 @@ use crate::select::Candidate;
 /// event has to be [`Event::Configure`]: before it, all other events are ignored.
 ///
 /// If a call changes the forwarding table, its first effect is [`Effect::Publish`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bond {
     /// The configuration, except for its members, which are in `members`.
     pub(crate) config: BondConfig,
@@ -205,6 +205,20 @@ impl Bond {
     /// The published forwarding table; `None` before the first configuration.
     pub fn forwarding(&self) -> Option<&Arc<Forwarding>> {
         self.published.as_ref()
+    }
+
+    /// The table that would be published if a member lost its carrier at `now`. `None` if none would:
+    /// the member carries nothing, or stays enabled for its downdelay.
+    ///
+    /// The driver keeps it ready so that it can be in force before the engine is told.
+    pub fn forwarding_without(&self, now: Time, member: MemberId) -> Option<Arc<Forwarding>> {
+        let mut copy = self.clone();
+        copy.effects.clear();
+        copy.handle(now, Event::Carrier { member, up: false });
+        match copy.effects.pop_front() {
+            Some(Effect::Publish(table)) => Some(table),
+            Some(_) | None => None,
+        }
     }
 
     /// The last [`Event::Carrier`] of a member; `None` if there was none, or no such member.

@@ -22,7 +22,7 @@ pub(super) struct PendingPartner {
     pub(super) until: Time,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) settings: MemberSettings,
     /// The port number in use: the configured one, or the lowest free one if that is 0.

@@ -81,7 +81,7 @@ pub enum Event {
 /// again at the deadline.
 ///
 /// The effects are `SendLacpdu`, `SendMarker`, `LacpCurrent`, `Revalidate(LacpStatus)` and `Notice`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lacp {
     settings: Settings,
     members: Vec<Member>,

@@ -258,7 +258,16 @@ impl World {
     fn handle(&mut self, side: Side, event: Event) -> usize {
         let now = self.now;
         let Some(end) = self.ends.get_mut(&side) else { return 0 };
+        let lost = match event {
+            Event::Carrier { member, up: false } => Some(member),
+            _ => None,
+        };
+        let before = end.bond.forwarding().cloned();
+        let expected = lost.and_then(|m| end.bond.forwarding_without(now, m)).or(before);
         end.bond.handle(now, event);
+        if lost.is_some() {
+            assert_eq!(end.bond.forwarding(), expected.as_ref(), "{side:?}: as was foretold");
+        }
         self.drain(side)
     }
 

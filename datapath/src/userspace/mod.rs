@@ -38,7 +38,7 @@ use wire::Time;
 
 use crate::flow::FlowHandle;
 use crate::port::PortNo;
-use crate::table::{BucketTable, TableId};
+use crate::table::{BucketTable, Standby, TableId};
 use crate::upcall::Upcall;
 use crate::{Datapath, DatapathError, DatapathStats, Execute, Job, MAX_PORTS};
 pub use clock::Clock;
@@ -185,6 +185,10 @@ impl Datapath for Userspace {
 
     fn table_publish(&self, id: TableId, table: Arc<BucketTable>) {
         self.shared.tables.publish(id, table);
+    }
+
+    fn table_standby(&self, id: TableId, standby: Standby) {
+        self.shared.tables.standby(id, standby);
     }
 
     fn table_remove(&self, id: TableId) {

@@ -320,7 +320,7 @@ fn table_cache_follows_publish_remove_and_recreate() {
     assert_eq!(cache.resolve(id, 0, 40), Some(PortNo(6)));
     assert_eq!(all.bytes(id).map(|b| b[0]), Some(100));
     all.remove(id);
-    cache.refresh();
+    cache.refresh(Time::ZERO);
     assert_eq!(cache.resolve(id, 0, 40), None);
     assert_eq!((all.get(id), all.bytes(id)), (None, None));
     all.publish(id, unicast_table(3, 7));

@@ -123,8 +123,9 @@ impl Worker {
             let Some((mut packets, from)) = self.path.ports.recv(port, BATCH) else { continue };
             // The clock is read once a round, and not at all when idle.
             let now = *now.get_or_insert_with(|| {
-                self.path.tables.refresh();
-                self.shared.clock.now()
+                let now = self.shared.clock.now();
+                self.path.tables.refresh(now);
+                now
             });
             busy = true;
             self.poller.had_packets(port as usize);
@@ -182,8 +183,9 @@ impl Worker {
         match command {
             Command::Run(job) => job(),
             Command::Execute(what) => {
-                self.path.tables.refresh();
-                self.path.execute(self.shared.clock.now(), what);
+                let now = self.shared.clock.now();
+                self.path.tables.refresh(now);
+                self.path.execute(now, what);
             }
             Command::FlowAdd { flow, done } => {
                 // The caller may have stopped waiting; the flow is installed all the same.
