@@ -214,11 +214,15 @@ mod tests {
     }
 }
 
-/// Tells whether a port has lost its link. The packet thread asks it before it sends.
+/// A port's link, as a packet thread sees it. Neither call may wait.
 pub trait PortLink: Send + Sync {
-    /// Whether the link has been lost since this value was made. Takes a microsecond or two, and
-    /// waits for nothing.
+    /// Whether the link has been lost since this value was made. Called from time to time before a
+    /// packet is sent; should take no more than a microsecond or two.
     fn is_lost(&self) -> bool;
+
+    /// Called after `is_lost`, and after the table was replaced if the link was lost: tells the
+    /// control side if something has changed.
+    fn report(&self);
 }
 
 /// What replaces a table at once when a port of it loses its link.

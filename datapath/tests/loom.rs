@@ -112,7 +112,9 @@ mod port {
 }
 
 mod table {
-    pub use datapath::{Bucket, BucketTable, Ingress, Selection, Standby, TableId};
+    pub use datapath::{
+        Bucket, BucketTable, Ingress, Selection, Standby, StandbyPort, TableId,
+    };
 }
 
 #[path = "../src/flow_actions.rs"]
@@ -234,6 +236,8 @@ impl PortLink for Lost {
     fn is_lost(&self) -> bool {
         true
     }
+
+    fn report(&self) {}
 }
 
 /// A packet thread finds a link lost while the control side publishes: what was published stays.

@@ -12,12 +12,17 @@ use support::*;
 struct Link {
     lost: AtomicBool,
     looks: AtomicU64,
+    reports: AtomicU64,
 }
 
 impl PortLink for Link {
     fn is_lost(&self) -> bool {
         self.looks.fetch_add(1, SeqCst);
         self.lost.load(SeqCst)
+    }
+
+    fn report(&self) {
+        self.reports.fetch_add(1, SeqCst);
     }
 }
 
@@ -77,7 +82,7 @@ fn a_link_is_looked_at_from_time_to_time_only() {
         s.inject(1, &frame);
     }
     // 10 ms, 200 us apart.
-    assert_eq!(two.looks.load(SeqCst), 50);
+    assert_eq!((two.looks.load(SeqCst), two.reports.load(SeqCst)), (50, 50));
     assert_eq!(s.sent(2).len(), 1000);
 }
 

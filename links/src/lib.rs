@@ -45,6 +45,7 @@ mod queries;
 mod session;
 mod settings;
 mod sockets;
+mod standby;
 mod thread;
 mod updates;
 

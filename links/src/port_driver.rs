@@ -11,7 +11,9 @@ use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
     LacpMemberConfig, MemberId, Monitor, OutputRule, Speed,
 };
-use datapath::{BucketTable, Datapath, Ingress, PortNo, Selection, TableId};
+use datapath::{
+    BucketTable, Datapath, Ingress, PortLink, PortNo, Selection, Standby, StandbyPort, TableId,
+};
 use ofproto::BondHandle;
 use serde::Serialize;
 use wire::{EthAddr, Time};
@@ -80,6 +82,10 @@ pub(crate) struct PortDriver {
     pub(crate) announced: Option<Time>,
     last_move: Option<Duration>,
     longest_move: Option<Duration>,
+    /// The table that was published last.
+    published: Option<Arc<BucketTable>>,
+    /// What stands by for it is to be worked out anew.
+    standby_due: bool,
 }
 
 impl PortDriver {
@@ -104,6 +110,8 @@ impl PortDriver {
             announced: None,
             last_move: None,
             longest_move: None,
+            published: None,
+            standby_due: false,
         }
     }
 
@@ -123,6 +131,7 @@ impl PortDriver {
     /// Hands the configuration to the engine, which works out the difference.
     pub(crate) fn configure(&mut self, wanted: &LinkPort, now: Time) {
         self.bridge.clone_from(&wanted.bridge);
+        self.standby_due = true;
         match (&mut self.engine, &wanted.kind) {
             (Engine::Bond { bond, .. }, LinkPortKind::Bond { config, .. }) => {
                 bond.handle(now, Event::Configure(config.clone()));
@@ -174,6 +183,7 @@ impl PortDriver {
     }
 
     pub(crate) fn carrier(&mut self, now: Time, member: MemberId, up: bool) {
+        self.standby_due = true;
         match &mut self.engine {
             Engine::Bond { bond, .. } => bond.handle(now, Event::Carrier { member, up }),
             Engine::Single(lacp) => lacp.handle(now, lacp::Event::Carrier { member, up }),
@@ -276,6 +286,7 @@ impl PortDriver {
         now: Time,
         command: Command,
     ) -> Option<Result<Cow<'static, str>, CommandError>> {
+        self.standby_due = true;
         match &mut self.engine {
             Engine::Bond { bond, .. } => Some(bond.command(now, command)),
             Engine::Single(_) => None,
@@ -305,9 +316,11 @@ impl PortDriver {
             match (effect, &self.engine) {
                 (None, _) => break,
                 (Some(Effect::Publish(forwarding)), Engine::Bond { handle, .. }) => {
-                    let table = self.table(&forwarding);
-                    datapath.table_publish(handle.table, Arc::new(table));
+                    let table = Arc::new(self.table(&forwarding));
+                    datapath.table_publish(handle.table, table.clone());
                     handle.forwarding.store(forwarding);
+                    self.published = Some(table);
+                    self.standby_due = true;
                     published = true;
                 }
                 (Some(effect), _) => later.effects.push((self.name.clone(), effect)),
@@ -318,6 +331,51 @@ impl PortDriver {
             self.last_move = Some(took);
             self.longest_move = self.longest_move.max(Some(took));
         }
+    }
+
+    /// Whether something has happened since the last call that may change what stands by.
+    pub(crate) fn take_standby_due(&mut self) -> bool {
+        std::mem::take(&mut self.standby_due)
+    }
+
+    /// What is to replace the bond's table if a member that carries traffic loses its carrier.
+    /// `link` gives the packet thread's view of a member's link, if it has one.
+    pub(crate) fn standby(
+        &self,
+        now: Time,
+        mut link: impl FnMut(&Device) -> Option<Arc<dyn PortLink>>,
+    ) -> Option<(TableId, Standby)> {
+        let Engine::Bond { bond, handle } = &self.engine else { return None };
+        let of = self.published.clone()?;
+        let mut ports = Vec::new();
+        for device in self.devices.iter().filter(|d| d.follows_carrier()) {
+            let Some(port) = device.member.port_no else { continue };
+            if !of.buckets.contains(&Some(port)) {
+                continue;
+            }
+            let Some(link) = link(device) else { continue };
+            // None with a downdelay: the member carries traffic until its end.
+            let Some(without) = bond.forwarding_without(now, device.member.id) else { continue };
+            ports.push(StandbyPort { port, link, table: Arc::new(self.table(&without)) });
+        }
+        Some((handle.table, Standby { of, ports }))
+    }
+
+    /// Publishes the engine's last table again if the packet thread has replaced it, which the
+    /// engine would have answered with a table of its own if it agreed.
+    pub(crate) fn undo_standby(&mut self, datapath: &dyn Datapath) -> bool {
+        let (Engine::Bond { handle, .. }, Some(own)) = (&self.engine, &self.published) else {
+            return false;
+        };
+        let in_force = datapath.table(handle.table);
+        let replaced = in_force.is_some_and(|t| !Arc::ptr_eq(&t, own));
+        if replaced {
+            // A copy, so that the same standby does not replace it again.
+            let copy = Arc::new((**own).clone());
+            datapath.table_publish(handle.table, copy.clone());
+            self.published = Some(copy);
+        }
+        replaced
     }
 
     /// Members become datapath ports.

@@ -105,12 +105,33 @@ struct Shared {
     ended: AtomicBool,
     /// The latest of each device that the links thread has not taken yet, by index.
     sightings: Mutex<BTreeMap<u32, Sighting>>,
+    /// Counts that were opened for the packet thread and that the links thread has not taken yet.
+    opened: Mutex<Vec<(u32, CarrierChanges)>>,
     /// A link of the machine has changed, or a device has refused to send.
     alert: AtomicBool,
     waker: Arc<mio::Waker>,
 }
 
 impl Shared {
+    /// Opens a member's count, for this thread and once more for the packet thread: the kernel has a
+    /// lock for each open file, and one thread must not wait there for the other.
+    fn open(&self, sysfs: Option<&SysNet>, target: &Target) -> Probe {
+        let open = |s: &SysNet| s.carrier_changes(&target.name, target.ifindex, target.mac);
+        match sysfs.map(|s| (s, open(s))) {
+            Some((s, Ok(file))) => {
+                if let Ok(another) = open(s) {
+                    self.opened.lock().push((target.ifindex, another));
+                    // Fails only when the links thread has gone.
+                    let _ = self.waker.wake();
+                }
+                Probe::Changes { file, last: None }
+            }
+            Some((s, Err(_))) if s.is_own() => Probe::Nothing,
+            // Another namespace's sysfs, or none.
+            Some((_, Err(_))) | None => Probe::Link { last: None },
+        }
+    }
+
     fn alert(&self, carrier: &Thread) {
         if !self.alert.swap(true, Ordering::AcqRel) {
             carrier.unpark();
@@ -135,6 +156,7 @@ impl Prober {
             targets: Mutex::new(None),
             ended: AtomicBool::new(false),
             sightings: Mutex::default(),
+            opened: Mutex::default(),
             alert: AtomicBool::new(false),
             waker,
         });
@@ -204,6 +226,11 @@ impl Prober {
     pub(crate) fn take(&self) -> BTreeMap<u32, Sighting> {
         std::mem::take(&mut *self.shared.sightings.lock())
     }
+
+    /// Counts that were opened for the packet thread since the last call, by device.
+    pub(crate) fn take_opened(&self) -> Vec<(u32, CarrierChanges)> {
+        std::mem::take(&mut *self.shared.opened.lock())
+    }
 }
 
 impl Drop for Prober {
@@ -234,29 +261,16 @@ struct Member {
     opened_at: Instant,
 }
 
-impl Probe {
-    fn open(sysfs: Option<&SysNet>, target: &Target) -> Probe {
-        let opened =
-            sysfs.map(|s| (s, s.carrier_changes(&target.name, target.ifindex, target.mac)));
-        match opened {
-            Some((_, Ok(file))) => Probe::Changes { file, last: None },
-            Some((s, Err(_))) if s.is_own() => Probe::Nothing,
-            // Another namespace's sysfs, or none.
-            Some((_, Err(_))) | None => Probe::Link { last: None },
-        }
-    }
-}
-
 impl Member {
-    fn new(sysfs: Option<&SysNet>, target: Target, now: Instant) -> Member {
-        let probe = Probe::open(sysfs, &target);
+    fn new(shared: &Shared, sysfs: Option<&SysNet>, target: Target, now: Instant) -> Member {
+        let probe = shared.open(sysfs, &target);
         Member { target, probe, packets: 0, hot_until: None, opened_at: now }
     }
 
     /// Tries again what could not be opened.
-    fn retry(&mut self, sysfs: Option<&SysNet>, now: Instant) {
+    fn retry(&mut self, shared: &Shared, sysfs: Option<&SysNet>, now: Instant) {
         if matches!(self.probe, Probe::Nothing) && now >= self.opened_at + RETRY {
-            self.probe = Probe::open(sysfs, &self.target);
+            self.probe = shared.open(sysfs, &self.target);
             self.opened_at = now;
         }
     }
@@ -393,7 +407,7 @@ impl Rounds {
             self.members.push(match kept {
                 // The count is the device's, whatever its name is now.
                 Some(m) => Member { target, ..m },
-                None => Member::new(self.sysfs.as_ref(), target, now),
+                None => Member::new(&self.shared, self.sysfs.as_ref(), target, now),
             });
         }
         self.sort_from = 0;
@@ -407,7 +421,7 @@ impl Rounds {
         let n = self.members.len();
         for i in 0..n.min(SORT_BATCH) {
             let m = &mut self.members[(self.sort_from + i) % n];
-            m.retry(self.sysfs.as_ref(), now);
+            m.retry(&self.shared, self.sysfs.as_ref(), now);
             let Some(port) = m.target.port_no else { continue };
             let Some(c) = self.datapath.port_counters(port) else { continue };
             let packets = c.rx_packets.wrapping_add(c.tx_packets);

@@ -5,6 +5,7 @@ mod configure;
 mod link_events;
 mod log;
 mod loops;
+mod standby;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,6 +36,7 @@ use crate::prober::Prober;
 use crate::queries::{DeviceQueries, Purpose, Queries, Query};
 use crate::settings::LinkDevice;
 use crate::sockets::{Sent, Sockets};
+use crate::standby::Standbys;
 use crate::updates::Outbox;
 use runtime::clock::Clock;
 
@@ -94,6 +96,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
     let sockets = Sockets::new(registry, FIRST_SOCKET, closer, setup.datapath.clone());
     let thread = Thread {
         poll,
+        standbys: Standbys::new(waker.clone()),
         waker,
         requests,
         outbox,
@@ -135,6 +138,7 @@ struct Thread {
     outbox: Arc<Outbox>,
     monitor: LinkMonitor,
     prober: Prober,
+    standbys: Standbys,
     queries: Queries,
     /// Every device of the kernel's, by index: a name may pass to another device.
     kernel: BTreeMap<u32, Known>,
@@ -199,6 +203,7 @@ impl Thread {
                 self.request(request);
                 self.finish();
             }
+            self.work_out_standbys();
             if busy {
                 waiter.busy();
             }
@@ -331,6 +336,7 @@ impl Thread {
                 });
             }
         }
+        self.request_standbys();
         self.report_lacp();
         self.summarize();
     }

@@ -55,10 +55,38 @@ pub struct TapEnd {
     up: AtomicBool,
 }
 
+/// The calling thread runs before all others (SCHED_FIFO) until this is dropped.
+struct RealTime;
+
+impl RealTime {
+    /// `None` without the privilege.
+    fn begin() -> Option<RealTime> {
+        set_scheduler(libc::SCHED_FIFO, 50).then_some(RealTime)
+    }
+}
+
+impl Drop for RealTime {
+    fn drop(&mut self) {
+        set_scheduler(libc::SCHED_OTHER, 0);
+    }
+}
+
+fn set_scheduler(policy: libc::c_int, priority: libc::c_int) -> bool {
+    // SAFETY: all zero is a valid sched_param; 0 is the calling thread.
+    unsafe {
+        let mut param: libc::sched_param = std::mem::zeroed();
+        param.sched_priority = priority;
+        libc::sched_setscheduler(0, policy, &raw const param) == 0
+    }
+}
+
 impl TapEnd {
     fn set_up(&self, up: bool) -> Result<(), Error> {
-        // In this order no frame sent after the cut counts as arrived.
-        if !up {
+        // The call waits while another process holds RTNL; the link is up until then. As a real-time
+        // thread this one is not interrupted between the cut and the store, so that no frame sent
+        // after the cut counts as arrived.
+        let real_time = RealTime::begin();
+        if !up && real_time.is_none() {
             self.up.store(false, Ordering::SeqCst);
         }
         self.tap.set_carrier(up)?;

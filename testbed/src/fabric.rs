@@ -81,7 +81,7 @@ impl Fabric {
     /// learned on a port that goes down.
     pub fn set_link(&self, port: usize, up: bool) -> Result<(), Error> {
         // The kernel may take its time when other namespaces come and go. Until it has done so the
-        // link is as it was. (A tap's carrier changes without waiting.)
+        // link is as it was.
         self.ports[port].cable.set_up(up)?;
         if up {
             self.state().up[port] = true;

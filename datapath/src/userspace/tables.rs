@@ -15,7 +15,7 @@ use wire::Time;
 
 use crate::port::PortNo;
 use crate::sync::{ArcSwap, AtomicU64, Cache, Mutex, Ordering};
-use crate::table::{Bucket, BucketTable, Ingress, Selection, Standby, TableId};
+use crate::table::{Bucket, BucketTable, Ingress, Selection, Standby, StandbyPort, TableId};
 
 type Slots = HashMap<TableId, Arc<Slot>, foldhash::fast::FixedState>;
 
@@ -180,12 +180,17 @@ impl CachedTable {
             return false;
         }
         self.looked[i] = Some(pace.now);
-        if !Arc::ptr_eq(self.table.load(), &standby.of) || !standby.ports[i].link.is_lost() {
+        if !Arc::ptr_eq(self.table.load(), &standby.of) {
             return false;
         }
-        // Without effect if the control side has published since: that is newer.
-        self.slot.table.compare_and_swap(&standby.of, standby.ports[i].table.clone());
-        true
+        let StandbyPort { link, table, .. } = &standby.ports[i];
+        let lost = link.is_lost();
+        if lost {
+            // Without effect if the control side has published since: that is newer.
+            self.slot.table.compare_and_swap(&standby.of, table.clone());
+        }
+        link.report();
+        lost
     }
 }
 

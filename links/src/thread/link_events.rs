@@ -29,6 +29,7 @@ impl Thread {
     /// Takes in all that has been heard: engines first, then main.
     pub(super) fn read_links(&mut self, since: Instant) {
         self.sightings(since);
+        self.take_opened();
         // Taken from the queue before the messages are: a message that comes after its answer was
         // made is seen to be newer.
         let answers: Vec<(Query, Answer)> = std::iter::from_fn(|| self.queries.answer()).collect();
@@ -51,12 +52,14 @@ impl Thread {
 
     /// The carrier thread has read other counts than before.
     fn sightings(&mut self, since: Instant) {
+        let seen_by_packets = self.standbys.take();
         let sightings = self.prober.take();
-        if sightings.is_empty() {
+        if sightings.is_empty() && seen_by_packets.is_empty() {
             return;
         }
         let mut touched = BTreeSet::new();
-        for (ifindex, sighting) in sightings {
+        let first = seen_by_packets.iter().map(|(_, ifindex, sighting)| (*ifindex, *sighting));
+        for (ifindex, sighting) in first.chain(sightings) {
             let Some(known) = self.kernel.get_mut(&ifindex) else { continue };
             let outcome = match sighting {
                 Sighting::Changes(changes) => known.counted(changes),
@@ -66,6 +69,9 @@ impl Thread {
                 }
             };
             self.outcome(ifindex, outcome, &mut touched, since);
+        }
+        for (bond, ..) in &seen_by_packets {
+            self.undo_standby(bond);
         }
         self.report(touched, Vec::new());
     }
@@ -228,6 +234,9 @@ impl Thread {
     ) {
         if outcome.changed {
             touched.insert(ifindex);
+            for place in self.members.by_ifindex(ifindex) {
+                self.standbys.request(&place.port);
+            }
             let up = self.kernel.get(&ifindex).is_some_and(Known::up);
             self.tell(ifindex, up, outcome.dipped, since);
         }
@@ -283,7 +292,9 @@ impl Thread {
             let (name, port_no) = (info.name.clone(), d.member.port_no);
             Some(Target { ifindex: info.ifindex, name, mac: info.mac, port_no })
         });
-        self.prober.watch(targets.collect());
+        let targets: Vec<Target> = targets.collect();
+        self.standbys.retain(&targets.iter().map(|t| t.ifindex).collect());
+        self.prober.watch(targets);
     }
 
     /// Main and status learn of the same news.
