@@ -24,7 +24,8 @@
 //! the newest.
 //!
 //! A dead link moves traffic in one turn of the thread: the event, the engine, one store of the
-//! table. Logging, the database and flows come after.
+//! table. Logging, the database and flows come after. If packets go out by the link, the packet
+//! thread finds it dead before that and publishes the table that stands by (`standby`).
 
 #![warn(missing_docs)]
 

@@ -12,6 +12,9 @@
 //! | hot | those that carried traffic in the last second; for [`ALERT`] after any link of the machine has changed or a device has refused to send, all | [`HOT_LAP`] |
 //! | cold | the others | [`COLD_LAP`] |
 //!
+//! Members that send are covered by the packet thread as well, which reads a count of its own before
+//! it sends (`standby`).
+//!
 //! With many members a lap takes longer, so that reading stays below [`SHARE`] of a processor.
 //! After a link event it may be [`ALERT_SHARE`] until [`PURSE`] is spent, which fills up slowly.
 //!
