@@ -112,9 +112,7 @@ mod port {
 }
 
 mod table {
-    pub use datapath::{
-        Bucket, BucketTable, Ingress, Selection, Standby, StandbyPort, TableId,
-    };
+    pub use datapath::{Bucket, BucketTable, Ingress, Selection, Standby, StandbyPort, TableId};
 }
 
 #[path = "../src/flow_actions.rs"]
