@@ -27,6 +27,7 @@ pub mod stream;
 pub mod switch;
 pub mod tap;
 pub mod traffic;
+pub mod vm;
 
 pub use cable::{Cable, Members};
 pub use daemon::Daemon;
