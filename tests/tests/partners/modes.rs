@@ -10,8 +10,7 @@ fn linux_802_3ad_against_lacp() {
     let mut pair =
         Pair::new(LACP, &[("mode", "802.3ad"), ("miimon", "100"), ("lacp_rate", "fast")]);
     pair.survives();
-    let proc = pair.shell("cat /proc/net/bonding/bond0");
-    assert!(proc.contains("Number of ports: 2"), "{proc}");
+    pair.until("both links in one aggregate", "grep 'Number of ports: 2' /proc/net/bonding/bond0");
     let show = pair.switch.appctl("bond/show bond0").unwrap();
     assert!(show.contains("lacp_status: negotiated"), "{show}");
 }
@@ -57,7 +56,9 @@ fn linux_balance_xor_against_balance_rr() {
 fn linux_broadcast_against_broadcast() {
     let mut pair = Pair::new(&policy("broadcast"), &[("mode", "broadcast"), ("miimon", "100")]);
     pair.survives();
-    // What the machine sends twice is answered once.
-    let ping = pair.shell("ping -c 5 -A -W 1 192.0.2.1");
-    assert!(!ping.contains("DUP!") && !ping.contains("duplicates"), "{ping}");
+    // Each request is sent twice, accepted once and answered once, on both links: Linux counts one
+    // duplicate for each answer. Two requests accepted would make three.
+    let ping = pair.shell("ping -c 5 -W 1 192.0.2.1");
+    assert!(ping.contains("5 packets received, "), "{ping}");
+    assert!(ping.matches("DUP!").count() <= 5, "{ping}");
 }

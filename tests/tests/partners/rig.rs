@@ -60,26 +60,27 @@ impl Pair {
         machine.shell(line).unwrap_or_else(|e| panic!("{e}\n{}", switch.log()))
     }
 
-    /// Waits until the machine reaches the host `count` times in a row.
+    /// Waits until the machine reaches the host five times in a row.
     pub(crate) fn reaches(&mut self, when: &str) {
-        let ping = format!("ping -q -c 5 -A -W 1 {HOST} | grep ' 0% packet loss'");
-        let mut last = String::new();
+        self.until(when, &format!("ping -q -c 5 -i 0.1 -W 1 {HOST} | grep '5 packets received'"));
+    }
+
+    /// Waits until a command of the machine succeeds.
+    pub(crate) fn until(&mut self, what: &str, line: &str) {
         let machine = &mut self.machine;
-        let reached = wait_for(when, SOON, Duration::ZERO, || match machine.shell(&ping) {
+        let mut last = String::new();
+        let done = wait_for(what, SOON, Duration::from_millis(100), || match machine.shell(line) {
             Ok(_) => true,
             Err(e) => {
                 last = e.to_string();
                 false
             }
         });
-        if let Err(e) = reached {
+        if let Err(e) = done {
             let proc = self.shell("cat /proc/net/bonding/bond0 /proc/net/dev; ip address");
-            panic!(
-                "{e}\n{last}\n{proc}\n{}\n{}\n{}",
-                self.switch.appctl("bond/show").unwrap_or_default(),
-                self.switch.appctl("fdb/show br0").unwrap_or_default(),
-                self.switch.log()
-            );
+            let ours = ["bond/show", "fdb/show br0"].map(|c| self.switch.appctl(c));
+            let ours = ours.map(|o| o.unwrap_or_else(|e| e.to_string())).join("\n");
+            panic!("{e}\n{last}\n{proc}\n{ours}\n{}", self.switch.log());
         }
     }
 
