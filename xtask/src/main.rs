@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: chores of the repository.
 
 mod sanitize;
+mod vm;
 
 use std::process::{Command, ExitCode};
 
@@ -11,6 +12,7 @@ const USAGE: &str = "usage: cargo xtask lint             check crates, modules a
                                unit and integration tests under a sanitizer
        cargo xtask sanitize [address|thread] --daemon [smoke|failback|lacp|crash]..
                                whole-system tests with a daemon compiled for a sanitizer
+       cargo xtask vm          a kernel with Linux bonding for the tests of `--test partners`
        cargo xtask bench [OPTIONS]  packets per second and failover gap (--help for options)";
 
 fn main() -> ExitCode {
@@ -18,6 +20,13 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("lint") if args.len() == 1 => run_lint(),
         Some("sanitize") => sanitize::run(&args[1..], &xtask::root()),
+        Some("vm") if args.len() == 1 => match vm::fetch(&xtask::root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("cargo xtask vm: {e}");
+                ExitCode::FAILURE
+            }
+        },
         Some("bench") => bench(&args[1..]),
         _ => {
             eprintln!("{USAGE}");

@@ -30,7 +30,7 @@ fn flows() -> Vec<Vec<u8>> {
         let n = u16::from(i);
         Udp {
             src_mac: EthAddr([0x02, 0, i % 3, 0, 0x55, i]),
-            vlan: (i % 4 == 0).then_some(100 + n),
+            vlan: i.is_multiple_of(4).then_some(100 + n),
             src_ip: Ipv4Addr::new(10, i % 7, 0, i),
             src_port: 40_000 + 3 * n,
             dst_port: 5000 + n % 2,
