@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use wire::{EthAddr, HashPolicy};
 
+use crate::notify::NotifyConfig;
+
 /// A member of a bond, for as long as its interface stays in the port.
 ///
 /// The driver chooses the number, unique in the bond; the engine only compares it.
@@ -106,6 +108,8 @@ pub struct BondConfig {
     /// `bond-min-links`: with fewer enabled members the bond carries nothing; 0 and 1 = one is
     /// enough. As `min_links` of Linux bonding, in every mode.
     pub min_links: u32,
+    /// How peers are notified when traffic has moved.
+    pub notify: NotifyConfig,
     /// The recirculation ID of the bond, unique in the datapath and not 0. Used, and shown, only in
     /// the balancing modes.
     pub recirc_id: u32,
@@ -137,6 +141,7 @@ impl Default for BondConfig {
             lacp: None,
             lacp_fallback_ab: false,
             min_links: 0,
+            notify: NotifyConfig::default(),
             recirc_id: 0,
             active_member_mac: None,
             members: Vec::new(),

@@ -7,6 +7,7 @@ use wire::EthAddr;
 
 use crate::config::MemberId;
 use crate::forwarding::Forwarding;
+use crate::notify::NotifyPackets;
 
 /// Why flows should be revalidated. It is not urgent: traffic has already moved with
 /// [`Effect::Publish`].
@@ -46,9 +47,9 @@ pub enum Effect {
         /// The payload of the Slow Protocols frame.
         pdu: Vec<u8>,
     },
-    /// Send one RARP for each MAC address learned on other ports, so that switches learn the new
-    /// path to it.
-    SendLearningPackets,
+    /// Announce addresses behind the bond by these packets, so that switches and neighbours learn
+    /// the new path to them. The engine repeats it ([`NotifyConfig`](crate::NotifyConfig)).
+    NotifyPeers(NotifyPackets),
     /// Write the active member's address to `Port.bond_active_slave`; zero = none.
     PersistActiveMember(EthAddr),
     /// `Interface.lacp_current` changed; `None` = the member has no LACP.

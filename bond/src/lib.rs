@@ -59,6 +59,7 @@ mod member;
 mod millis;
 pub mod monitor;
 pub mod notice;
+pub mod notify;
 mod pending;
 pub mod policy;
 pub mod rebalance;
@@ -77,4 +78,5 @@ pub use forwarding::{Admission, BUCKETS, Bucket, Forwarding, OutputRule, Selecti
 pub use lacp::Lacp;
 pub use lacp::status::{LacpState, LacpStatus};
 pub use notice::{Level, Notice, Topic};
+pub use notify::{NotifyConfig, NotifyPackets};
 pub use status::{BondStatus, FailbackStatus, MemberStatus};

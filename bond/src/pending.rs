@@ -9,6 +9,7 @@ use crate::config::MemberId;
 use crate::effect::{Effect, RevalidateReason};
 use crate::forwarding::Forwarding;
 use crate::notice::{Level, Notice, Topic};
+use crate::notify::NotifyPackets;
 
 /// The effects of one call. [`PendingEffects::finish`] emits them in order: first what moves
 /// traffic, then what peers have to receive, then reports.
@@ -20,8 +21,9 @@ pub(crate) struct PendingEffects {
     pub(crate) lacp_has_run: bool,
     /// LACPDUs and Marker PDUs.
     pub(crate) pdus: Vec<Effect>,
-    /// Learning packets are needed: traffic has, or may have, moved to another member.
-    pub(crate) learning: bool,
+    /// Traffic has, or may have, moved to another member: peers are to be notified.
+    pub(crate) moved: bool,
+    pub(crate) notify: Option<NotifyPackets>,
     pub(crate) persist: Option<EthAddr>,
     /// `LacpCurrent`.
     pub(crate) lacp_current: Vec<Effect>,
@@ -56,7 +58,7 @@ impl PendingEffects {
             Effect::Revalidate(reason) => self.revalidate(reason),
             Effect::Notice(notice) => self.notices.push(notice),
             Effect::Publish(table) => self.publish = Some(table),
-            Effect::SendLearningPackets => self.learning = true,
+            Effect::NotifyPeers(_) => self.moved = true,
             Effect::PersistActiveMember(mac) => self.persist = Some(mac),
             Effect::Loopback { member, port } => _ = self.loopback.insert((member, port)),
             Effect::QueryLink { member } => _ = self.query.insert(member),
@@ -67,7 +69,7 @@ impl PendingEffects {
     pub(crate) fn finish(self, out: &mut VecDeque<Effect>) {
         out.extend(self.publish.map(Effect::Publish));
         out.extend(self.pdus);
-        out.extend(self.learning.then_some(Effect::SendLearningPackets));
+        out.extend(self.notify.map(Effect::NotifyPeers));
         out.extend(self.persist.map(Effect::PersistActiveMember));
         out.extend(self.lacp_current);
         out.extend(self.revalidate.into_iter().map(Effect::Revalidate));

@@ -120,7 +120,7 @@ fn broadcast_copies_to_each_usable_member_once() {
     let open: Vec<_> = rig.table().admission.iter().map(|a| a.1).collect();
     assert_eq!(open, [Admission::Once, Admission::Closed, Admission::Once]);
     // Its packets leave by every member already: nobody has to be told.
-    assert!(!rig.effects.iter().any(|e| matches!(e, Effect::SendLearningPackets)));
+    assert!(!rig.effects.iter().any(|e| matches!(e, Effect::NotifyPeers(_))));
 }
 
 #[test]

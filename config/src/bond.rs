@@ -7,6 +7,7 @@ use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
 use crate::aggregation::{self, AGGREGATION, MIN_LINKS};
+use crate::notify::NOTIFY;
 use crate::option::{MAX_MS, OVS, Opt, Outside, millis, range};
 use crate::policy;
 use crate::section::Section;
@@ -275,6 +276,7 @@ pub(crate) fn want(
     s.read(BOND, &mut want);
     policy::read(row, &mut s, &mut want.config);
     s.read(MIN_LINKS, &mut want.config.min_links);
+    s.read(NOTIFY, &mut want.config.notify);
     if let Some(primary) = &want.config.primary
         && !members.contains(&primary.as_str())
     {

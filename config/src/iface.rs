@@ -166,6 +166,8 @@ pub struct WantIface {
     pub ofport: Option<u16>,
     /// `options`.
     pub options: BTreeMap<String, String>,
+    /// `external_ids:attached-mac`: the address of the station behind it.
+    pub attached_mac: Option<EthAddr>,
     /// LACP and rank as a member of a bond.
     pub member: MemberSettings,
     /// BFD, if it is to run.
@@ -187,6 +189,7 @@ impl WantIface {
             ofport_request: None,
             ofport: None,
             options: BTreeMap::new(),
+            attached_mac: None,
             member: MemberSettings::default(),
             bfd: None,
             cfm: None,
@@ -252,10 +255,24 @@ pub(crate) fn want(
         ofport_request,
         ofport: row.ofport.and_then(ofport),
         options: row.options.clone(),
+        attached_mac: attached_mac(row, warnings),
         member,
         bfd,
         cfm,
     }
+}
+
+/// The key that integration bridges use (Interface table, "Virtual Machine Identifiers").
+fn attached_mac(row: &Interface, warnings: &mut Vec<Warning>) -> Option<EthAddr> {
+    const KEY: &str = "attached-mac";
+    let text = row.external_ids.get(KEY)?;
+    let mac = text.parse().ok().filter(|m: &EthAddr| !m.is_zero() && !m.is_multicast());
+    if mac.is_none() {
+        let advice = "accepted is a unicast address, xx:xx:xx:xx:xx:xx; it is not announced";
+        let warning = column(row, "external_ids", text.clone(), advice);
+        warnings.push(Warning { key: Some(KEY.to_owned()), ..warning });
+    }
+    mac
 }
 
 fn column(row: &Interface, column: &str, value: String, advice: &str) -> Warning {

@@ -41,6 +41,7 @@ mod inert;
 pub mod mac;
 mod mirror;
 mod monitor;
+mod notify;
 mod option;
 mod policy;
 mod port;

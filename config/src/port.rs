@@ -13,6 +13,7 @@ use crate::claims::Claims;
 use crate::columns::{mac_column, vlan_set};
 use crate::iface::{self, Kinds, WantIface};
 use crate::inert;
+use crate::notify::NOTIFY;
 use crate::option::{OVS, Opt, keys};
 use crate::policy::POLICY;
 use crate::section::Section;
@@ -91,8 +92,15 @@ pub(crate) fn want(
 ) -> WantPort {
     unsupported::port(tables, row, warnings);
     let mut s = Section::other_config("port", &row.name, &row.other_config, warnings);
-    let known =
-        [keys(BOND), keys(POLICY), keys(MIN_LINKS), keys(LACP), keys(AGGREGATION), keys(PORT)];
+    let known = [
+        keys(BOND),
+        keys(POLICY),
+        keys(MIN_LINKS),
+        keys(NOTIFY),
+        keys(LACP),
+        keys(AGGREGATION),
+        keys(PORT),
+    ];
     s.check_keys(&known, inert::PORT, inert::PORT_FOREIGN);
     let mut options = PortRow::default();
     s.read(PORT, &mut options);

@@ -9,6 +9,7 @@ use crate::controller::{CONTROLLER, OPENFLOW};
 use crate::iface::INTERFACE;
 use crate::inert;
 use crate::monitor::{BFD, CFM};
+use crate::notify::NOTIFY;
 use crate::option::{Form, OVS, Opt};
 use crate::policy::POLICY;
 use crate::port::PORT;
@@ -127,6 +128,7 @@ pub fn entries() -> Vec<Entry> {
     add(&mut all, ("Port", "other_config"), BOND);
     add(&mut all, ("Port", "other_config"), POLICY);
     add(&mut all, ("Port", "other_config"), MIN_LINKS);
+    add(&mut all, ("Port", "other_config"), NOTIFY);
     add(&mut all, ("Port", "other_config"), LACP);
     add(&mut all, ("Port", "other_config"), AGGREGATION);
     add(&mut all, ("Port", "other_config"), PORT);

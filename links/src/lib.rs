@@ -34,6 +34,7 @@ mod comparison;
 mod device;
 mod followed;
 mod handle;
+mod host_addresses;
 mod known;
 mod log_limits;
 mod member_index;

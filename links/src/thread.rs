@@ -14,18 +14,19 @@ use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use bond::{Effect, MemberId, RevalidateReason};
+use bond::{Effect, MemberId, NotifyPackets, RevalidateReason};
 use datapath::{Datapath, PortNo, UserspaceReason};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use netdev::link::LinkMonitor;
-use ofproto::SlowPathQueue;
+use ofproto::{Announcement, SlowPathQueue};
 use wire::lacp::{slow_frame, slow_payload};
 use wire::{EthAddr, Time};
 
 use crate::comparison::Comparison;
 use crate::followed::Followed;
 use crate::handle::{BondError, Links, Request};
+use crate::host_addresses::AddressWatch;
 use crate::known::Known;
 use crate::member_index::{MemberIndex, Place};
 use crate::modules::{BOND, LACP};
@@ -115,6 +116,7 @@ pub fn spawn(setup: Setup) -> io::Result<(Links, JoinHandle<()>)> {
         monitors,
         prober,
         queries,
+        addresses: AddressWatch::spawn()?,
         clock: setup.clock,
         datapath: setup.datapath,
         ofproto: setup.ofproto,
@@ -140,6 +142,7 @@ struct Thread {
     prober: Prober,
     standbys: Standbys,
     queries: Queries,
+    addresses: AddressWatch,
     /// Every device of the kernel's, by index: a name may pass to another device.
     kernel: BTreeMap<u32, Known>,
     ports: BTreeMap<String, PortDriver>,
@@ -378,20 +381,7 @@ impl Thread {
             Effect::SendLacpdu { member, pdu } | Effect::SendMarker { member, pdu } => {
                 self.send_lacpdu(name, member, &pdu);
             }
-            Effect::SendLearningPackets => {
-                let now = self.now();
-                let bridge = self.ports.get_mut(name).map(|p| {
-                    p.announced = Some(now);
-                    p.bridge.clone()
-                });
-                let bridge = bridge.unwrap_or_default();
-                // Not waited for; a bond that is not in force yet has nothing to announce.
-                if let Err(ofproto::QueryError::Busy) =
-                    self.ofproto.send_learning_packets(&bridge, name)
-                {
-                    runtime::warn!(BOND, "bond {name}: no learning packets, the datapath is stuck");
-                }
-            }
+            Effect::NotifyPeers(packets) => self.notify_peers(name, packets),
             Effect::PersistActiveMember(mac) => {
                 active.insert(name.to_owned(), mac);
             }
@@ -405,6 +395,19 @@ impl Thread {
             Effect::QueryLink { member } => self.query_settings(name, member),
             Effect::Loopback { port, .. } => self.loop_by_lacp(name, port),
             Effect::Notice(notice) => self.log(name, &notice),
+        }
+    }
+
+    fn notify_peers(&mut self, name: &str, packets: NotifyPackets) {
+        let now = self.now();
+        // A bond that has been removed since has nothing to announce.
+        let Some(port) = self.ports.get_mut(name) else { return };
+        port.announced = Some(now);
+        let what = Announcement { packets, hosts: self.addresses.latest() };
+        // Not waited for; a bond that is not in force yet has nothing to announce either.
+        if let Err(ofproto::QueryError::Busy) = self.ofproto.notify_peers(&port.bridge, name, what)
+        {
+            runtime::warn!(BOND, "bond {name}: no learning packets, the datapath is stuck");
         }
     }
 

@@ -4,12 +4,14 @@ harness::main!();
 
 mod common;
 
+use std::net::IpAddr;
+
 use common::*;
 use netdev::link::carrier::SysNet;
 use netdev::link::mii::LinkSource;
 use netdev::link::{
-    self, LinkEvent, LinkInfo, LinkModes, LinkMonitor, LinkSettings, Medium, ProtoSocket, ethtool,
-    mii,
+    self, AddressMonitor, LinkEvent, LinkInfo, LinkModes, LinkMonitor, LinkSettings, Medium,
+    ProtoSocket, ethtool, mii,
 };
 use wire::{EthAddr, EtherType};
 
@@ -71,6 +73,80 @@ fn news_of_devices() {
             |e| matches!(e, LinkEvent::Gone { name, .. } if name == "other"),
         );
         assert_eq!(m.overruns(), 0);
+    });
+}
+
+#[harness::test]
+fn addresses_are_followed() {
+    isolated("addresses_are_followed", || {
+        let far = Netns::new();
+        veth("near", "far", &far);
+        let ip = |args: &str| {
+            let done = std::process::Command::new("ip").args(args.split(' ')).output();
+            let done = done.unwrap_or_else(|e| harness::skip(format!("ip cannot be run ({e})")));
+            let text = String::from_utf8_lossy(&done.stderr).into_owned();
+            (done.status.success(), text)
+        };
+        let done = |args: &str| assert_eq!(ip(args), (true, String::new()), "ip {args}");
+        // Before and after the monitor is made; without duplicate address detection.
+        done("addr add 192.0.2.1/24 dev near");
+        let mut m = AddressMonitor::new().unwrap();
+        let index = link::get("near").unwrap().ifindex;
+        let mut await_addresses = |what: &str, wanted: &[&str]| {
+            let wanted: Vec<IpAddr> = wanted.iter().map(|a| a.parse().unwrap()).collect();
+            until(what, || {
+                readable(m.fd(), 50);
+                m.poll().unwrap();
+                let known = m.devices().get(&index).into_iter().flat_map(|d| &d.addresses);
+                let known: Vec<_> = known
+                    .filter(|a| !matches!(a, IpAddr::V6(a) if a.is_unicast_link_local()))
+                    .collect();
+                known == wanted.iter().collect::<Vec<_>>()
+            });
+        };
+        await_addresses("what is there", &["192.0.2.1"]);
+        done("addr add 192.0.2.2/32 dev near");
+        done("addr add 2001:db8::1/64 dev near nodad");
+        await_addresses("more", &["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
+        done("addr del 192.0.2.2/32 dev near");
+        await_addresses("less", &["192.0.2.1", "2001:db8::1"]);
+        // Point to point: the near end's.
+        done("addr add 192.0.2.5 peer 192.0.2.6 dev near");
+        await_addresses("the near end", &["192.0.2.1", "192.0.2.5", "2001:db8::1"]);
+        // An address that is still tested for duplicates may not be announced.
+        far.run(|| link::set_up("far", false).unwrap());
+        done("addr add 2001:db8::2/64 dev near");
+        await_addresses("not yet", &["192.0.2.1", "192.0.2.5", "2001:db8::1"]);
+        done("addr flush dev near");
+        await_addresses("none", &[]);
+
+        let mut m = AddressMonitor::new().unwrap();
+        let mac: EthAddr = "02:11:22:33:44:55".parse().unwrap();
+        link::set_mac("near", mac).unwrap();
+        std::fs::write("/proc/sys/net/ipv6/conf/near/forwarding", "1")
+            .unwrap_or_else(|e| harness::skip(format!("no sysctl ({e})")));
+        until("address and forwarding", || {
+            m.poll().unwrap();
+            m.devices().get(&index).is_some_and(|d| (d.mac, d.router) == (mac, true))
+        });
+        std::fs::write("/proc/sys/net/ipv6/conf/near/forwarding", "0").unwrap();
+        until("no forwarding", || {
+            m.poll().unwrap();
+            !m.devices()[&index].router
+        });
+        // The kernel may have no 802.1Q devices.
+        if ip("link add link near name near.7 type vlan id 7").0 {
+            let vlan = link::get("near.7").unwrap().ifindex;
+            until("the VLAN device", || {
+                m.poll().unwrap();
+                m.devices().get(&vlan).is_some_and(|d| d.vlan == Some((index, 7)))
+            });
+        }
+        delete("near");
+        until("the end", || {
+            m.poll().unwrap();
+            !m.devices().contains_key(&index)
+        });
     });
 }
 

@@ -174,6 +174,10 @@ pub struct IfaceConfig {
     pub bfd: Option<BfdMatch>,
     /// CFM frames that arrive here for this address are consumed; `None` = no session.
     pub cfm: Option<EthAddr>,
+    /// `Interface.external_ids:attached-mac`: the address of the station behind it.
+    pub attached_mac: Option<EthAddr>,
+    /// The index of an internal port's device: the host's addresses on it are its stations.
+    pub host_device: Option<u32>,
 }
 
 /// Which BFD control packets are for a session; others are traffic like any.
@@ -260,6 +264,8 @@ impl IfaceConfig {
             shown,
             bfd: None,
             cfm: None,
+            attached_mac: None,
+            host_device: None,
         }
     }
 }

@@ -23,11 +23,11 @@ mod counter;
 mod datapath_link;
 mod hooks;
 mod ids;
-mod learning_packets;
 mod mac_entry;
 mod mac_stats;
 mod mac_sweep;
 mod mask;
+mod notify_peers;
 mod packet_in;
 mod ports_by_entry_count;
 mod recirc;
@@ -49,6 +49,7 @@ pub use config::{
 };
 pub use counter::Count;
 pub use hooks::{FlowEvent, FlowWatcher, Reporter};
+pub use notify_peers::{Announcement, HostAddresses};
 pub use reconfigure::ConfigChange;
 pub use revalidate::{
     DEFAULT_FLOW_LIMIT, Next, Revalidator, RevalidatorOptions, RevalidatorStatus,

@@ -11,6 +11,7 @@ use openflow::{Match, Version};
 use wire::{EthAddr, Time};
 
 use crate::config::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, OfprotoConfig};
+use crate::notify_peers::Announcement;
 use crate::ofproto::Ofproto;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -128,7 +129,7 @@ fn the_control_side_takes_no_lock_of_the_packet_path() {
             assert!(ofproto.rule_count() > 0);
             assert!(ofproto.dump_rules(now, "br0").is_ok());
             assert!(ofproto.patch_counts("p1").is_none() && ofproto.mirror_count(1).is_none());
-            assert!(ofproto.send_learning_packets("br0", "p1").is_err(), "no bond");
+            assert!(ofproto.notify_peers("br0", "p1", Announcement::default()).is_err(), "no bond");
             let out = PacketOut {
                 buffer_id: None,
                 metadata: Match::default(),

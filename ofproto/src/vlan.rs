@@ -236,6 +236,16 @@ impl PortVlan {
         t
     }
 
+    /// The tags inside the bridge of a packet that arrives with VLAN `vid` (0 = untagged), or `None`
+    /// when the port does not admit it.
+    pub(crate) fn ingress_own(&self, vid: u16) -> Option<Tags> {
+        let mut received = Tags::default();
+        if vid != 0 {
+            received.v[0] = Tag { tpid: EtherType::VLAN, vid, pcp: 0 };
+        }
+        self.admits(vid).then(|| self.ingress(&received))
+    }
+
     /// Whether the port belongs to the broadcast domain of a packet inside the bridge.
     pub(crate) fn includes(&self, t: &Tags) -> bool {
         let vid = t.v[0].vid;

@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+pub mod advert;
 pub mod arp;
 pub mod bfd;
 pub mod ccm;

@@ -109,7 +109,7 @@ impl Bond {
                 );
                 self.move_link(now, id, link::Input::Enable, pending);
                 self.set_active(Some(id), pending);
-                pending.learning = true;
+                pending.moved = true;
             }
             Choice::NoMember => {
                 if self.active.is_some() {
@@ -152,7 +152,7 @@ impl Bond {
         let text = format!("bond {}: active member is now {name}", self.config.name);
         pending.log_member(Topic::Active, Level::Info, name, text);
         self.set_active(Some(id), pending);
-        pending.learning = true;
+        pending.moved = true;
     }
 
     fn set_active(&mut self, id: Option<MemberId>, pending: &mut PendingEffects) {

@@ -73,7 +73,7 @@ impl Bond {
                 let text = format!("member {}: disabled", gone.config.name);
                 pending.log_member(Topic::Member, Level::Info, &gone.config.name, text);
             }
-            pending.learning |= gone.enabled() || self.active == Some(gone.config.id);
+            pending.moved |= gone.enabled() || self.active == Some(gone.config.id);
             pending.revalidate(RevalidateReason::MemberSet);
         }
         for config in wanted {

@@ -34,7 +34,7 @@ impl Bond {
         };
         pending.log(Topic::Active, Level::Warn, text);
         // What the network knows of addresses behind the bond may be out of date.
-        pending.learning |= !below;
+        pending.moved |= !below;
         pending.revalidate(RevalidateReason::MemberState);
     }
 }

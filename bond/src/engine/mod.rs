@@ -5,6 +5,7 @@ mod command;
 mod configure;
 mod loop_protect;
 mod min_links;
+mod notify;
 mod status;
 mod table;
 
@@ -27,6 +28,7 @@ use crate::link::{self, Link};
 use crate::member::Member;
 use crate::millis::whole_ms;
 use crate::notice::{Level, Topic};
+use crate::notify::Repetition;
 use crate::pending::PendingEffects;
 use crate::rebalance;
 use crate::select::Candidate;
@@ -70,6 +72,8 @@ pub struct Bond {
     pub(crate) waiting: Option<Waiting>,
     /// Fewer members are enabled than `bond-min-links`.
     pub(crate) below_min_links: bool,
+    /// Announcements to peers that are still to come.
+    notifications: Repetition,
     published: Option<Arc<Forwarding>>,
     effects: VecDeque<Effect>,
 }
@@ -102,6 +106,7 @@ impl Bond {
             looped: None,
             waiting: None,
             below_min_links: false,
+            notifications: Repetition::Done,
             published: None,
             effects: VecDeque::new(),
         }
@@ -157,7 +162,8 @@ impl Bond {
         let rebalance = self.is_balanced().then_some(self.next_rebalance.max(self.rebalance_from));
         let failback = self.waiting.and_then(|w| w.until);
         let looped = self.looped.as_ref().map(|l| l.until);
-        links.chain(lacp).chain(rebalance).chain(failback).chain(looped).min()
+        let notify = self.notifications.deadline();
+        links.chain(lacp).chain(rebalance).chain(failback).chain(looped).chain(notify).min()
     }
 
     /// Executes an operator's command. The answer is the text that `ovs-appctl` prints.
@@ -386,7 +392,7 @@ impl Bond {
         self.run_min_links(&mut pending);
         self.run_buckets(now, &mut pending);
         self.publish(&mut pending);
-        pending.learning &= self.may_send_learning_packets();
+        self.notify(now, &mut pending);
         pending.finish(&mut self.effects);
     }
 
@@ -460,7 +466,7 @@ impl Bond {
             log(Topic::Member, if m.link.enabled() { "enabled" } else { "disabled" }.to_owned());
             if !m.link.enabled() {
                 m.returning = true;
-                pending.learning = true;
+                pending.moved = true;
             }
             pending.revalidate(RevalidateReason::MemberState);
         }

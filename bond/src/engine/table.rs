@@ -128,21 +128,6 @@ impl Bond {
         Forwarding { generation: 0, output, buckets, admission }
     }
 
-    /// Learning packets are needed where the other end is not aware of the bond (no LACP partner).
-    pub(super) fn may_send_learning_packets(&self) -> bool {
-        let unaware = match self.lacp_state() {
-            LacpState::Off => match self.config.mode {
-                Mode::ActiveBackup | Mode::BalanceSlb | Mode::BalanceRr | Mode::BalanceXor => true,
-                // Its packets leave by every member anyway.
-                Mode::Broadcast => false,
-                Mode::BalanceTcp | Mode::Ieee8023ad => false,
-            },
-            LacpState::Configured => self.may_fall_back(),
-            LacpState::Negotiated => false,
-        };
-        unaware && self.active.is_some() && !self.below_min_links
-    }
-
     fn lacp_collects(&self, id: MemberId) -> bool {
         self.lacp.as_ref().is_some_and(|lacp| lacp.may_collect(id))
     }

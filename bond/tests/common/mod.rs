@@ -164,7 +164,7 @@ pub fn reasons(effects: &[Effect]) -> Vec<RevalidateReason> {
 }
 
 pub fn learns(effects: &[Effect]) -> bool {
-    effects.iter().any(|e| matches!(e, Effect::SendLearningPackets))
+    effects.iter().any(|e| matches!(e, Effect::NotifyPeers(_)))
 }
 
 pub fn published(effects: &[Effect]) -> Option<&Forwarding> {

@@ -4,6 +4,7 @@
 //! story; `SEEDS=100000` runs more of them.
 
 mod checks;
+mod notifications;
 mod rng;
 mod world;
 
@@ -12,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bond::{
     AggregationConfig, BondConfig, Command, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig,
-    MemberId, Mode, PolicyConfig, PrimaryReselect, SelectionPolicy,
+    MemberId, Mode, NotifyConfig, PolicyConfig, PrimaryReselect, SelectionPolicy,
 };
 use rng::Rng;
 use wire::{EthAddr, HashPolicy};
@@ -71,6 +72,14 @@ fn delay(rng: &mut Rng) -> std::time::Duration {
     ms(rng.below(longest))
 }
 
+fn notify(rng: &mut Rng) -> NotifyConfig {
+    NotifyConfig {
+        count: rng.pick(&[0, 1, 1, 2, 5, 255]),
+        interval: ms(rng.pick(&[1, 20, 200, 5000])),
+        ..NotifyConfig::default()
+    }
+}
+
 /// A bond, and perhaps another one opposite.
 fn build(rng: &mut Rng) -> World {
     let n = rng.pick(&[1, 2, 2, 2, 3, 4, 5, 8]);
@@ -87,6 +96,7 @@ fn build(rng: &mut Rng) -> World {
         failback_delay: delay(rng),
         failback_limit: rng.pick(&[0, 0, 0, 2]),
         rebalance_interval: ms(rng.pick(&[0, 1000, 10_000])),
+        notify: notify(rng),
         lacp: with_lacp.then(|| lacp(rng, Side::Near, !passive)),
         lacp_fallback_ab: rng.one_in(3),
         min_links: rng.pick(&[0, 0, 0, 1, 2, 3]),
@@ -169,7 +179,7 @@ fn reconfigure(rng: &mut Rng, world: &mut World, side: Side) {
     };
     let before = active(world);
     let config = world.ends[&side].config.clone();
-    let n = rng.below(12);
+    let n = rng.below(13);
     world.tell(format!("{side:?}: reconfiguration {n}"));
     // Changes that may not touch the active member, first.
     let harmless = match n {
@@ -216,6 +226,11 @@ fn reconfigure(rng: &mut Rng, world: &mut World, side: Side) {
                     lacp.time = time;
                 }
             });
+            true
+        }
+        11 => {
+            let notify = notify(rng);
+            world.reconfigure(side, |c| c.notify = notify);
             true
         }
         8 => {

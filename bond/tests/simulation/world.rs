@@ -20,6 +20,7 @@ use bond::{
 use wire::{EthAddr, Time};
 
 use crate::checks;
+use crate::notifications::{self, Notifications};
 
 /// The longest that a change of the carrier takes to be reported, in milliseconds.
 pub(crate) const DETECTION: u64 = 50;
@@ -71,6 +72,7 @@ pub(crate) struct End {
     /// Buckets were moved by load or by hand: their numbers need not be even.
     pub(crate) moved: bool,
     pub(crate) bytes: Box<[u64; BUCKETS]>,
+    pub(crate) notifications: Notifications,
     /// When each member sent its last three LACPDUs.
     pdus: BTreeMap<u32, VecDeque<Time>>,
 }
@@ -88,6 +90,7 @@ impl End {
             by_command: BTreeMap::new(),
             moved: false,
             bytes: Box::new([0; BUCKETS]),
+            notifications: Notifications::default(),
             pdus: BTreeMap::new(),
         }
     }
@@ -195,6 +198,9 @@ impl World {
         let before = end.config.clone();
         change(&mut end.config);
         end.downdelay = end.downdelay.max(end.config.downdelay);
+        if end.config.notify != before.notify {
+            end.notifications.reconfigured();
+        }
         let config = end.config.clone();
         let time = config.lacp.as_ref().map(|l| l.time);
         self.ever_slow |= time == Some(LacpTime::Slow);
@@ -273,7 +279,7 @@ impl World {
 
     fn drain(&mut self, side: Side) -> usize {
         self.calls += 1;
-        let mut count = 0;
+        let mut effects = Vec::new();
         while let Some(effect) = self.ends.get_mut(&side).and_then(|e| e.bond.poll_effect()) {
             match &effect {
                 // Its text would be long.
@@ -284,17 +290,18 @@ impl World {
                 Effect::SendLacpdu { member, pdu } => (member, pdu).hash(&mut self.digest),
                 _ => format!("{effect:?}").hash(&mut self.digest),
             }
-            self.apply(side, effect, count);
-            count += 1;
+            self.apply(side, effect.clone(), effects.len());
+            effects.push(effect);
         }
         if let Some(end) = self.ends.get_mut(&side) {
+            notifications::check(end, side, self.now, &effects);
             match end.bond.lacp_state() {
                 LacpState::Negotiated => _ = end.negotiated_since.get_or_insert(self.now),
                 LacpState::Configured | LacpState::Off => end.negotiated_since = None,
             }
         }
         checks::after_each_call(self, side);
-        count
+        effects.len()
     }
 
     fn apply(&mut self, side: Side, effect: Effect, position: usize) {
@@ -318,8 +325,8 @@ impl World {
             Effect::PersistActiveMember(mac) => end.persisted = Some(mac).filter(|m| !m.is_zero()),
             Effect::Revalidate(RevalidateReason::Rebalanced) => end.moved = true,
             Effect::Revalidate(_)
-            | Effect::SendLearningPackets
             | Effect::SendMarker { .. }
+            | Effect::NotifyPeers(_)
             | Effect::LacpCurrent { .. }
             // No device of this world tells its speed.
             | Effect::QueryLink { .. }

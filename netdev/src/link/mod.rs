@@ -6,6 +6,7 @@
 //! | `netlink` | rtnetlink(7): requests, and what is read from the answers |
 //! | `query` | one device, or all, by rtnetlink |
 //! | `monitor` | changes as the kernel multicasts them |
+//! | `addresses` | the host's IP addresses, kept current |
 //! | `carrier` | the carrier from sysfs, without the kernel's lock |
 //! | `ethtool`, `mii` | what the driver and the transceiver report |
 //! | `tun` | what the kernel reports of TUN and TAP devices |
@@ -13,6 +14,7 @@
 
 use wire::EthAddr;
 
+mod addresses;
 pub mod carrier;
 pub mod ethtool;
 mod info;
@@ -25,6 +27,7 @@ pub mod tun;
 
 use crate::DeviceError;
 use crate::sys::{Ifreq, Request};
+pub use addresses::{AddressMonitor, DeviceAddresses};
 pub use info::{LinkEvent, LinkInfo, LinkModes, LinkSettings, LinkStats, Medium};
 pub use monitor::LinkMonitor;
 pub use proto_socket::ProtoSocket;

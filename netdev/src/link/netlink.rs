@@ -63,6 +63,14 @@ pub(super) struct IfInfo<'a> {
     pub(super) attributes: &'a [u8],
 }
 
+impl IfInfo<'_> {
+    /// Not about a port of a Linux bridge (family `AF_BRIDGE`), which the kernel reports by the same
+    /// messages.
+    pub(super) fn is_link(&self) -> bool {
+        i32::from(self.family) == libc::AF_UNSPEC && self.index != 0
+    }
+}
+
 pub(super) fn u32_of(b: &[u8]) -> Option<u32> {
     Some(u32::from_ne_bytes(b.get(..4)?.try_into().ok()?))
 }
@@ -91,7 +99,7 @@ pub(super) fn text(b: &[u8]) -> String {
 /// Linux bridge (family `AF_BRIDGE`), which the kernel reports by the same messages.
 pub(super) fn link_info(payload: &[u8]) -> Option<LinkInfo> {
     let h = ifinfo(payload)?;
-    if i32::from(h.family) != libc::AF_UNSPEC || h.index == 0 {
+    if !h.is_link() {
         return None;
     }
     let mut info = LinkInfo {
@@ -206,18 +214,42 @@ pub(super) fn one<T>(
 pub(super) fn request(
     which: Which<'_>,
     with_stats: bool,
-    mut each: impl FnMut(&[u8]),
+    each: impl FnMut(&[u8]),
 ) -> io::Result<()> {
     if let Which::Named(name) = which {
         sys::Ifreq::new(name)?;
     }
     let all = matches!(which, Which::All);
+    exchange(&get_link(which, with_stats), libc::RTM_NEWLINK, all, each)
+}
+
+/// Asks for all objects of one kind (`RTM_GETADDR` and the like), of all address families; the
+/// answers are messages of the kind `answer`. `EINTR` when the list changed while it was read.
+pub(super) fn dump(get: u16, answer: u16, each: impl FnMut(&[u8])) -> io::Result<()> {
+    /// The longest header that a request can need, `struct ifinfomsg`; zeros are all families.
+    const HEADER: usize = 16;
+    let mut m = vec![0; 16 + HEADER];
+    m[..4].copy_from_slice(&((16 + HEADER) as u32).to_ne_bytes());
+    m[4..6].copy_from_slice(&get.to_ne_bytes());
+    m[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    m[8..12].copy_from_slice(&SEQUENCE.to_ne_bytes());
+    exchange(&m, answer, true, each)
+}
+
+/// Sends a request and gives the payload of each answer of the kind `answers` to `each`: of the
+/// first, or of all.
+fn exchange(
+    message: &[u8],
+    answers: u16,
+    all: bool,
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<()> {
     let kind = SocketType::RAW;
     let socket = socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, ROUTE)?;
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
     connect(&socket, &SocketAddrNetlink::new(0, 0))?;
-    send(&socket, &get_link(which, with_stats), SendFlags::empty())?;
+    send(&socket, message, SendFlags::empty())?;
     let mut buf = vec![0; DATAGRAM];
     let mut interrupted = false;
     while Instant::now() < deadline {
@@ -231,7 +263,7 @@ pub(super) fn request(
                     let code = u32_of(m.payload).map_or(0, |c| c as i32);
                     return Err(io::Error::from_raw_os_error(code.saturating_neg()));
                 }
-                libc::RTM_NEWLINK => {
+                kind if kind == answers => {
                     each(m.payload);
                     if !all {
                         return Ok(());

@@ -1,10 +1,12 @@
 //! Bonds: gates, reflected packets, output rules, learning packets, LACP.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bond::{Admission, OutputRule};
-use datapath::{Action, Datapath, UserspaceReason};
-use ofproto::BfdMatch;
+use bond::{Admission, NotifyPackets, OutputRule};
+use datapath::{Action, Datapath, PortNo, UserspaceReason};
+use ofproto::{Announcement, BfdMatch, HostAddresses};
 use wire::EthAddr;
 use wire::hash::hash_mac;
 
@@ -305,7 +307,7 @@ fn learning_packets_follow_the_table() {
     lab.send(1, &udp(0xb, BROADCAST).tag(30));
     lab.send(2, &udp(0xc, BROADCAST));
     lab.send(3, &udp(0xd, BROADCAST));
-    lab.ofproto.send_learning_packets("br0", "b").unwrap();
+    lab.ofproto.notify_peers("br0", "b", Announcement::default()).unwrap();
     let sent = lab.dp.sent();
     let rows: Vec<String> = sent
         .iter()
@@ -322,11 +324,114 @@ fn learning_packets_follow_the_table() {
         [format!("a@{a}:-"), format!("c@{c}:20")],
         "not VLAN 30, which the bond does not carry, nor its own station"
     );
-    lab.ofproto.send_learning_packets("br0", "c").unwrap();
+    lab.ofproto.notify_peers("br0", "c", Announcement::default()).unwrap();
     let sent = lab.dp.sent();
     assert_eq!(show(&sent), "5:10 5:30 5:20 5:10");
-    assert!(lab.ofproto.send_learning_packets("br0", "p1").is_err());
-    assert!(lab.ofproto.send_learning_packets("br9", "b").is_err());
+    assert!(lab.ofproto.notify_peers("br0", "p1", Announcement::default()).is_err());
+    assert!(lab.ofproto.notify_peers("br9", "b", Announcement::default()).is_err());
+}
+
+/// `hosts` are the host's addresses by the device of an internal port.
+fn announcement(words: &str, hosts: &[(u32, HostAddresses)]) -> Announcement {
+    let mut by_device: BTreeMap<u32, Vec<HostAddresses>> = BTreeMap::new();
+    for (device, host) in hosts {
+        by_device.entry(*device).or_default().push(host.clone());
+    }
+    let packets = NotifyPackets {
+        rarp: words.contains("rarp"),
+        arp: words.split(' ').any(|w| w == "arp"),
+        nd: words.contains("nd"),
+        configured: true,
+    };
+    Announcement { packets, hosts: Arc::new(by_device) }
+}
+
+fn host(vlan: u16, mac: u64, addresses: &[&str]) -> HostAddresses {
+    let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    HostAddresses { vlan, mac: EthAddr::from_u64(mac), router: false, addresses }
+}
+
+/// What was sent out of the bond: `PROTOCOL MAC ADDRESS@PORT:TAGS`, in order.
+fn announced(lab: &Lab) -> Vec<String> {
+    let row = |(port, bytes): &(PortNo, Vec<u8>)| {
+        let key = wire::extract::extract(bytes, 0);
+        let what = match (key.eth_type, key.nw_proto) {
+            (0x8035, 3) => "rarp".to_owned(),
+            (0x0806, 1) => {
+                assert_eq!((key.nw_src, key.arp_sha), (key.nw_dst, key.eth_src));
+                format!("arp {}", std::net::Ipv4Addr::from(key.ipv4_src()))
+            }
+            (0x86dd, 58) => format!("nd {}", std::net::Ipv6Addr::from(key.nd_target)),
+            other => panic!("{other:x?}"),
+        };
+        format!("{what} {:x}@{port}:{}", key.eth_src.to_u64(), tags_of(bytes))
+    };
+    lab.dp.sent().iter().map(row).collect()
+}
+
+/// A bridge whose flows come from a controller learns nothing.
+#[test]
+fn what_is_configured_is_announced_without_learning() {
+    let mut lab = Lab::new(
+        "br0:\n p1 = 1\n p2 = 2 access=20\n b = 3+4 native-untagged=10 trunks=10,20,30\n \
+         p5 = 5 access=40\n br0 = local:9",
+    );
+    lab.active("b", 3, &[3, 4]);
+    for (bundle, mac) in [(0, 0xa), (1, 0xb), (3, 0xc)] {
+        lab.config.bridges[0].bundles[bundle].ifaces[0].attached_mac = Some(EthAddr::from_u64(mac));
+    }
+    lab.config.bridges[0].bundles[4].ifaces[0].host_device = Some(77);
+    lab.config.bridges[0].bundles[1].ifaces[0].host_device = Some(78);
+    lab.apply();
+    let hosts = [
+        (77, host(0, 0x9, &["10.0.0.9", "fd00::9"])),
+        (77, host(30, 0x9, &["10.0.30.9"])),
+        (77, host(50, 0x9, &["10.0.50.9"])),
+        (78, host(0, 0x8, &["10.0.20.8", "10.0.20.7"])),
+        (78, host(30, 0x8, &["10.0.30.8"])),
+        (79, host(0, 0x7, &["10.0.0.7"])),
+    ];
+    let send = |words: &str| {
+        lab.ofproto.notify_peers("br0", "b", announcement(words, &hosts)).unwrap();
+        announced(&lab)
+    };
+    // VLAN 0 is not carried by the bond (its untagged packets are in VLAN 10), 40 and 50 neither;
+    // an access port takes no tagged packets.
+    assert_eq!(send("rarp"), ["rarp b@3:20", "rarp 8@3:20", "rarp 9@3:30"]);
+    assert_eq!(
+        send("arp nd"),
+        ["arp 10.0.20.8 8@3:20", "arp 10.0.20.7 8@3:20", "arp 10.0.30.9 9@3:30"]
+    );
+    // Without learned addresses nothing of what is configured, as Open vSwitch.
+    lab.ofproto.notify_peers("br0", "b", Announcement::default()).unwrap();
+    assert_eq!(announced(&lab), [""; 0]);
+}
+
+#[test]
+fn announcements_of_one_address_are_not_doubled() {
+    let mut lab = Lab::new("br0:\n p1 = 1\n b = 3+4\n br0 = local:9");
+    lab.active("b", 3, &[3, 4]);
+    lab.config.bridges[0].bundles[0].ifaces[0].attached_mac = Some(EthAddr::from_u64(0xa));
+    lab.config.bridges[0].bundles[2].ifaces[0].host_device = Some(77);
+    lab.apply();
+    lab.send(1, &udp(0xa, BROADCAST));
+    lab.send(1, &udp(0xe, BROADCAST).tag(5));
+    lab.send(1, &udp(0xa, BROADCAST).tag(5));
+    let hosts = [(77, host(0, 0x9, &["10.0.0.9", "fd00::9"]))];
+    let send = |lab: &Lab| {
+        lab.ofproto.notify_peers("br0", "b", announcement("rarp arp nd", &hosts)).unwrap();
+        let mut sent = announced(lab);
+        sent.sort();
+        sent
+    };
+    let host = ["arp 10.0.0.9 9@3:-", "nd fd00::9 9@3:-"];
+    assert_eq!(
+        send(&lab),
+        [&host[..], &["rarp 9@3:-", "rarp a@3:-", "rarp a@3:5", "rarp e@3:5"]].concat()
+    );
+    // The virtual machine has moved to the other side.
+    lab.send(3, &udp(0xa, BROADCAST));
+    assert_eq!(send(&lab), [&host[..], &["rarp 9@3:-", "rarp a@3:5", "rarp e@3:5"]].concat());
 }
 
 #[test]
@@ -338,7 +443,7 @@ fn learning_packets_of_a_large_table_go_in_slices() {
         lab.dp.flow_flush();
     }
     lab.jobs();
-    lab.ofproto.send_learning_packets("br0", "b").unwrap();
+    lab.ofproto.notify_peers("br0", "b", Announcement::default()).unwrap();
     assert_eq!(lab.dp.sent().len(), 1000);
     let jobs = lab.jobs();
     assert!(jobs >= 10, "{jobs} jobs");

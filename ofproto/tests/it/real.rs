@@ -9,8 +9,8 @@ use bond::{Admission, BUCKETS, Forwarding, MemberId, OutputRule};
 use datapath::{BucketTable, Datapath, Ingress, PortNo, TableId, Userspace};
 use datapath_testing::{MemoryPort, memory};
 use ofproto::{
-    BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto, OfprotoConfig,
-    Revalidator,
+    Announcement, BondHandle, BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfPort, Ofproto,
+    OfprotoConfig, Revalidator,
 };
 use wire::{EthAddr, Time};
 
@@ -153,7 +153,7 @@ fn learning_packets_and_flushes_pass_the_packet_thread() {
     }
     r.wait(&[2, 4], 600);
     r.ports[3].sent();
-    r.ofproto.send_learning_packets("br0", "bond0").unwrap();
+    r.ofproto.notify_peers("br0", "bond0", Announcement::default()).unwrap();
     r.wait(&[4], 300);
     let frames = r.ports[3].sent();
     assert!(frames.iter().all(|p| p.data()[12..14] == [0x80, 0x35]));

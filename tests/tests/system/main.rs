@@ -20,6 +20,7 @@ mod lacp;
 mod lacp_faults;
 mod loops;
 mod monitors;
+mod notify;
 mod openflow;
 mod outages;
 mod pauses;

@@ -74,6 +74,15 @@ impl Switch {
                 },
                 bfd: want.bfd.as_ref().map(|b| b.own()),
                 cfm: want.cfm.as_ref().map(|c| c.destination()),
+                attached_mac: want.attached_mac,
+                host_device: match &want.kind {
+                    DeviceKind::Internal => a.ifindex(),
+                    DeviceKind::System
+                    | DeviceKind::Tap
+                    | DeviceKind::Patch { .. }
+                    | DeviceKind::Dummy { .. }
+                    | DeviceKind::Unknown(_) => None,
+                },
             })
             .collect();
         BundleConfig {
