@@ -538,7 +538,7 @@ mod tests {
     }
 
     #[test]
-    fn instruction_order() {
+    fn instructions_out_of_order_are_refused() {
         let out = Action::output(OfPort(1));
         let meta = Action::WriteMetadata { value: 1, mask: u64::MAX };
         let goto = Action::GotoTable(1);
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn action_set_runs_in_its_own_order() {
+    fn action_set_is_sorted_as_the_specification_says() {
         let set = [
             Action::output(OfPort(1)),
             Action::SetIpTtl(3),
@@ -575,7 +575,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons() {
+    fn packet_in_reason_depends_on_version() {
         assert_eq!(PacketInReason::from_name("invalid_ttl"), Some(PacketInReason::INVALID_TTL));
         assert_eq!(PacketInReason(9).to_string(), "9");
         let r = PacketInReason::IMPLICIT_MISS.for_version(Version::V10);

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn prerequisites_by_version() {
+    fn missing_prerequisite_is_refused_where_the_version_says() {
         let any = Match::default();
         let ttl = [Action::DecTtl(None)];
         assert_eq!(check(&ttl, &any, Version::V10, Limits::NONE), Ok(()));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_come_and_go() {
+    fn pushed_and_popped_tags_change_the_prerequisites() {
         let pop = Action::StripVlan { pop: true };
         let push = Action::PushVlan(0x8100);
         let c = |a: &[Action]| check(a, &Match::default(), Version::V13, Limits::NONE);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn limits() {
+    fn action_check_refuses_values_beyond_limits() {
         let l = Limits { max_port: OfPort(10), table: 3, n_tables: 254 };
         let c = |a: Action| check(&[a], &Match::default(), Version::V13, l);
         assert_eq!(c(Action::output(OfPort(10))), Err(OfError::BacBadOutPort));

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_differ_by_version() {
+    fn error_number_depends_on_version() {
         let e = OfError::FmfcOverlap;
         assert_eq!(e.code(Version::V10), Some(ErrorCode { vendor: 0, typ: 3, code: 1 }));
         assert_eq!(e.code(Version::V13), Some(ErrorCode { vendor: 0, typ: 5, code: 3 }));
@@ -120,7 +120,7 @@ mod tests {
 
     /// Every number leads back to its error, but for those that versions 1.0 and 1.1 merge.
     #[test]
-    fn numbers_are_unique() {
+    fn error_number_leads_back_to_its_error() {
         for v in Version::ALL {
             for e in OfError::ALL {
                 let Some(code) = e.code(v) else { continue };

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conversion() {
+    fn reserved_ports_convert_between_16_and_32_bits() {
         assert_eq!(OfPort::from_wire32(0xffff_fffe), Ok(OfPort::LOCAL));
         assert_eq!(OfPort::from_wire32(0xfeff), Ok(OfPort(0xfeff)));
         assert_eq!(OfPort::from_wire32(0xff00), Err(OfError::BacBadOutPort));

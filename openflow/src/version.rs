@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn negotiation() {
+    fn hello_gives_highest_common_version() {
         let us: VersionSet = [Version::V10, Version::V13, Version::V14].into_iter().collect();
         assert_eq!(us.0, 0x32);
         assert_eq!(us.agree(VersionSet::up_to(4)), Some(Version::V13));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn version_is_found_by_its_names() {
         assert_eq!(Version::from_name("OpenFlow13"), Some(Version::V13));
         assert_eq!(Version::from_name("OpenFlow1.0"), Some(Version::V10));
         assert_eq!(Version::from_name("OpenFlow16"), None);

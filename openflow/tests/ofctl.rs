@@ -42,7 +42,7 @@ fn body(line: &str) -> &str {
 }
 
 #[harness::test]
-fn texts_mean_the_same() {
+fn flow_text_encodes_as_ovs_ofctl_does() {
     // The tool's command only reads additions. One run for each, since all flows of a run must go
     // with one version.
     let additions = || flows().filter(|f| !f.starts_with("delete") && !f.starts_with("modify"));
@@ -95,7 +95,7 @@ fn sent(flow: FlowMod, p: Protocol) -> (Vec<u8>, String) {
 }
 
 #[harness::test]
-fn messages_read_the_same() {
+fn encoded_flow_mod_prints_alike_in_ovs_ofctl() {
     let mut protocols: Vec<Protocol> = Version::ALL.into_iter().map(Protocol::new).collect();
     protocols.push(Protocol { nxm: true, ..Protocol::new(Version::V10) });
     protocols.push(Protocol::NXM_TID);
@@ -124,7 +124,7 @@ fn messages_read_the_same() {
 
 /// Messages with some octets changed are refused for the same reason, or mean the same.
 #[harness::test]
-fn damage_is_judged_the_same() {
+fn damaged_message_is_refused_as_by_ovs_ofctl() {
     const SEED: u64 = 0x5eed_0f10;
     const EACH: usize = 20;
     println!("seed {SEED:#x}");
@@ -197,7 +197,7 @@ fn is_known_difference(ours: &str, theirs: &str) -> bool {
 
 /// Every other kind of message, as a switch sends it, is one that the tool can read.
 #[harness::test]
-fn messages_are_understood() {
+fn encoded_message_is_read_by_ovs_ofctl() {
     for version in Version::ALL {
         let p = Protocol::new(version);
         let mut content = Vec::new();

@@ -405,7 +405,7 @@ mod tests {
 
     /// The prerequisites come first, and are insisted on.
     #[test]
-    fn entries() {
+    fn nxm_entry_without_prerequisite_or_with_bad_mask_is_refused() {
         let eth_type = [0, 0, 0x06, 2, 0x08, 0];
         let src = [0, 0, 0x0e, 4, 10, 0, 0, 1];
         let m = read(&[&eth_type[..], &src].concat()).unwrap();
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn experimenter_fields() {
+    fn experimenter_field_has_its_id_in_the_header() {
         let flags = [0xff, 0xff, 42 << 1, 6, 0x4f, 0x4e, 0x46, 0, 0, 2];
         let eth_ip = [0x80, 0, 10, 2, 8, 0, 0x80, 0, 20, 1, 6];
         let m = read(&[&eth_ip[..], &flags].concat()).unwrap();
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn cookie() {
+    fn cookie_in_match_is_read_apart() {
         let octets = [0, 1, 61, 16, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 255];
         let (m, cookie) = decode(&octets, Mode::Strict, true).unwrap();
         assert_eq!((m, cookie), (Match::default(), Some((5, 255))));

@@ -210,7 +210,7 @@ mod tests {
     use crate::OfPort;
 
     #[test]
-    fn vlan_forms() {
+    fn vlan_fields_set_tci_and_its_mask() {
         let mut m = Match::default();
         m.set(Field::DlVlan, 9);
         assert_eq!((m.value.key.vlan[0].tci, m.mask.key.vlan[0].tci), (0x1009, 0x1fff));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn relations() {
+    fn match_contains_and_overlaps_as_its_bits_say() {
         let mut wide = Match::default();
         wide.set_masked(Field::Ipv4Src, 0x0a00_0000, 0xff00_0000);
         let mut narrow = wide;
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn normalizing() {
+    fn normalize_drops_fields_without_prerequisite() {
         let mut m = Match::default();
         m.set(Field::TcpSrc, 80);
         m.set(Field::Ipv4Src, 1);

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_by_version() {
+    fn field_header_depends_on_version() {
         let name = |f: Field, v| f.header(v).map(|h| h.name);
         assert_eq!(name(Field::Ipv4Src, None), Some("NXM_OF_IP_SRC"));
         assert_eq!(name(Field::Ipv4Src, Some(Version::V13)), Some("OXM_OF_IPV4_SRC"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_back() {
+    fn field_is_found_by_each_of_its_names() {
         for f in Field::all() {
             assert_eq!(Field::from_name(f.info().name), Some(f));
             for h in f.info().headers {
@@ -170,7 +170,7 @@ mod tests {
 
     /// Every field reads back what was set, on its own.
     #[test]
-    fn set_and_get() {
+    fn field_set_reads_back_alone() {
         for f in Field::all() {
             let mut all = Fields::default();
             let v = match f {

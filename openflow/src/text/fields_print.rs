@@ -145,7 +145,7 @@ mod tests {
 
     /// Each as Open vSwitch's `ofproto/trace` shows it after `Flow: `.
     #[test]
-    fn shown_as_upstream() {
+    fn fields_print_as_ofproto_trace_does() {
         let shown = |text: &str| print_fields(&parse_exact_flow(text, &NoNames).unwrap(), &NoNames);
         assert_eq!(
             shown("in_port=1,skb_priority=1,pkt_mark=2,arp,dl_src=50:54:00:00:00:01"),

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn words() {
+    fn scanner_splits_keys_and_values() {
         assert_eq!(all("a=1, b:2 c(3,4),d"), [("a", "1"), ("b", "2"), ("c", "3,4"), ("d", "")]);
         assert_eq!(all("set_field:(1)->x,y"), [("set_field", "(1)->x"), ("y", "")]);
         assert_eq!(all("clone(a(1),b(2)),c"), [("clone", "a(1),b(2)"), ("c", "")]);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers() {
+    fn scanner_reads_decimal_and_hexadecimal_numbers() {
         assert_eq!(number("0x1F"), Some(31));
         assert_eq!(number("017"), Some(15));
         assert_eq!(number("-1"), Some(u64::MAX));

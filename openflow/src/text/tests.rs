@@ -15,7 +15,7 @@ fn flow_error(s: &str) -> String {
 }
 
 #[test]
-fn bad_flows_are_named() {
+fn flow_text_error_names_what_is_wrong() {
     for (text, error) in [
         ("in_port=1", "must specify an action"),
         ("foo=1,actions=drop", "unknown keyword foo"),
@@ -95,7 +95,7 @@ impl Names for Two {
 }
 
 #[test]
-fn names() {
+fn port_names_are_read_and_quoted() {
     let text = "table=three,in_port=p1,actions=output:\"vm-2\",resubmit(p1,three)";
     let f = parse_flow(text, FlowText::WithCommand, &Two).unwrap();
     assert_eq!(f.table_id, 3);
@@ -110,7 +110,7 @@ fn names() {
 }
 
 #[test]
-fn statistics() {
+fn flow_statistics_print_as_ovs_ofctl_does() {
     let mut m = Match::default();
     m.set(Field::EthType, 0x800);
     m.set(Field::IpProto, 6);
@@ -152,7 +152,7 @@ fn statistics() {
 }
 
 #[test]
-fn exact_flows() {
+fn exact_flow_text_gives_the_key() {
     let f =
         parse_exact_flow("in_port=3,tcp,nw_src=10.0.0.1,tp_dst=80,dl_vlan=9", &NoNames).unwrap();
     assert_eq!(f.in_port, OfPort(3));
@@ -243,7 +243,7 @@ proptest! {
 
     /// A frame gives the key that it was made of, and its checksums are right.
     #[test]
-    fn composed(k in key(), counting in any::<bool>()) {
+    fn composed_frame_has_the_key_and_right_checksums(k in key(), counting in any::<bool>()) {
         let payload = if counting { Payload::Octets(&COUNTING) } else { Payload::UpTo(100) };
         let f = compose(&k, &[0; 3], payload);
         let first_fragment_of_v6 = k.eth_type == 0x86dd && k.nw_frag == 1;
@@ -261,14 +261,14 @@ proptest! {
 
     /// Nothing that is typed does harm, and what is printed reads back.
     #[test]
-    fn any_text(s in "[a-z_0-9=:,()/>\\-.\\[\\]\" ]{0,60}") {
+    fn random_text_is_refused_or_prints_and_reads_back(s in "[a-z_0-9=:,()/>\\-.\\[\\]\" ]{0,60}") {
         let _ = parse_flow(&s, FlowText::WithCommand, &NoNames);
         let _ = parse_flow(&format!("actions={s}"), FlowText::WithCommand, &NoNames);
         let _ = parse_exact_flow(&s, &NoNames);
     }
 
     #[test]
-    fn any_unicode(s in any::<String>()) {
+    fn random_unicode_does_not_panic(s in any::<String>()) {
         let _ = parse_flow(&format!("{s}actions={s}"), FlowText::WithCommand, &NoNames);
     }
 }

@@ -26,7 +26,7 @@ const V10: Version = Version::V10;
 const V13: Version = Version::V13;
 
 #[test]
-fn headers() {
+fn header_with_bad_version_type_or_length_is_refused() {
     let p = Protocol::new(V10);
     assert_eq!(decode(&[1, 2, 0, 8], p), Err(OfError::BrcBadLen));
     assert_eq!(decode(&[1, 2, 0, 9, 0, 0, 0, 0], p), Err(OfError::BrcBadLen));
@@ -53,7 +53,7 @@ fn out10(actions: &[u8]) -> Result<Body, OfError> {
 }
 
 #[test]
-fn bad_actions() {
+fn malformed_action_gives_its_openflow_error() {
     let e = |a: &[u8]| out10(a).unwrap_err();
     assert!(out10(&[0, 0, 0, 8, 0, 1, 0, 0]).is_ok());
     assert_eq!(e(&[0, 99, 0, 8, 0, 0, 0, 0]), OfError::BacBadType);
@@ -92,7 +92,7 @@ fn bad_actions() {
 }
 
 #[test]
-fn nesting_is_bounded() {
+fn nested_actions_beyond_limit_are_refused() {
     let mut a: Vec<u8> = Vec::new();
     for _ in 0..4000 {
         let len = (a.len() + 16) as u16;
@@ -116,7 +116,7 @@ fn flow13(instructions: &[u8]) -> Result<Body, OfError> {
 }
 
 #[test]
-fn bad_instructions() {
+fn malformed_instruction_gives_its_openflow_error() {
     let e = |i: &[u8]| flow13(i).unwrap_err();
     assert!(flow13(&[0, 1, 0, 8, 3, 0, 0, 0]).is_ok());
     assert_eq!(e(&[0, 1, 0, 8, 0, 0, 0, 0]), OfError::BicBadTableId);
@@ -137,7 +137,7 @@ fn bad_instructions() {
 }
 
 #[test]
-fn bad_flow_mods() {
+fn malformed_flow_mod_gives_its_openflow_error() {
     let mut b = vec![0; 48];
     b[24..36].fill(0xff);
     b[40..44].copy_from_slice(&[0, 1, 0, 4]);
@@ -166,7 +166,7 @@ fn bad_flow_mods() {
 }
 
 #[test]
-fn other_messages() {
+fn malformed_message_of_other_types_gives_its_openflow_error() {
     let role = [0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(refused(V13, 24, &role), OfError::RrfcBadRole);
     assert_eq!(refused(V13, 9, &[0, 8, 0, 0]), OfError::ScfcBadFlags);
@@ -184,7 +184,7 @@ fn other_messages() {
 
 /// The second form of `load` names the field right after its number, without padding between.
 #[test]
-fn load2_layout() {
+fn load2_has_no_padding_after_its_number() {
     let a = [0xff, 0xff, 0, 24, 0, 0, 0x23, 0x20, 0, 33, 0, 1, 0, 4, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0];
     let Ok(Body::PacketOut(po)) = out10(&a) else { panic!("{:?}", out10(&a)) };
     assert!(format!("{:?}", po.actions[0]).contains("field: Reg(0), value: 5"));

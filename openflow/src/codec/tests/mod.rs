@@ -38,7 +38,7 @@ pub(super) fn protocols() -> Vec<Protocol> {
 }
 
 #[test]
-fn plain_messages() {
+fn plain_message_reads_back() {
     for p in protocols() {
         let v = p.version;
         for body in [
@@ -98,7 +98,7 @@ fn plain_messages() {
 }
 
 #[test]
-fn async_masks() {
+fn async_config_reads_back() {
     let fixed = AsyncMasks {
         packet_in: [3, 4],
         port_status: [7, 7],
@@ -134,7 +134,7 @@ fn a_port() -> PortDesc {
 }
 
 #[test]
-fn ports() {
+fn port_message_reads_back() {
     for p in protocols() {
         let mut d = a_port();
         same(
@@ -187,7 +187,7 @@ fn ports() {
 }
 
 #[test]
-fn tables() {
+fn table_message_reads_back() {
     for p in protocols() {
         let mut t =
             TableStats { table_id: 254, active: 3, lookups: 4, matched: 5, ..Default::default() };
@@ -238,7 +238,7 @@ fn tables() {
 }
 
 #[test]
-fn bundles() {
+fn bundle_message_reads_back() {
     for v in [Version::V13, Version::V14, Version::V15] {
         let p = Protocol::new(v);
         let typ = BundleOp::Commit.wire(false);
@@ -262,7 +262,7 @@ fn bundles() {
 }
 
 #[test]
-fn monitors() {
+fn flow_monitor_message_reads_back() {
     use monitor_flags::{ADD, DELETE, INITIAL, OWN};
     for p in protocols() {
         let mut matching = Match::default();
@@ -335,7 +335,7 @@ fn monitors() {
 }
 
 #[test]
-fn queues_groups_and_meters() {
+fn queue_group_and_meter_message_reads_back() {
     for p in protocols() {
         let q = QueueRequest { port: OfPort::ANY, queue: ALL };
         same(Body::QueueStatsRequest(q), p);
@@ -374,7 +374,7 @@ fn queues_groups_and_meters() {
 
 /// More flows than fit into one message become several, of which all but the last say so.
 #[test]
-fn multipart() {
+fn long_multipart_reply_is_split() {
     let flow = FlowStats {
         matching: Match::default(),
         cookie: 1,
@@ -412,7 +412,7 @@ fn multipart() {
 }
 
 #[test]
-fn too_long() {
+fn message_beyond_65535_octets_is_not_encoded() {
     let p = Protocol::new(Version::V13);
     let m = Message::new(p.version, 1, Body::EchoRequest(vec![0; 65528]));
     assert!(encode(&m, p).is_err());
@@ -423,7 +423,7 @@ fn too_long() {
 }
 
 #[test]
-fn hello() {
+fn hello_names_versions_as_bitmap() {
     let us: VersionSet = [Version::V10, Version::V13].into_iter().collect();
     let p = Protocol::new(Version::V13);
     let body = Body::Hello { versions: us, ok: true };
@@ -449,7 +449,7 @@ fn hello() {
 }
 
 #[test]
-fn error_messages() {
+fn error_message_reads_back() {
     for p in protocols() {
         for e in OfError::ALL {
             let msg = ErrorMsg::reply(*e, &[1, 2, 3]);
@@ -468,7 +468,7 @@ proptest! {
 
     /// A match reads back as it was written, wherever it can be written.
     #[test]
-    fn matches(m in arbitrary::matching(), p in arbitrary::protocol()) {
+    fn any_match_reads_back(m in arbitrary::matching(), p in arbitrary::protocol()) {
         if arbitrary::expressible(&m, p) {
             let q = FlowStatsRequest {
                 nxm: p.nxm,
@@ -487,7 +487,7 @@ proptest! {
     /// An action that a version has reads back; any other becomes something that stays the same
     /// from then on.
     #[test]
-    fn actions(actions in prop::collection::vec(arbitrary::action(), 0..5), p in arbitrary::protocol()) {
+    fn any_actions_read_back_or_become_stable(actions in prop::collection::vec(arbitrary::action(), 0..5), p in arbitrary::protocol()) {
         let body = |actions| Body::PacketOut(PacketOut {
             buffer_id: None,
             metadata: arbitrary::in_port(OfPort(1)),
@@ -503,7 +503,7 @@ proptest! {
     }
 
     #[test]
-    fn flow_mods(mut f in arbitrary::flow_mod(), p in arbitrary::protocol()) {
+    fn any_flow_mod_reads_back(mut f in arbitrary::flow_mod(), p in arbitrary::protocol()) {
         // What 1.0 makes of "goto_table" may not stand after it.
         if p.version == Version::V10 {
             f.actions.retain(|a| !matches!(a, Action::WriteMetadata { .. }));
@@ -514,7 +514,7 @@ proptest! {
 
     /// Whatever comes is read or refused.
     #[test]
-    fn junk(mut octets in prop::collection::vec(any::<u8>(), 8..300), p in arbitrary::protocol(), v in 1u8..7, t in 0u8..36) {
+    fn random_octets_are_read_or_refused(mut octets in prop::collection::vec(any::<u8>(), 8..300), p in arbitrary::protocol(), v in 1u8..7, t in 0u8..36) {
         octets[0] = v;
         octets[1] = t;
         let len = octets.len() as u16;
@@ -525,7 +525,7 @@ proptest! {
 
     /// So is a message in which some octets are others, or which ends too soon.
     #[test]
-    fn damaged(
+    fn damaged_message_is_read_or_refused(
         f in arbitrary::flow_mod(),
         p in arbitrary::protocol(),
         hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
