@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fullest_is_first() {
+    fn port_with_most_entries_is_first() {
         let mut f = PortsByEntryCount::default();
         let mut model: BTreeMap<BundleId, usize> = BTreeMap::new();
         // Any numbers will do: a linear congruential generator (Knuth).
@@ -116,7 +116,7 @@ mod tests {
 
     /// Of five ports with two addresses and one with one, as the heap has them.
     #[test]
-    fn equals_have_an_order() {
+    fn ports_with_equal_counts_have_a_fixed_order() {
         let mut f = PortsByEntryCount::default();
         for port in 1..=5 {
             f.set(BundleId(port), 1);

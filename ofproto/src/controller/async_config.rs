@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults() {
+    fn async_defaults_depend_on_version() {
         let m = AsyncConfig::default_for(Version::V10);
         assert!(m.has(AsyncKind::PacketIn, false, 0) && !m.has(AsyncKind::PacketIn, true, 0));
         assert!(m.has(AsyncKind::PacketIn, false, 7) && !m.invalid_ttl());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn setting() {
+    fn async_masks_set_and_read_back() {
         let old = AsyncMasks { packet_in: [0xff, 1], named: 0x3f, ..AsyncMasks::default() };
         let mut m = AsyncConfig::default_for(Version::V10);
         assert_eq!(m.set(&old, Version::V10, false), Ok(()));

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports() {
+    fn flow_mods_are_logged_in_batches() {
         let t = |s| Time::ZERO + Duration::from_secs(s);
         let mut log = FlowLog::default();
         log.count(t(100), FlowModCommand::Add);

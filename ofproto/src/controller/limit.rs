@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns() {
+    fn queues_of_ports_take_turns_and_the_longest_drops() {
         let t = |ms| Time::ZERO + Duration::from_millis(ms);
         let mut l = Limiter::new(t(0), 100, 3).unwrap();
         let (a, b) = (OfPort(1), OfPort(2));

@@ -80,7 +80,7 @@ fn told(c: &RuleChanges) -> Vec<(char, u16)> {
 }
 
 #[test]
-fn adding_and_replacing() {
+fn added_flow_replaces_the_one_with_its_match_and_priority() {
     let mut t = FlowTables::new();
     assert!(t.publish().is_none());
     let c = ask(&mut t, &add(1, 2)).unwrap();
@@ -112,7 +112,7 @@ fn adding_and_replacing() {
 /// Counters go on unless they are to start anew; the time of a flow that an addition replaces
 /// starts anew.
 #[test]
-fn counters_and_cookies() {
+fn counters_continue_unless_reset_and_cookies_select() {
     let mut t = FlowTables::new();
     let old = FlowMod { new_cookie: 5, idle_timeout: 9, ..add(1, 2) };
     let c = ask(&mut t, &old).unwrap();
@@ -144,7 +144,7 @@ fn counters_and_cookies() {
 }
 
 #[test]
-fn modify_adds_what_is_not_there() {
+fn modify_without_a_matching_flow_adds_one() {
     let mut t = FlowTables::new();
     let m = flow(FlowModCommand::Modify, 1, 2);
     assert_eq!(told(&ask(&mut t, &m).unwrap()), [('+', 1)]);
@@ -162,7 +162,7 @@ fn modify_adds_what_is_not_there() {
 }
 
 #[test]
-fn deleting() {
+fn delete_removes_flows_that_the_match_covers() {
     let fill = || {
         let mut t = FlowTables::new();
         for (port, out, cookie, table_id) in [(1, 5, 0x10, 0), (2, 5, 0x11, 0), (3, 6, 0x20, 3)] {
@@ -197,7 +197,7 @@ fn deleting() {
 }
 
 #[test]
-fn what_is_refused() {
+fn invalid_flow_mod_is_refused_and_changes_nothing() {
     let mut t = FlowTables::new();
     ask(&mut t, &add(1, 2)).unwrap();
     t.publish();
@@ -226,7 +226,7 @@ fn what_is_refused() {
 }
 
 #[test]
-fn internal_flows() {
+fn internal_flows_are_hidden_and_read_only() {
     let mut t = FlowTables::new();
     let own = |table, priority, hidden| InternalFlow {
         table,
@@ -256,7 +256,7 @@ fn internal_flows() {
 }
 
 #[test]
-fn time_outs() {
+fn flows_expire_at_idle_and_hard_timeout() {
     let mut t = FlowTables::new();
     let removed = FlowFlags::SEND_FLOW_REM;
     let idle = FlowMod { idle_timeout: 2, flags: removed, ..add(1, 2) };
@@ -286,7 +286,7 @@ fn time_outs() {
 
 /// A connection that ends shortens the time of its flow.
 #[test]
-fn shortened() {
+fn fin_timeout_shortens_the_flow_s_timeouts() {
     let mut t = FlowTables::new();
     let mut fm = add(1, 2);
     fm.actions.insert(0, Action::FinTimeout { idle: 5, hard: 7 });
@@ -314,7 +314,7 @@ fn shortened() {
 }
 
 #[test]
-fn full_tables() {
+fn full_table_refuses_or_evicts() {
     let mut t = FlowTables::new();
     let limit = |evict, groups: &[Subfield]| TableSettings {
         flow_limit: Some(3),
@@ -360,7 +360,7 @@ fn full_tables() {
 }
 
 #[test]
-fn names_and_commands() {
+fn table_names_and_table_mods_take_effect() {
     let mut t = FlowTables::new();
     t.set_name(1, "by controller");
     assert_eq!(t.table_name(1), "by controller");
@@ -391,7 +391,7 @@ fn names_and_commands() {
 }
 
 #[test]
-fn vacancy() {
+fn vacancy_events_are_sent_when_thresholds_are_crossed() {
     let mut t = FlowTables::new();
     let limit = TableSettings { flow_limit: Some(4), ..TableSettings::default() };
     t.configure_table(0, &limit);
@@ -413,7 +413,7 @@ fn vacancy() {
 }
 
 #[test]
-fn monitors() {
+fn flow_monitors_are_told_of_matching_changes() {
     let mut t = FlowTables::new();
     ask(&mut t, &add(1, 5)).unwrap();
     ask(&mut t, &add(2, 6)).unwrap();
@@ -468,7 +468,7 @@ fn monitors() {
 }
 
 #[test]
-fn going_back() {
+fn restore_brings_back_the_flows_of_the_copy() {
     let mut t = FlowTables::new();
     ask(&mut t, &add(1, 2)).unwrap();
     let first = t.publish().unwrap();
@@ -484,7 +484,7 @@ fn going_back() {
 
 /// A table that loses all its rules has none with a time-out either, and takes new ones.
 #[test]
-fn emptying() {
+fn emptied_table_has_no_timeouts_and_takes_new_rules() {
     let mut t = FlowTables::new();
     for (port, table_id) in [(1, 0), (2, 0), (3, 1), (4, 1)] {
         ask(&mut t, &FlowMod { idle_timeout: 5, table_id, ..add(port, 2) }).unwrap();
@@ -503,7 +503,7 @@ fn emptying() {
 }
 
 #[test]
-fn age_is_bounded() {
+fn idle_age_is_at_most_65535() {
     let mut t = FlowTables::new();
     ask(&mut t, &add(1, 2)).unwrap();
     let f = t.flow_stats(at(0) + Duration::from_secs(100_000), &all()).unwrap().remove(0);

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn which_is_which() {
+    fn trace_arguments_are_told_apart() {
         let a = ok(&["in_port(1)"]);
         assert_eq!((a.place, a.flow, a.packet), (None, "in_port(1)", PacketArg::None));
         let a = ok(&["br0", "in_port=1"]);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn payloads() {
+    fn trace_payload_options_give_the_payload() {
         let a = ok(&["f", "-generate", "--l7", "c0ffee"]);
         assert_eq!(a.packet, PacketArg::Generate(Payload::Octets(vec![0xc0, 0xff, 0xee])));
         let a = ok(&["f", "--generate", "--l7-len", "100"]);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn errors() {
+    fn malformed_trace_argument_is_named() {
         for (argv, text) in [
             (&["br0", "f", "garbage"][..], "Trailing garbage in packet data"),
             (&["br0", "f", "0011"], "Packet data too short for Ethernet"),

@@ -56,7 +56,7 @@ mod tests {
     /// A table and a patch port with more to come after them, then what comes last: that needs no
     /// margin of its own.
     #[test]
-    fn shape() {
+    fn tree_is_drawn_with_margins_for_open_branches() {
         let mut t = TraceTree::default();
         t.enter(NodeKind::Bridge, "bridge(\"br0\")");
         t.enter(NodeKind::Table, " 0. in_port=1, priority 32768");

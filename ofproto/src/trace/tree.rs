@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nesting() {
+    fn nodes_have_the_depth_at_which_they_were_noted() {
         let mut t = TraceTree::default();
         t.enter(NodeKind::Bridge, "br0");
         t.enter(NodeKind::Table, " 0. rule");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn leaving_many() {
+    fn leave_to_returns_to_an_outer_depth() {
         let mut t = TraceTree::default();
         t.enter(NodeKind::Bridge, "a");
         let at = t.depth();

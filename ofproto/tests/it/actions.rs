@@ -50,7 +50,7 @@ fn no_rule_drops() {
 }
 
 #[test]
-fn outputs() {
+fn output_actions_give_datapath_outputs() {
     assert_eq!(udp_flow("actions=output:2,output:3"), "eth_type(0x0800),ipv4(frag=no) => 2,3");
     assert_eq!(udp_flow("actions=local"), "eth_type(0x0800),ipv4(frag=no) => 9");
     assert_eq!(udp_flow("actions=1,2"), "eth_type(0x0800),ipv4(frag=no) => 2", "not back");
@@ -75,7 +75,7 @@ fn outputs() {
 }
 
 #[test]
-fn port_bits() {
+fn port_config_bits_stop_flood_forward_and_receive() {
     use openflow::msg::config::{NO_FLOOD, NO_FWD, NO_RECV};
     let lab = with(&["in_port=1,actions=flood", "in_port=2,actions=all"]);
     let bits = |p: u16, b| lab.ofproto.set_port_config("br0", [(ofproto::OfPort(p), b)].into());
@@ -105,7 +105,7 @@ fn flows_follow_the_rules() {
 }
 
 #[test]
-fn header_fields() {
+fn set_field_actions_change_headers() {
     for (rule, want) in [
         (
             "actions=mod_dl_src:00:00:00:00:00:77,2",
@@ -161,7 +161,7 @@ fn header_fields() {
 }
 
 #[test]
-fn changes_come_when_they_are_needed() {
+fn header_changes_are_made_before_the_output_that_needs_them() {
     assert_eq!(
         udp_flow("actions=2,mod_dl_dst:00:00:00:00:00:77,3,mod_dl_dst:00:00:00:00:00:02,local"),
         "eth(dst=00:00:00:00:00:02),eth_type(0x0800),ipv4(frag=no) => \
@@ -173,7 +173,7 @@ fn changes_come_when_they_are_needed() {
 }
 
 #[test]
-fn vlans() {
+fn vlan_actions_push_pop_and_set_tags() {
     let tagged = udp(1, 2).tci(0x8100, 0x2000 | 10);
     for (rule, packet, want) in [
         (
@@ -207,7 +207,7 @@ fn vlans() {
 }
 
 #[test]
-fn tables_and_registers() {
+fn resubmit_and_registers_select_flows() {
     let lab = with(&[
         "table=0,in_port=1,actions=load:7->NXM_NX_REG1[],write_metadata:5,goto_table:3",
         "table=3,reg1=7,metadata=5,actions=resubmit(,4),resubmit(2,5)",
@@ -223,7 +223,7 @@ fn tables_and_registers() {
 }
 
 #[test]
-fn circles_are_errors() {
+fn resubmit_circle_is_an_error() {
     let lab = with(&["actions=resubmit(,0)"]);
     assert_eq!(flow(&lab, &udp(1, 2)), "eth_type(0x0800),ipv4(frag=no) => drop");
 }
@@ -247,7 +247,7 @@ fn deep_nesting_ends() {
 }
 
 #[test]
-fn action_sets() {
+fn action_set_runs_at_the_end_of_the_pipeline() {
     let lab = with(&[
         "table=0,actions=write_actions(output:2,mod_dl_dst:00:00:00:00:00:77),goto_table:1",
         "table=1,udp,actions=write_actions(output:3)",
@@ -267,7 +267,7 @@ fn action_sets() {
 }
 
 #[test]
-fn copies() {
+fn clone_leaves_the_packet_unchanged() {
     assert_eq!(
         udp_flow("ip,actions=clone(mod_nw_dst:192.0.2.4,output:2),output:3"),
         "eth_type(0x0800),ipv4(dst=10.0.0.2,proto=17,frag=no) => \
@@ -285,7 +285,7 @@ fn copies() {
 }
 
 #[test]
-fn the_end() {
+fn exit_ends_the_pipeline() {
     assert_eq!(udp_flow("actions=2,exit,3"), "eth_type(0x0800),ipv4(frag=no) => 2");
     assert_eq!(udp_flow("actions=note:01.02,2"), "eth_type(0x0800),ipv4(frag=no) => 2");
     let lab = with(&["table=0,actions=resubmit(,1),3", "table=1,actions=2,exit"]);
@@ -312,7 +312,7 @@ fn slow_changes_are_made_packet_by_packet() {
 }
 
 #[test]
-fn recirculation() {
+fn recirculated_packet_resumes_with_its_registers() {
     let lab = with(&[
         "table=0,in_port=1,actions=load:9->NXM_NX_REG4[],2,resubmit(,1),local",
         "table=1,actions=debug_recirc,resubmit(,2)",
@@ -434,7 +434,7 @@ fn misses_go_to_old_controllers() {
 }
 
 #[test]
-fn fragments() {
+fn fragment_handling_follows_the_switch_config() {
     let mut first = udp(1, 2);
     first.payload[6] = 0x20;
     let lab = with(&["priority=2,udp,tp_dst=2000,actions=2", "priority=1,actions=3"]);
@@ -448,7 +448,7 @@ fn fragments() {
 }
 
 #[test]
-fn ends_of_connections_shorten_time_outs() {
+fn tcp_fin_shortens_the_flow_s_timeouts() {
     let mut tcp = udp(1, 2);
     tcp.payload[9] = 6;
     tcp.payload.resize(40, 0);

@@ -80,7 +80,7 @@ fn closed_gate_lets_nothing_be_refreshed() {
 }
 
 #[test]
-fn no_member_at_all() {
+fn bond_without_members_drops() {
     let mut lab = Lab::new(BOND);
     assert_eq!(lab.send(1, &udp(0xa, 0xb)), "2:-");
     assert_eq!(lab.send(3, &udp(0xb, 0xa)), "");
@@ -117,7 +117,7 @@ fn slb_hashes_the_vlan_that_goes_out() {
 }
 
 #[test]
-fn slb_admission() {
+fn slb_admits_multicast_on_active_member_only() {
     let lab = Lab::new(BOND);
     lab.slb("b", [3, 4]);
     assert_eq!(lab.send(3, &udp(0xb, BROADCAST)), "1:- 2:-", "multicast on the active member");

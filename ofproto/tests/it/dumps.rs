@@ -14,7 +14,7 @@ fn dump(lab: &Lab) -> Vec<String> {
 }
 
 #[test]
-fn lines() {
+fn flow_dump_prints_as_dpctl_does() {
     let lab = Lab::new("br0:\n b = 1+2 lacp\n p3 = 3\n br0 = local:9\n a4 = 4 access=10");
     let recirc_id = lab.bond_id("b");
     lab.tcp("b", [1, 2], OutputRule::Recirc { basis: 0, recirc_id });

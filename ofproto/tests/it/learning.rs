@@ -187,7 +187,7 @@ fn ofproto_now(lab: &Lab) -> wire::Time {
 }
 
 #[test]
-fn static_addresses() {
+fn static_address_neither_moves_nor_ages() {
     let mut lab = Lab::new(THREE);
     let now = ofproto_now(&lab);
     lab.send(1, &udp(0xa, 0xb));

@@ -180,7 +180,7 @@ proptest! {
     })]
 
     #[test]
-    fn behaves_as_the_model(ops in prop::collection::vec(op(), 1..150)) {
+    fn mac_table_behaves_as_the_model(ops in prop::collection::vec(op(), 1..150)) {
         let (mut t, changes) = table();
         let mut model = Model::default();
         let mut now = Time::from_millis(1);
@@ -230,7 +230,7 @@ fn entry_in_use_outlives_a_flood_on_its_own_port() {
 }
 
 #[test]
-fn late_news_moves_nobody() {
+fn late_learning_does_not_move_an_address() {
     let (mut t, _) = table();
     let at = Time::from_millis;
     let mac = EthAddr::from_u64(0xa);

@@ -68,7 +68,7 @@ fn a_copy_has_the_vlan_of_its_packet() {
 }
 
 #[test]
-fn once_for_each_output() {
+fn mirror_sends_one_copy_to_each_output() {
     let spy = |id| mirror(id, "p1 p2 p3", "p1 p2 p3", "spy");
     // Arrival, two departures, and another mirror of the same kind: still one.
     let lab = lab(vec![spy(1), spy(2)]);
@@ -83,7 +83,7 @@ fn once_for_each_output() {
 }
 
 #[test]
-fn rspan() {
+fn mirror_to_a_vlan_floods_in_it() {
     let mut lab = Lab::new(
         "
         br0:
@@ -103,7 +103,7 @@ fn rspan() {
 }
 
 #[test]
-fn by_vlan_by_filter_and_cut() {
+fn mirror_selects_by_vlan_and_filter_and_truncates() {
     let mut m = mirror(1, "p3", "", "spy");
     m.vlans = BTreeSet::from([20]);
     let mut lab = lab(vec![m.clone()]);
@@ -144,7 +144,7 @@ fn counters_stay_with_their_mirror() {
 
 /// Flows made before a change of mirrors do as the mirrors say afterwards.
 #[test]
-fn flows_follow() {
+fn flows_follow_a_change_of_mirrors() {
     let mut lab = lab(Vec::new());
     let frame = flood().tag(20);
     assert_eq!(lab.send(3, &frame), "4:20 5:20");
@@ -161,7 +161,7 @@ fn flows_follow() {
 
 /// An output that is not there, and more mirrors than there may be.
 #[test]
-fn what_cannot_work_does_nothing() {
+fn invalid_mirror_has_no_effect() {
     let mut lab = lab(vec![mirror(1, "p1", "", "nowhere")]);
     assert_eq!(lab.send(1, &flood()), "2:- 3:10 4:10 5:10");
     let many = (0..MAX_MIRRORS as u128 + 3).map(|id| mirror(id, "p1", "", "spy")).collect();

@@ -37,7 +37,7 @@ fn tags_are_right_for_every_copy() {
 }
 
 #[test]
-fn counts() {
+fn patch_ports_count_packets() {
     let mut lab = Lab::new(TWO);
     let f = udp(0xa, BROADCAST);
     for _ in 0..5 {
@@ -51,7 +51,7 @@ fn counts() {
 }
 
 #[test]
-fn half_a_patch_drops() {
+fn patch_port_without_peer_drops() {
     let lab = Lab::new("br0:\n p1 = 1\n p2 = 2\n pa = patch:pb\nbr1:\n p3 = 3\n pb = patch:px");
     assert_eq!(lab.send(1, &udp(0xa, BROADCAST)), "2:-");
     let lab = Lab::new("br0:\n p1 = 1\n p2 = 2\n pa = patch:pa");
@@ -59,7 +59,7 @@ fn half_a_patch_drops() {
 }
 
 #[test]
-fn within_one_bridge() {
+fn patch_within_one_bridge_forwards() {
     let lab = Lab::new(
         "br0:\n p1 = 1 access=10\n pa = patch:pb access=10\n pb = patch:pa access=20\n p2 = 2 access=20",
     );
@@ -67,7 +67,7 @@ fn within_one_bridge() {
 }
 
 #[test]
-fn circles_end() {
+fn patch_circle_ends() {
     let lab = Lab::new(
         "br0:\n p1 = 1\n p2 = 2\n pa = patch:pb\n pc = patch:pd\n\
          br1:\n p3 = 3\n pb = patch:pa\n pd = patch:pc\n",

@@ -198,7 +198,7 @@ fn learning_calls_for_a_round() {
 }
 
 #[test]
-fn what_expires_during_a_round_is_for_the_next() {
+fn address_that_expires_during_a_round_is_left_for_the_next() {
     let mut lab = Lab::new("br0: aging=15\n p1 = 1\n p2 = 2\n p3 = 3");
     lab.send(1, &udp(0xa, BROADCAST));
     lab.advance(Duration::from_secs(9));
@@ -213,7 +213,7 @@ fn what_expires_during_a_round_is_for_the_next() {
 }
 
 #[test]
-fn too_many_flows() {
+fn flows_beyond_the_limit_are_removed() {
     let mut lab = Lab::new("br0:\n p1 = 1\n p2 = 2");
     lab.ofproto.enable_megaflows(false);
     assert_eq!(lab.revalidator.set_flow_limit(40), "set flow_limit to 40\n");
@@ -250,7 +250,7 @@ fn flow_limit_grows_back() {
 }
 
 #[test]
-fn statistics_are_put_down_once() {
+fn statistics_are_attributed_once() {
     let mut lab = Lab::new(THREE);
     let f = udp(0xa, BROADCAST);
     let octets = f.bytes().len() as u64;

@@ -24,7 +24,7 @@ br2:
 ";
 
 #[test]
-fn fdb() {
+fn fdb_commands_print_and_change_addresses() {
     let lab = Lab::new(TWO);
     lab.send(1, &udp(0x5054_0000_0005, BROADCAST).tag(10));
     lab.advance(Duration::from_secs(7));
@@ -63,7 +63,7 @@ fn fdb() {
 }
 
 #[test]
-fn fdb_stats() {
+fn fdb_statistics_are_shown_and_cleared() {
     let lab = Lab::new(TWO);
     lab.send(1, &udp(1, BROADCAST));
     lab.send(2, &udp(1, BROADCAST));
@@ -86,7 +86,7 @@ fn fdb_stats() {
 }
 
 #[test]
-fn dpif() {
+fn dpif_show_lists_bridges_and_ports() {
     let mut lab = Lab::new(TWO);
     lab.config.bridges[1].datapath_type = "netdev".to_owned();
     lab.apply();
@@ -117,7 +117,7 @@ system@ovs-system: hit:1 missed:1
 }
 
 #[test]
-fn rules() {
+fn bridge_dump_flows_lists_internal_rules() {
     let mut lab = Lab::new("br0:\n p1 = 1\n b = 3+4");
     let recirc_id = lab.bond_id("b");
     lab.tcp("b", [3, 4], OutputRule::Recirc { basis: 0, recirc_id });
@@ -159,7 +159,7 @@ fn rules() {
 }
 
 #[test]
-fn upcall() {
+fn upcall_show_prints_the_flow_limit() {
     let mut lab = Lab::new(TWO);
     lab.send(1, &udp(1, BROADCAST));
     lab.revalidate();

@@ -8,7 +8,7 @@ use ofproto::{SlowPathQueue, SlowPathSink};
 use wire::{FlowKey, Time};
 
 #[test]
-fn bounded_in_order_and_counted() {
+fn slow_path_queue_is_bounded_ordered_and_counts_drops() {
     let wakes = Arc::new(AtomicUsize::new(0));
     let w = wakes.clone();
     let queue = SlowPathQueue::new(Box::new(move || {

@@ -40,7 +40,7 @@ fn actions(said: &str) -> &str {
 
 /// What is said is what happens to a packet, over a bond by the member that is active now.
 #[test]
-fn it_tells_the_truth() {
+fn trace_predicts_what_happens_to_the_packet() {
     let lab = Lab::new(TOPOLOGY);
     lab.active("bond0", 3, &[3, 4]);
     let flow = "in_port=1,udp,dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:02";
@@ -57,7 +57,7 @@ fn it_tells_the_truth() {
 }
 
 #[test]
-fn a_packet_is_sent_nowhere() {
+fn trace_sends_no_packet() {
     let lab = Lab::new(TOPOLOGY);
     lab.dp.sent();
     let flow = "in_port=1,udp,dl_src=00:00:00:00:00:01";

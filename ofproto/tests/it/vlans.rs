@@ -39,7 +39,7 @@ fn check(topology: &str, limit: u8, rows: &[(u32, &str, &str)]) {
 }
 
 #[test]
-fn modes() {
+fn vlan_modes_tag_and_filter() {
     check(
         PORTS,
         1,
@@ -75,7 +75,7 @@ fn modes() {
 }
 
 #[test]
-fn priority_tags() {
+fn priority_tags_are_sent_as_configured() {
     check(
         "
 br0:
@@ -100,7 +100,7 @@ br0:
 }
 
 #[test]
-fn tunnels() {
+fn dot1q_tunnel_adds_and_removes_the_service_tag() {
     let ports = "
 br0:
   t1 = 1 tunnel=100
@@ -166,7 +166,7 @@ fn protected_ports_do_not_hear_each_other() {
 }
 
 #[test]
-fn reserved_addresses() {
+fn reserved_destinations_are_dropped_unless_forward_bpdu() {
     let ports = "br0:\n a = 1\n b = 2\nbr1: forward-bpdu\n c = 3\n d = 4";
     let lab = Lab::new(ports);
     for dst in [

@@ -27,7 +27,7 @@ fn versions() -> [Version; 3] {
 }
 
 #[test]
-fn together() {
+fn bundle_takes_effect_at_commit() {
     for v in versions() {
         let mut s = Script::up(v, ConnKind::Service);
         assert_eq!(s.ask(control(BundleOp::Open, BOTH)), done(BundleOp::Open));
@@ -48,7 +48,7 @@ fn together() {
 
 /// The second message fails: the first has no effect either.
 #[test]
-fn all_or_nothing() {
+fn failed_bundle_changes_nothing() {
     for v in versions() {
         let mut s = Script::up(v, ConnKind::Service);
         s.silent(Body::FlowMod(add(9, 9)));
@@ -75,7 +75,7 @@ fn all_or_nothing() {
 }
 
 #[test]
-fn life_of_a_bundle() {
+fn bundle_is_opened_closed_committed_and_discarded() {
     let s = || Script::up(Version::V14, ConnKind::Service);
     let mut a = s();
     assert_eq!(a.refused(control(BundleOp::Close, 0)), OfError::BfcBadId);
@@ -105,7 +105,7 @@ fn life_of_a_bundle() {
 
 /// Groups can be deleted where there are none, not made.
 #[test]
-fn groups() {
+fn bundle_deletes_groups_and_refuses_to_add_them() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     let group = |command: u8| {
         let body = vec![0, command, 0, 0, 0xff, 0xff, 0xff, 0xfc];
@@ -121,7 +121,7 @@ fn groups() {
 }
 
 #[test]
-fn not_without_end() {
+fn bundle_beyond_its_limit_is_refused() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     let open =
         |id| Body::BundleControl(BundleControl { id, typ: BundleOp::Open.wire(false), flags: 0 });
@@ -132,7 +132,7 @@ fn not_without_end() {
 }
 
 #[test]
-fn ports_are_not_atomic() {
+fn atomic_bundle_refuses_port_mod() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     let port = s.port(1);
     s.set_ports(vec![port]);
@@ -158,7 +158,7 @@ fn ports_are_not_atomic() {
 }
 
 #[test]
-fn forgotten_bundles() {
+fn idle_bundle_is_discarded_after_its_timeout() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     s.ask(control(BundleOp::Open, 0));
     assert_eq!(s.agent.run(s.now, &s.lab), Some(s.now + Duration::from_secs(10)));

@@ -18,7 +18,7 @@ fn told(sent: &Sent, to: ConnId) -> Vec<(PortReason, u32, u32)> {
 }
 
 #[test]
-fn ports_come_and_go() {
+fn port_status_is_sent_when_ports_change() {
     let mut s = Script::up(Version::V10, ConnKind::Primary);
     s.connect(OTHER, Version::V13, ConnKind::Primary);
     let port = s.port(1);
@@ -45,7 +45,7 @@ fn ports_come_and_go() {
 }
 
 #[test]
-fn port_mod() {
+fn port_mod_changes_config_bits() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Primary);
         s.connect(OTHER, Version::V13, ConnKind::Primary);
@@ -103,7 +103,7 @@ fn packet(reason: PacketInReason, id: u16) -> QueuedPacketIn {
 }
 
 #[test]
-fn packet_in() {
+fn packet_in_is_encoded_as_the_connection_asked() {
     for v in Version::ALL {
         for format in [PacketInFormat::Standard, PacketInFormat::Nxt, PacketInFormat::Nxt2] {
             let mut s = Script::up(v, ConnKind::Primary);
@@ -120,7 +120,7 @@ fn packet_in() {
 }
 
 #[test]
-fn packets_find_who_wants_them() {
+fn packet_in_goes_to_the_controller_it_names() {
     let mut s = Script::up(Version::V10, ConnKind::Primary);
     s.connect(OTHER, Version::V13, ConnKind::Primary);
     let to = |s: &mut Script, p| {
@@ -138,7 +138,7 @@ fn packets_find_who_wants_them() {
 }
 
 #[test]
-fn packets_that_nobody_takes() {
+fn packet_ins_are_dropped_while_they_are_not_read() {
     let mut s = Script::new();
     let few = ConnSettings { queue_size: 3, ..ConnSettings::new(ConnKind::Primary, "br0<->c") };
     s.connect_as(ME, Version::V13, few);
@@ -154,7 +154,7 @@ fn packets_that_nobody_takes() {
 }
 
 #[test]
-fn packets_at_a_rate() {
+fn packet_ins_are_limited_to_the_configured_rate() {
     let mut s = Script::new();
     let slow = ConnSettings {
         rate_limit: 100,
@@ -178,7 +178,7 @@ fn packets_at_a_rate() {
 }
 
 #[test]
-fn bad_packet_outs() {
+fn malformed_packet_out_is_refused() {
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     let mut metadata = Match::default();
     metadata.set(Field::InPort, u128::from(OfPort::CONTROLLER.0));
@@ -194,7 +194,7 @@ fn bad_packet_outs() {
 /// A barrier after a packet is answered when what the packet makes the switch say has been said:
 /// with the turn after the next call.
 #[test]
-fn barriers_wait_for_packets() {
+fn barrier_after_packet_out_waits_for_its_packet_ins() {
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     let mut metadata = Match::default();
     metadata.set(Field::InPort, u128::from(OfPort::CONTROLLER.0));

@@ -37,7 +37,7 @@ pub(super) fn priorities(s: &mut Script) -> Vec<u16> {
 }
 
 #[test]
-fn in_every_version() {
+fn flows_are_added_listed_and_deleted_in_every_version() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
         s.silent(Body::FlowMod(add(5, 1)));
@@ -60,7 +60,7 @@ fn in_every_version() {
 }
 
 #[test]
-fn extended_form() {
+fn nicira_flow_dump_has_extended_fields() {
     let mut s = Script::up(Version::V10, ConnKind::Service);
     s.silent(Body::SetFlowFormat { nxm: true });
     s.silent(Body::FlowModTableId(true));
@@ -74,7 +74,7 @@ fn extended_form() {
 }
 
 #[test]
-fn removed_flows() {
+fn flow_removed_is_sent_to_every_connection() {
     let mut s = Script::up(Version::V10, ConnKind::Primary);
     s.connect(OTHER, Version::V13, ConnKind::Primary);
     let fm =
@@ -98,7 +98,7 @@ fn removed_flows() {
 }
 
 #[test]
-fn standalone() {
+fn flush_to_standalone_adds_the_normal_flow() {
     let mut s = Script::up(Version::V13, ConnKind::Service);
     s.silent(Body::FlowMod(add(7, 1)));
     s.agent.flush(s.now, true, &s.lab);
@@ -141,7 +141,7 @@ fn kinds(m: &Message) -> Vec<&'static str> {
 }
 
 #[test]
-fn monitors() {
+fn flow_monitor_is_told_of_changes_and_cancelled() {
     use monitor_flags::{ADD, DELETE, INITIAL, MODIFY, OWN};
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
@@ -172,7 +172,7 @@ fn monitors() {
 
 /// Who does not read its news is told of nothing but removals until it has.
 #[test]
-fn monitors_pause() {
+fn flow_monitor_pauses_while_its_updates_are_not_read() {
     use monitor_flags::{ADD, DELETE, MODIFY};
     let mut s = Script::up(Version::V14, ConnKind::Service);
     s.connect(OTHER, Version::V14, ConnKind::Service);
@@ -214,7 +214,7 @@ fn monitors_pause() {
 /// Packets see the flows of many commands at once: before anything else is answered, and when the
 /// agent is run.
 #[test]
-fn one_snapshot_for_many_commands() {
+fn flow_mods_of_a_batch_publish_one_snapshot() {
     let seen = |s: &Script| s.lab.ofproto.bridge_state("br0").unwrap().tables.load().count(0);
     let mut s = Script::up(Version::V13, ConnKind::Service);
     for n in 0..3 {

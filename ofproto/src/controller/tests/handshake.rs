@@ -20,7 +20,7 @@ fn connected(versions: VersionSet) -> Script {
 }
 
 #[test]
-fn hello_comes_first() {
+fn agent_sends_hello_first() {
     let mut s = connected(VersionSet::ALL);
     let out: Vec<Out> = s.agent.outbox().collect();
     let hello = vec![6, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 8, 0, 0, 0, 0x7e];
@@ -29,7 +29,7 @@ fn hello_comes_first() {
 }
 
 #[test]
-fn highest_common_version() {
+fn hello_selects_highest_common_version() {
     for (ours, theirs, agreed) in [
         (VersionSet::ALL, hello(1, None), Version::V10),
         (VersionSet::ALL, hello(4, None), Version::V13),
@@ -46,7 +46,7 @@ fn highest_common_version() {
 }
 
 #[test]
-fn no_common_version() {
+fn hello_without_common_version_closes_with_error() {
     let mut s = connected(VersionSet(0x12));
     s.agent.outbox().for_each(drop);
     s.agent.receive(s.now, ME, &hello(6, Some(0x60)), &s.lab);
@@ -84,7 +84,7 @@ fn no_common_version() {
 }
 
 #[test]
-fn other_messages_before_hello() {
+fn message_before_hello_closes_connection() {
     let mut s = connected(VersionSet::ALL);
     s.agent.outbox().for_each(drop);
     s.agent.receive(s.now, ME, &[1, 2, 0, 8, 0, 0, 0, 1], &s.lab);
@@ -96,7 +96,7 @@ fn other_messages_before_hello() {
 }
 
 #[test]
-fn echo() {
+fn echo_request_is_answered_with_its_data() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Primary);
         assert_eq!(s.ask(Body::EchoRequest(vec![1, 2])), Body::EchoReply(vec![1, 2]));
@@ -107,7 +107,7 @@ fn echo() {
 
 /// Only echoes, errors and hellos may be of another version.
 #[test]
-fn other_versions() {
+fn message_of_another_version_is_refused() {
     let mut s = Script::up(Version::V10, ConnKind::Primary);
     let frame = [2, 5, 0, 8, 1, 0x23, 0x45, 0x67];
     s.agent.receive(s.now, ME, &frame, &s.lab);
@@ -143,7 +143,7 @@ fn errors_return_the_request() {
 }
 
 #[test]
-fn snoops() {
+fn snooper_sees_messages_of_the_connection() {
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     let snoop = |n| ConnSettings::new(ConnKind::Snoop, &format!("br0<->snoop{n}"));
     // Nothing to show.
@@ -167,7 +167,7 @@ fn snoops() {
 
 /// With a hundred answers waiting nothing more is read.
 #[test]
-fn answers_that_nobody_takes() {
+fn reading_stops_while_100_answers_wait() {
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     let request = s.octets(ME, Body::BarrierRequest);
     for _ in 0..100 {

@@ -9,7 +9,7 @@ use openflow::msg::{
 use super::*;
 
 #[test]
-fn features() {
+fn features_request_is_answered_for_each_version() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
         let ports = vec![s.port(1), Port { live: false, ..s.port(0xfffe) }];
@@ -30,7 +30,7 @@ fn features() {
 }
 
 #[test]
-fn config() {
+fn switch_config_is_set_and_read_back() {
     let mut s = Script::up(Version::V10, ConnKind::Service);
     let get = |s: &mut Script| match s.ask(Body::GetConfigRequest) {
         Body::GetConfigReply(c) => (c.flags, c.miss_send_len),
@@ -49,7 +49,7 @@ fn config() {
 }
 
 #[test]
-fn description() {
+fn description_request_gives_the_configured_texts() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     let desc = Desc {
         manufacturer: "Nicira, Inc.".into(),
@@ -62,7 +62,7 @@ fn description() {
 }
 
 #[test]
-fn ports() {
+fn port_requests_list_ports_and_counters() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
         let ports = vec![s.port(1), s.port(2)];
@@ -90,7 +90,7 @@ fn ports() {
 }
 
 #[test]
-fn nothing_of_queues_groups_and_meters() {
+fn queue_group_and_meter_requests_give_empty_answers() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
         let ports = vec![s.port(1)];
@@ -120,7 +120,7 @@ fn nothing_of_queues_groups_and_meters() {
 }
 
 #[test]
-fn queues() {
+fn queue_requests_list_configured_queues() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
         s.lab.queues = vec![0];
@@ -142,7 +142,7 @@ fn queues() {
 }
 
 #[test]
-fn tables() {
+fn table_requests_list_all_tables() {
     for v in Version::ALL {
         let mut s = Script::up(v, ConnKind::Service);
         let sent = s.tell(ME, Body::TableStatsRequest);
@@ -177,7 +177,7 @@ fn table_features(s: &mut Script, body: Body) -> Result<Vec<TableFeatures>, OfEr
 }
 
 #[test]
-fn names_of_tables() {
+fn table_names_are_set_by_table_features() {
     let mut s = Script::up(Version::V13, ConnKind::Service);
     let all = table_features(&mut s, Body::TableFeaturesRequest(vec![])).unwrap();
     assert_eq!(all.len(), 254);
@@ -216,7 +216,7 @@ fn names_of_tables() {
 }
 
 #[test]
-fn table_configuration() {
+fn table_mod_is_read_back_by_table_desc() {
     let mut s = Script::up(Version::V14, ConnKind::Service);
     let m = TableMod { table_id: 3, config: table_config::EVICTION, ..TableMod::default() };
     s.silent(Body::TableMod(m));
@@ -227,7 +227,7 @@ fn table_configuration() {
 
 /// A request in parts: those without a body may come, others must be of one kind.
 #[test]
-fn parts() {
+fn multipart_request_in_parts_is_joined_or_refused() {
     let mut s = Script::up(Version::V13, ConnKind::Service);
     let part = |stat: u8, more: u8, body: &[u8]| {
         let mut f = vec![4, 18, 0, 16 + body.len() as u8, 0, 0, 0, 0x77, 0, stat, 0, more];

@@ -9,7 +9,7 @@ fn role(role: Role, generation: Option<u64>) -> Body {
 }
 
 #[test]
-fn one_primary() {
+fn new_primary_makes_the_old_one_secondary() {
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     s.connect(OTHER, Version::V14, ConnKind::Primary);
     let answer = |role, generation| Body::RoleReply(RoleRequest { role, generation, nx: false });
@@ -32,7 +32,7 @@ fn one_primary() {
 }
 
 #[test]
-fn secondaries_only_look() {
+fn secondary_may_read_and_not_write() {
     let mut s = Script::up(Version::V10, ConnKind::Primary);
     let nx = |role| Body::RoleRequest(RoleRequest { role, generation: None, nx: true });
     let reply = RoleRequest { role: Role::Secondary, generation: None, nx: true };
@@ -51,7 +51,7 @@ fn secondaries_only_look() {
 }
 
 #[test]
-fn asynchronous_messages() {
+fn asynchronous_messages_depend_on_role() {
     let mut s = Script::up(Version::V13, ConnKind::Primary);
     let Body::GetAsyncReply(a) = s.ask(Body::GetAsyncRequest) else { panic!() };
     assert_eq!((a.packet_in, a.port_status, a.flow_removed), ([3, 0], [7, 7], [15, 0]));
@@ -85,7 +85,7 @@ fn asynchronous_messages() {
 
 /// Misses go to controllers only for those before 1.3 that listen for the usual identity.
 #[test]
-fn misses() {
+fn table_miss_goes_to_controllers_before_1_3() {
     use std::sync::atomic::Ordering;
     let wanted = |s: &Script| {
         s.lab.ofproto.bridge_state("br0").unwrap().packet_in_on_miss.load(Ordering::Acquire)

@@ -172,7 +172,7 @@ mod tests {
     proptest! {
         /// Against a plain map; hashes that share many bits are likely.
         #[test]
-        fn as_a_map(steps in prop::collection::vec((any::<bool>(), 0u64..6, 0u32..13, 0u32..100), 0..300)) {
+        fn persistent_map_behaves_as_a_plain_map(steps in prop::collection::vec((any::<bool>(), 0u64..6, 0u32..13, 0u32..100), 0..300)) {
             let mut map: Map<u32> = Map::default();
             let mut model = BTreeMap::new();
             let mut copies = Vec::new();

@@ -112,7 +112,7 @@ proptest! {
     /// The rule found has the highest priority of those that match, and every packet that agrees
     /// in the bits looked at finds the same.
     #[test]
-    fn lookup_and_mask(
+    fn lookup_finds_highest_priority_for_all_packets_of_its_mask(
         rules in prop::collection::vec((matching(), 0i32..8), 1..40),
         packets in prop::collection::vec(any::<[u8; 12]>(), 1..12),
         gone in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
@@ -170,7 +170,7 @@ proptest! {
 
     /// Which rules a loose request means, and which overlap, is as the matches themselves say.
     #[test]
-    fn relations(rules in prop::collection::vec(matching(), 2..20)) {
+    fn covered_and_overlapping_rules_are_as_their_matches_say(rules in prop::collection::vec(matching(), 2..20)) {
         let mut c = Classifier::default();
         let made: Vec<_> = rules.iter().enumerate().map(|(i, m)| rule(m, i as i32, i as u64, vec![])).collect();
         for r in &made {
@@ -210,7 +210,7 @@ fn looked_at(c: &Classifier, f: &Fields) -> Match {
 }
 
 #[test]
-fn later_segments_are_spared() {
+fn lookup_does_not_unmask_segments_after_a_mismatch() {
     let mut c = Classifier::default();
     let mut m = ip(0x0a00_0001, 32);
     m.set(Field::InPort, 1);
@@ -228,7 +228,7 @@ fn later_segments_are_spared() {
 }
 
 #[test]
-fn prefixes_that_cannot_be_are_spared() {
+fn prefix_trie_limits_unmasked_address_bits() {
     let mut c = Classifier::default();
     c.insert(rule(&ip(0x0a01_0203, 32), 2, 0, vec![]));
     c.insert(rule(&ip(0x0b00_0000, 8), 1, 1, vec![]));
@@ -253,7 +253,7 @@ fn prefixes_that_cannot_be_are_spared() {
 }
 
 #[test]
-fn ports_that_no_rule_has() {
+fn port_trie_limits_unmasked_port_bits() {
     let mut c = Classifier::default();
     let mut m = Match::default();
     m.set(Field::EthType, 0x800);
@@ -269,7 +269,7 @@ fn ports_that_no_rule_has() {
 
 /// Two clauses of two rules each; both met lead on to the rule with the conjunction's number.
 #[test]
-fn conjunctions() {
+fn conjunction_matches_when_all_clauses_do() {
     let part = |id, clause, n_clauses| vec![Action::Conjunction { id, clause, n_clauses }];
     let mut c = Classifier::default();
     let mut order = 0;
@@ -312,7 +312,7 @@ fn conjunctions() {
 }
 
 #[test]
-fn order_of_rules() {
+fn rules_are_listed_in_a_fixed_order() {
     let mut c = Classifier::default();
     for (i, src) in [3, 1, 2].into_iter().enumerate() {
         c.insert(rule(&ip(src, 32), 5, i as u64, vec![]));

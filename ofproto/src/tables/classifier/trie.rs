@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_bits() {
+    fn trie_gives_matching_lengths_and_bits_looked_at() {
         let mut t = Trie::default();
         assert_eq!(t.lookup(v4([10, 0, 0, 1]), 32), PrefixLookup { looked_at: 0, lengths: 0 });
         t.insert(v4([10, 0, 0, 0]), 8);
@@ -205,7 +205,7 @@ mod tests {
         /// The lengths are those of the prefixes that match, and every value that agrees in the
         /// bits looked at gets the same answer. With all taken out nothing is left.
         #[test]
-        fn against_a_list(
+        fn trie_behaves_as_a_list_of_prefixes(
             prefixes in prop::collection::vec((any::<u128>(), 1u32..=12), 0..40),
             values in prop::collection::vec(any::<u128>(), 1..20),
             other in any::<u128>(),
