@@ -81,8 +81,12 @@ fn carries_both_ways(ours: &str, theirs: &str) {
     rig.wait("their view", || {
         other.switch.appctl("bond/show bond1").unwrap().contains("member tor0: disabled")
     });
-    assert_eq!(exchange(&vm, &host, false), 64, "from the VM, by one link");
-    assert_eq!(exchange(&host, &vm, true), 64, "to the VM, by one link");
+    let state = || {
+        let theirs = other.switch.appctl("lacp/show bond1").unwrap();
+        format!("{}\n{theirs}\n{}", rig.switch.log(), other.switch.log())
+    };
+    assert_eq!(exchange(&vm, &host, false), 64, "from the VM, by one link: {}", state());
+    assert_eq!(exchange(&host, &vm, true), 64, "to the VM, by one link: {}", state());
     rig.link(0, true);
     rig.await_member(0, true);
 }
