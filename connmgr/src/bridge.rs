@@ -92,7 +92,7 @@ impl Bridge {
                 Ok(listener) => self.snoops = Some(listener),
                 Err(e) => {
                     let text = posix::text(&e);
-                    runtime::err!(CONNMGR, "failed to listen on punix:{}: {text}", path.display());
+                    runtime::err!(CONNMGR, "failed to listen on punix:{}: {text}", path.display(); "bridge" => &self.name);
                 }
             }
         }
@@ -101,7 +101,7 @@ impl Bridge {
         let known = self.tables.as_ref();
         if known.is_none_or(|(t, c)| (t, &c[..]) != (want.tables, want.table_complaints)) {
             for complaint in want.table_complaints {
-                runtime::warn!(BRIDGE, "{complaint}");
+                runtime::warn!(BRIDGE, "{complaint}"; "bridge" => &self.name);
             }
             self.connections.configure_tables(want.tables, ctx);
             self.tables = Some((want.tables.clone(), want.table_complaints.to_vec()));
@@ -200,7 +200,7 @@ impl Bridge {
     fn accept_snoops(&mut self, ctx: &mut Ctx<'_>) {
         while let Some((stream, peer)) = self.snoops.as_mut().and_then(|s| s.accept(ctx)) {
             if self.connections.snoops() >= MAX_SNOOPS {
-                runtime::dbg!(RCONN, "too many monitor connections, discarding {peer}");
+                runtime::dbg!(RCONN, "too many monitor connections, discarding {peer}"; "bridge" => &self.name, "target" => &peer);
                 continue;
             }
             // A snoop sends nothing after its hello, and is not probed.
@@ -236,8 +236,7 @@ impl Bridge {
                         FAIL_OPEN,
                         "Could not connect to controller (or switch failed controller's \
                          post-connection admission control policy) for {} seconds, failing open",
-                        without.as_secs()
-                    );
+                        without.as_secs(); "bridge" => &self.name);
                     self.flush_flows(false, ctx);
                     let flow = InternalFlow {
                         table: 0,
@@ -254,8 +253,7 @@ impl Bridge {
                 FailOpenAction::StillOpen(without) => runtime::info!(
                     FAIL_OPEN,
                     "Still in fail-open mode after {} seconds disconnected from controller",
-                    without.as_secs()
-                ),
+                    without.as_secs(); "bridge" => &self.name),
                 FailOpenAction::SendProbe => {
                     self.connections.packet_in(probe_packet_in::packet(&self.name), ctx);
                 }
@@ -265,7 +263,7 @@ impl Bridge {
 
     /// Ends fail-open: a controller has admitted the switch, or none is configured any more.
     fn recover(&mut self, ctx: &mut Ctx<'_>) {
-        runtime::warn!(FAIL_OPEN, "No longer in fail-open mode");
+        runtime::warn!(FAIL_OPEN, "No longer in fail-open mode"; "bridge" => &self.name);
         self.fail_open.recover();
         let priority = i32::from(fail_open::PRIORITY);
         let remove = |t: &mut FlowTables| t.remove_internal(0, &Match::default(), priority);

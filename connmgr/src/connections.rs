@@ -27,6 +27,7 @@ use wire::Time;
 use crate::context::Ctx;
 use crate::endpoint::{ConnectStep, ControllerEndpoint, log_next_attempt, timing, type_name};
 use crate::endpoints::Endpoints;
+use crate::ends::Ends;
 use crate::modules::{CONNMGR, RCONN};
 use crate::peer::{Origin, Peer, PeerState, admits};
 use crate::socket::Ended;
@@ -84,8 +85,7 @@ impl Connections {
                         CONNMGR,
                         "{}: Changes to controller \"{target}\" expects re-initialization: \
                          Re-initializing now.",
-                        self.bridge
-                    );
+                        self.bridge; "bridge" => &self.bridge, "target" => *target);
                     self.stop(target, ctx);
                     self.start(config, versions, ctx);
                 }
@@ -96,7 +96,7 @@ impl Connections {
         for target in gone {
             if let Some(e) = self.endpoints.get(&target) {
                 let kind = type_name(&e.config);
-                runtime::info!(CONNMGR, "{}: removed {kind} controller \"{target}\"", self.bridge);
+                runtime::info!(CONNMGR, "{}: removed {kind} controller \"{target}\"", self.bridge; "bridge" => &self.bridge, "target" => &target);
             }
             self.stop(&target, ctx);
         }
@@ -264,7 +264,7 @@ impl Connections {
         let mut peer = Peer::new(id, origin, name, stream);
         if let Err(e) = peer.register(ctx.registry) {
             let text = posix::text(&e);
-            runtime::warn_rl!(CONNMGR, RL, "{}: cannot poll ({text})", peer.name);
+            runtime::warn_rl!(CONNMGR, RL, "{}: cannot poll ({text})", peer.name; Ends(&peer.name));
             return;
         }
         peer.reconnect = Some(reconnect);
@@ -378,7 +378,7 @@ impl Connections {
             }
             Due::Probe(silent) => {
                 let silent = silent.as_secs();
-                runtime::dbg!(RCONN, "{name}: idle {silent} seconds, sending inactivity probe");
+                runtime::dbg!(RCONN, "{name}: idle {silent} seconds, sending inactivity probe"; Ends(&name));
                 let version = self.agent.status(id).and_then(|s| s.version);
                 let xid = (ctx.ids.allocate() as u32).to_be_bytes();
                 if let (Some(peer), Some(version)) = (self.peers.get_mut(&id), version) {
@@ -393,8 +393,7 @@ impl Connections {
                 runtime::err!(
                     RCONN,
                     "{name}: no response to inactivity probe after {} seconds, disconnecting",
-                    waited.as_secs()
-                );
+                    waited.as_secs(); Ends(&name));
                 self.disconnect(id, Some("Connection timed out".to_owned()), false, ctx);
             }
         }
@@ -444,7 +443,7 @@ impl Connections {
                         }
                     }
                     Out::Status(conn) => self.status_of_conn_changed(conn, ctx),
-                    Out::Log(line) => ctx.log(&line),
+                    Out::Log(line) => ctx.log(&self.bridge, &line),
                 }
             }
         }
@@ -465,9 +464,9 @@ impl Connections {
         let Some(reconnect) = self.reconnect_of(id).filter(|r| !r.is_connected()) else { return };
         reconnect.connected(ctx.now);
         if active {
-            runtime::info!(RCONN, "{name}: connected");
+            runtime::info!(RCONN, "{name}: connected"; Ends(&name));
         } else {
-            runtime::dbg!(RCONN, "{name}: connected ({version})");
+            runtime::dbg!(RCONN, "{name}: connected ({version})"; Ends(&name));
         }
     }
 
@@ -476,12 +475,13 @@ impl Connections {
         let Some(peer) = self.peers.get(&id) else { return };
         let (name, active) = (peer.name.clone(), peer.reconnect.is_none());
         if peer.origin == Origin::Snoop {
-            runtime::dbg!(RCONN, "{name}: closing monitor connection: {ended}");
+            runtime::dbg!(RCONN, "{name}: closing monitor connection: {ended}"; Ends(&name));
             return self.forget(id, ctx);
         }
         let connected = self.reconnect_of(id).is_some_and(|r| r.is_connected());
         let loud = self.reconnect_of(id).is_some_and(|r| r.is_loud());
         let by_peer = ended == Ended::ByPeer;
+        let ends = Ends(&name);
         let text = match ended {
             Ended::ByPeer if connected => "End of file".to_owned(),
             Ended::ByPeer => "Connection reset by peer".to_owned(),
@@ -489,20 +489,20 @@ impl Connections {
         };
         if connected {
             match (by_peer, active) {
-                (true, true) => runtime::info!(RCONN, "{name}: connection closed by peer"),
-                (true, false) => runtime::dbg!(RCONN, "{name}: connection closed by peer"),
-                (false, _) => runtime::warn!(RCONN, "{name}: connection dropped ({text})"),
+                (true, true) => runtime::info!(RCONN, "{name}: connection closed by peer"; ends),
+                (true, false) => runtime::dbg!(RCONN, "{name}: connection closed by peer"; ends),
+                (false, _) => runtime::warn!(RCONN, "{name}: connection dropped ({text})"; ends),
             }
         } else if !timed_out && self.try_next_address(id, ctx) {
             if !by_peer {
                 let what = "trying the next address";
-                runtime::dbg!(RCONN, "{name}: connection failed ({text}), {what}");
+                runtime::dbg!(RCONN, "{name}: connection failed ({text}), {what}"; ends);
             }
             return;
         } else if loud && timed_out {
-            runtime::info!(RCONN, "{name}: connection timed out");
+            runtime::info!(RCONN, "{name}: connection timed out"; ends);
         } else if loud {
-            runtime::info!(RCONN, "{name}: connection failed ({text})");
+            runtime::info!(RCONN, "{name}: connection failed ({text})"; ends);
         }
         self.disconnect(id, Some(text), timed_out, ctx);
     }
@@ -542,7 +542,7 @@ impl Connections {
     fn drop_if_connected(&mut self, id: ConnId, ctx: &mut Ctx<'_>) {
         let Some(name) = self.peers.get(&id).map(|p| p.name.clone()) else { return };
         if self.reconnect_of(id).is_some_and(|r| r.is_connected()) {
-            runtime::info!(RCONN, "{name}: disconnecting");
+            runtime::info!(RCONN, "{name}: disconnecting"; Ends(&name));
             self.disconnect(id, None, false, ctx);
         }
     }

@@ -57,8 +57,8 @@ pub(crate) struct Ctx<'a> {
 }
 
 impl Ctx<'_> {
-    /// Writes one of the agent's log lines.
-    pub(crate) fn log(&mut self, line: &LogLine) {
+    /// Writes one of the log lines of `bridge`'s agent.
+    pub(crate) fn log(&mut self, bridge: &str, line: &LogLine) {
         let Some(module) = (self.options.log_module)(line.module) else { return };
         let level = match line.level {
             AgentLevel::Err => Level::Err,
@@ -75,6 +75,6 @@ impl Ctx<'_> {
                 return;
             }
         }
-        runtime::log_at!(module, level, "{}", line.text);
+        runtime::log_at!(module, level, "{}", line.text; "bridge" => bridge);
     }
 }

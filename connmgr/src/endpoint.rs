@@ -11,6 +11,7 @@ use openflow::VersionSet;
 use wire::Time;
 
 use crate::context::{Ctx, IdAllocator};
+use crate::ends::Ends;
 use crate::modules::{CONNMGR, RCONN, SOCKET_UTIL};
 use crate::names::Names;
 use crate::peer::token;
@@ -139,13 +140,13 @@ impl ControllerEndpoint {
                     let at = target.split_once(':').map_or("", |(_, at)| at);
                     let chosen = at.starts_with('0') || at.is_empty();
                     if let Some(port) = listener.socket.port().filter(|_| chosen) {
-                        runtime::info!(SOCKET_UTIL, "{at}: listening on port {port}");
+                        runtime::info!(SOCKET_UTIL, "{at}: listening on port {port}"; "bridge" => bridge, "target" => target);
                     }
                     EndpointKind::Passive(listener)
                 }
                 Err(e) => {
                     let text = posix::text(&e);
-                    runtime::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}");
+                    runtime::err_rl!(SOCKET_UTIL, RL, "{target}: bind: {text}"; "bridge" => bridge, "target" => target);
                     return None;
                 }
             },
@@ -158,12 +159,11 @@ impl ControllerEndpoint {
                     CONNMGR,
                     RL,
                     "{bridge}: unsupported controller \"{target}\" ({})",
-                    e.problem
-                );
+                    e.problem; "bridge" => bridge, "target" => target);
                 return None;
             }
         };
-        runtime::info!(CONNMGR, "{bridge}: added {} controller \"{target}\"", type_name(config));
+        runtime::info!(CONNMGR, "{bridge}: added {} controller \"{target}\"", type_name(config); "bridge" => bridge, "target" => target);
         Some(ControllerEndpoint { config: config.clone(), versions, kind })
     }
 
@@ -227,7 +227,7 @@ impl ControllerEndpoint {
         match reconnect.poll(now) {
             Some(Due::Connect) => {
                 if reconnect.is_loud() {
-                    runtime::info!(RCONN, "{name}: connecting...");
+                    runtime::info!(RCONN, "{name}: connecting..."; Ends(name));
                 }
                 reconnect.opening(now);
                 names.reset();
@@ -280,7 +280,7 @@ impl ControllerEndpoint {
     pub(crate) fn failed(&mut self, name: &str, now: Time, error: String) {
         let EndpointKind::Active { reconnect, names, .. } = &mut self.kind else { return };
         names.cancel();
-        runtime::warn!(RCONN, "{name}: connection failed ({error})");
+        runtime::warn!(RCONN, "{name}: connection failed ({error})"; Ends(name));
         let loud = reconnect.is_loud();
         // A failure of this kind does not make the wait shorter.
         log_next_attempt(name, reconnect.closed(now, Some(error), true), loud);
@@ -324,13 +324,12 @@ pub(crate) fn type_name(config: &ControllerConfig) -> &'static str {
 pub(crate) fn log_next_attempt(name: &str, next: Next, loud: bool) {
     match next {
         Next::Later(wait) => {
-            runtime::info!(RCONN, "{name}: waiting {} seconds before reconnect", wait.as_secs());
+            runtime::info!(RCONN, "{name}: waiting {} seconds before reconnect", wait.as_secs(); Ends(name));
         }
         Next::Quietly if loud => runtime::info!(
             RCONN,
             "{name}: continuing to retry connections in the background but suppressing further \
-             logging"
-        ),
+             logging"; Ends(name)),
         Next::Quietly | Next::AtOnce | Next::Soon | Next::AsBefore | Next::Gone => {}
     }
 }

@@ -27,6 +27,7 @@
 //! | `packet_queue` | packets from datapath threads to controllers |
 //! | `status` | a controller's status, for the database |
 //! | `context` | what all of them need during a call; identifiers; the agent's log lines |
+//! | `ends` | the key-value pairs of log lines about a connection |
 //! | `modules` | names in the log |
 
 #![warn(missing_docs)]
@@ -37,6 +38,7 @@ mod connections;
 mod context;
 mod endpoint;
 mod endpoints;
+mod ends;
 mod fail_open;
 mod in_band;
 mod manager;

@@ -26,8 +26,7 @@ pub(crate) fn allows(bridge: &str, c: &ControllerConfig, options: &OpenFlowOptio
                 "bridge {bridge}: Not connecting to socket controller \"{target}\" due to \
                  possibility for remote exploit.  Instead, specify socket in permitted directory \
                  \"unix:{allowed}\" or connect to \"unix:{rundir}/{bridge}.mgmt\" (which is \
-                 always available without special configuration)."
-            );
+                 always available without special configuration)."; "bridge" => bridge, "target" => target);
             return false;
         }
     } else if let Some(path) = target.strip_prefix("punix:") {
@@ -39,8 +38,7 @@ pub(crate) fn allows(bridge: &str, c: &ControllerConfig, options: &OpenFlowOptio
                 "bridge {bridge}: Not adding Unix domain socket controller \"{target}\" due to \
                  possibility of overwriting local files. Instead, specify path in permitted \
                  format \"punix:{allowed}*\" or connect to \"unix:{rundir}/{bridge}.mgmt\" \
-                 (which is always available without special configuration)."
-            );
+                 (which is always available without special configuration)."; "bridge" => bridge, "target" => target);
             return false;
         }
     }

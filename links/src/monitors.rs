@@ -376,7 +376,7 @@ impl Monitors {
             for (name, later) in std::mem::take(&mut self.later) {
                 match later {
                     Later::Send(frame) => self.send(now, &name, &frame, sockets),
-                    Later::Notice(notice) => log(&notice),
+                    Later::Notice(notice) => log(&name, &notice),
                 }
             }
         }
@@ -404,7 +404,9 @@ impl Monitors {
         match sockets.send(&purpose, w.link.port_no, frame) {
             Sent::Done => {}
             // The device is down; the frame is lost as on the wire.
-            Sent::Refused(e) => runtime::dbg!(BFD, "{name}: cannot send health check ({e})"),
+            Sent::Refused(e) => {
+                runtime::dbg!(BFD, "{name}: cannot send health check ({e})"; "interface" => name)
+            }
             Sent::NoPath => self.over_patch(now, name, frame),
         }
     }
@@ -416,7 +418,7 @@ fn cfm_purpose(link: &WatchedLink) -> Option<Purpose> {
     Some(Purpose::Cfm { link: link.name.clone(), group })
 }
 
-fn log(notice: &Notice) {
+fn log(interface: &str, notice: &Notice) {
     let module = if notice.module == "cfm" { &CFM } else { &BFD };
     let level = match notice.level {
         bond::Level::Err => Level::Err,
@@ -424,5 +426,5 @@ fn log(notice: &Notice) {
         bond::Level::Info => Level::Info,
         bond::Level::Dbg => Level::Dbg,
     };
-    runtime::log_at_rl!(*module, RATE_LIMIT, level, "{}", notice.text);
+    runtime::log_at_rl!(*module, RATE_LIMIT, level, "{}", notice.text; "interface" => interface);
 }

@@ -257,8 +257,7 @@ impl Thread {
                     BOND,
                     "bond {}: polled link change took {:?} to the table",
                     port.name,
-                    since.elapsed()
-                );
+                    since.elapsed(); "bond" => &port.name);
             }
             if port.tick(now) {
                 port.drain(&*self.datapath, since, &mut self.later);
@@ -420,7 +419,7 @@ impl Thread {
             Sent::Done => {}
             // The device is down; LACP sends again.
             Sent::Refused(e) => {
-                runtime::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name);
+                runtime::dbg!(LACP, "{}: cannot send LACP PDU ({e})", device.member.name; "bond" => name, "member" => &device.member.name);
             }
             Sent::NoPath => {
                 let LinkDevice::Patch { peer: Some(peer) } = &device.member.device else { return };

@@ -86,8 +86,7 @@ impl SwitchOps for SwitchHost<'_> {
             Err(text) => {
                 crate::info!(
                     OFPROTO,
-                    "interface {name}: cannot set the administrative state ({text})"
-                );
+                    "interface {name}: cannot set the administrative state ({text})"; "interface" => name);
                 false
             }
         }

@@ -245,19 +245,18 @@ impl Daemon {
         match event {
             SessionEvent::Connected => {
                 self.awaited.answered();
-                crate::info!(RECONNECT, "{}: connected", self.session.remote());
+                crate::info!(RECONNECT, "{}: connected", self.session.remote(); "target" => self.session.remote().to_string());
             }
             SessionEvent::ConnectFailed { reason, retry_in } => {
                 crate::info!(
                     RECONNECT,
                     "{}: connection attempt failed ({reason})",
-                    self.session.remote()
-                );
+                    self.session.remote(); "target" => self.session.remote().to_string());
                 crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
                 self.awaited.failed(&self.session.remote().to_string());
             }
             SessionEvent::Disconnected { reason, retry_in } => {
-                crate::info!(RECONNECT, "{}: connection closed ({reason})", self.session.remote());
+                crate::info!(RECONNECT, "{}: connection closed ({reason})", self.session.remote(); "target" => self.session.remote().to_string());
                 crate::dbg!(RECONNECT, "waiting {retry_in:?} before the next attempt");
             }
             SessionEvent::InitialData | SessionEvent::Filtered | SessionEvent::Changed => {

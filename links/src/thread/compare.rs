@@ -83,8 +83,7 @@ impl Thread {
                 d.port,
                 d.name,
                 d.believed,
-                d.device
-            );
+                d.device; "bond" => &d.port, "member" => &d.name);
         }
         self.correct(ifindex, said, due, since);
     }

@@ -181,9 +181,11 @@ impl Thread {
             }
             // The datapath carries the frames instead.
             (Query::Socket { purpose, name, .. }, Answer::Socket(Err(e))) => match purpose {
-                Purpose::Lacp { port, .. } => runtime::warn!(LACP, "port {port}: {e}"),
-                Purpose::Cfm { .. } => runtime::warn!(CFM, "{name}: {e}"),
-                Purpose::Send { .. } => runtime::warn!(BFD, "{name}: {e}"),
+                Purpose::Lacp { port, .. } => {
+                    runtime::warn!(LACP, "port {port}: {e}"; "port" => &port, "interface" => &name)
+                }
+                Purpose::Cfm { .. } => runtime::warn!(CFM, "{name}: {e}"; "interface" => &name),
+                Purpose::Send { .. } => runtime::warn!(BFD, "{name}: {e}"; "interface" => &name),
             },
             // Each query has its own kind of answer.
             (
@@ -277,7 +279,7 @@ impl Thread {
             port.carrier(now, member, up);
             port.drain(&*self.datapath, since, &mut self.later);
         }
-        runtime::dbg!(BOND, "bond {name}: link event took {:?} to the table", since.elapsed());
+        runtime::dbg!(BOND, "bond {name}: link event took {:?} to the table", since.elapsed(); "bond" => name);
     }
 
     fn is_member(&self, ifindex: u32) -> bool {

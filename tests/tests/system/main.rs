@@ -16,6 +16,7 @@ mod crash;
 mod embedded;
 mod failback;
 mod internal_ports;
+mod json_log;
 mod lacp;
 mod lacp_faults;
 mod loops;

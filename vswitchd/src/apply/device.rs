@@ -163,7 +163,7 @@ pub(super) fn open(want: &WantIface, patient: bool) -> Result<Opened, String> {
         }
         DeviceKind::Unknown(kind) => {
             if patient {
-                crate::warn!(NETDEV, "could not create netdev {name} of unknown type {kind}");
+                crate::warn!(NETDEV, "could not create netdev {name} of unknown type {kind}"; "interface" => name, "type" => kind);
             }
             Err(unknown_type(name, kind))
         }
@@ -216,7 +216,7 @@ fn open_system(name: &str, patient: bool) -> Result<(Box<dyn PacketIo>, LinkInfo
     for _ in 0..TRIES {
         let io = system::open(name, &SystemOptions::default()).map_err(|e| {
             if patient && matches!(e, DeviceError::Add { .. }) {
-                crate::err!(DPIF_NETDEV, "{name}: cannot add a loopback device");
+                crate::err!(DPIF_NETDEV, "{name}: cannot add a loopback device"; "interface" => name);
             }
             e.to_string()
         })?;
@@ -251,6 +251,5 @@ pub(super) fn warn_of_master(name: &str, master: u32) {
     crate::warn!(
         BRIDGE,
         "interface {name}: the device is a port of {text}, which may forward or take its frames; \
-         remove it there (ip link set {name} nomaster)"
-    );
+         remove it there (ip link set {name} nomaster)"; "interface" => name, "master" => &text);
 }

@@ -224,8 +224,7 @@ impl Switch {
                 BRIDGE,
                 "bridge {}: deleted interface {name} on port {}",
                 a.bridge,
-                a.of_port.0
-            );
+                a.of_port.0; "bridge" => &a.bridge, "interface" => &name, "port" => &a.port, "ofport" => a.of_port.0);
             if let Some(port_no) = a.port_no {
                 // A dummy's number comes from its name: it may be wanted at once.
                 if wanted.contains_key(name.as_str()) || a.dummy.is_some() {
@@ -240,7 +239,7 @@ impl Switch {
 
     fn close(&mut self, name: &str, port_no: PortNo, parts: &Deps<'_>) {
         if let Err(e) = parts.datapath.port_del(port_no) {
-            crate::warn!(BRIDGE, "interface {name}: cannot remove datapath port ({e})");
+            crate::warn!(BRIDGE, "interface {name}: cannot remove datapath port ({e})"; "interface" => name);
         }
         self.quarantine.closed(port_no, parts.ofproto);
     }
@@ -374,7 +373,7 @@ impl Switch {
             Some(Ok(opened)) => opened,
             Some(Err(text)) => {
                 if self.errors.insert(name.clone(), text.clone()).as_ref() != Some(&text) {
-                    crate::warn!(BRIDGE, "{text}");
+                    crate::warn!(BRIDGE, "{text}"; "interface" => name, "port" => port, "bridge" => &bridge.name);
                 }
                 return;
             }
@@ -402,7 +401,7 @@ impl Switch {
                             self.out_of_numbers = Some(parts.ofproto.rounds_ended());
                         }
                         let text = format!("could not add network device {name} to ofproto ({e})");
-                        crate::warn!(BRIDGE, "{text}");
+                        crate::warn!(BRIDGE, "{text}"; "interface" => name, "port" => port, "bridge" => &bridge.name);
                         self.errors.insert(name.clone(), text);
                         return;
                     }
@@ -421,8 +420,7 @@ impl Switch {
             BRIDGE,
             "bridge {}: added interface {name} on port {}",
             bridge.name,
-            of_port.0
-        );
+            of_port.0; "bridge" => &bridge.name, "interface" => name, "port" => port, "ofport" => of_port.0);
         self.errors.remove(name);
         if iface.kind == DeviceKind::System {
             device::warn_of_master(name, link.master);
@@ -475,8 +473,7 @@ impl Switch {
                 crate::info!(
                     BRIDGE,
                     "bridge {}: using datapath ID {datapath_id:016x}",
-                    bridge.name
-                );
+                    bridge.name; "bridge" => &bridge.name);
             }
             bridges.insert(bridge.name.clone(), running);
         }
@@ -496,10 +493,11 @@ impl Switch {
                 OfPort::LOCAL => {
                     crate::err!(
                         BRIDGE,
-                        "bridge {name}: failed to set bridge Ethernet address: {e}"
-                    );
+                        "bridge {name}: failed to set bridge Ethernet address: {e}"; "bridge" => name);
                 }
-                _ => crate::err!(BRIDGE, "interface {name}: setting MAC failed ({e})"),
+                _ => {
+                    crate::err!(BRIDGE, "interface {name}: setting MAC failed ({e})"; "interface" => name)
+                }
             }
             return;
         }
@@ -534,7 +532,9 @@ impl Switch {
         }
         match link::set_mtu(name, mtu) {
             Ok(()) => a.link.mtu = mtu,
-            Err(e) => crate::warn!(BRIDGE, "interface {name}: setting MTU failed ({e})"),
+            Err(e) => {
+                crate::warn!(BRIDGE, "interface {name}: setting MTU failed ({e})"; "interface" => name)
+            }
         }
     }
 

@@ -82,18 +82,18 @@ impl Taps {
                         BRIDGE,
                         "interface {name}: was made for a port of another database (row {}); it \
                          stays, \"ip link del {name}\" removes it",
-                        before.database.as_deref().unwrap_or("unknown")
-                    );
+                        before.database.as_deref().unwrap_or("unknown"); "interface" => name);
                 }
                 continue;
             }
             match internal::remove(name, *ifindex) {
                 Ok(true) => crate::info!(
                     BRIDGE,
-                    "interface {name}: removed, its port has left the database while no switch ran"
-                ),
+                    "interface {name}: removed, its port has left the database while no switch ran"; "interface" => name),
                 Ok(false) => {}
-                Err(e) => crate::warn!(BRIDGE, "interface {name}: cannot be removed ({e})"),
+                Err(e) => {
+                    crate::warn!(BRIDGE, "interface {name}: cannot be removed ({e})"; "interface" => name)
+                }
             }
         }
     }
@@ -124,7 +124,7 @@ impl Taps {
         }
         for (name, _, tap) in taps {
             if let Err(e) = tap.persist(true) {
-                crate::warn!(BRIDGE, "interface {name}: will end with the switch ({e})");
+                crate::warn!(BRIDGE, "interface {name}: will end with the switch ({e})"; "interface" => name);
             }
         }
     }

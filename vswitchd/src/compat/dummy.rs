@@ -43,13 +43,13 @@ pub fn configure(port: &DummyPort, want: &WantIface) {
     let socket = |text: &str, kind: &str| match text.strip_prefix(kind) {
         Some(path) => Some(rundir().join(path)),
         None => {
-            crate::warn!(NETDEV_DUMMY, "{text}: open failed (accepted is {kind}PATH)");
+            crate::warn!(NETDEV_DUMMY, "{text}: open failed (accepted is {kind}PATH)"; "interface" => &want.name);
             None
         }
     };
     let endpoint = match (option("pstream"), option("stream")) {
         (Some(p), Some(s)) => {
-            crate::warn!(NETDEV_DUMMY, "Open failed: both {p} and {s} are configured");
+            crate::warn!(NETDEV_DUMMY, "Open failed: both {p} and {s} are configured"; "interface" => &want.name);
             port.endpoint()
         }
         (Some(p), None) => socket(p, "punix:").map(StreamEndpoint::Listen),
@@ -64,7 +64,7 @@ pub fn configure(port: &DummyPort, want: &WantIface) {
     };
     for (what, e) in port.configure(&options).err().into_iter().flatten() {
         let text = option(what).or(option("pstream")).unwrap_or(&want.name);
-        crate::warn!(NETDEV_DUMMY, "{text}: open failed ({e})");
+        crate::warn!(NETDEV_DUMMY, "{text}: open failed ({e})"; "interface" => &want.name);
     }
 }
 

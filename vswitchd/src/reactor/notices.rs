@@ -1,6 +1,5 @@
 //! Log lines about configurations, packets and flows.
 
-use std::fmt::Display;
 use std::sync::Weak;
 
 use datapath::Datapath;
@@ -90,8 +89,7 @@ impl Awaited {
                 VSWITCHD,
                 "{remote}: no OVSDB server answers; there are no bridges until one does: start \
                  ovsdb-server, or start ovs-vswitchd with --embedded-db, which serves the database \
-                 itself"
-            );
+                 itself"; "target" => remote);
         }
     }
 }
@@ -99,15 +97,20 @@ impl Awaited {
 /// Logs the warnings that the previous configuration did not have.
 pub(super) fn log_new_warnings(old: &[Warning], new: &[Warning]) {
     for warning in new.iter().filter(|w| !old.contains(w)) {
-        log(warning.severity, warning);
+        let Warning { table, row, column, key, value, severity, .. } = warning;
+        // For example `"port":"bond0","column":"other_config","key":"bond-primary","value":"x"`.
+        crate::log_at!(
+            BRIDGE, level(*severity), "{warning}";
+            "value" => value, "key" => key, "column" => column, *table => row
+        );
     }
 }
 
-fn log(severity: Severity, text: impl Display) {
+fn level(severity: Severity) -> Level {
     match severity {
-        Severity::Err => crate::err!(BRIDGE, "{text}"),
-        Severity::Warn => crate::warn!(BRIDGE, "{text}"),
-        Severity::Info => crate::info!(BRIDGE, "{text}"),
+        Severity::Err => Level::Err,
+        Severity::Warn => Level::Warn,
+        Severity::Info => Level::Info,
     }
 }
 
@@ -118,9 +121,17 @@ pub(super) fn log_new_complaints(old: &Desired, new: &Desired) {
         all.map(|m| (m.uuid, m.complaints.clone())).collect()
     };
     let known = mirrors(old);
-    for (_, complaints) in mirrors(new).iter().filter(|m| !known.contains(m)) {
-        for (severity, text) in complaints {
-            log(*severity, text);
+    for bridge in &new.bridges {
+        for mirror in &bridge.mirrors {
+            if known.iter().any(|(u, c)| (u, c) == (&mirror.uuid, &mirror.complaints)) {
+                continue;
+            }
+            for (severity, text) in &mirror.complaints {
+                crate::log_at!(
+                    BRIDGE, level(*severity), "{text}";
+                    "bridge" => &bridge.name, "mirror" => mirror.uuid.to_string()
+                );
+            }
         }
     }
 }
