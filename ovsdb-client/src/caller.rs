@@ -84,7 +84,7 @@ impl Caller {
         }
     }
 
-    /// When whatever is called must have ended.
+    /// Sets the time by which each call ends with [`CallError::Deadline`]; `None`: never.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_judged_by_what_it_says() {
+    fn cluster_member_is_accepted_by_its_server_row() {
         let (mut watch, mut newest) = (ServerWatch::default(), Newest::default());
         let verdict = |watch: &ServerWatch, newest: &mut Newest| {
             [Cluster::Member, Cluster::Leader].map(|wanted| watch.verdict(wanted, newest))
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standalone_database_is_always_good() {
+    fn standalone_database_is_always_accepted() {
         let mut watch = ServerWatch::default();
         apply(
             &mut watch,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_error() {
+    fn malformed_server_row_is_an_error() {
         let json = |text: &str| serde_json::from_str::<Box<RawValue>>(text).unwrap();
         let mut watch = ServerWatch::default();
         for bad in [

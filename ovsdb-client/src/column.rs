@@ -10,7 +10,7 @@ use ovsdb::declare::{Takes, Typed};
 pub use crate::atom::{AtomValue, ValueError};
 use crate::decode::{decode_map, decode_set};
 
-/// Who a column belongs to.
+/// The side that a column belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The operator writes it, the switch obeys.
@@ -24,11 +24,11 @@ pub enum Class {
 pub struct ColumnInfo {
     /// The name in the schema.
     pub name: &'static str,
-    /// Who writes it.
+    /// The side that writes it.
     pub class: Class,
     /// What it takes, by its Rust type.
     pub takes: Takes,
-    /// Only servers of later versions have it; nobody misses it in others.
+    /// Only servers of later versions have it; its absence is not reported.
     pub later: bool,
 }
 
@@ -278,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_encoded_decodes(map in prop::collection::btree_map("\\PC{0,6}", "\\PC{0,6}", 0..5),
+        fn encoded_values_decode(map in prop::collection::btree_map("\\PC{0,6}", "\\PC{0,6}", 0..5),
             text in "[\\[\\]\"a-z0-9,. {}:-]{0,24}",
         ) {
             prop_assert_eq!(BTreeMap::decode(&encoded(&map)).unwrap(), map);

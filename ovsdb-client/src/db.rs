@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_reported_and_the_rest_goes_on() {
+    fn bad_value_is_reported_and_the_other_columns_are_applied() {
         let mut db = Db::default();
         let bad = apply(&mut db, r#"{"insert":{"tag":"five","name":"p0","extra":1}}"#).unwrap();
         assert_eq!(port(&db).name, "p0");
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_cannot_be_ours_is_an_error() {
+    fn update_that_does_not_fit_the_replica_is_an_error() {
         assert!(apply(&mut Db::default(), r#"{"modify":{"tag":5}}"#).is_err());
         assert!(apply(&mut Db::default(), "7").is_err());
     }

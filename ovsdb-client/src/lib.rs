@@ -3,20 +3,20 @@
 //! - [`Session`] follows a database without blocking and keeps a typed replica ([`Db`]); it goes
 //!   from server to server of a cluster, probes, waits and resumes by itself;
 //! - [`RowFilter`] follows only some rows of a table;
-//! - [`Client`] does one blocking request at a time, and [`Caller`] the same for whoever knows the
-//!   schema by himself;
+//! - [`Client`] does one blocking request at a time, and [`Caller`] the same for code that
+//!   knows the schema itself;
 //! - [`Txn`] is a transaction of typed columns for either; [`Session::retry`] and [`Client::retry`]
 //!   repeat one that others got in the way of;
 //! - [`rows`] has the tables of the `Open_vSwitch` schema.
 //!
 //! Servers are named like everywhere in Open vSwitch: `unix:PATH`, `tcp:HOST[:PORT]`,
 //! `ssl:HOST[:PORT]` ([`TlsSettings`] has the keys), several with commas between them. With
-//! `punix:PATH`, `ptcp:[PORT][:IP]` and `pssl:[PORT][:IP]` the server comes to us. Where HOST is a
-//! name, a [`Session`] has a thread of its own ask for it.
+//! `punix:PATH`, `ptcp:[PORT][:IP]` and `pssl:[PORT][:IP]` the server connects to the client. Where HOST
+//! is a name, it is resolved on a thread.
 //!
 //! # Reading and writing safely
 //!
-//! Another client may write between our look at the replica and our transaction.
+//! Another client may write between a read of the replica and the transaction.
 //! [`Txn::read`] gives a value and makes the transaction fail if it is another one by the time the
 //! server does it; the `retry` functions then build the transaction anew from the new contents:
 //!
@@ -25,7 +25,7 @@
 //!
 //! # fn main() -> Result<(), ovsdb_client::ClientError> {
 //! let mut client = Client::connect("unix:/run/openvswitch/db.sock")?;
-//! // Adds 10 ms to the updelay of bond0, whoever else does the same at the same time.
+//! // Adds 10 ms to the updelay of bond0, even if another client does so at the same time.
 //! client.retry(|db| {
 //!     let mut txn = Txn::new();
 //!     let port = db.ports.iter().find(|(_, port)| port.name == "bond0").map(|(uuid, _)| *uuid);

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_older_server_lacks_is_left_out() {
+    fn columns_that_an_older_server_lacks_are_left_out() {
         let schema = DatabaseSchema::parse(
             r#"{"name":"Open_vSwitch","version":"7.0.0","tables":{"Port":{"columns":{
                 "name":{"type":"string"},

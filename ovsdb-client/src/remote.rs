@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_server_comes_first_for_some() {
+    fn shuffle_puts_each_server_first_for_some_seed() {
         let mut firsts = std::collections::BTreeSet::new();
         for seed in 0..50 {
             let mut list: Remotes = "tcp:192.0.2.1,tcp:192.0.2.2,tcp:192.0.2.3".parse().unwrap();

@@ -7,7 +7,7 @@
 //!
 //! Shapes: a column that must have one value is the bare type, one that may be empty is an
 //! `Option`, a set is a sorted `Vec`, a map is a `BTreeMap`. References to rows are their [`Uuid`]s.
-//! Enumerations stay text, so that a value of a newer schema reaches whoever can name it in a
+//! Enumerations stay text, so that a value of a newer schema reaches the code that can name it in a
 //! warning. A column that the server's schema lacks keeps its default: zero, false or empty.
 //!
 //! `config` columns are the operator's: a change in one raises [`crate::Db::config_seqno`].

@@ -144,7 +144,7 @@ impl TxnError {
     /// True if the same transaction, built anew from newer contents, may well be done: a value was
     /// not as verified, the cluster was without a leader, the lock or the connection was lost.
     ///
-    /// After [`TxnError::Disconnected`] the first one may be done already; whoever builds the next
+    /// After [`TxnError::Disconnected`] the first one may be done already; the code that builds the next
     /// one from the contents sees that.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -275,7 +275,7 @@ impl Txn {
         self.mutate(row, column, "delete", encoded(&elements.to_vec()));
     }
 
-    /// Sets one key of a map, whatever value it had.
+    /// Sets one key of a map, overwriting the value it had.
     pub fn set_key<R: Row, K: AtomValue, V: AtomValue>(
         &mut self,
         row: Uuid,
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_names_what_failed() {
+    fn error_in_a_reply_names_the_operation() {
         let info = |op| OpInfo { op, table: None, uuid: stand_in(3), columns: vec!["c"] };
         let given = Uuid::from_u128(77);
         let ok = format!(r#"[{{"count":2}},{{"uuid":["uuid","{given}"]}}]"#);
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_written() {
+    fn only_changed_columns_are_written() {
         let old = Interface { mtu: Some(1500), ..Interface::default() };
         let new = Interface { mtu: Some(9000), ..Interface::default() };
         let mut txn = Txn::new();

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_of_the_reference() {
+    fn numbers_parse_as_by_the_reference() {
         for (text, json) in [
             ("1e2", Json::Integer(100)),
             ("-0", Json::Integer(0)),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn malformed_json_is_refused() {
         for bad in ["", "{", "[1,]", "\"\\u0000\"", "{\"\\u0000\":1}", "1 2", "1e999", "nul"] {
             assert!(Json::parse(bad).is_err(), "{bad}");
         }

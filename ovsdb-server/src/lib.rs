@@ -1,7 +1,7 @@
 //! An OVSDB server (RFC 7047 with the extensions of `ovsdb-server(7)`): the engine, without sockets
 //! and without a clock.
 //!
-//! A [`server::Server`] holds databases and sessions. Whoever runs it gives it the bytes of whole
+//! A [`server::Server`] holds databases and sessions. The caller gives it the bytes of whole
 //! JSON-RPC messages and the time, and takes away the bytes that each session is to be sent:
 //!
 //! ```text

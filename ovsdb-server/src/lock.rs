@@ -27,9 +27,9 @@ pub enum Holding {
 /// The locks of a server.
 #[derive(Debug, Default)]
 pub struct Locks {
-    /// For each lock its owner and behind it those who wait.
+    /// For each lock its owner, followed by the sessions that wait.
     queues: BTreeMap<String, VecDeque<SessionId>>,
-    /// Who asked for what, and how.
+    /// The requests of each session, and how they were made.
     asked: BTreeMap<SessionId, BTreeMap<String, LockMode>>,
 }
 
@@ -128,7 +128,7 @@ mod tests {
     const C: SessionId = SessionId(3);
 
     #[test]
-    fn the_first_owns_and_the_others_queue() {
+    fn first_session_owns_a_lock_and_others_queue() {
         let mut locks = Locks::default();
         for session in [A, B, C] {
             assert_eq!(locks.lock(session, "l", LockMode::Wait), Some(None));
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stolen_comes_back_only_to_those_who_waited() {
+    fn stolen_lock_returns_only_to_sessions_that_wait() {
         let mut locks = Locks::default();
         locks.lock(A, "l", LockMode::Wait);
         assert_eq!(locks.lock(B, "l", LockMode::Steal), Some(Some(A)));

@@ -152,7 +152,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
     }
 }
 
-/// Starts the command of `--run`; its end is told through the channel.
+/// Starts the command of `--run`; its exit status goes through the channel.
 fn start(
     command: &str,
     waker: Arc<Waker>,

@@ -39,7 +39,7 @@ impl Kind {
     }
 }
 
-/// An object that is being taken apart. The first error stays; members that nobody asked for are
+/// The members of an object that is being read. The first error stays; members that were not read are
 /// an error when it is finished.
 pub struct Members<'j, 'a> {
     what: &'j dyn Fn() -> String,
@@ -116,7 +116,7 @@ impl<'j, 'a> Members<'j, 'a> {
         }
     }
 
-    /// Ends: whatever nobody asked for is an error.
+    /// Ends: a member that was not read is an error.
     ///
     /// # Errors
     ///

@@ -305,7 +305,7 @@ fn monitors() -> [(&'static str, Value); 3] {
 }
 
 #[harness::test]
-fn we_answer_as_the_reference_does() {
+fn random_requests_get_the_references_answers() {
     let mut reference = Reference::start();
     let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(800);
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_121);

@@ -68,7 +68,7 @@ const STEPS: [&str; 6] = [
 ];
 
 #[harness::test]
-fn what_was_written_is_read() {
+fn written_contents_are_read_again() {
     let dir = Dir::new();
     let path = dir.file("a.db");
     create(&path);
@@ -151,7 +151,7 @@ fn a_damaged_record_ends_what_is_read() {
 }
 
 #[harness::test]
-fn compaction_keeps_what_is_true() {
+fn compaction_keeps_the_contents() {
     let dir = Dir::new();
     let path = dir.file("a.db");
     create(&path);
@@ -172,7 +172,7 @@ fn compaction_keeps_what_is_true() {
 }
 
 #[harness::test]
-fn transactions_go_on_beside_a_compaction() {
+fn transactions_commit_during_a_compaction() {
     let dir = Dir::new();
     let path = dir.file("a.db");
     create(&path);
@@ -222,7 +222,7 @@ fn two_servers_do_not_share_a_file() {
 }
 
 #[harness::test]
-fn a_conversion_is_in_the_file() {
+fn conversion_is_written_to_the_file() {
     let dir = Dir::new();
     let path = dir.file("a.db");
     create(&path);

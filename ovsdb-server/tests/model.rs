@@ -71,7 +71,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
-    fn transactions_do_what_the_model_says(
+    fn random_transactions_agree_with_a_model(
         transactions in prop::collection::vec(prop::collection::vec(op(), 1..6), 1..24)
     ) {
         let mut world = World::new();

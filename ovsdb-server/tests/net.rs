@@ -20,7 +20,7 @@ fn insert(n: i64, text: &str) -> Value {
 }
 
 #[harness::test]
-fn debians_tools() {
+fn ovsdb_client_of_open_vswitch_reads_and_writes() {
     needs("ovs-vsctl");
     needs("ovsdb-client");
     let p = Program::start("tools", &open_vswitch(), &[]);
@@ -53,7 +53,7 @@ fn debians_tools() {
 }
 
 #[harness::test]
-fn debians_monitor_and_lock() {
+fn ovsdb_client_of_open_vswitch_monitors_and_locks() {
     needs("ovsdb-client");
     let p = Program::start("monitor", &simple(), &[]);
     let out = std::fs::File::create(p.dir.path("out")).unwrap();
@@ -84,7 +84,7 @@ fn debians_monitor_and_lock() {
 }
 
 #[harness::test]
-fn debians_switch() {
+fn ovs_vswitchd_of_open_vswitch_is_served() {
     needs("ovs-vswitchd");
     needs("ovs-vsctl");
     let p = Program::start("switch", &open_vswitch(), &[]);
@@ -112,7 +112,7 @@ fn debians_switch() {
 }
 
 #[harness::test]
-fn control() {
+fn control_commands_are_answered() {
     needs("ovs-appctl");
     let p = Program::start("control", &simple(), &[]);
     let good = |args: &[&str]| {
@@ -216,7 +216,7 @@ fn a_configuration_that_cannot_be_served_says_why() {
 }
 
 #[harness::test]
-fn bad_clients_harm_nobody() {
+fn bad_clients_do_not_disturb_others() {
     let p = Program::start("bad", &simple(), &[]);
     let mut good = p.client();
     good.transact(insert(1, "x"));
@@ -274,7 +274,7 @@ fn bad_clients_harm_nobody() {
 
 /// Many requests in one write, answered in order; and an end right behind them.
 #[harness::test]
-fn pipelines() {
+fn pipelined_requests_are_answered_in_order() {
     let p = Program::start("pipe", &simple(), &[]);
     let mut client = p.client();
     let ids: Vec<u64> =
@@ -322,7 +322,7 @@ fn slow_readers_cost_little() {
 }
 
 #[harness::test]
-fn probes() {
+fn silent_clients_are_probed_and_disconnected() {
     let dir = Scratch::new("probe");
     program::create(&dir.path("conf.db"), &simple());
     let config = json!({"databases": {dir.text("conf.db"): null},
@@ -362,7 +362,7 @@ fn probes() {
 }
 
 #[harness::test]
-fn managers() {
+fn manager_rows_are_remotes_with_status() {
     let p = Program::start("manager", &open_vswitch(), &[MANAGERS]);
     let mut client = p.client();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -413,7 +413,7 @@ fn managers() {
 /// `127.1` is a name here and an address for the resolver (`inet_aton(3)`), so that no name server
 /// is needed. A label of 64 octets is too long for one to be asked (RFC 1035 2.3.4).
 #[harness::test]
-fn managers_by_name() {
+fn manager_with_a_host_name_is_connected() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let accept = || {
@@ -452,7 +452,7 @@ fn managers_by_name() {
 }
 
 #[harness::test]
-fn embedded() {
+fn embedded_server_is_stopped_and_started() {
     let dir = Scratch::new("embedded");
     let remotes = vec![format!("punix:{}", dir.text("db.sock")), "ptcp:0:127.0.0.1".to_owned()];
     let memory = Embedding { remotes: remotes.clone(), ..Embedding::default() };
@@ -490,7 +490,7 @@ fn embedded() {
 }
 
 #[harness::test]
-fn a_command_under_the_server() {
+fn run_option_ends_the_server_with_its_command() {
     let dir = Scratch::new("run");
     program::create(&dir.path("conf.db"), &simple());
     let run = |command: &str| {
@@ -512,7 +512,7 @@ fn a_command_under_the_server() {
 
 /// A client that could not be accepted for want of descriptors is as soon as others leave.
 #[harness::test]
-fn clients_wait_for_descriptors() {
+fn clients_are_accepted_when_descriptors_are_free_again() {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let p = Program::start("descriptors", &simple(), &[]);
     let pid = Pid::from_raw(p.pid().try_into().unwrap()).unwrap();

@@ -300,7 +300,7 @@ fn same(what: &str, script: &str, switch: bool, begins: &str) {
 
 /// One test, because the packages are installed once.
 #[harness::test]
-fn packages_of_others() {
+fn python_ovs_and_ovsdbapp_work() {
     same("idl", IDL, false, "insert success\nseen br0 {'x': 'y'}\n");
     same("ovsdbapp", OVSDBAPP, true, "ports ['bond0', 'p1', 'p2']\nbridges ['br0']\n");
 }

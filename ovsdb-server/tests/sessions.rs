@@ -25,7 +25,7 @@ fn only(messages: Vec<Value>) -> Value {
 }
 
 #[test]
-fn monitor_tells_whole_values() {
+fn monitor_sends_whole_values() {
     let mut world = World::new();
     insert_known(&mut world);
     let session = world.connect();
@@ -54,7 +54,7 @@ fn monitor_tells_whole_values() {
 }
 
 #[test]
-fn select_picks_kinds_of_changes() {
+fn monitor_select_limits_the_kinds_of_changes() {
     let mut world = World::new();
     insert_known(&mut world);
     let session = world.connect();
@@ -74,7 +74,7 @@ fn select_picks_kinds_of_changes() {
 }
 
 #[test]
-fn monitor_cond_tells_differences_of_rows_that_meet_a_condition() {
+fn monitor_cond_sends_differences_of_rows_that_meet_a_condition() {
     let mut world = World::new();
     insert_known(&mut world);
     insert(&mut world, "b");
@@ -161,7 +161,7 @@ fn monitor_cond_since_begins_anew() {
 }
 
 #[test]
-fn monitors_are_checked() {
+fn invalid_monitor_requests_are_refused() {
     let mut world = World::new();
     let session = world.connect();
     world.result(session, "monitor", &json!(["db", "known", {}]));
@@ -226,7 +226,7 @@ fn a_slow_client_sees_several_transactions_as_one_and_order_is_kept() {
 }
 
 #[test]
-fn a_transaction_waits_for_what_it_wants() {
+fn wait_operation_delays_a_transaction_until_its_condition_holds() {
     let mut world = World::new();
     let session = world.connect();
     let wait = |timeout: Option<u64>, name: &str| {
@@ -268,7 +268,7 @@ fn a_transaction_waits_for_what_it_wants() {
 }
 
 #[test]
-fn one_transaction_lets_others_go_on_in_turn() {
+fn one_commit_completes_a_chain_of_waiting_transactions() {
     let mut world = World::new();
     let session = world.connect();
     for n in (0..5).rev() {
@@ -310,7 +310,7 @@ fn locks_are_owned_stolen_and_asserted() {
 }
 
 #[test]
-fn small_methods() {
+fn list_dbs_get_schema_and_echo_are_answered() {
     let mut world = World::new();
     let session = world.connect();
     assert_eq!(world.result(session, "echo", &json!([1, {"a": "é"}])), json!([1, {"a": "é"}]));
@@ -342,7 +342,7 @@ fn aware(world: &mut World) -> SessionId {
 }
 
 #[test]
-fn databases_come_and_go() {
+fn removed_database_cancels_monitors_and_transactions() {
     let mut world = World::new();
     let (aware, unaware) = (aware(&mut world), world.connect());
     let request = json!(["_Server", "s", {"Database": [{"columns": ["name", "connected", "leader", "model"]}]}]);

@@ -150,7 +150,7 @@ fn versions_and_ciphers_are_chosen() {
 
 /// As distributions start it: the files are named in the database, and may be named later.
 #[harness::test]
-fn files_named_in_the_database() {
+fn tls_files_are_named_in_the_database() {
     let mut p = server("tlsdb", &open_vswitch());
     needs("ovs-vsctl");
     p.run(
@@ -176,7 +176,7 @@ fn files_named_in_the_database() {
 
 /// The first peer brings the authority; whoever comes later is checked against it.
 #[harness::test]
-fn bootstrap() {
+fn bootstrap_learns_the_authority() {
     let mut p = server("tlsboot", &simple());
     let [key, cert, ca] = keys("a");
     let args = ["--remote=pssl:0:127.0.0.1", &key, &cert, "--bootstrap-ca-cert=learned.pem"];

@@ -6,7 +6,7 @@ use common::World;
 use serde_json::json;
 
 #[test]
-fn rows_come_change_and_go() {
+fn rows_are_inserted_updated_and_deleted() {
     let mut world = World::new();
     let results = world.ok(
         r#"[{"op":"insert","table":"Root","uuid-name":"a","row":{"name":"a","n":["set",[3,1]]}},
@@ -204,7 +204,7 @@ fn forms_are_checked_with_the_texts_of_the_reference() {
 }
 
 #[test]
-fn names_of_rows_are_good_before_and_after_they_are_given() {
+fn uuid_name_is_valid_before_and_after_its_insert() {
     let mut world = World::new();
     world.ok(r#"[{"op":"insert","table":"Root","row":{"name":"r","leaf":["named-uuid","l"]}},
             {"op":"insert","table":"Leaf","uuid-name":"l","row":{"k":1}}]"#);
@@ -254,7 +254,7 @@ fn rows_that_nothing_refers_to_are_collected() {
 }
 
 #[test]
-fn weak_references_go_with_their_rows() {
+fn weak_references_are_removed_with_their_rows() {
     let mut world = World::new();
     world.ok(
         r#"[{"op":"insert","table":"Root","row":{"name":"r","leaf":["named-uuid","a"],"weak":["named-uuid","a"]}},
@@ -284,7 +284,7 @@ fn weak_references_go_with_their_rows() {
 }
 
 #[test]
-fn indexes_and_numbers_of_rows_are_kept() {
+fn indexes_and_max_rows_are_enforced() {
     let mut world = World::new();
     world.ok(r#"[{"op":"insert","table":"Root","row":{"name":"a"}},{"op":"insert","table":"Root","row":{"name":"b"}}]"#);
     // Values may be exchanged within a transaction.

@@ -1,4 +1,4 @@
-//! Schemas declared in Rust: one source for the schema's text and for whatever is derived from it.
+//! Schemas declared in Rust: one source for the schema's text and for all that is derived from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

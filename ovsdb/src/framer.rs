@@ -69,7 +69,7 @@ pub struct Framer {
     buffer: Vec<u8>,
     /// Begin of the current message in `buffer`.
     start: usize,
-    /// Next byte to look at.
+    /// The next byte to be scanned.
     at: usize,
     /// Bytes of the stream that are no longer in `buffer`.
     dropped: u64,

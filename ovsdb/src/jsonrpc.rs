@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_told_apart() {
+    fn kinds_of_messages_are_recognised() {
         let text = br#"{"method":"ec\u0068o","params":["x"],"id":"echo"}"#;
         let Message::Request { method, params, id } = parse(text).unwrap() else { panic!() };
         assert_eq!((&*method, params.get(), id.get()), ("echo", r#"["x"]"#, r#""echo""#));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn written_messages_read_back() {
         let mut out = Vec::new();
         push_request(&mut out, 3, "transact", r#"["db"]"#);
         assert!(matches!(parse(&out).unwrap(), Message::Request { id, .. } if id.get() == "3"));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_names_the_last_counts() {
+    fn last_of_two_members_with_the_same_name_counts() {
         let text = br#"{"method":7,"id":1,"method":"echo","params":{},"id":2,"params":[]}"#;
         let Message::Request { method, params, id } = parse(text).unwrap() else { panic!() };
         assert_eq!((&*method, params.get(), id.get()), ("echo", "[]", "2"));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn bytes_that_are_no_message_are_refused() {
         for bad in ["{}", "[]", "{\"method\":7}", "{\"method\":\"x\",\"id\":1}", "\u{fffd}"] {
             assert!(parse(bad.as_bytes()).is_err(), "{bad}");
         }

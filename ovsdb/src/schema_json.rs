@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back_and_is_minimal() {
+    fn written_schema_reads_back_and_is_minimal() {
         let text = r#"{"cksum":"1 2","name":"db","tables":{
             "A":{"columns":{
               "b":{"ephemeral":true,"mutable":false,"type":{"key":{"enum":["set",["x","y"]],"type":"string"},"max":3,"min":0}},

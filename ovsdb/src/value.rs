@@ -265,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back((column, datum) in any_datum()) {
+        fn printed_values_read_back((column, datum) in any_datum()) {
             let text = datum.to_json();
             let json: Value = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(Datum::from_json(&column, &json).unwrap(), datum);

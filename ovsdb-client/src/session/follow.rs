@@ -230,7 +230,7 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the server of other filters, one change at a time.
+    /// Sends the server changed filters, one change at a time.
     pub(super) fn change_filters(&mut self) {
         let id = self.next_id();
         let Link::Connected(connection) = &mut self.link else { return };
@@ -244,7 +244,7 @@ impl Session {
             self.events.push_back(SessionEvent::Filtered);
             return;
         }
-        // If the connection breaks meanwhile, nobody knows which of them the rows meet.
+        // If the connection breaks meanwhile, it is unknown which of them the rows meet.
         self.holds = None;
         let changes = self.plan.condition_changes(&self.asked);
         let params = format!(r#"["monitor","monitor",{changes}]"#);

@@ -213,7 +213,7 @@ impl Session {
         }
     }
 
-    /// Asks a server that is good enough for the schema and the lock.
+    /// Requests the schema and the lock from a server that will be used.
     pub(super) fn begin(&mut self) {
         let schema_id = self.next_id();
         let lock_id = self.next_id();

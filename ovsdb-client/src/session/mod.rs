@@ -164,7 +164,7 @@ enum Link {
 /// With several servers (`tcp:192.0.2.1:6640,tcp:192.0.2.2:6640`) a failure leads to the next one
 /// at once; only when all have failed, it waits. The replica outlives the change: from a server of
 /// the same cluster only what came since is fetched. [`Options::cluster`] says which members of a
-/// cluster are good enough; one that ceases to be is left.
+/// cluster are used; a server that is no longer one of them is left.
 ///
 /// It does no blocking call and reads no clock: `now` is the time since any fixed point. The
 /// caller's duties, in this order, each time round its loop:
@@ -274,7 +274,7 @@ impl Session {
         }
     }
 
-    /// Tells where the session's sockets, this one's and later ones', are to be registered.
+    /// Registers the session's socket, and each later one, with a poll.
     ///
     /// # Errors
     ///

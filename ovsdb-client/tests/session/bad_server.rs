@@ -115,7 +115,7 @@ fn reason_of(script: Script) -> (String, Driver) {
 }
 
 #[harness::test]
-fn each_lie_ends_the_connection_with_its_reason() {
+fn protocol_violation_ends_the_connection_with_its_reason() {
     let update = |params: &str| {
         format!(r#"{{"method":"update3","params":{params},"id":null}}"#).into_bytes()
     };
@@ -189,7 +189,7 @@ fn each_lie_ends_the_connection_with_its_reason() {
 }
 
 #[harness::test]
-fn a_bad_value_ends_nothing() {
+fn bad_value_does_not_end_the_connection() {
     let update = format!(
         r#"{{"method":"update3","id":null,"params":["m","{ZERO}",
             {{"Port":{{"{ID}":{{"modify":{{"tag":"seven","trunks":["set",[4,2]]}}}}}}}}]}}"#
@@ -332,7 +332,7 @@ fn echoes_are_answered_and_other_requests_refused() {
 }
 
 #[harness::test]
-fn a_silent_server_is_given_up() {
+fn unanswered_probe_ends_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let remote = format!("tcp:{}", listener.local_addr().unwrap());
     let options = Options { probe_interval: Some(Duration::from_millis(40)), ..quick() };
@@ -390,7 +390,7 @@ fn waits_double_up_to_the_longest() {
 }
 
 #[harness::test]
-fn only_what_came_since_is_fetched_from_a_server_that_counts() {
+fn monitor_cond_since_fetches_only_later_changes() {
     let [first, second] = [1, 2].map(|n| format!("00000000-0000-4000-8000-00000000000{n}"));
     let asked = format!("since {first}");
     let scripts: Vec<Script> = vec![

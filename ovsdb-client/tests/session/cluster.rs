@@ -168,7 +168,7 @@ fn bridges(tables: &ovsdb_client::Tables) -> Vec<(Uuid, String)> {
 }
 
 #[harness::test]
-fn the_session_follows_the_leader_when_leaders_die() {
+fn session_follows_the_leader_after_leaders_were_killed() {
     let mut members = Members::start();
     let mut driver = Driver::new(&members.remotes(), quick());
     driver.until("the leader", |driver| driver.session.is_following());
@@ -211,7 +211,7 @@ fn the_session_follows_the_leader_when_leaders_die() {
 }
 
 #[harness::test]
-fn followers_are_left_or_stayed_with_as_asked() {
+fn session_stays_with_followers_only_if_the_option_allows_it() {
     let members = Members::start();
     let follower = (0..3).find(|at| members.status(*at).contains("Role: follower")).unwrap();
     let remote = format!("tcp:127.0.0.1:{}", members.client[follower]);
@@ -240,7 +240,7 @@ fn followers_are_left_or_stayed_with_as_asked() {
 }
 
 #[harness::test]
-fn a_lost_race_is_run_again() {
+fn retry_runs_again_after_a_conflicting_write() {
     let members = Members::start();
     let mut drivers = [(); 3].map(|()| {
         let options = Options { cluster: Cluster::Member, ..quick() };

@@ -94,7 +94,7 @@ fn the_next_server_is_tried_at_once_and_a_wait_comes_after_all() {
 }
 
 #[harness::test]
-fn what_was_read_and_is_no_more_is_read_again() {
+fn retry_builds_anew_when_a_read_value_has_changed() {
     let server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "set", "port", "br0", "tag=1"]);
     let mut client = Client::connect(&server.remote()).unwrap();
@@ -143,7 +143,7 @@ impl Drop for Running {
 }
 
 #[harness::test]
-fn the_examples_do_what_they_say() {
+fn examples_watch_and_create_bonds() {
     let server = Server::start();
     server.vsctl(&["add-br", "br0"]);
     let mut watch = Running(

@@ -11,7 +11,7 @@ fn free_port() -> u16 {
 }
 
 #[harness::test]
-fn a_server_comes_and_comes_again() {
+fn passive_session_accepts_the_server_again() {
     let port = free_port();
     let mut driver = Driver::new(&format!("ptcp:{port}:127.0.0.1"), quick());
     driver.step(Duration::from_millis(1));
@@ -49,7 +49,7 @@ fn a_second_connection_replaces_the_first() {
 }
 
 #[harness::test]
-fn a_port_that_is_taken_is_tried_again() {
+fn listening_is_tried_again_while_the_port_is_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let mut driver = Driver::new(&format!("ptcp:{port}:127.0.0.1"), quick());
@@ -67,7 +67,7 @@ fn a_port_that_is_taken_is_tried_again() {
 }
 
 #[harness::test]
-fn a_client_takes_a_server_that_comes() {
+fn blocking_client_accepts_a_server() {
     let port = free_port();
     let _server = Server::start_with(&[&format!("--remote=tcp:127.0.0.1:{port}")]);
     let mut client = Client::connect(&format!("ptcp:{port}:127.0.0.1")).unwrap();
@@ -75,7 +75,7 @@ fn a_client_takes_a_server_that_comes() {
 }
 
 #[harness::test]
-fn names_are_looked_up_without_waiting() {
+fn names_are_resolved_without_blocking() {
     let port = free_port();
     let _server = Server::start_with(&[&format!("--remote=ptcp:{port}:127.0.0.1")]);
     // In every hosts file, and no word of ours as "localhost" is. IPv6 may come first.

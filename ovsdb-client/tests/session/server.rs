@@ -35,7 +35,7 @@ fn root(driver: &Driver) -> Uuid {
 }
 
 #[harness::test]
-fn what_ovs_vsctl_writes_is_followed() {
+fn replica_follows_writes_of_ovs_vsctl() {
     let server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "set", "Bridge", "br0", "other-config:mac-aging-time=9"]);
     let mut driver = followed(&server);
@@ -135,7 +135,7 @@ fn what_ovs_vsctl_writes_is_followed() {
 }
 
 #[harness::test]
-fn what_is_written_reads_back() {
+fn written_columns_read_back() {
     let server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "add-port", "br0", "p0"]);
     let mut driver = followed(&server);
@@ -235,7 +235,7 @@ fn what_is_written_reads_back() {
 }
 
 #[harness::test]
-fn a_server_that_dies_and_comes_back_is_followed_again() {
+fn session_follows_again_after_a_restart_of_the_server() {
     let mut server = Server::start();
     server.vsctl(&["add-br", "br0", "--", "add-port", "br0", "p0"]);
     let options = Options { lock: Some("ovs_vswitchd".to_owned()), ..quick() };

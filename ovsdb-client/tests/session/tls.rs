@@ -114,7 +114,7 @@ fn reason(remote: &str, tls: TlsSettings) -> String {
 }
 
 #[harness::test]
-fn strangers_are_refused_and_the_reason_is_said() {
+fn unknown_certificates_are_refused_with_the_reason() {
     let (authority, _server, remote) = start();
     let good = authority.files("client");
     let stranger = Authority::new("theirs");

@@ -21,13 +21,13 @@ pub enum Model {
     /// As its file says.
     #[default]
     File,
-    /// A file of its own.
+    /// A standalone database.
     Standalone,
     /// Part of a cluster: refused when it is opened.
     Clustered,
     /// A copy of another server's, without a file: refused when it is opened.
     Relay,
-    /// A file of its own that another server copies.
+    /// A standalone database that another server replicates.
     Active,
     /// A copy of another server's, with a file: refused when it is opened.
     Backup,
@@ -66,7 +66,7 @@ pub enum ConfigError {
     Form(String),
 }
 
-/// JSON that is not JSON, as the reference tells it: everything is counted from zero.
+/// JSON that is not JSON, as the reference reports it: everything is counted from zero.
 fn not_json(text: &str, error: &serde_json::Error) -> ConfigError {
     let (line, column) = (error.line().saturating_sub(1), error.column().saturating_sub(1));
     let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
@@ -93,7 +93,7 @@ fn milliseconds(json: Option<&Json<'_>>) -> Option<u64> {
     }
 }
 
-/// Reads a remote's options. What is wrong with them is told, and what could be read is used.
+/// Reads a remote's options. Errors are reported, and the valid options are used.
 fn remote(json: &Json<'_>, source: bool, warnings: &mut Vec<String>) -> (RemoteOptions, bool) {
     let what = || "JSON-RPC options".to_owned();
     let members = Members::new(json, &what);
@@ -193,7 +193,7 @@ fn model(name: &str, json: &Json<'_>, warnings: &mut Vec<String>) -> Option<Mode
 }
 
 impl Config {
-    /// Reads a configuration. What somebody should know of it goes to `warnings`, a line for each.
+    /// Reads a configuration. Warnings go to `warnings`, a line for each.
     ///
     /// # Errors
     ///
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back() {
+    fn written_configuration_reads_back() {
         let text = r#"{"remotes":{"punix:a":null,"pssl:1":{"inactivity-probe":0,"read-only":true}},
                        "databases":{"x.db":{"service-model":"standalone"},"y.db":null,
                                     "z":{"service-model":"active-backup","backup":false}}}"#;
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes() {
+    fn errors_name_the_member() {
         let of_database = |text: &str| format!(r#"{{"databases":{{"x":{text}}}}}"#);
         for (text, last, first) in [
             ("{".to_owned(), "(line 0, column 0, byte 0: EOF", ""),

@@ -92,7 +92,7 @@ fn options(m: &ArgMatches, dirs: &Dirs) -> Result<Options, UsageError> {
     let remotes: BTreeMap<String, RemoteOptions> =
         all("remote").into_iter().map(|text| (text, RemoteOptions::default())).collect();
     let mut databases = all("databases");
-    // Relative to the directory of databases, whatever the current directory is.
+    // Relative to the directory of databases, not to the current directory.
     let config_file = text("config-file").map(|file| dirs.db.join(file));
     if config_file.is_some() {
         if !remotes.is_empty() {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn databases() {
+    fn database_arguments_are_parsed() {
         let files = |line: &str| run(line).config.databases.into_keys().collect::<Vec<_>>();
         assert_eq!(files(""), ["/OVS_DBDIR/conf.db"]);
         assert!(run("--no-dbs").config.databases.is_empty());
@@ -154,7 +154,7 @@ mod tests {
 
     /// As Debian's ovs-ctl starts it.
     #[test]
-    fn a_service_file() {
+    fn unit_file_options_are_accepted() {
         let o = run("/etc/openvswitch/conf.db -vconsole:emer -vsyslog:err -vfile:info \
              --remote=punix:/var/run/openvswitch/db.sock \
              --private-key=db:Open_vSwitch,SSL,private_key \
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named() {
+    fn errors_name_the_option() {
         for (line, want) in [
             ("--sync-from=tcp:1.2.3.4", "replication is not supported"),
             ("--config-file=x --remote=punix:y", "mutually exclusive with --remote"),

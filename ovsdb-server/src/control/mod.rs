@@ -22,13 +22,13 @@ pub struct Compactions {
     errors: String,
 }
 
-/// What the commands work on.
+/// The server and what else the commands read and change.
 pub struct Control {
     /// The server.
     pub service: Service,
-    /// Somebody asked us to stop; the answer goes out when we have.
+    /// The command `exit`; it is answered when the server has stopped.
     pub exit: Option<Pending>,
-    /// The files of the databases with what was said of them, by their names.
+    /// The files of the databases and their service models, by database name.
     pub files: BTreeMap<String, (String, Model)>,
     /// `--config-file`.
     pub config_file: Option<PathBuf>,
@@ -36,7 +36,7 @@ pub struct Control {
     pub memory: Option<File>,
     /// Clients that wait for the end of compactions.
     pub compactions: Vec<Compactions>,
-    /// Give memory back after compacting.
+    /// Return free memory to the system after a compaction.
     pub trim: bool,
     /// The last change of `trim` was logged.
     pub trim_told: bool,
@@ -63,7 +63,7 @@ impl Control {
         let mut waiting = std::mem::take(&mut self.compactions);
         self.compactions.extend(waiting.extract_if(.., |waiting| !waiting.look(&self.service)));
         if !waiting.is_empty() && self.trim {
-            // SAFETY: the call takes a number and touches only memory that nobody uses.
+            // SAFETY: the call takes a number and touches only unused memory.
             unsafe { libc::malloc_trim(0) };
         }
         for Compactions { answer, errors, .. } in waiting {

@@ -32,7 +32,7 @@ impl Database {
         log.replace(vec![schema_record(&self.schema), rows])
     }
 
-    /// Begins to write the file anew beside the transactions that go on: another thread writes the
+    /// Begins to write the file anew while transactions go on: another thread writes the
     /// rows as they are now. [`Database::continue_compaction`] brings it to its end.
     ///
     /// # Errors
@@ -65,7 +65,8 @@ impl Database {
         self.compaction.is_some()
     }
 
-    /// Goes on with a compaction; tells its end. To be called from time to time while there is one.
+    /// Continues a compaction; gives its result when it has ended. To be called repeatedly while there
+    /// is one.
     /// One that failed because it was due is tried again after a minute.
     pub fn continue_compaction(&mut self, now: Now) -> Option<Result<()>> {
         let (log, compaction) = (self.log.as_mut()?, self.compaction.as_mut()?);

@@ -45,7 +45,7 @@ pub struct TxnReply {
     pub commit: Option<Arc<Commit>>,
     /// May be told to the client only after [`Database::sync`].
     pub durable: bool,
-    /// Why it could not be written to the file. The client is told in the results.
+    /// Why it could not be written to the file. The results have the error.
     pub unwritten: Option<Error>,
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Ready {
     /// What goes into the file.
     record: Option<log::Record>,
     durable: bool,
-    /// The tables after it, if they were made beside, and the growth of the number of atoms.
+    /// The tables after it, if they were made in the background, and the growth of the number of atoms.
     applied: Option<(Tables, isize)>,
 }
 
@@ -85,7 +85,7 @@ const PART: usize = 8;
 
 impl Ready {
     /// Makes the tables that come of it, unless that costs more than to apply it.
-    fn apply_beside(&mut self, state: &State) {
+    fn apply_in_background(&mut self, state: &State) {
         let changes = &self.prepared.changes;
         let mut touched: Vec<usize> = changes.iter().map(|change| change.table).collect();
         touched.dedup();
@@ -117,7 +117,7 @@ impl Attempt {
     /// Does what can be done of the commit before it, on a thread of its own.
     pub(crate) fn prepare_commit(&mut self, state: &State) {
         if let Attempt::Ready(ready) = self {
-            ready.apply_beside(state);
+            ready.apply_in_background(state);
         }
     }
 }
@@ -185,7 +185,7 @@ impl State {
     }
 }
 
-/// What a transaction may do, and to whom it belongs.
+/// The rights of a transaction, and the locks of its session.
 pub struct TxnContext<'c> {
     /// Nothing may be changed.
     pub read_only: bool,

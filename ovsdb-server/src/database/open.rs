@@ -12,7 +12,7 @@ use crate::txn::Txn;
 use crate::value::{Atom, Datum};
 
 impl Database {
-    /// Opens a file to serve it. What is cut off or damaged at its end is told in the warnings and
+    /// Opens a file to serve it. What is cut off or damaged at its end is reported in the warnings and
     /// left behind: the next transaction is written over it.
     ///
     /// # Errors
@@ -22,7 +22,7 @@ impl Database {
         Database::open_as(path, Mode::ReadWrite, ids)
     }
 
-    /// Opens a file, to look at it or to serve it.
+    /// Opens a file, to read it or to serve it.
     ///
     /// # Errors
     ///

@@ -284,7 +284,7 @@ impl Log {
         Ok(())
     }
 
-    /// Brings everything that was appended to the disk. If that fails nobody knows what is there:
+    /// Brings everything that was appended to the disk. If that fails it is unknown what is there:
     /// nothing more is written until the file is replaced.
     ///
     /// # Errors
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_cannot_be_written_is_not_there() {
+    fn record_that_could_not_be_written_is_not_read() {
         let dir = Dir::new("write");
         let path = dir.0.join("db");
         let mut log = Log::open(&path, Mode::Create).unwrap();
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_told_apart() {
+    fn files_of_other_kinds_are_refused() {
         let dir = Dir::new("kind");
         let path = dir.0.join("db");
         let hash = "0".repeat(SHA1_HEX);

@@ -209,7 +209,7 @@ impl Log {
             Error::new("internal error", "the thread that wrote the file anew has panicked")
         })??;
         if let Some(error) = &self.broken {
-            // Nobody knows what of the old file's end can still be read.
+            // It is unknown how much of the old file's end can still be read.
             return Err(error.clone());
         }
         let rest = (replacement.covered, self.offset);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_meanwhile_comes_behind() {
+    fn records_appended_during_a_replacement_follow_the_new_contents() {
         let dir = Dir::new("meanwhile");
         let mut log = Log::open(&dir.0.join("db"), Mode::Create).unwrap();
         for text in ["1", "2", "3"] {
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_given_up_leaves_nothing() {
+    fn dropped_replacement_leaves_no_file() {
         let dir = Dir::new("given-up");
         let mut log = Log::open(&dir.0.join("db"), Mode::Create).unwrap();
         log.append(&mut record("1")).unwrap();

@@ -1,4 +1,4 @@
-//! Rows as monitors are told of them, straight into bytes.
+//! Rows in the form of monitors' updates, written to bytes directly.
 
 use std::borrow::Cow::{self, Borrowed, Owned};
 use std::sync::Arc;

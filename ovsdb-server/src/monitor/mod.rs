@@ -1,8 +1,8 @@
-//! Monitors: what clients are told of the rows they asked for.
+//! Monitors: updates of the rows that clients have asked for (RFC 7047 section 4.1.5).
 //!
 //! Monitors that ask for the same things under the same conditions form a group, and what is sent
 //! to one of a group is sent to all: the text is made once. A client that is slow does not see each
-//! transaction, but all it missed as one; what it missed is kept once for all who missed it.
+//! transaction, but all it missed as one; what it missed is kept once for all monitors that missed it.
 
 mod encode;
 mod pending;
@@ -66,19 +66,19 @@ struct Group {
     members: BTreeSet<MonitorId>,
     /// The last texts, by what they lead from and to; `None` where there is nothing to tell.
     cache: Vec<(Span, Option<Arc<Vec<u8>>>)>,
-    /// The last initial text, by the position it was made at, as long as somebody is being sent it.
+    /// The last initial text, by the position it was made at, as long as it is being sent to a session.
     initial: Option<(u64, Weak<Vec<u8>>)>,
 }
 
 /// Texts kept for each group. Members that keep up need one.
 const CACHED: usize = 4;
-/// Longer texts are kept only as long as somebody is being sent them.
+/// Longer texts are kept only as long as they are being sent to a session.
 const CACHE_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Member {
     group: u64,
-    /// It knows of everything up to here.
+    /// It has all changes up to this position.
     position: u64,
 }
 
@@ -118,7 +118,7 @@ impl Monitors {
         self.expected = texts;
     }
 
-    /// Adds a monitor that knows everything up to now.
+    /// Adds a monitor that has all changes up to now.
     pub fn add(&mut self, spec: Spec, form: Form) -> MonitorId {
         let id = self.next_id;
         self.next_id += 1;
@@ -180,7 +180,7 @@ impl Monitors {
     /// be asked by [`Monitors::next_update`].
     pub fn commit(&mut self, commit: &Arc<Commit>) -> Vec<MonitorId> {
         for group in self.groups.values_mut() {
-            // Also where nobody is told of it: who asks next sees it.
+            // Also without a monitor of it: the next initial contents have it.
             group.initial = None;
         }
         let (concerned, others): (Vec<&Group>, Vec<&Group>) =
@@ -257,7 +257,7 @@ impl Monitors {
         text
     }
 
-    /// The rows as they are, for a new monitor. Made once for all who ask while it is being sent.
+    /// The rows as they are, for a new monitor. Made once for all monitors that begin while it is being sent.
     pub fn initial(
         &mut self,
         id: MonitorId,

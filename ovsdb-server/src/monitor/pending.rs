@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::database::Commit;
 use crate::monitor::merge;
-use crate::server::{LARGE, retire};
+use crate::server::{MANY_CHANGES, drop_on_thread};
 use crate::txn::RowChange;
 
 /// Changes that lead from one position to another.
@@ -81,13 +81,13 @@ impl Pending {
         self.head
     }
 
-    /// Drops what everybody knows, and makes one of what nobody needs apart.
+    /// Drops changes that all monitors have, and merges those that no monitor needs apart.
     pub(super) fn tidy(&mut self) {
         let oldest = self.positions.keys().next().copied().unwrap_or(self.head);
         while self.segments.front().is_some_and(|segment| segment.to <= oldest) {
             let known = self.segments.pop_front();
-            if known.as_ref().is_some_and(|segment| segment.changes.list().len() > LARGE) {
-                retire(known);
+            if known.as_ref().is_some_and(|segment| segment.changes.list().len() > MANY_CHANGES) {
+                drop_on_thread(known);
             }
         }
         if self.segments.len() <= MANY.max(2 * self.positions.len()) {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_monitors_cost_what_changed_and_not_how_often() {
+    fn memory_of_a_slow_monitor_depends_on_changed_rows_only() {
         let mut ids = RowIds::seeded(1);
         let (a, b) = (ids.draw(), ids.draw());
         let mut pending = Pending::default();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_came_and_went_is_not_told() {
+    fn row_inserted_and_deleted_between_updates_is_not_sent() {
         let id = RowIds::seeded(1).draw();
         let changes =
             [commit(id, None, row(1)), commit(id, row(1), row(2)), commit(id, row(2), None)];

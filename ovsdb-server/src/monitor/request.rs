@@ -62,7 +62,7 @@ impl TableSpec {
     fn concerns(&self, change: &RowChange) -> bool {
         match (&change.old, &change.new) {
             (Some(old), Some(new)) => {
-                // A condition makes rows come and go by columns that nobody asked for.
+                // A condition makes rows come and go by columns that are not monitored.
                 let conditional = !self.condition.is_true();
                 let came = || self.condition.lets_through(old) != self.condition.lets_through(new);
                 self.differs(old, new) || conditional && came()

@@ -13,12 +13,12 @@ use crate::server::{Chunk, SessionId};
 use stream::Stream;
 use stream::reconnect::Reconnect;
 
-/// Bytes read from one client in a turn before others get theirs.
+/// Bytes read from one client in a turn before the next client is served.
 pub(super) const READ_BUDGET: usize = 1 << 20;
 static RL: RateLimit = RateLimit::new(10, 25);
 
 /// Pieces given to the system in one call.
-const PIECES: usize = 16;
+const MAX_PIECES: usize = 16;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub(super) enum Ended {
     Message(#[from] ovsdb::jsonrpc::MessageError),
     #[error("no response to inactivity probe after {0:.3} seconds")]
     Silent(f64),
-    /// We want it.
+    /// The server ends it, for this reason.
     #[error("{0}")]
     Ours(String),
 }
@@ -78,14 +78,14 @@ pub(super) struct Conn {
     pub(super) session: SessionId,
     pub(super) framer: Framer,
     pub(super) input: Input,
-    /// The engine has something for it.
+    /// The engine has messages for it that were not fetched.
     pub(super) fetch: bool,
     /// Bytes that may be read in this turn.
     pub(super) read_budget: usize,
-    /// The name by which the client asked for us under TLS, once it was logged.
+    /// The server name that the client indicated under TLS, once it was logged.
     server_name: Option<String>,
-    /// What the poll tells of. It tells when the socket takes more only while there is something to
-    /// send: otherwise each read of a client's would wake us up.
+    /// The events that are registered. Writability only while there is something to send: otherwise
+    /// each read of a client's would be an event.
     interest: Interest,
     out: VecDeque<Chunk>,
     /// Bytes of the first chunk that are sent.
@@ -172,8 +172,8 @@ impl Conn {
         self.out.extend(chunks.into_iter().filter(|chunk| !chunk.bytes().is_empty()));
     }
 
-    /// Sends what the connected socket takes; true if nothing is left. If something is, the poll
-    /// tells when it can go on.
+    /// Sends what the connected socket takes; true if nothing is left. If something is,
+    /// writability is registered.
     pub(super) fn flush(&mut self, registry: &Registry, token: Token) -> io::Result<bool> {
         let done = self.send()?;
         let interest = if done { Interest::READABLE } else { BOTH };
@@ -186,13 +186,13 @@ impl Conn {
 
     fn send(&mut self) -> io::Result<bool> {
         while !self.out.is_empty() {
-            let mut parts: [IoSlice<'_>; PIECES] = std::array::from_fn(|_| IoSlice::new(&[]));
+            let mut parts: [IoSlice<'_>; MAX_PIECES] = std::array::from_fn(|_| IoSlice::new(&[]));
             let mut skip = self.sent;
             for (part, chunk) in parts.iter_mut().zip(&self.out) {
                 *part = IoSlice::new(&chunk.bytes()[skip..]);
                 skip = 0;
             }
-            let number = self.out.len().min(PIECES);
+            let number = self.out.len().min(MAX_PIECES);
             match self.stream.write_vectored(&parts[..number]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => self.forget(taken),
@@ -249,7 +249,7 @@ impl Conn {
         }
     }
 
-    /// Logs, once, the name by which the client asked for us.
+    /// Logs, once, the server name that the client indicated (RFC 6066 section 3).
     pub(super) fn log_server_name(&mut self) {
         if self.server_name.is_none()
             && let Some(name) = self.stream.server_name()

@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn versions() {
+    fn versions_compare_by_their_numbers() {
         for (version, than) in [("8.2.0", "8.3.0"), ("8.9.9", "8.10.0"), ("", "1.0.0")] {
             assert!(is_older(version, than) && !is_older(than, version), "{version} {than}");
         }

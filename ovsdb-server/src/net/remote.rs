@@ -17,21 +17,21 @@ pub(super) const MIN_BACKOFF: Duration = Duration::from_secs(1);
 /// When a listener that could not be opened is tried again, in milliseconds.
 pub(super) const LISTEN_RETRY: u64 = 1_000;
 
-/// What may be said about a remote besides where it is.
+/// Settings of a remote other than its target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteOptions {
     /// Longest time between attempts to connect, in milliseconds (default: 8000).
     pub max_backoff: Option<u64>,
     /// Milliseconds of silence before a probe, 0 = no probes (default: 5000, without TCP 0).
     pub inactivity_probe: Option<u64>,
-    /// Clients may look but not change.
+    /// Clients may read but not change.
     pub read_only: bool,
 }
 
-/// What `Manager.status` shows.
+/// The contents of `Manager.status` and `is_connected`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteStatus {
-    /// A client is there.
+    /// At least one client is connected.
     pub is_connected: bool,
     /// Keys and values of the column `status`, in order.
     pub status: Vec<(&'static str, String)>,
@@ -89,7 +89,7 @@ impl Remote {
         timing(&self.target, &self.options)
     }
 
-    /// Reconnection, if it is we who connect.
+    /// Reconnection of an active remote.
     pub(super) fn reconnect(&self) -> Option<&Reconnect> {
         match &self.state {
             State::Connecting { reconnect, .. } => Some(reconnect),

@@ -1,4 +1,4 @@
-//! Listening and connecting: what is configured is brought about and kept so.
+//! Listening and connecting as configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -78,7 +78,7 @@ impl Service {
         }
     }
 
-    /// Brings about what is configured, and does what is due.
+    /// Applies the configuration, and does what is due.
     pub(super) fn resolve_remotes(&mut self, now: u64) {
         if let Some(found) = self.watched.resolve(&self.engine, &self.configured, &self.tls_sources)
         {
@@ -311,7 +311,7 @@ impl Service {
         }
     }
 
-    /// Looks whether an attempt to connect has come to something.
+    /// Checks whether an attempt to connect has succeeded or failed.
     pub(super) fn check_connecting(&mut self, slot: usize, now: u64) -> Result<(), Ended> {
         let Some(Slot::Conn(conn)) = self.slots.get_mut(slot) else { return Ok(()) };
         if !conn.stream.connected()? {
@@ -360,7 +360,7 @@ impl Service {
         }
     }
 
-    /// Lets in the clients that wait at listeners.
+    /// Accepts the clients that wait at listeners.
     pub(super) fn accept_all(&mut self, now: u64) {
         self.accept_again = u64::MAX;
         for slot in mem::take(&mut self.doors) {

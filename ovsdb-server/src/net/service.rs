@@ -30,12 +30,12 @@ static ROWS: RateLimit = RateLimit::new(30, 60);
 static REFUSED: RateLimit = RateLimit::new(5, 5);
 
 /// Requests of one client that are run before others get their turn.
-const BURST: usize = 16;
+const MAX_REQUESTS: usize = 16;
 /// Bytes of answers that a client may have waiting before its next request is looked at.
-const ANSWERS: usize = 4 << 20;
+const MAX_QUEUED_ANSWERS: usize = 4 << 20;
 /// The size from which on a transaction (some hundred operations) runs on a thread of its own, in
 /// bytes.
-const LONG: usize = 64 << 10;
+const LONG_REQUEST: usize = 64 << 10;
 /// Milliseconds between two updates of `Manager.status`.
 pub(super) const STATUS_INTERVAL: u64 = 2_500;
 
@@ -52,24 +52,24 @@ pub struct Service {
     runnable: IndexSet<usize, RandomState>,
     /// Slots of listeners at which clients may wait.
     pub(super) doors: Vec<usize>,
-    /// When those at which accepting failed are tried again.
+    /// When listeners at which accepting failed are tried again.
     pub(super) accept_again: u64,
     sessions: BTreeMap<SessionId, usize>,
-    /// What was asked for, `db:` included.
+    /// The remotes that are configured, `db:` included.
     pub(super) configured: BTreeMap<String, RemoteOptions>,
-    /// What that comes to.
+    /// The remotes that are listened at or connected to.
     pub(super) remotes: BTreeMap<Arc<str>, Remote>,
     pub(super) tls: tls::Context,
     pub(super) tls_sources: TlsSources,
     pub(super) watched: Watched,
     /// When the next update of `Manager.status` is due.
     pub(super) status_due: u64,
-    /// Our own session, for what we write into databases.
+    /// The server's own session, by which it writes into databases.
     pub(super) own: SessionId,
     own_id: u64,
     /// Names of connections without an address.
     pub(super) unix_count: u64,
-    /// When somebody may have to be probed, at the earliest.
+    /// When a connection may have to be probed or ended, at the earliest.
     pub(super) probe_check: u64,
     pub(super) last_problem: String,
     buffer: Vec<u8>,
@@ -83,7 +83,7 @@ impl Service {
     /// The engine cannot begin.
     pub fn new(registry: Registry, first_token: usize, clock: Clock) -> Result<Service, Error> {
         let mut engine = Server::new(RowIds::random())?;
-        engine.run_long_transactions_beside(LONG);
+        engine.run_long_transactions_in_background(LONG_REQUEST);
         let own = engine.connect(SessionOptions::default());
         let mut service = Service {
             engine,
@@ -131,12 +131,12 @@ impl Service {
         self.watched.forget();
     }
 
-    /// The engine, to look at it.
+    /// The engine.
     pub fn engine(&self) -> &Server {
         &self.engine
     }
 
-    /// The engine, to change it.
+    /// The engine, mutable.
     pub fn engine_mut(&mut self) -> &mut Server {
         &mut self.engine
     }
@@ -181,7 +181,7 @@ impl Service {
         self.engine.remove_database(name).is_some()
     }
 
-    /// Something happened at one of our sockets.
+    /// Handles an event of one of the server's sockets.
     fn event(&mut self, token: Token, readable: bool, closing: bool) {
         let slot = token.0.wrapping_sub(self.first_token);
         match self.slots.get_mut(slot) {
@@ -204,7 +204,7 @@ impl Service {
         }
     }
 
-    /// Does everything there is to do.
+    /// Handles everything that is pending.
     pub fn turn(&mut self) {
         let now = self.now();
         self.resolve_remotes(now);
@@ -277,7 +277,7 @@ impl Service {
             .map(|wait| wait + Duration::from_micros(999))
     }
 
-    /// What the poll calls a slot.
+    /// The poll's token for a slot.
     fn token(&self, slot: usize) -> Token {
         Token(self.first_token + slot)
     }
@@ -356,7 +356,7 @@ impl Service {
                 conn.read_budget = READ_BUDGET;
                 return Ok(());
             }
-            if handled == BURST || engine.queued(conn.session) > ANSWERS {
+            if handled == MAX_REQUESTS || engine.queued(conn.session) > MAX_QUEUED_ANSWERS {
                 break;
             }
             if let Some(message) = conn.framer.next_message()? {
@@ -387,8 +387,8 @@ impl Service {
         Ok(())
     }
 
-    /// Gives sessions what the engine has for them. The first that is fetched brings everybody's
-    /// commits to the disk.
+    /// Sends sessions what the engine has for them. The first fetch writes the commits of all sessions
+    /// to the disk.
     fn deliver(&mut self, done: &mut Vec<(usize, Ended)>) {
         for session in self.engine.take_ready() {
             if session == self.own {
@@ -470,7 +470,7 @@ impl Service {
         self.free.push(slot);
     }
 
-    /// Makes all clients disconnect; they will come back.
+    /// Disconnects all clients, for this reason.
     pub fn reconnect(&mut self, why: &str) {
         let now = self.now();
         for slot in 0..self.slots.len() {
@@ -522,7 +522,7 @@ impl Service {
         }
     }
 
-    /// Asks the engine as a client of our own would. Nobody looks at the answer.
+    /// Sends the engine a request of the server's own session. An error in the answer is logged.
     pub(super) fn ask_engine(&mut self, method: &str, params: &str) {
         self.own_id += 1;
         let mut message = Vec::new();
@@ -570,7 +570,7 @@ impl Service {
             })
             .sum();
         if let Some((_, sessions)) = counts.iter_mut().find(|(name, _)| name == "sessions") {
-            // Ours is nobody's.
+            // The server's own is not counted.
             *sessions = sessions.saturating_sub(1);
         }
         counts.push(("backlog".to_owned(), backlog as u64));

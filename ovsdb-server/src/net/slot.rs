@@ -1,10 +1,10 @@
-//! What the poll's tokens stand for.
+//! The meaning of the poll's tokens.
 
 use std::sync::Arc;
 
 use super::conn::Conn;
 
-/// What a token stands for.
+/// The meaning of a token.
 #[derive(Debug)]
 pub(super) enum Slot {
     Free,

@@ -19,7 +19,7 @@ pub const COL_VERSION: usize = 1;
 pub struct Reference {
     /// The table's number.
     pub table: usize,
-    /// True if the reference vanishes with the row instead of keeping it alive.
+    /// True if the reference is removed with the row instead of keeping the row (a weak reference).
     pub weak: bool,
 }
 

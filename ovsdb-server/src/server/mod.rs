@@ -1,6 +1,6 @@
 //! The server: databases, sessions, and the methods that join them.
 
-mod beside;
+mod background;
 mod dispatch;
 mod monitors;
 mod rowlog;
@@ -19,13 +19,13 @@ use crate::monitor::{MonitorId, Monitors};
 use crate::rowid::RowIds;
 use ovsdb::Uuid;
 
-use beside::Beside;
-pub(crate) use beside::{LARGE, retire};
+use background::Background;
+pub(crate) use background::{MANY_CHANGES, drop_on_thread};
 pub use session::{Chunk, SessionOptions};
 use session::{Item, Session};
 use trigger::Trigger;
 
-/// The time, from whoever runs the server.
+/// The time, given by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Milliseconds of a clock that never goes back. Time-outs are counted in it.
@@ -48,7 +48,7 @@ struct Hosted {
     /// Transactions that wait.
     triggers: Vec<Trigger>,
     /// A transaction of many operations, and what waits for its end.
-    beside: Beside,
+    background: Background,
     /// Something changed since they were last tried.
     retry: bool,
     /// Its row in the `_Server` database.
@@ -59,10 +59,10 @@ struct Hosted {
     compaction_error: Option<Error>,
 }
 
-/// Something that whoever runs the server may want to log.
+/// Something that the caller may log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// True for what somebody should look at.
+    /// True for a warning.
     pub warning: bool,
     /// There may be many of its kind.
     pub frequent: bool,
@@ -151,7 +151,7 @@ impl Server {
             monitors: Monitors::default(),
             owners: BTreeMap::new(),
             triggers: Vec::new(),
-            beside: Beside::default(),
+            background: Background::default(),
             retry: false,
             status: Uuid::ZERO,
             logged: BTreeSet::new(),
@@ -269,7 +269,7 @@ impl Server {
     /// each batch of messages and when [`Server::next_deadline`] has come.
     pub fn run(&mut self, now: Now) {
         self.ran_ms = now.mono_ms;
-        self.advance_beside(now);
+        self.advance_background(now);
         self.retry_triggers(now, true);
         let mut events = Vec::new();
         for (name, hosted) in &mut self.databases {
@@ -290,18 +290,18 @@ impl Server {
 
     /// When [`Server::run`] is to be called again at the latest, by the clock of time-outs.
     pub fn next_deadline(&self) -> Option<u64> {
-        // While a transaction runs beside, those that wait are not tried.
-        let idle = self.databases.values().filter(|hosted| !hosted.beside.is_running());
+        // While a transaction runs in the background, those that wait are not tried.
+        let idle = self.databases.values().filter(|hosted| !hosted.background.is_running());
         let triggers = idle.flat_map(|hosted| &hosted.triggers);
         let mut databases = self.databases.values();
         let compaction = databases
             .any(|hosted| hosted.database.is_compacting())
             .then_some(self.ran_ms + COMPACTION_CHECK);
         let mut databases = self.databases.values();
-        let beside = databases
-            .any(|hosted| hosted.beside.is_running())
-            .then_some(self.ran_ms + beside::CHECK);
-        triggers.filter_map(Trigger::deadline).chain(compaction).chain(beside).min()
+        let background = databases
+            .any(|hosted| hosted.background.is_running())
+            .then_some(self.ran_ms + background::CHECK_INTERVAL);
+        triggers.filter_map(Trigger::deadline).chain(compaction).chain(background).min()
     }
 
     /// The sessions that have something to send or are to be closed, each of them once.
@@ -381,7 +381,7 @@ impl Server {
     }
 
     fn event(&mut self, warning: bool, text: String) {
-        // Nobody needs more than this at once.
+        // A bound on the memory between two calls.
         if self.events.len() < 1000 {
             self.events.push_back(Event { warning, frequent: false, text });
         }

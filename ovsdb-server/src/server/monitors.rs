@@ -109,7 +109,7 @@ impl Server {
         let Some([old, new, requests]) = params.as_array() else {
             return Err(Error::syntax(params, "invalid parameters"));
         };
-        // What is told next are rows as they are now; the changes up to now go first.
+        // The next update has rows as they are now; the changes up to now go first.
         self.flush_monitors(id);
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
         let (old_name, new_name) = (old.to_text(), new.to_text());
@@ -158,7 +158,7 @@ impl Server {
         true
     }
 
-    /// Ends everything that depends on a database which goes away or gets another schema.
+    /// Ends everything that depends on a database that is removed or gets another schema.
     pub(super) fn leave_database(&mut self, name: &str) {
         let Some(hosted) = self.databases.get_mut(name) else { return };
         let owners = std::mem::take(&mut hosted.owners);
@@ -179,7 +179,7 @@ impl Server {
                 self.send(owner, Item::Bytes(Chunk::Own(out)));
             }
         }
-        self.cancel_beside(name);
+        self.cancel_background(name);
         self.cancel_triggers(|database, _| database == name);
     }
 }

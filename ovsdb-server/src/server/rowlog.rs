@@ -1,4 +1,4 @@
-//! Changes of single tables in the log, for somebody who looks for who changes what.
+//! Changes of single tables in the log, to find out which client changes what.
 
 use crate::database::Commit;
 use crate::schema::{COL_VERSION, Schema};
@@ -39,7 +39,7 @@ impl Server {
         };
         let lines = lines(hosted.database.schema(), commit, |table| hosted.logged.contains(table));
         let events = lines.map(|text| Event { warning: false, frequent: true, text });
-        // Nobody needs more than this at once.
+        // A bound on the memory between two calls.
         let room = 1000_usize.saturating_sub(self.events.len());
         self.events.extend(events.take(room));
     }

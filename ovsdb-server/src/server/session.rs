@@ -1,4 +1,4 @@
-//! What the server knows of a client, and what it is to be sent.
+//! A client's session: its options, monitors, and messages to be sent.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -52,8 +52,8 @@ pub(super) struct Session {
     pub(super) change_aware: bool,
     /// It sent bytes that are not UTF-8, so that answers may have to repeat them.
     pub(super) sent_invalid: bool,
-    /// A transaction of its runs beside or waits for one that does: what it sends next is looked at
-    /// after the answer.
+    /// A transaction of this session runs in the background or waits for one that does: its next
+    /// request is handled after the answer.
     pub(super) busy: bool,
     /// Why it is to be closed.
     pub(super) close: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct Session {
 }
 
 /// Shared bytes that are fewer than this are copied: one longer piece is cheaper to send than two.
-const COPY: usize = 16 << 10;
+const MAX_COPIED: usize = 16 << 10;
 
 impl Session {
     pub(super) fn new(options: SessionOptions) -> Session {
@@ -123,10 +123,10 @@ impl Session {
                     return;
                 }
                 Item::Bytes(chunk) => match (out.last_mut(), self.restored(chunk)) {
-                    (Some(Chunk::Own(last)), chunk) if chunk.bytes().len() < COPY => {
+                    (Some(Chunk::Own(last)), chunk) if chunk.bytes().len() < MAX_COPIED => {
                         last.extend_from_slice(chunk.bytes());
                     }
-                    (_, Chunk::Shared(bytes)) if bytes.len() < COPY => {
+                    (_, Chunk::Shared(bytes)) if bytes.len() < MAX_COPIED => {
                         out.push(Chunk::Own(bytes.to_vec()));
                     }
                     (_, chunk) => out.push(chunk),

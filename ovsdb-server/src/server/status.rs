@@ -1,4 +1,4 @@
-//! The server's own database, `_Server`, which tells clients of the others (`ovsdb-server(5)`).
+//! The server's own database, `_Server`, whose rows describe the others (`ovsdb-server(5)`).
 
 use std::sync::Arc;
 
@@ -98,7 +98,7 @@ impl Server {
         self.change_own(&operation);
     }
 
-    /// Tells of a database's new schema.
+    /// Records a database's new schema.
     pub(super) fn show_schema(&mut self, name: &str) {
         let Some(hosted) = self.databases.get(name) else { return };
         let mut schema = String::new();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::database::{Attempt, Commit, TxnContext, TxnOutcome, TxnReply};
 use crate::json::Json;
-use crate::server::beside::{Long, is_costly};
+use crate::server::background::{LongTransaction, is_costly};
 use crate::server::session::{Chunk, Item, reply};
-use crate::server::{LARGE, retire};
+use crate::server::{MANY_CHANGES, drop_on_thread};
 use crate::server::{Now, Server, SessionId};
 
 /// A transaction that waits.
@@ -42,29 +42,34 @@ impl Server {
         (text, params): (&str, &Json<'_>),
         now: Now,
     ) {
-        let long = || Long::new(session, id, text.into(), now.mono_ms);
+        let long = || LongTransaction::new(session, id, text.into(), now.mono_ms);
         let Some(hosted) = self.databases.get(name) else { return };
         if self.long_bytes != usize::MAX && is_costly(params, &hosted.database) {
-            self.queue_beside(name, long(), now);
+            self.queue_in_background(name, long(), now);
             return;
         }
-        let running = hosted.beside.is_running();
+        let running = hosted.background.is_running();
         match self.try_transact(session, name, params, now.mono_ms, now) {
             None => {}
             // It may change what the one that runs has read.
-            Some(Attempt::Ready(_)) if running => self.queue_beside(name, long(), now),
+            Some(Attempt::Ready(_)) if running => self.queue_in_background(name, long(), now),
             Some(attempt) => {
                 self.conclude(name, &long(), attempt);
             }
         }
     }
 
-    fn runs_beside(&self, name: &str) -> bool {
-        self.databases.get(name).is_some_and(|hosted| hosted.beside.is_running())
+    fn runs_in_background(&self, name: &str) -> bool {
+        self.databases.get(name).is_some_and(|hosted| hosted.background.is_running())
     }
 
     /// Commits and answers what was tried, or lets it wait; true if it was committed.
-    pub(super) fn conclude(&mut self, name: &str, long: &Long, attempt: Attempt) -> bool {
+    pub(super) fn conclude(
+        &mut self,
+        name: &str,
+        long: &LongTransaction,
+        attempt: Attempt,
+    ) -> bool {
         let Some(hosted) = self.databases.get_mut(name) else { return false };
         match hosted.database.conclude(attempt) {
             TxnOutcome::Reply(reply) => {
@@ -125,7 +130,7 @@ impl Server {
         }
     }
 
-    /// Tells what a transaction did, and answers it.
+    /// Queues the updates of a transaction for monitors, and answers it.
     fn transacted(&mut self, session: SessionId, name: &str, id: &str, outcome: TxnReply) {
         let TxnReply { results, commit, durable, unwritten } = outcome;
         if let Some(error) = unwritten {
@@ -133,11 +138,11 @@ impl Server {
         }
         if let Some(commit) = commit {
             self.committed(name, &commit);
-            if commit.changes.len() > LARGE {
-                retire(commit);
+            if commit.changes.len() > MANY_CHANGES {
+                drop_on_thread(commit);
             }
         }
-        // What it changed is told before its answer.
+        // The updates go before its answer.
         self.flush_monitors(session);
         let item = if durable {
             self.unsynced.insert(name.to_owned());
@@ -157,7 +162,7 @@ impl Server {
         let names: Vec<String> = self
             .databases
             .iter()
-            .filter(|(_, hosted)| !hosted.beside.is_running())
+            .filter(|(_, hosted)| !hosted.background.is_running())
             .filter(|(_, hosted)| hosted.retry || hosted.triggers.iter().any(due))
             .map(|(name, _)| name.clone())
             .collect();
@@ -173,8 +178,8 @@ impl Server {
                         continue;
                     }
                     if trigger.params.len() >= self.long_bytes {
-                        let long = Long::again(&trigger);
-                        self.queue_beside(&name, long, now);
+                        let long = LongTransaction::again(&trigger);
+                        self.queue_in_background(&name, long, now);
                         continue;
                     }
                     // It was parsed when it came.
@@ -186,11 +191,12 @@ impl Server {
                             trigger.timeout_ms = timeout_ms;
                             rest.push(trigger);
                         }
-                        Some(Attempt::Ready(_)) if self.runs_beside(&name) => {
-                            self.queue_beside(&name, Long::again(&trigger), now);
+                        Some(Attempt::Ready(_)) if self.runs_in_background(&name) => {
+                            self.queue_in_background(&name, LongTransaction::again(&trigger), now);
                         }
                         Some(attempt) => {
-                            let committed = self.conclude(&name, &Long::again(&trigger), attempt);
+                            let committed =
+                                self.conclude(&name, &LongTransaction::again(&trigger), attempt);
                             if committed && let Some(hosted) = self.databases.get_mut(&name) {
                                 hosted.retry = true;
                             }

@@ -14,7 +14,7 @@ use ovsdb::Uuid;
 /// monitors keep what was without copying it.
 pub type Row = Arc<[Datum]>;
 
-/// Who refers weakly to a row: table and row, with the number of its references.
+/// The rows with weak references to a row: table and row, with the number of references.
 type Referrers = BTreeMap<(usize, Uuid), u32>;
 
 /// A row with what refers to it.
@@ -111,7 +111,7 @@ impl Table {
     /// Takes a row out.
     pub fn remove(&mut self, id: Uuid) {
         self.rows.swap_remove(&id);
-        // Who referred to it is told by the transaction that removes it.
+        // The transaction that removes it removes the references to it.
         self.weak.remove(&id);
         if self.rows.capacity() > 64 && self.rows.len() * 4 < self.rows.capacity() {
             self.rows.shrink_to(self.rows.len() * 2);

@@ -184,7 +184,7 @@ impl Txn<'_> {
                     let new = change.new.as_ref().map(|row| &row[*column]);
                     let which = crate::schema::Base::strong;
                     references(self.schema, (table, *column), old, new, which, |target, added| {
-                        // A row does not keep itself alive.
+                        // A reference to the row itself does not keep it.
                         if target == (table, *id) {
                             return Ok(());
                         }
@@ -249,7 +249,7 @@ impl Txn<'_> {
                 continue;
             }
             let Some(row) = self.get(table, id).cloned() else { continue };
-            // A row of this transaction stays in it, so that nobody takes it for an unknown one.
+            // A row of this transaction stays in it, so that it is not taken for an unknown one.
             let old = self.tables[table].get(id).cloned();
             self.changes[table].insert(id, Change { old, new: None });
             for column in &self.schema.tables[table].strong {

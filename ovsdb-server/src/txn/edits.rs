@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::value::{Atom, Datum};
 
 /// Values with fewer elements are changed directly.
-const LARGE: usize = 64;
+const MANY_CHANGES: usize = 64;
 
 /// An element of a set or a key of a map as it is to be.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub(crate) enum Edit {
 impl Edits {
     /// True if changes of this value are to be collected: it is large, and few elements change.
     pub(super) fn worthwhile(value: &Datum, argument: &Datum) -> bool {
-        value.len() >= LARGE && argument.len() <= value.len() / 8
+        value.len() >= MANY_CHANGES && argument.len() <= value.len() / 8
     }
 
     /// Elements of the value with the changes.

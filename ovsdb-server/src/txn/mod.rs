@@ -44,7 +44,7 @@ pub struct Txn<'d> {
     pub schema: &'d Schema,
     tables: &'d [Arc<Table>],
     changes: Vec<Changes>,
-    /// By table: how its rows are found, besides by what the table itself knows.
+    /// By table: indexes of its rows in addition to the table's own.
     finders: Vec<Finder>,
     /// By table, row and column: changes that are not in the row's value yet.
     edits: Vec<IndexMap<(Uuid, usize), Edits, FixedState>>,
@@ -195,7 +195,7 @@ impl<'d> Txn<'d> {
         found
     }
 
-    /// The rows that may meet a condition, if there is a way to them other than to look at all.
+    /// The rows that may meet a condition, if an index gives them without a scan.
     fn candidates(&mut self, table: usize, condition: &Condition) -> Option<Vec<Uuid>> {
         if let Some(id) = condition.wanted_id() {
             return Some(vec![id]);

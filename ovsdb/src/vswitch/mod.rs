@@ -54,7 +54,7 @@ mod tests {
     const INSTALLED: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
     #[test]
-    fn it_is_that_of_the_reference_table_by_table_and_column_by_column() {
+    fn schema_equals_the_references_in_every_table_and_column() {
         let ours = DATABASE.schema();
         let text = match std::fs::read_to_string(INSTALLED) {
             Ok(text) => text,
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn its_text_reads_back() {
+    fn schema_text_reads_back() {
         let schema = DATABASE.schema();
         assert_eq!(DatabaseSchema::parse(&schema.to_json()).unwrap(), schema);
     }

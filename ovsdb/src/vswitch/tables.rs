@@ -293,7 +293,7 @@ macro_rules! open_vswitch_tables {
                 config controller_queue_size: Option<i64> where range(1, 512);
                 /// Packets a second to the controller (at least 100).
                 config controller_rate_limit: Option<i64> where range(100, i64::MAX);
-                /// False: nothing is told unasked.
+                /// False: no asynchronous messages are sent.
                 config enable_async_messages: Option<bool>;
                 /// For other programs.
                 config external_ids: StringMap;

@@ -2,10 +2,14 @@
 //! meanwhile.
 //!
 //! The thread has the state of the database as it was when it began. While it runs, transactions
-//! that only read are answered at once; those that would change the database wait for its end, in
-//! the order in which they came, because the thread has read what they would change. The commit is
-//! made by the server's own thread, if the state is still the same and the session still owns the
-//! locks that were asserted; otherwise the transaction runs again.
+//! that only read are answered at once, from that state. Those that write to the same database wait
+//! for its end, in the order in which they came: transactions are isolated (ovsdb(7)), and the thread may
+//! have read what they would change. A write so waits for the rest of the long transaction
+//! and its commit, about 4 µs for each operation. To commit it before the long one and to run that
+//! again would let a stream of small writes keep the long one from ever ending.
+//!
+//! The commit is made by the server's own thread, if the state is still the same and the session
+//! still owns the locks that were asserted; otherwise the transaction runs again.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -23,15 +27,15 @@ use crate::server::session::{Chunk, Item};
 use crate::server::trigger::{MAX_WAITING, Trigger};
 use crate::server::{Now, Server, SessionId};
 
-/// Milliseconds between two looks whether a thread has ended.
-pub(super) const CHECK: u64 = 1;
+/// Milliseconds between two checks whether a thread has ended.
+pub(super) const CHECK_INTERVAL: u64 = 1;
 
-/// A transaction whose operations look at more rows than this, one after another, runs beside.
+/// A transaction whose operations look at more rows than this, one after another, runs in the background.
 const COSTLY_ROWS: usize = 20_000;
 
 /// A transaction that runs on its own thread, or waits for one.
 #[derive(Debug)]
-pub(super) struct Long {
+pub(super) struct LongTransaction {
     pub(super) session: SessionId,
     /// The request's identifier, as JSON.
     pub(super) id: String,
@@ -42,14 +46,19 @@ pub(super) struct Long {
     holds: bool,
 }
 
-impl Long {
-    pub(super) fn new(session: SessionId, id: &str, params: Arc<str>, created_ms: u64) -> Long {
-        Long { session, id: id.to_owned(), params, created_ms, holds: true }
+impl LongTransaction {
+    pub(super) fn new(
+        session: SessionId,
+        id: &str,
+        params: Arc<str>,
+        created_ms: u64,
+    ) -> LongTransaction {
+        LongTransaction { session, id: id.to_owned(), params, created_ms, holds: true }
     }
 
     /// One that waited and is tried again.
-    pub(super) fn again(trigger: &Trigger) -> Long {
-        Long {
+    pub(super) fn again(trigger: &Trigger) -> LongTransaction {
+        LongTransaction {
             session: trigger.session,
             id: trigger.id.clone(),
             params: Arc::clone(&trigger.params),
@@ -59,11 +68,11 @@ impl Long {
     }
 }
 
-/// What a thread gives.
+/// The result of a thread.
 struct Done {
     /// `None` if the request is not JSON.
     attempt: Option<Attempt>,
-    /// What groups of monitors are told of it, if that is much.
+    /// The updates for groups of monitors, if it has many changes.
     texts: Vec<(u64, Text)>,
     /// Locks that the session owned when the transaction asserted them.
     asserted: BTreeSet<String>,
@@ -71,19 +80,19 @@ struct Done {
 
 #[derive(Debug)]
 struct Running {
-    long: Long,
+    long: LongTransaction,
     state: State,
     done: Receiver<Done>,
 }
 
 /// The transaction of a database that runs on its own thread, and those that wait for its end.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
+pub(super) struct Background {
     running: Option<Running>,
-    queue: VecDeque<Long>,
+    queue: VecDeque<LongTransaction>,
 }
 
-impl Beside {
+impl Background {
     /// True if there is one.
     pub(super) fn is_running(&self) -> bool {
         self.running.is_some()
@@ -91,15 +100,15 @@ impl Beside {
 }
 
 /// Changes of a transaction that take long to be dropped.
-pub(crate) const LARGE: usize = 1000;
+pub(crate) const MANY_CHANGES: usize = 1000;
 
-/// Drops what is large on a thread of its own.
-pub(crate) fn retire(value: impl Send + 'static) {
+/// Drops a large value on a thread of its own.
+pub(crate) fn drop_on_thread(value: impl Send + 'static) {
     // If there is no thread it is dropped here.
     let _ = runtime::panic::spawn_supervised("ovsdb-drop", move || drop(value));
 }
 
-/// The database that a request names, without a look at the rest of it.
+/// The database that a request names; the rest of it is not parsed.
 fn database_named(params: &str) -> Option<String> {
     let rest = params.trim_start().strip_prefix('[')?;
     String::deserialize(&mut serde_json::Deserializer::from_str(rest)).ok()
@@ -149,7 +158,7 @@ fn run(
         attempt
     });
     let changes = attempt.as_ref().map_or(&[][..], Attempt::changes);
-    let texts = match changes.len() > LARGE {
+    let texts = match changes.len() > MANY_CHANGES {
         true => groups
             .iter()
             .map(|(id, spec, form)| {
@@ -166,7 +175,7 @@ impl Server {
     /// rows, run on threads of their own. Their answers come some time after [`Server::handle`];
     /// meanwhile [`Server::is_busy`] holds for the session. Without this all transactions are
     /// answered at once.
-    pub fn run_long_transactions_beside(&mut self, bytes: usize) {
+    pub fn run_long_transactions_in_background(&mut self, bytes: usize) {
         self.long_bytes = bytes;
     }
 
@@ -191,29 +200,33 @@ impl Server {
         if same || waiting >= MAX_WAITING || !self.databases.contains_key(&name) {
             return false;
         }
-        self.queue_beside(&name, Long::new(id, request, params.into(), now.mono_ms), now);
+        self.queue_in_background(
+            &name,
+            LongTransaction::new(id, request, params.into(), now.mono_ms),
+            now,
+        );
         true
     }
 
-    /// Lets a transaction run beside, or wait for the end of the one that does.
-    pub(super) fn queue_beside(&mut self, name: &str, long: Long, now: Now) {
+    /// Starts a transaction in the background, or queues it behind the one that runs.
+    pub(super) fn queue_in_background(&mut self, name: &str, long: LongTransaction, now: Now) {
         if long.holds
             && let Some(session) = self.sessions.get_mut(&long.session)
         {
             session.busy = true;
         }
         let Some(hosted) = self.databases.get_mut(name) else { return };
-        hosted.beside.queue.push_back(long);
-        if !hosted.beside.is_running() {
-            self.start_beside(name, now);
+        hosted.background.queue.push_back(long);
+        if !hosted.background.is_running() {
+            self.start_in_background(name, now);
         }
     }
 
     /// Starts the next one that waits; those that are short are run.
-    fn start_beside(&mut self, name: &str, now: Now) {
+    fn start_in_background(&mut self, name: &str, now: Now) {
         while let Some(hosted) = self.databases.get_mut(name)
-            && hosted.beside.running.is_none()
-            && let Some(long) = hosted.beside.queue.pop_front()
+            && hosted.background.running.is_none()
+            && let Some(long) = hosted.background.queue.pop_front()
         {
             let short = long.params.len() < self.long_bytes;
             if short
@@ -227,11 +240,11 @@ impl Server {
                 self.release(&long);
                 continue;
             }
-            self.spawn_beside(name, long, now);
+            self.spawn_in_background(name, long, now);
         }
     }
 
-    fn spawn_beside(&mut self, name: &str, long: Long, now: Now) {
+    fn spawn_in_background(&mut self, name: &str, long: LongTransaction, now: Now) {
         let session = self.sessions.get(&long.session);
         let read_only = session.is_some_and(|session| session.options.read_only);
         let locks = self.locks.of(long.session).map(|(lock, _)| lock.to_owned());
@@ -250,23 +263,23 @@ impl Server {
             // The receiver is gone when the database is.
             let _ = give.send(result);
         };
-        // If it panics its client is told so.
+        // If it panics, its client gets an error.
         let thread = runtime::panic::spawn_supervised("ovsdb-txn", task);
-        hosted.beside.running = Some(Running { long, state, done });
+        hosted.background.running = Some(Running { long, state, done });
         if let Err(error) = thread {
             self.event(true, format!("{name}: cannot start a thread: {}", posix::text(&error)));
         }
     }
 
     /// Commits and answers transactions whose threads have ended, and starts those that wait.
-    pub(super) fn advance_beside(&mut self, now: Now) {
-        let running = self.databases.iter().filter(|(_, hosted)| hosted.beside.is_running());
+    pub(super) fn advance_background(&mut self, now: Now) {
+        let running = self.databases.iter().filter(|(_, hosted)| hosted.background.is_running());
         for name in running.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             let Some(hosted) = self.databases.get_mut(&name) else { continue };
-            let Some(running) = hosted.beside.running.take() else { continue };
+            let Some(running) = hosted.background.running.take() else { continue };
             match running.done.try_recv() {
                 Err(TryRecvError::Empty) => {
-                    hosted.beside.running = Some(running);
+                    hosted.background.running = Some(running);
                     continue;
                 }
                 Err(TryRecvError::Disconnected) => {
@@ -274,18 +287,18 @@ impl Server {
                     self.answer_error(&running.long, &error.to_json());
                     self.release(&running.long);
                 }
-                Ok(done) => self.finish_beside(&name, running, done),
+                Ok(done) => self.finish_background(&name, running, done),
             }
-            self.start_beside(&name, now);
+            self.start_in_background(&name, now);
         }
     }
 
-    fn finish_beside(&mut self, name: &str, running: Running, done: Done) {
+    fn finish_background(&mut self, name: &str, running: Running, done: Done) {
         let Running { long, state, .. } = running;
         let Some(hosted) = self.databases.get_mut(name) else { return };
         let owned = done.asserted.iter().all(|lock| self.locks.owns(long.session, lock));
         if !owned || !hosted.database.is_at(&state) {
-            hosted.beside.queue.push_front(long);
+            hosted.background.queue.push_front(long);
             return;
         }
         hosted.monitors.expect(done.texts);
@@ -293,7 +306,7 @@ impl Server {
             // The old tables are the state's alone then.
             Some(attempt) if attempt.is_applied() => {
                 self.conclude(name, &long, attempt);
-                retire(state);
+                drop_on_thread(state);
             }
             // The tables are changed in place if nothing else has them.
             Some(attempt) => {
@@ -314,7 +327,7 @@ impl Server {
     }
 
     /// The session's next message is looked at again.
-    fn release(&mut self, long: &Long) {
+    fn release(&mut self, long: &LongTransaction) {
         if long.holds
             && let Some(session) = self.sessions.get_mut(&long.session)
         {
@@ -323,16 +336,16 @@ impl Server {
         }
     }
 
-    fn answer_error(&mut self, long: &Long, error: &str) {
+    fn answer_error(&mut self, long: &LongTransaction, error: &str) {
         let id = &long.id;
         let answer = format!("{{\"error\":{error},\"id\":{id},\"result\":null}}");
         self.send(long.session, Item::Bytes(Chunk::Own(answer.into_bytes())));
     }
 
-    /// Gives up what runs beside in a database that goes away: each is answered `canceled`.
-    pub(super) fn cancel_beside(&mut self, name: &str) {
+    /// Ends background transactions of a database that is removed: each is answered `canceled`.
+    pub(super) fn cancel_background(&mut self, name: &str) {
         let Some(hosted) = self.databases.get_mut(name) else { return };
-        let Beside { running, queue } = std::mem::take(&mut hosted.beside);
+        let Background { running, queue } = std::mem::take(&mut hosted.background);
         for long in running.map(|running| running.long).into_iter().chain(queue) {
             self.answer_error(&long, "\"canceled\"");
             self.release(&long);

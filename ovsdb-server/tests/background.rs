@@ -20,7 +20,7 @@ const LONG: usize = 1000;
 
 fn world() -> World {
     let mut world = World::new();
-    world.server.run_long_transactions_beside(LONG);
+    world.server.run_long_transactions_in_background(LONG);
     world
 }
 
@@ -63,7 +63,7 @@ fn names(world: &mut World) -> usize {
 
 /// Until [`Server::run`] is called nothing is committed, so that these do not depend on time.
 #[harness::test]
-fn readers_go_on_and_writers_keep_their_order() {
+fn reads_are_answered_during_a_long_transaction_and_writes_keep_their_order() {
     let mut world = world();
     let [long_one, reader, first, second, watcher] = [(); 5].map(|()| world.connect());
     let monitor = json!(["db", "m", {"Root": [{"columns": ["name"]}]}]);
@@ -117,7 +117,7 @@ fn a_lock_that_is_stolen_meanwhile_is_not_owned() {
 }
 
 #[harness::test]
-fn it_runs_again_if_the_server_itself_changed_something() {
+fn long_transaction_runs_again_after_a_write_of_the_server() {
     let mut world = world();
     let session = world.connect();
     world.send(session, "transact", &long("a", &[]));
@@ -130,7 +130,7 @@ fn it_runs_again_if_the_server_itself_changed_something() {
 }
 
 #[harness::test]
-fn a_client_that_leaves_has_asked_for_it_still() {
+fn long_transaction_commits_after_its_client_has_disconnected() {
     let mut world = world();
     let [gone, other] = [(); 2].map(|()| world.connect());
     world.send(gone, "transact", &long("a", &[]));
@@ -141,7 +141,7 @@ fn a_client_that_leaves_has_asked_for_it_still() {
 }
 
 #[harness::test]
-fn what_waits_is_tried_again_beside() {
+fn waiting_transaction_is_tried_again_in_the_background() {
     let mut world = world();
     let [waiter, other] = [(); 2].map(|()| world.connect());
     let wait = |timeout: u64| {
@@ -171,7 +171,7 @@ fn what_waits_is_tried_again_beside() {
 }
 
 #[harness::test]
-fn a_database_that_goes_cancels_it() {
+fn removed_database_cancels_a_long_transaction() {
     let mut world = world();
     let [session, writer] = [(); 2].map(|()| world.connect());
     for session in [session, writer] {
@@ -187,7 +187,7 @@ fn a_database_that_goes_cancels_it() {
 }
 
 #[harness::test]
-fn what_is_no_json_closes_the_session() {
+fn malformed_json_closes_the_session() {
     let mut world = world();
     let session = world.connect();
     world.send(session, "transact", &long("\u{0}", &[]));
@@ -210,11 +210,11 @@ fn what_is_no_json_closes_the_session() {
 }
 
 #[harness::test]
-fn one_that_looks_at_many_rows_is_long_too() {
+fn transaction_that_scans_many_rows_runs_in_the_background() {
     let mut world = World::new();
     let rows: Vec<Value> = (0..300).map(|n| insert(&format!("r{n}"))).collect();
     world.ok(&Value::Array(rows).to_string());
-    world.server.run_long_transactions_beside(1 << 20);
+    world.server.run_long_transactions_in_background(1 << 20);
     let session = world.connect();
     let params = |n: usize, condition: &Value| {
         let one = json!({"op": "update", "table": "Root", "where": condition, "row": {"real": 1}});
@@ -234,7 +234,7 @@ fn many(n: i64) -> Value {
 
 /// Others are answered many times before the long one is, also by the server in another program.
 #[harness::test]
-fn other_clients_are_answered_meanwhile() {
+fn other_clients_are_answered_during_a_long_transaction() {
     let p = Program::start("beside", &simple(), &[]);
     let mut client = p.client();
     let mut long = UnixStream::connect(&p.socket).unwrap();
@@ -253,7 +253,7 @@ fn other_clients_are_answered_meanwhile() {
 
 /// After a kill in the middle all of it is there or nothing, and what was answered before is.
 #[harness::test]
-fn a_kill_in_the_middle_leaves_all_or_nothing() {
+fn kill_during_a_long_transaction_leaves_all_or_nothing() {
     let count =
         json!(["simple", {"op": "select", "table": "t", "where": [], "columns": ["_uuid"]}]);
     for milliseconds in [20, 60, 150, 400] {
@@ -273,7 +273,7 @@ fn a_kill_in_the_middle_leaves_all_or_nothing() {
 
 /// The file is compacted while a long transaction runs: nothing of either is lost.
 #[harness::test]
-fn compaction_goes_on_meanwhile() {
+fn compaction_continues_during_a_long_transaction() {
     program::needs("ovs-appctl");
     let mut p = Program::start("compacted", &simple(), &[]);
     let mut client = p.client();
@@ -294,7 +294,7 @@ fn compaction_goes_on_meanwhile() {
 
 /// Large commits are made on the thread; they come to the same as those that are made in place.
 #[harness::test]
-fn large_commits_come_to_the_same() {
+fn large_commits_give_the_same_contents_and_updates() {
     let rows = 1500;
     let name = |n: i64| json!([["name", "==", format!("r{n}")]]);
     let begin = |n: i64| {
