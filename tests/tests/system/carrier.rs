@@ -22,8 +22,8 @@ fn count(rig: &Rig, line: &str) -> usize {
 /// Cuts a member's link just after another device's, five times, and gives the second longest time
 /// that the daemon took to disable it: one may be the busy machine's. The kernel's wait is the
 /// machine's, not a namespace's, so that tests beside this one can shorten some.
-fn most(rig: &Rig) -> Duration {
-    let other = Tap::new(&rig.hv, "other0").expect("a tap");
+fn most(rig: &Rig, other: &Netns) -> Duration {
+    let other = Tap::new(other, "other0").expect("a tap");
     let disabled = "member nic0: disabled";
     let mut times = Vec::new();
     for _ in 0..5 {
@@ -45,11 +45,16 @@ fn most(rig: &Rig) -> Duration {
 }
 
 fn noticed(settings: &str, lacp: bool) {
+    noticed_beside(None, settings, lacp);
+}
+
+/// The other device is in `other`, or else in the switch's own namespace.
+fn noticed_beside(other: Option<&Netns>, settings: &str, lacp: bool) {
     let rig = Rig::of(Members::Tap, 2);
     rig.bond_down(settings);
     let (_fabric, _traffic) = rig.traffic(vec![talk(1, 40_000)], 20, lacp);
     rig.wait("two members", || rig.enabled() == 2);
-    let time = most(&rig);
+    let time = most(&rig, other.unwrap_or(&rig.hv));
     assert!(time < NOTICED, "noticed after {time:?}\n{}", rig.switch.log());
     rig.assert_clean_log();
 }
@@ -76,6 +81,15 @@ fn a_cut_after_another_devices_is_noticed_at_once_with_lb_output() {
          other_config:lb-output-action=true",
         true,
     );
+}
+
+/// The kernel's wait is the machine's. The switch hears nothing of a device in another namespace, such
+/// as a container's, so that only its steady reading of the counts helps.
+#[harness::test]
+fn a_cut_after_a_device_of_another_namespace_is_noticed_at_once() {
+    tests::able();
+    let other = Netns::new().expect("a namespace");
+    noticed_beside(Some(&other), "bond_mode=active-backup", false);
 }
 
 /// Links made and deleted elsewhere keep the kernel's lock for network configuration busy, on which
