@@ -164,13 +164,13 @@ impl Thread {
     fn run(mut self) {
         let mut events = Events::with_capacity(64);
         let waker = self.waker.clone();
-        let waiter = self.clock.waiter(Arc::new(move || {
+        let participant = self.clock.register(Arc::new(move || {
             // Fails only when the thread has gone.
             let _ = waker.wake();
         }));
         self.first_list();
         while !self.stop {
-            waiter.done();
+            participant.done();
             let timeout = self.timeout();
             match self.poll.poll(&mut events, timeout) {
                 Ok(()) => {}
@@ -185,7 +185,7 @@ impl Thread {
                 }
             }
             let since = Instant::now();
-            let now = waiter.now();
+            let now = participant.now();
             let mut busy = !events.is_empty() || self.deadline().is_some_and(|t| t <= now);
             // Links first: a dead one moves traffic before anything else is looked at.
             if events.iter().any(|e| matches!(e.token(), MONITOR | WAKER)) {
@@ -208,7 +208,7 @@ impl Thread {
             }
             self.work_out_standbys();
             if busy {
-                waiter.busy();
+                participant.busy();
             }
         }
     }

@@ -13,11 +13,11 @@
 //! # let next_deadline = || None;
 //! # let sleep_at_most = |_: Option<std::time::Duration>| {};
 //! # let wake: Arc<dyn Fn() + Send + Sync> = Arc::new(|| {});
-//! let waiter = clock.waiter(wake); // Called, from another thread, when the clock was moved.
+//! let participant = clock.register(wake); // Called, from another thread, when the clock was moved.
 //! loop {
-//!     let now = waiter.now();
-//!     // ... do all that is due at `now`; if that gives another thread work: waiter.busy() ...
-//!     waiter.done(); // A warp in steps goes on only when every waiter has come here.
+//!     let now = participant.now();
+//!     // ... do all that is due at `now`; if that gives another thread work: participant.busy() ...
+//!     participant.done(); // A warp in steps goes on only when every participant has come here.
 //!     sleep_at_most(clock.timeout(next_deadline()));
 //!     # break;
 //! }
@@ -51,29 +51,29 @@ struct Shared {
     offset: AtomicU64,
     /// Counts the moves of the clock by hand.
     epoch: AtomicU64,
-    /// A warp is under way: who drives it wants to know when a waiter is done.
+    /// A warp is under way: who drives it wants to know when a participant is done.
     warping: AtomicBool,
     control: Mutex<Control>,
 }
 
 #[derive(Default)]
 struct Control {
-    waiters: Vec<WaiterSlot>,
+    participants: Vec<Registration>,
     driver: Option<Arc<dyn Fn() + Send + Sync>>,
     warp: Option<Warp>,
 }
 
-/// What a waiter tells.
-struct Told {
+/// What a thread has done of the last step of a warp.
+struct Progress {
     /// The last epoch whose work is done.
     done: AtomicU64,
     /// Others may have got work since the last look.
     busy: AtomicBool,
 }
 
-struct WaiterSlot {
+struct Registration {
     /// Gone when the thread is.
-    told: Weak<Told>,
+    progress: Weak<Progress>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -177,8 +177,8 @@ impl Clock {
         self.start_warp(Duration::ZERO, None)
     }
 
-    /// Makes the next step of a warp if the last one has been worked off: every waiter has been
-    /// woken and was done, over and over until none of them gave another one work. A waiter that
+    /// Makes the next step of a warp if the last one has been worked off: every participant has been
+    /// woken and was done, over and over until none of them gave another one work. A participant that
     /// takes longer than half a second is not waited for.
     pub fn poll_warp(&self) -> WarpProgress {
         let mut control = self.shared.control.lock();
@@ -186,10 +186,10 @@ impl Clock {
             return WarpProgress::Idle;
         }
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        control.waiters.retain(|w| w.told.strong_count() > 0);
-        let told: Vec<Arc<Told>> =
-            control.waiters.iter().filter_map(|w| w.told.upgrade()).collect();
-        let behind = told.iter().any(|t| t.done.load(Ordering::Acquire) < epoch);
+        control.participants.retain(|w| w.progress.strong_count() > 0);
+        let progress: Vec<Arc<Progress>> =
+            control.participants.iter().filter_map(|w| w.progress.upgrade()).collect();
+        let behind = progress.iter().any(|t| t.done.load(Ordering::Acquire) < epoch);
         let Some(warp) = control.warp.as_mut() else {
             return WarpProgress::Idle;
         };
@@ -200,7 +200,7 @@ impl Clock {
             return moving;
         }
         // Each flag is taken down: `any` would stop at the first.
-        let busy = told.iter().filter(|t| t.busy.swap(false, Ordering::AcqRel)).count() > 0;
+        let busy = progress.iter().filter(|t| t.busy.swap(false, Ordering::AcqRel)).count() > 0;
         if busy && patient && warp.rounds < ROUNDS {
             warp.rounds += 1;
             drop(control);
@@ -230,26 +230,26 @@ impl Clock {
         });
         self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         let wakes: Vec<_> =
-            self.shared.control.lock().waiters.iter().map(|w| w.wake.clone()).collect();
+            self.shared.control.lock().participants.iter().map(|w| w.wake.clone()).collect();
         for wake in wakes {
             wake();
         }
     }
 
-    /// Who calls [`Clock::poll_warp`]: woken when a waiter is done with a step.
+    /// Who calls [`Clock::poll_warp`]: woken when a participant is done with a step.
     pub fn set_driver(&self, wake: Arc<dyn Fn() + Send + Sync>) {
         self.shared.control.lock().driver = Some(wake);
     }
 
     /// Takes part in warps from now on; `wake` is called after each move and must be cheap.
-    pub fn waiter(&self, wake: Arc<dyn Fn() + Send + Sync>) -> Waiter {
-        let told = Arc::new(Told {
+    pub fn register(&self, wake: Arc<dyn Fn() + Send + Sync>) -> Participant {
+        let progress = Arc::new(Progress {
             done: AtomicU64::new(self.shared.epoch.load(Ordering::Acquire)),
             busy: AtomicBool::new(false),
         });
         let mut control = self.shared.control.lock();
-        control.waiters.push(WaiterSlot { told: Arc::downgrade(&told), wake });
-        Waiter { clock: self.clone(), told, seen: AtomicU64::new(0) }
+        control.participants.push(Registration { progress: Arc::downgrade(&progress), wake });
+        Participant { clock: self.clone(), progress, seen: AtomicU64::new(0) }
     }
 
     /// How long a thread may sleep until `deadline`: `None` = until it is woken, because there
@@ -261,42 +261,44 @@ impl Clock {
     }
 }
 
-/// A thread's place at the clock; see the module.
-pub struct Waiter {
+/// A thread that takes part in warps: the clock moves on when all of them have done what was due. See
+/// the module.
+pub struct Participant {
     clock: Clock,
-    told: Arc<Told>,
-    /// The epoch of the last `now`. Of one thread, but a waiter may be held where others see it.
+    progress: Arc<Progress>,
+    /// The epoch of the last `now`. Of one thread, but a participant may be held where others see it.
     seen: AtomicU64,
 }
 
-impl Waiter {
-    /// The time, to work by until [`Waiter::done`].
+impl Participant {
+    /// The time, to work by until [`Participant::done`].
     pub fn now(&self) -> Time {
         // The epoch first: a move in between is then not taken for seen.
-        self.see();
+        self.observe();
         self.clock.now()
     }
 
-    /// As [`Waiter::now`], for a loop that seldom needs the time.
-    pub fn see(&self) {
+    /// Takes note of the last move of the clock, as [`Participant::now`] does, for a loop that seldom
+    /// needs the time.
+    pub fn observe(&self) {
         self.seen.store(self.clock.shared.epoch.load(Ordering::Acquire), Ordering::Relaxed);
     }
 
     /// This thread has done something that another one may have to go on with. To be said before
-    /// [`Waiter::done`].
+    /// [`Participant::done`].
     pub fn busy(&self) {
         // Read first: under load the line stays shared.
-        if !self.told.busy.load(Ordering::Relaxed) {
-            self.told.busy.store(true, Ordering::Release);
+        if !self.progress.busy.load(Ordering::Relaxed) {
+            self.progress.busy.store(true, Ordering::Release);
         }
     }
 
-    /// All that was due at the last [`Waiter::now`] is done.
+    /// All that was due at the last [`Participant::now`] is done.
     pub fn done(&self) {
         let seen = self.seen.load(Ordering::Relaxed);
         // Only this thread writes it.
-        if self.told.done.load(Ordering::Relaxed) < seen {
-            self.told.done.store(seen, Ordering::Release);
+        if self.progress.done.load(Ordering::Relaxed) < seen {
+            self.progress.done.store(seen, Ordering::Release);
             if self.clock.shared.warping.load(Ordering::Acquire) {
                 let driver = self.clock.shared.control.lock().driver.clone();
                 if let Some(wake) = driver {
@@ -346,12 +348,12 @@ mod tests {
     }
 
     #[test]
-    fn steps_wait_for_the_waiters() {
+    fn a_step_of_a_warp_waits_for_every_participant() {
         let c = Clock::new();
         c.stop();
         let woken = Arc::new(AtomicU64::new(0));
         let w = woken.clone();
-        let waiter = c.waiter(Arc::new(move || {
+        let participant = c.register(Arc::new(move || {
             w.fetch_add(1, Ordering::Relaxed);
         }));
         let start = c.now();
@@ -361,11 +363,11 @@ mod tests {
             match c.poll_warp() {
                 WarpProgress::Moving(_) => {
                     // Nothing moves while our work is not done.
-                    let now = waiter.now();
+                    let now = participant.now();
                     assert_eq!(c.poll_warp(), WarpProgress::Moving(10 * MS));
                     assert_eq!(c.now(), now);
                     seen.push(now.since(start).as_millis());
-                    waiter.done();
+                    participant.done();
                 }
                 WarpProgress::Done => break,
                 WarpProgress::Idle => unreachable!("a warp is under way"),
@@ -377,17 +379,17 @@ mod tests {
         // What is done for others is followed up at the same time.
         let before = c.now();
         c.start_settling().unwrap();
-        waiter.now();
-        waiter.busy();
-        waiter.done();
+        participant.now();
+        participant.busy();
+        participant.done();
         assert_eq!(c.poll_warp(), WarpProgress::Moving(10 * MS));
         assert_eq!(woken.load(Ordering::Relaxed), 5, "woken again");
-        waiter.now();
-        waiter.done();
+        participant.now();
+        participant.done();
         assert_eq!(c.poll_warp(), WarpProgress::Done);
         assert_eq!(c.now(), before);
         // A thread that is gone is not waited for.
-        drop(waiter);
+        drop(participant);
         c.start_warp(MS, None).unwrap();
         assert_eq!(c.poll_warp(), WarpProgress::Done);
     }

@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod compat;
 pub mod coverage;
 pub mod daemon;
 pub mod log;

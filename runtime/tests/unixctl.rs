@@ -39,7 +39,7 @@ impl fmt::Display for Face {
     }
 }
 
-fn commands() -> (Commands<Ctx>, builtin::TimeWarp) {
+fn commands() -> (Commands<Ctx>, runtime::compat::TimeWarp) {
     let mut commands: Commands<Ctx> = Commands::new();
     let time = builtin::register(
         &mut commands,

@@ -123,16 +123,16 @@ fn run(options: &Options, dirs: &Dirs) -> End {
         servers.push(Server::bind(&path, poll.registry(), UNIXCTL, commands, wake.clone())?);
     }
     clock.set_driver(wake.clone());
-    let waiter = clock.waiter(wake);
+    let participant = clock.register(wake);
 
     let mut ready = Some(ready);
     let mut pidfiles: Vec<Pidfile> = Vec::new();
     let mut events = Events::with_capacity(256);
     let mut killed = None;
     while daemon.exit.is_none() && killed.is_none() {
-        let now = waiter.now();
+        let now = participant.now();
         if daemon.turn() {
-            waiter.busy();
+            participant.busy();
         }
         if let Some(database) = database.borrow_mut().as_mut() {
             database.supervise(now);
@@ -151,7 +151,7 @@ fn run(options: &Options, dirs: &Dirs) -> End {
         }
         let next_count = coverage::run(now);
         if daemon.is_settled() {
-            waiter.done();
+            participant.done();
         }
         let sleep = [warp.run(), daemon.timeout(), clock.timeout(Some(next_count))];
         let control = servers.iter().map(Server::timeout);

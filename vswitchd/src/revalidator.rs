@@ -129,22 +129,22 @@ pub fn spawn(
 
 fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
     let waker = queue.clone();
-    let waiter = clock.waiter(Arc::new(move || waker.clock_moved()));
+    let participant = clock.register(Arc::new(move || waker.clock_moved()));
     let (pending, wake) = &*queue.0;
     let mut trim = Trim::default();
-    let mut next = revalidator.run(waiter.now(), &[]);
+    let mut next = revalidator.run(participant.now(), &[]);
     loop {
-        waiter.done();
+        participant.done();
         let work = {
             let mut p = pending.lock();
             loop {
-                let now = waiter.now();
+                let now = participant.now();
                 let due = if p.called || !p.reasons.is_empty() { next.not_before } else { next.at };
                 let work = !p.rounds.is_empty() || due <= now;
                 if !p.jobs.is_empty() || p.stop || (work && !p.paused) {
                     break;
                 }
-                waiter.done();
+                participant.done();
                 match clock.timeout(Some(due)).filter(|_| !p.paused) {
                     Some(left) => {
                         wake.wait_for(&mut p, left);
@@ -165,14 +165,14 @@ fn run(queue: &Queue, mut revalidator: Revalidator, clock: &Clock) {
             && work.rounds.is_empty()
             && !work.called
             && work.reasons.is_empty();
-        waiter.busy();
+        participant.busy();
         for job in work.jobs {
             job(&mut revalidator);
         }
-        if only_jobs && (waiter.now() < next.at || pending.lock().paused) {
+        if only_jobs && (participant.now() < next.at || pending.lock().paused) {
             continue;
         }
-        next = revalidator.run(waiter.now(), &work.reasons);
+        next = revalidator.run(participant.now(), &work.reasons);
         let status = revalidator.status();
         if trim.is_due(status.flows + status.addresses) {
             give_memory_back();

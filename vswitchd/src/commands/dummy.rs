@@ -5,11 +5,11 @@ use std::fmt::Write;
 use datapath::format::parse;
 use netdev::Packet;
 use netdev::io::dummy::Connection;
+use runtime::compat::TimeWarp;
 use wire::{FlowKey, compose};
 
 use super::context::Context;
 use super::view::Dummy;
-use crate::unixctl::builtin::TimeWarp;
 use crate::unixctl::{Commands, Reply};
 
 /// Registers them; `context` finds what they ask.

@@ -4,13 +4,13 @@ use std::sync::OnceLock;
 
 use wire::Time;
 
-use crate::clock::{Clock, Waiter};
+use crate::clock::{Clock, Participant};
 
 /// The clock as the packet thread sees it.
 pub(super) struct PacketClock {
     pub(super) clock: Clock,
     /// Set before the thread starts.
-    pub(super) waiter: OnceLock<Waiter>,
+    pub(super) participant: OnceLock<Participant>,
 }
 
 impl datapath::Clock for PacketClock {
@@ -19,17 +19,17 @@ impl datapath::Clock for PacketClock {
     }
 
     fn round_begins(&self) {
-        if let Some(waiter) = self.waiter.get() {
-            waiter.see();
+        if let Some(participant) = self.participant.get() {
+            participant.observe();
         }
     }
 
     fn round_ends(&self, busy: bool) {
-        if let Some(waiter) = self.waiter.get() {
+        if let Some(participant) = self.participant.get() {
             if busy {
-                waiter.busy();
+                participant.busy();
             }
-            waiter.done();
+            participant.done();
         }
     }
 }

@@ -43,11 +43,13 @@ impl Threads {
         let ofproto = ofproto::Ofproto::new();
         // Forwarding starts when the database has said that no flows are restored.
         ofproto.hold(true);
-        let time =
-            Arc::new(packet_clock::PacketClock { clock: clock.clone(), waiter: OnceLock::new() });
+        let time = Arc::new(packet_clock::PacketClock {
+            clock: clock.clone(),
+            participant: OnceLock::new(),
+        });
         let (userspace, worker) = Userspace::new(ofproto.clone(), time.clone(), random_seed())?;
         // Fails only if it was set before.
-        let _ = time.waiter.set(clock.waiter(Arc::new(userspace.waker())));
+        let _ = time.participant.set(clock.register(Arc::new(userspace.waker())));
         let datapath: Arc<dyn Datapath> = Arc::new(userspace);
         ofproto.attach(datapath.clone());
         // Weak: `ofproto` must not keep its datapath alive.
