@@ -100,13 +100,16 @@ fn own_addresses_and_attached_ones_are_announced_without_learning() {
     let rig = Rig::new(2);
     rig.bond(
         "other_config:bond-notify=rarp,arp,nd other_config:bond-notify-count=3 \
-         other_config:bond-notify-interval=100",
+         other_config:bond-notify-interval=200",
     );
     configured(&rig);
     rig.vsctl("set interface vnet0 external_ids:attached-mac=02:00:00:00:55:77");
     // A pipeline of a controller's flows; here of none.
     let mut c = rig.switch.command("ovs-ofctl");
     process::output(c.args(["del-flows", "br0"]), Duration::from_secs(20)).unwrap();
+    // The host may have sent something before, which was learned from.
+    rig.appctl("fdb/flush br0");
+    rig.wait("an empty MAC table", || rig.appctl("fdb/show br0").lines().count() == 1);
     let expected = [
         format!("arp 10.1.0.1 {OWN} -"),
         format!("arp 10.1.0.9 {OWN} -"),
@@ -114,14 +117,13 @@ fn own_addresses_and_attached_ones_are_announced_without_learning() {
         "rarp 02:00:00:00:55:77 -".to_owned(),
         format!("rarp {OWN} -"),
     ];
-    let seen = move_and_capture(&rig, 700 * MS);
+    let seen = move_and_capture(&rig, 1500 * MS);
     assert_eq!(keys(&seen), expected.iter().map(String::as_str).collect::<Vec<_>>());
     for (what, times) in &seen {
         assert_eq!(times.len(), 3, "{what}: {times:?}");
-        for pair in times.windows(2) {
-            let gap = pair[1] - pair[0];
-            assert!((60 * MS..300 * MS).contains(&gap), "{what}: {times:?}");
-        }
+        // Two intervals lie between; a busy machine may see the first or the last late.
+        let span = times[2] - times[0];
+        assert!((250 * MS..1000 * MS).contains(&span), "{what}: {times:?}");
     }
 
     // Addresses are kept current, a bad attached-mac is not announced, and the log says why.
@@ -129,7 +131,7 @@ fn own_addresses_and_attached_ones_are_announced_without_learning() {
     ip(&rig.hv, "addr add 10.1.0.7/32 dev br0");
     rig.vsctl("set interface vnet0 external_ids:attached-mac=nonsense");
     std::thread::sleep(200 * MS);
-    let seen = move_and_capture(&rig, 50 * MS);
+    let seen = move_and_capture(&rig, 300 * MS);
     let expected = [
         format!("arp 10.1.0.1 {OWN} -"),
         format!("arp 10.1.0.7 {OWN} -"),
