@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use wire::{EthAddr, HashPolicy};
 
+use crate::monitor::probe::ProbeConfig;
 use crate::notify::NotifyConfig;
 
 /// A member of a bond, for as long as its interface stays in the port.
@@ -110,6 +111,8 @@ pub struct BondConfig {
     pub min_links: u32,
     /// How peers are notified when traffic has moved.
     pub notify: NotifyConfig,
+    /// The options `bond-probe-*`.
+    pub probe: ProbeConfig,
     /// The recirculation ID of the bond, unique in the datapath and not 0. Used, and shown, only in
     /// the balancing modes.
     pub recirc_id: u32,
@@ -142,6 +145,7 @@ impl Default for BondConfig {
             lacp_fallback_ab: false,
             min_links: 0,
             notify: NotifyConfig::default(),
+            probe: ProbeConfig::default(),
             recirc_id: 0,
             active_member_mac: None,
             members: Vec::new(),

@@ -40,6 +40,13 @@ pub enum Effect {
         /// The payload of the Slow Protocols frame.
         pdu: Vec<u8>,
     },
+    /// Send this probe, an Ethernet frame, out of the member.
+    SendProbe {
+        /// The member to send on.
+        member: MemberId,
+        /// From its destination address on, with the tag of `bond-probe-vlan` if there is one.
+        frame: Vec<u8>,
+    },
     /// Send this Marker Response PDU (from its subtype octet on, 110 octets) out of the member.
     SendMarker {
         /// The member to send on.

@@ -1,6 +1,7 @@
 //! What the driver tells the engine.
 
 use wire::EthAddr;
+use wire::neighbour::Neighbour;
 
 use crate::config::{BondConfig, MemberId};
 use crate::failback::Speed;
@@ -46,6 +47,22 @@ pub enum Event {
         monitor: Monitor,
         /// Whether the link is usable; `None` = the check is not configured any more.
         up: Option<bool>,
+    },
+    /// An ARP or neighbour discovery packet was received that may concern the probes: an answer of a
+    /// target, or with [`Evidence::Neighbours`](crate::monitor::probe::Evidence) any.
+    Neighbour {
+        /// The member that received it.
+        member: MemberId,
+        /// The packet. One of another VLAN than the probes' is ignored.
+        packet: Neighbour,
+    },
+    /// How many packets a member has received. The driver sends it for each member before
+    /// [`Event::Deadline`] while [`Bond::wants_traffic`](crate::Bond::wants_traffic).
+    Traffic {
+        /// The member whose device it is.
+        member: MemberId,
+        /// Since the device exists.
+        rx_packets: u64,
     },
     /// A Slow Protocols frame was received. This event expires no partner; only
     /// [`Event::Deadline`] does, so that a late driver can first hand over all received LACPDUs.

@@ -8,6 +8,7 @@ use crate::config::MemberConfig;
 use crate::event::Monitor;
 use crate::failback::LinkSpeed;
 use crate::link::Link;
+use crate::monitor::probe;
 
 /// The configuration of a member, the reported events, and the resulting link state.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct Member {
     pub(crate) speed: LinkSpeed,
     /// The results of the configured health checks.
     pub(crate) monitors: BTreeMap<Monitor, bool>,
+    /// Its probes; `None` = probing is off.
+    pub(crate) probe: Option<probe::Session>,
     /// LACP lets the member carry traffic, or is not configured.
     pub(crate) lacp_agrees: bool,
     pub(crate) link: Link,
@@ -33,14 +36,15 @@ impl Member {
             carrier: None,
             speed: LinkSpeed::Pending,
             monitors: BTreeMap::new(),
+            probe: None,
             lacp_agrees: false,
             link: Link::Down,
             returning,
         }
     }
 
-    /// The carrier is up, LACP allows it, and at least one of the health checks, if there are any,
-    /// reports the link up (as in Open vSwitch).
+    /// The carrier is up, LACP and the probes allow it, and at least one of the health checks, if there
+    /// are any, reports the link up (as in Open vSwitch).
     pub(crate) fn may_enable(&self) -> bool {
         self.is_healthy() && self.lacp_agrees
     }
@@ -49,6 +53,7 @@ impl Member {
     pub(crate) fn is_healthy(&self) -> bool {
         self.carrier == Some(true)
             && (self.monitors.is_empty() || self.monitors.values().any(|&up| up))
+            && self.probe.as_ref().is_none_or(probe::Session::up)
     }
 
     pub(crate) fn enabled(&self) -> bool {

@@ -37,6 +37,8 @@ pub enum Topic {
     Loopback,
     /// BFD and CFM.
     Monitor,
+    /// A member's probes disabled it, or allow it to be enabled again.
+    Probe,
 }
 
 /// A log message.

@@ -21,6 +21,8 @@ pub(crate) struct PendingEffects {
     pub(crate) lacp_has_run: bool,
     /// LACPDUs and Marker PDUs.
     pub(crate) pdus: Vec<Effect>,
+    /// Probes.
+    pub(crate) probes: Vec<Effect>,
     /// Traffic has, or may have, moved to another member: peers are to be notified.
     pub(crate) moved: bool,
     pub(crate) notify: Option<NotifyPackets>,
@@ -54,6 +56,7 @@ impl PendingEffects {
     pub(crate) fn lacp(&mut self, effect: Effect) {
         match effect {
             Effect::SendLacpdu { .. } | Effect::SendMarker { .. } => self.pdus.push(effect),
+            Effect::SendProbe { .. } => self.probes.push(effect),
             Effect::LacpCurrent { .. } => self.lacp_current.push(effect),
             Effect::Revalidate(reason) => self.revalidate(reason),
             Effect::Notice(notice) => self.notices.push(notice),
@@ -69,6 +72,7 @@ impl PendingEffects {
     pub(crate) fn finish(self, out: &mut VecDeque<Effect>) {
         out.extend(self.publish.map(Effect::Publish));
         out.extend(self.pdus);
+        out.extend(self.probes);
         out.extend(self.notify.map(Effect::NotifyPeers));
         out.extend(self.persist.map(Effect::PersistActiveMember));
         out.extend(self.lacp_current);

@@ -11,6 +11,7 @@ use crate::failback::Reason;
 use crate::forwarding::Bucket;
 use crate::lacp::status::LacpState;
 use crate::link::Link;
+use crate::monitor::probe::ProbeStatus;
 
 /// The state of a bond at one time. Times are in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,12 +120,15 @@ pub struct MemberStatus {
     pub link: Link,
     /// The rest of the running updelay or downdelay, in milliseconds; `None` = none runs.
     pub delay_left_ms: Option<i64>,
-    /// Carrier, LACP and monitors allow it to be enabled.
+    /// Carrier, LACP, probes and monitors allow it to be enabled.
     pub may_enable: bool,
     /// The link state that the device reports; false before the first report.
     pub carrier: bool,
     /// `bond-member-priority`.
     pub priority: i32,
+    /// Its probes; `None` = the bond has none (`bond-probe-interval`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeStatus>,
     /// Number of buckets that it owns, of those in use; 0 in active-backup.
     pub buckets: usize,
     /// Its buckets whose load is not zero, with the load in bytes; empty unless the bond rebalances.
@@ -211,6 +215,9 @@ impl BondStatus {
             }
             if m.priority != 0 {
                 writeln!(out, "  priority: {}", m.priority)?;
+            }
+            if let Some(probe) = &m.probe {
+                probe.write_show(out)?;
             }
         }
         writeln!(out)

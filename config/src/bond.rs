@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ::bond::{AggregationConfig, BondConfig, LacpConfig, LacpTime, Mode, PrimaryReselect};
+use ofproto::config::BundleSettings;
 use ovsdb_client::rows::Port;
 use wire::EthAddr;
 
@@ -10,6 +11,7 @@ use crate::aggregation::{self, AGGREGATION, MIN_LINKS};
 use crate::notify::NOTIFY;
 use crate::option::{MAX_MS, OVS, Opt, Outside, millis, range};
 use crate::policy;
+use crate::probe;
 use crate::section::Section;
 use crate::warning::{Severity, Warning};
 
@@ -205,11 +207,12 @@ pub(crate) const LACP: &[Opt<LacpRow>] = &[
     .since(OVS),
 ];
 
-/// The bond of a port; `members` are the names of its interfaces.
+/// The bond of a port; `members` are the names of its interfaces, `vlans` what the port carries.
 pub(crate) fn want(
     row: &Port,
     slb_ok: bool,
     members: &[&str],
+    (vlans, lacp): (&BundleSettings, bool),
     warnings: &mut Vec<Warning>,
 ) -> WantBond {
     let name = &row.name;
@@ -284,6 +287,7 @@ pub(crate) fn want(
         s.warn("bond-primary", format!("not a member of this bond now; its members are {members}"));
     }
     aggregation::check(&mut s, &want.config, members.len(), has_lacp);
+    want.config.probe = probe::want(&mut s, vlans, lacp);
     want
 }
 

@@ -45,6 +45,7 @@ mod notify;
 mod option;
 mod policy;
 mod port;
+mod probe;
 pub mod reference;
 mod section;
 mod switch;

@@ -16,6 +16,7 @@ use crate::inert;
 use crate::notify::NOTIFY;
 use crate::option::{OVS, Opt, keys};
 use crate::policy::POLICY;
+use crate::probe::PROBE;
 use crate::section::Section;
 use crate::unsupported;
 use crate::warning::{Severity, Warning};
@@ -97,6 +98,7 @@ pub(crate) fn want(
         keys(POLICY),
         keys(MIN_LINKS),
         keys(NOTIFY),
+        keys(PROBE),
         keys(LACP),
         keys(AGGREGATION),
         keys(PORT),
@@ -123,7 +125,7 @@ pub(crate) fn want(
     let lacp = bond::lacp(row, is_bond, warnings);
     let bond = is_bond.then(|| {
         let members: Vec<&str> = ifaces.iter().map(|i| i.name.as_str()).collect();
-        bond::want(row, slb_ok, &members, warnings)
+        bond::want(row, slb_ok, &members, (&bundle, lacp.is_some()), warnings)
     });
     WantPort {
         uuid,

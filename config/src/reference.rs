@@ -13,6 +13,7 @@ use crate::notify::NOTIFY;
 use crate::option::{Form, OVS, Opt};
 use crate::policy::POLICY;
 use crate::port::PORT;
+use crate::probe::PROBE;
 use crate::switch::OPEN_VSWITCH;
 
 /// What values an option takes.
@@ -129,6 +130,7 @@ pub fn entries() -> Vec<Entry> {
     add(&mut all, ("Port", "other_config"), POLICY);
     add(&mut all, ("Port", "other_config"), MIN_LINKS);
     add(&mut all, ("Port", "other_config"), NOTIFY);
+    add(&mut all, ("Port", "other_config"), PROBE);
     add(&mut all, ("Port", "other_config"), LACP);
     add(&mut all, ("Port", "other_config"), AGGREGATION);
     add(&mut all, ("Port", "other_config"), PORT);

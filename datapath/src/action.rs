@@ -18,6 +18,8 @@ pub enum UserspaceReason {
     Bfd,
     /// Continuity check message (IEEE 802.1Q clause 20, ITU-T G.8013).
     Cfm,
+    /// An answer to a probe of a bond's member: an ARP reply or a neighbour advertisement.
+    Probe,
     /// IEEE 802.1D spanning tree.
     Stp,
     /// LLDP frame (IEEE 802.1AB).
@@ -31,10 +33,11 @@ pub enum UserspaceReason {
 }
 
 impl UserspaceReason {
-    pub(crate) const ALL: [UserspaceReason; 8] = [
+    pub(crate) const ALL: [UserspaceReason; 9] = [
         UserspaceReason::Cfm,
         UserspaceReason::Bfd,
         UserspaceReason::Lacp,
+        UserspaceReason::Probe,
         UserspaceReason::Stp,
         UserspaceReason::Lldp,
         UserspaceReason::Controller,
@@ -42,12 +45,13 @@ impl UserspaceReason {
         UserspaceReason::Match,
     ];
 
-    /// As Open vSwitch's notation has it.
+    /// As Open vSwitch's notation has it, which has no `probe`.
     pub const fn name(self) -> &'static str {
         match self {
             UserspaceReason::Lacp => "lacp",
             UserspaceReason::Bfd => "bfd",
             UserspaceReason::Cfm => "cfm",
+            UserspaceReason::Probe => "probe",
             UserspaceReason::Stp => "stp",
             UserspaceReason::Lldp => "lldp",
             UserspaceReason::Controller => "controller",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bond::lacp::status::LacpStatus;
 use bond::lacp::{self, Lacp, MemberSettings, Settings};
+use bond::monitor::probe::Evidence;
 use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
     LacpMemberConfig, MemberId, Monitor, OutputRule, Speed,
@@ -16,6 +17,7 @@ use datapath::{
 };
 use ofproto::BondHandle;
 use serde::Serialize;
+use wire::neighbour::Neighbour;
 use wire::{EthAddr, Time};
 
 use crate::device::{Device, LinkView};
@@ -165,13 +167,46 @@ impl PortDriver {
         }
     }
 
-    /// The sockets for LACPDUs of members on kernel devices.
+    /// The sockets for LACPDUs, and for probes, of members on kernel devices.
     pub(crate) fn wanted_sockets(&self) -> impl Iterator<Item = (Purpose, BoundTo)> {
-        self.devices.iter().filter(|_| self.lacp).filter_map(|d| {
-            let (name, port_no) = (d.member.name.clone(), d.member.port_no);
-            let to = BoundTo { name, ifindex: d.ifindex()?, port_no };
-            Some((Purpose::Lacp { port: self.name.clone(), member: d.member.id }, to))
+        self.devices.iter().flat_map(|d| {
+            let (port, member) = (self.name.clone(), d.member.id);
+            let lacp = self.lacp.then_some(Purpose::Lacp { port, member });
+            // What the switch sends to the host by a tap is not what a socket on it would.
+            let probe = self.probe_purpose(member).filter(|_| d.member.on_wire);
+            lacp.into_iter().chain(probe).filter_map(|purpose| {
+                let (name, port_no) = (d.member.name.clone(), d.member.port_no);
+                Some((purpose, BoundTo { name, ifindex: d.ifindex()?, port_no }))
+            })
         })
+    }
+
+    /// The socket for a member's probes, if it is probed.
+    pub(crate) fn probe_purpose(&self, member: MemberId) -> Option<Purpose> {
+        let Engine::Bond { bond, .. } = &self.engine else { return None };
+        let probes = bond.probes()?;
+        let requests = match probes.validate.least() {
+            Evidence::Traffic | Evidence::Answers => false,
+            Evidence::Neighbours => true,
+        };
+        let (port, vid) = (self.name.clone(), probes.vid.unwrap_or(0));
+        Some(Purpose::Probe { port, member, vid, requests })
+    }
+
+    /// An ARP or neighbour discovery frame that a member has received; `vid` is what its tag was if
+    /// the kernel has taken that out.
+    pub(crate) fn neighbour(
+        &mut self,
+        now: Time,
+        member: MemberId,
+        frame: &[u8],
+        vid: Option<u16>,
+    ) {
+        let Engine::Bond { bond, .. } = &mut self.engine else { return };
+        let packet = Neighbour::of(&wire::extract(frame, 0));
+        if let Some(packet) = packet.map(|p| Neighbour { vid: vid.unwrap_or(p.vid), ..p }) {
+            bond.handle(now, Event::Neighbour { member, packet });
+        }
     }
 
     /// Which member's link should be reported first: the one that carried traffic last time.
@@ -255,15 +290,30 @@ impl PortDriver {
     }
 
     /// Handles a deadline that has come; false if none has.
-    pub(crate) fn tick(&mut self, now: Time) -> bool {
+    pub(crate) fn tick(&mut self, now: Time, datapath: &dyn Datapath) -> bool {
         if self.deadline().is_none_or(|t| t > now) {
             return false;
         }
+        self.count_traffic(now, datapath);
         match &mut self.engine {
             Engine::Bond { bond, .. } => bond.handle(now, Event::Deadline),
             Engine::Single(lacp) => lacp.handle(now, lacp::Event::Deadline),
         }
         true
+    }
+
+    /// Tells a bond whose probes take any packet for a sign of life how many there were.
+    fn count_traffic(&mut self, now: Time, datapath: &dyn Datapath) {
+        let Engine::Bond { bond, .. } = &mut self.engine else { return };
+        if !bond.wants_traffic() {
+            return;
+        }
+        for d in &self.devices {
+            let counters = d.member.port_no.and_then(|p| datapath.port_counters(p));
+            if let Some(rx_packets) = counters.map(|c| c.rx_packets) {
+                bond.handle(now, Event::Traffic { member: d.member.id, rx_packets });
+            }
+        }
     }
 
     /// Tells a balanced bond how much each bucket has carried.

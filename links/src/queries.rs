@@ -44,6 +44,16 @@ pub trait DeviceQueries: Send {
         ethertype: u16,
         group: Option<EthAddr>,
     ) -> Result<ProtoSocket, DeviceError>;
+
+    /// A socket on a device for ARP and neighbour discovery, see [`ProtoSocket::open_neighbours`].
+    fn neighbour_socket(
+        &mut self,
+        name: &str,
+        vid: u16,
+        requests: bool,
+    ) -> Result<ProtoSocket, DeviceError> {
+        ProtoSocket::open_neighbours(name, vid, requests)
+    }
 }
 
 /// The kernel's answers, of the calling thread's network namespace.
@@ -82,6 +92,9 @@ impl DeviceQueries for KernelQueries {
 pub(crate) enum Purpose {
     /// LACPDUs of a member.
     Lacp { port: String, member: MemberId },
+    /// Probes of a member and the answers to them, in this VLAN (0 = untagged); with `requests` also
+    /// the ARP requests and neighbour solicitations of other stations.
+    Probe { port: String, member: MemberId, vid: u16, requests: bool },
     /// Untagged CFM messages of an interface, to this group.
     Cfm { link: String, group: EthAddr },
     /// Health checks sent out of an interface; nothing is received.
@@ -89,12 +102,20 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// What is received: Ethernet type, 0 for nothing at all, and group.
-    pub(crate) fn protocol(&self) -> (u16, Option<EthAddr>) {
+    /// Opens the socket.
+    fn open(
+        &self,
+        devices: &mut dyn DeviceQueries,
+        name: &str,
+    ) -> Result<ProtoSocket, DeviceError> {
         match self {
-            Purpose::Lacp { .. } => (EtherType::SLOW, Some(EthAddr::SLOW_PROTOCOLS)),
-            Purpose::Cfm { group, .. } => (EtherType::CFM, Some(*group)),
-            Purpose::Send { .. } => (0, None),
+            Purpose::Lacp { .. } => {
+                devices.socket(name, EtherType::SLOW, Some(EthAddr::SLOW_PROTOCOLS))
+            }
+            Purpose::Probe { vid, requests, .. } => devices.neighbour_socket(name, *vid, *requests),
+            Purpose::Cfm { group, .. } => devices.socket(name, EtherType::CFM, Some(*group)),
+            // Nothing is received.
+            Purpose::Send { .. } => devices.socket(name, 0, None),
         }
     }
 }
@@ -297,10 +318,7 @@ fn ask(devices: &mut dyn DeviceQueries, query: &Query) -> Answer {
         Query::Links => Answer::Links(devices.links()),
         Query::Settings { name, .. } => Answer::Settings(devices.settings(name)),
         Query::Mii { name, .. } => Answer::Mii(devices.mii(name).ok()),
-        Query::Socket { purpose, name, .. } => {
-            let (ethertype, group) = purpose.protocol();
-            Answer::Socket(devices.socket(name, ethertype, group))
-        }
+        Query::Socket { purpose, name, .. } => Answer::Socket(purpose.open(devices, name)),
     }
 }
 

@@ -57,6 +57,8 @@ pub struct LinkMember {
     pub device: LinkDevice,
     /// `None` for a patch port.
     pub port_no: Option<PortNo>,
+    /// A kernel device that leads to a wire: its probes need not pass the datapath.
+    pub on_wire: bool,
 }
 
 /// Where link state and slow-protocol frames come from.

@@ -189,6 +189,7 @@ mod tests {
             mac: mac(n),
             device: LinkDevice::Kernel { ifindex: n },
             port_no: Some(PortNo(10 + n)),
+            on_wire: true,
         };
         let nothing = Forwarding {
             generation: 0,

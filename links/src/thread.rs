@@ -5,6 +5,7 @@ mod configure;
 mod link_events;
 mod log;
 mod loops;
+mod probes;
 mod standby;
 
 use std::collections::BTreeMap;
@@ -259,7 +260,7 @@ impl Thread {
                     port.name,
                     since.elapsed(); "bond" => &port.name);
             }
-            if port.tick(now) {
+            if port.tick(now, &*self.datapath) {
                 port.drain(&*self.datapath, since, &mut self.later);
             }
         }
@@ -291,6 +292,12 @@ impl Thread {
                     let Some(payload) = slow_payload(frame) else { continue };
                     if let Some(port) = self.ports.get_mut(port) {
                         port.lacpdu(now, *member, payload.to_vec());
+                        port.drain(&*self.datapath, since, &mut self.later);
+                    }
+                }
+                Purpose::Probe { port, member, vid, .. } => {
+                    if let Some(port) = self.ports.get_mut(port) {
+                        port.neighbour(now, *member, frame, Some(*vid));
                         port.drain(&*self.datapath, since, &mut self.later);
                     }
                 }
@@ -377,6 +384,7 @@ impl Thread {
         match effect {
             // `PortDriver::drain` has done it.
             Effect::Publish(_) => {}
+            Effect::SendProbe { member, frame } => self.send_probe(name, member, &frame),
             Effect::SendLacpdu { member, pdu } | Effect::SendMarker { member, pdu } => {
                 self.send_lacpdu(name, member, &pdu);
             }
@@ -518,6 +526,7 @@ impl Thread {
                 UserspaceReason::Cfm => {
                     self.monitors.cfm_frame(now, frame.in_port, &frame.frame, &self.sockets);
                 }
+                UserspaceReason::Probe => self.probe_answer(frame.in_port, &frame.frame),
                 // None of a link's own protocols.
                 UserspaceReason::Stp
                 | UserspaceReason::Lldp

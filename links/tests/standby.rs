@@ -101,6 +101,7 @@ fn bond(name: &str, table: TableId, members: [(&str, u32); 2]) -> (LinkPort, Arc
             mac: info.mac,
             device: LinkDevice::Kernel { ifindex: info.ifindex },
             port_no: Some(PortNo(*n)),
+            on_wire: true,
         })
         .collect();
     let port = LinkPort {

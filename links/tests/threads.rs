@@ -148,6 +148,7 @@ impl Side {
                 mac: info.mac,
                 device: LinkDevice::Kernel { ifindex: info.ifindex },
                 port_no: Some(PortNo(n)),
+                on_wire: true,
             })
             .collect();
         LinkPort {
@@ -317,6 +318,7 @@ fn a_stuck_packet_thread_delays_no_failover_and_no_lacpdu() {
             mac: EthAddr([2, 0, 0, 0, 0, 9]),
             device: LinkDevice::Dummy(dummy.clone()),
             port_no: Some(port_no),
+            on_wire: false,
         }],
     };
     let bond = a.bond("a", &["a0", "a1"], Mode::BalanceTcp, true, Detect::Carrier);

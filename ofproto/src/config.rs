@@ -1,7 +1,7 @@
 //! The configuration of bridges and ports: a whole new snapshot each time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use datapath::{PortNo, TableId};
 use openflow::Match;
 pub use openflow::OfPort;
 use wire::EthAddr;
+use wire::neighbour::Asker;
 
 /// Every bridge; what is not in it any more goes away.
 #[derive(Clone, Debug, Default)]
@@ -178,6 +179,22 @@ pub struct IfaceConfig {
     pub attached_mac: Option<EthAddr>,
     /// The index of an internal port's device: the host's addresses on it are its stations.
     pub host_device: Option<u32>,
+    /// Answers to probes that arrive here are consumed; `None` = the member is not probed.
+    pub probe: Option<Arc<ProbeMatch>>,
+}
+
+/// Which ARP and neighbour discovery packets belong to the probes of a bond's member; others are
+/// traffic like any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeMatch {
+    /// Where the member's probes come from.
+    pub asker: Asker,
+    /// Whose answers are consumed.
+    pub targets: Vec<IpAddr>,
+    /// The VLAN of the tag; 0 = untagged.
+    pub vid: u16,
+    /// Where all members' probes come from, whose requests a switch may flood to this one.
+    pub siblings: Vec<EthAddr>,
 }
 
 /// Which BFD control packets are for a session; others are traffic like any.
@@ -266,6 +283,7 @@ impl IfaceConfig {
             cfm: None,
             attached_mac: None,
             host_device: None,
+            probe: None,
         }
     }
 }

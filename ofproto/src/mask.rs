@@ -1,9 +1,10 @@
 //! Megaflow masks: the bits that a translation depends on.
 
 use wire::key::FRAG_LATER;
+use wire::neighbour::Neighbour;
 use wire::{EthAddr, EtherType, FlowKey, FlowMask, VlanTag, arp};
 
-use crate::config::BfdMatch;
+use crate::config::{BfdMatch, ProbeMatch};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -118,6 +119,48 @@ pub(crate) fn is_cfm(key: &FlowKey, dst: EthAddr, m: &mut FlowMask) -> bool {
     }
     m.eth_dst = MAC;
     key.eth_dst == dst
+}
+
+/// An ARP or neighbour discovery packet of a member's probes: an answer of a target, a question of a
+/// target about the member, or the request of a sibling that a switch has flooded to this member.
+pub(crate) fn is_probe(key: &FlowKey, own: &ProbeMatch, m: &mut FlowMask) -> bool {
+    match key.eth_type {
+        EtherType::ARP => {}
+        EtherType::IPV6 => {
+            m.nw_proto = u8::MAX;
+            if key.nw_proto != ICMPV6 || key.nw_frag & FRAG_LATER != 0 {
+                return false;
+            }
+            m.tp_src = u16::MAX;
+            if !is_nd(key) {
+                return false;
+            }
+        }
+        _ => return false,
+    }
+    m.eth_dst = MAC;
+    let mine = key.eth_dst == own.asker.mac;
+    if !mine {
+        m.eth_src = MAC;
+        if !key.eth_dst.is_multicast() || !own.siblings.contains(&key.eth_src) {
+            return false;
+        }
+    }
+    m.vlan[0] = VlanTag { tpid: u16::MAX, tci: u16::MAX };
+    m.nw_proto = u8::MAX;
+    m.nw_src = [u8::MAX; 16];
+    m.nw_dst = [u8::MAX; 16];
+    if key.eth_type == EtherType::IPV6 {
+        m.nw_ttl = u8::MAX;
+        m.tp_dst = u16::MAX;
+        m.nd_target = [u8::MAX; 16];
+    }
+    let Some(packet) = Neighbour::of(key).filter(|p| p.vid == own.vid) else { return false };
+    if mine {
+        own.asker.is_addressed_by(&packet) && (!packet.answer || own.targets.contains(&packet.from))
+    } else {
+        !packet.answer && own.targets.contains(&packet.to)
+    }
 }
 
 /// A gratuitous ARP: how a station says that it has moved.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use super::cable::{Cable, Plug};
 use super::frame::{self, Header};
 use super::lacp::Partner;
 use super::packet::{self, BUFFER};
+use super::station::{Manner, Stations};
 
 /// The fabric's address, as LACP system and as source of its LACPDUs.
 pub const SYSTEM: EthAddr = EthAddr([0x02, 0, 0, 0, 0xfa, 0xb0]);
@@ -30,9 +32,18 @@ struct Port {
 
 struct State {
     up: Vec<bool>,
+    /// Ports that neither receive nor send, though their carrier is up.
+    silent: Vec<bool>,
+    stations: Stations,
     learned: BTreeMap<EthAddr, usize>,
     /// One for each port, or none at all without LACP.
     lacp: Vec<Partner>,
+}
+
+impl State {
+    fn passes(&self, port: usize) -> bool {
+        self.up[port] && !self.silent[port]
+    }
 }
 
 /// A switch with one port for each cable.
@@ -63,6 +74,8 @@ impl Fabric {
         };
         let state = State {
             up: vec![true; links],
+            silent: vec![false; links],
+            stations: Stations::default(),
             learned: BTreeMap::new(),
             lacp: if lacp { (0..links).map(partner).collect() } else { Vec::new() },
         };
@@ -89,6 +102,17 @@ impl Fabric {
             self.with_port_down(port);
         }
         Ok(())
+    }
+
+    /// Has a port drop all frames in both directions, with its carrier up, or not any more. What the
+    /// switch has learned on it stays.
+    pub fn set_silent(&self, port: usize, silent: bool) {
+        self.state().silent[port] = silent;
+    }
+
+    /// A station beyond the switch, for those who ask for its address.
+    pub fn set_station(&self, address: IpAddr, mac: EthAddr, manner: Manner) {
+        self.state().stations.set(address, mac, manner);
     }
 
     fn with_port_down(&self, port: usize) {
@@ -125,8 +149,9 @@ impl Fabric {
             return vec![live[sum % live.len()]];
         }
         match s.learned.get(&h.dst) {
-            Some(p) if s.up[*p] => vec![*p],
-            _ => (0..s.up.len()).filter(|i| s.up[*i]).collect(),
+            Some(p) if s.passes(*p) => vec![*p],
+            Some(p) if s.up[*p] => Vec::new(),
+            _ => (0..s.up.len()).filter(|i| s.passes(*i)).collect(),
         }
     }
 
@@ -152,9 +177,12 @@ impl Fabric {
 
     fn received(&self, from: usize, frame: &[u8], deliver: &mut impl FnMut(usize, &[u8])) {
         let Some((h, rest)) = Header::parse(frame) else { return };
-        let (grouped, others) = {
+        let (grouped, others, answer) = {
             let now = self.now();
             let mut s = self.state();
+            if s.silent[from] {
+                return;
+            }
             if h.eth_type == EtherType::SLOW {
                 if let (Some(l), Ok(pdu)) = (s.lacp.get_mut(from), Lacpdu::parse(rest)) {
                     l.receive(now, &pdu);
@@ -166,10 +194,13 @@ impl Fabric {
             }
             let known = s.learned.get(&h.dst).copied();
             let others: Vec<usize> = (0..s.up.len())
-                .filter(|i| *i != from && s.up[*i] && known.is_none_or(|k| k == *i))
+                .filter(|i| *i != from && s.passes(*i) && known.is_none_or(|k| k == *i))
                 .collect();
-            (!s.lacp.is_empty(), others)
+            (!s.lacp.is_empty(), others, s.stations.answer(frame))
         };
+        if let Some(answer) = answer {
+            self.send(&answer);
+        }
         if h.dst == self.host || h.dst.is_multicast() {
             deliver(from, frame);
         }

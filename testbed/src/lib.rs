@@ -23,6 +23,7 @@ pub mod privileges;
 pub mod process;
 pub mod rtnl;
 pub mod scratch;
+pub mod station;
 pub mod stream;
 pub mod switch;
 pub mod tap;

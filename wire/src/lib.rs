@@ -19,6 +19,7 @@ pub mod ip;
 pub mod key;
 pub mod lacp;
 pub mod marker;
+pub mod neighbour;
 pub mod segment;
 pub mod time;
 pub mod xmit_hash;

@@ -33,6 +33,7 @@ impl Bond {
         }
         self.configure_members(first, pending);
         self.configure_lacp(now, pending);
+        self.configure_probes(now);
 
         let new = &self.config;
         if first

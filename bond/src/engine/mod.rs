@@ -6,6 +6,7 @@ mod configure;
 mod loop_protect;
 mod min_links;
 mod notify;
+mod probes;
 mod status;
 mod table;
 
@@ -27,6 +28,7 @@ use crate::lacp::{self, Lacp};
 use crate::link::{self, Link};
 use crate::member::Member;
 use crate::millis::whole_ms;
+use crate::monitor::probe;
 use crate::notice::{Level, Topic};
 use crate::notify::Repetition;
 use crate::pending::PendingEffects;
@@ -135,6 +137,12 @@ impl Bond {
                     };
                 }
             }
+            Event::Neighbour { member, packet } => self.neighbour(now, member, &packet),
+            Event::Traffic { member, rx_packets } => {
+                if let Some(probe) = self.member_mut(member).and_then(|m| m.probe.as_mut()) {
+                    probe.handle(now, probe::Event::Traffic { rx_packets });
+                }
+            }
             Event::Lacpdu { member, pdu } => {
                 if let Some(lacp) = &mut self.lacp {
                     lacp.handle(now, lacp::Event::Lacpdu { member, pdu });
@@ -162,6 +170,8 @@ impl Bond {
         let rebalance = self.is_balanced().then_some(self.next_rebalance.max(self.rebalance_from));
         let failback = self.waiting.and_then(|w| w.until);
         let looped = self.looped.as_ref().map(|l| l.until);
+        let probes = self.members.iter().filter_map(|m| m.probe.as_ref()?.next_deadline());
+        let links = links.chain(probes);
         let notify = self.notifications.deadline();
         links.chain(lacp).chain(rebalance).chain(failback).chain(looped).chain(notify).min()
     }
@@ -258,6 +268,9 @@ impl Bond {
         let Some(m) = self.member_mut(member) else { return };
         m.lacp_agrees = lacp_agrees;
         let before = m.carrier.replace(up);
+        if let Some(probe) = &mut m.probe {
+            probe.handle(now, probe::Event::Carrier(up));
+        }
         if up && before != Some(true) {
             // The speed may have changed while the link was down.
             m.speed = LinkSpeed::Pending;
@@ -381,8 +394,10 @@ impl Bond {
             }
         }
         self.end_loop(now, false, &mut pending);
+        self.run_probes(now, &mut pending);
         self.run_links(now, &mut pending);
         self.run_active(now, &mut pending);
+        self.set_probe_roles();
         if self.members.iter().all(|m| m.carrier.is_some()) {
             // All carriers have been reported: the start of the bond is over.
             for m in &mut self.members {

@@ -50,6 +50,7 @@ impl Bond {
                 may_enable: m.may_enable(),
                 carrier: m.carrier == Some(true),
                 priority: m.config.priority,
+                probe: m.probe.as_ref().map(|p| p.status(now)),
                 buckets,
                 loads,
             })

@@ -3,3 +3,4 @@
 
 pub mod bfd;
 pub mod cfm;
+pub mod probe;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bond::monitor::probe::Validate;
 use bond::{Admission, BUCKETS, LacpState, MemberId, Mode, OutputRule, PrimaryReselect, Selection};
 
 use crate::world::{DETECTION, Link, Side, World, ms};
@@ -104,6 +105,20 @@ fn not_dead_too_long(world: &World, side: Side, id: u32, lacp: LacpState) {
         assert!(
             world.now <= bound || excused(world.now),
             "{side:?}: p{id} has had no carrier since {since:?}, and still sends at {:?}",
+            world.now
+        );
+    }
+    let probe = &end.config.probe;
+    if let Some(since) = link.dead
+        && probe.is_on()
+        && probe.validate == Validate::All
+    {
+        // One interval more than the probes that may be missed.
+        let silent = probe.interval * (u32::from(probe.missed_max) + 1);
+        let bound = since.max(end.probing_since) + silent + end.downdelay;
+        assert!(
+            world.now <= bound || excused(world.now),
+            "{side:?}: the port of p{id} has been dead since {since:?}, and it still sends at {:?}",
             world.now
         );
     }

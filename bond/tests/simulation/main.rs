@@ -5,17 +5,21 @@
 
 mod checks;
 mod notifications;
+mod probes;
 mod rng;
+mod targets;
 mod world;
 
 use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bond::monitor::probe::{ProbeConfig, Quorum, Validate};
 use bond::{
     AggregationConfig, BondConfig, Command, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig,
     MemberId, Mode, NotifyConfig, PolicyConfig, PrimaryReselect, SelectionPolicy,
 };
 use rng::Rng;
+use targets::Manner;
 use wire::{EthAddr, HashPolicy};
 use world::{DETECTION, Side, World, ms};
 
@@ -80,6 +84,26 @@ fn notify(rng: &mut Rng) -> NotifyConfig {
     }
 }
 
+/// Probes of one to three targets, that a switch beyond the members answers.
+fn probes(rng: &mut Rng) -> ProbeConfig {
+    let count = 1 + rng.below(3);
+    ProbeConfig {
+        interval: ms(rng.pick(&[200, 1000, 1000])),
+        targets: (0..count).map(targets::address).collect(),
+        quorum: rng.pick(&[Quorum::Any, Quorum::Any, Quorum::All, Quorum::Number(2)]),
+        validate: rng.pick(&[
+            Validate::All,
+            Validate::All,
+            Validate::None,
+            Validate::Filter,
+            Validate::Active,
+            Validate::Backup,
+        ]),
+        missed_max: rng.pick(&[1, 2, 2, 5]),
+        ..ProbeConfig::default()
+    }
+}
+
 /// A bond, and perhaps another one opposite.
 fn build(rng: &mut Rng) -> World {
     let n = rng.pick(&[1, 2, 2, 2, 3, 4, 5, 8]);
@@ -104,6 +128,10 @@ fn build(rng: &mut Rng) -> World {
         members: (1..=n).map(|i| member(Side::Near, i)).collect(),
         ..BondConfig::default()
     };
+    let near = match !with_lacp && rng.one_in(4) {
+        true => BondConfig { probe: probes(rng), ..near },
+        false => near,
+    };
     // Sometimes LACP finds nobody.
     let far = (with_lacp && !rng.one_in(6)).then(|| BondConfig {
         name: "far".to_owned(),
@@ -124,7 +152,7 @@ fn fault(rng: &mut Rng, world: &mut World) {
     let ids: Vec<u32> = world.links.keys().copied().collect();
     let id = rng.pick(&ids);
     let side = rng.pick(&world.sides());
-    match rng.below(20) {
+    match rng.below(24) {
         0..=5 => plug(rng, world, id, false),
         6..=9 => plug(rng, world, id, true),
         10 => {
@@ -148,6 +176,25 @@ fn fault(rng: &mut Rng, world: &mut World) {
             }
         }
         13 => world.restart(side),
+        20 | 21 => {
+            let now = world.now;
+            world.tell(format!("link {id}: its port dies silently"));
+            if let Some(link) = world.links.get_mut(&id) {
+                link.dead.get_or_insert(now);
+            }
+        }
+        22 => {
+            world.tell(format!("link {id}: its port works"));
+            if let Some(link) = world.links.get_mut(&id) {
+                link.dead = None;
+            }
+        }
+        23 => {
+            let target = targets::address(rng.below(3));
+            let manner = rng.pick(&[Manner::Answers, Manner::Silent, Manner::Lies]);
+            world.tell(format!("target {target}: {manner:?}"));
+            world.targets.set(target, manner);
+        }
         14..=15 => reconfigure(rng, world, side),
         16..=17 => {
             let name = format!("p{id}");
@@ -250,6 +297,13 @@ fn reconfigure(rng: &mut Rng, world: &mut World, side: Side) {
             });
             false
         }
+        12 => {
+            let probe = if rng.one_in(3) { ProbeConfig::default() } else { probes(rng) };
+            if config.lacp.is_none() {
+                world.reconfigure(side, |c| c.probe = probe);
+            }
+            false
+        }
         10 => {
             let fallback = rng.one_in(2);
             world.reconfigure(side, |c| c.lacp_fallback_ab = fallback);
@@ -289,10 +343,12 @@ fn run(world: &mut World, rng: &mut Rng) -> u64 {
     for id in world.links.keys().copied().collect::<Vec<_>>() {
         if let Some(link) = world.links.get_mut(&id) {
             link.deaf.clear();
+            link.dead = None;
         }
         let up = !rng.one_in(4);
         plug(rng, world, id, up);
     }
+    world.targets.all_answer();
     world.tell("calm".to_owned());
     world.advance(ms(if world.ever_slow { 230_000 } else { 50_000 }));
     checks::after_it_calmed_down(world);

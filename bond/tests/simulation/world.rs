@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use bond::{
     BUCKETS, Bond, BondConfig, Command, CommandError, Effect, Event, Forwarding, LacpState,
-    LacpTime, MemberId, Mode, RevalidateReason,
+    LacpTime, MemberId, Mode, RevalidateReason, Topic,
 };
+use wire::neighbour::Neighbour;
 use wire::{EthAddr, Time};
 
 use crate::checks;
 use crate::notifications::{self, Notifications};
+use crate::targets::Targets;
 
 /// The longest that a change of the carrier takes to be reported, in milliseconds.
 pub(crate) const DETECTION: u64 = 50;
@@ -52,6 +54,15 @@ pub(crate) struct Link {
     pub(crate) cut: Option<Time>,
     /// The ends that hear nothing, though they see a carrier.
     pub(crate) deaf: BTreeSet<Side>,
+    /// Since when the switch's port has passed nothing on, though its carrier is up.
+    pub(crate) dead: Option<Time>,
+}
+
+impl Link {
+    /// Whether a frame reaches `side`.
+    fn passes(&self, side: Side) -> bool {
+        self.cut.is_none() && self.dead.is_none() && !self.deaf.contains(&side)
+    }
 }
 
 /// One bond and what the world knows of it.
@@ -69,6 +80,10 @@ pub(crate) struct End {
     pub(crate) by_command: BTreeMap<u32, Time>,
     /// The longest downdelay so far: one that runs is not shortened by a new configuration.
     pub(crate) downdelay: Duration,
+    /// When the probes' configuration last changed: what is silent since before is judged anew.
+    pub(crate) probing_since: Time,
+    /// Probes have disabled or enabled a member so often.
+    pub(crate) verdicts: u64,
     /// Buckets were moved by load or by hand: their numbers need not be even.
     pub(crate) moved: bool,
     pub(crate) bytes: Box<[u64; BUCKETS]>,
@@ -88,6 +103,8 @@ impl End {
             heard_until: BTreeMap::new(),
             negotiated_since: None,
             by_command: BTreeMap::new(),
+            probing_since: Time::ZERO,
+            verdicts: 0,
             moved: false,
             bytes: Box::new([0; BUCKETS]),
             notifications: Notifications::default(),
@@ -118,6 +135,8 @@ enum Message {
     Pdu { side: Side, member: u32, pdu: Vec<u8> },
     /// `side` looks at the carrier.
     Look { side: Side, member: u32 },
+    /// An answer to a probe of `side`.
+    Answer { side: Side, member: u32, packet: Neighbour },
 }
 
 pub(crate) struct World {
@@ -125,6 +144,9 @@ pub(crate) struct World {
     /// `Far` is missing where the members are plugged into a switch.
     pub(crate) ends: BTreeMap<Side, End>,
     pub(crate) links: BTreeMap<u32, Link>,
+    pub(crate) targets: Targets,
+    /// Packets that each member of the near end has received.
+    received: BTreeMap<u32, u64>,
     queue: BTreeMap<(Time, u64), Message>,
     sent: u64,
     /// Some end asked, at some time, for a PDU each 30 s only: timers of 90 s may run.
@@ -145,6 +167,8 @@ impl World {
             now: Time::from_millis(10_000),
             ends,
             links,
+            targets: Targets::default(),
+            received: BTreeMap::new(),
             queue: BTreeMap::new(),
             sent: 0,
             ever_slow: false,
@@ -200,6 +224,9 @@ impl World {
         end.downdelay = end.downdelay.max(end.config.downdelay);
         if end.config.notify != before.notify {
             end.notifications.reconfigured();
+        }
+        if before.probe != end.config.probe || end.generation == 0 {
+            end.probing_since = self.now;
         }
         let config = end.config.clone();
         let time = config.lacp.as_ref().map(|l| l.time);
@@ -322,6 +349,13 @@ impl World {
                 let side = side.other();
                 self.send(Duration::from_micros(50), Message::Pdu { side, member: member.0, pdu });
             }
+            Effect::SendProbe { member, frame } => {
+                let member = member.0;
+                let works = self.links.get(&member).is_some_and(|l| l.passes(side.other()));
+                if works && let Some((delay, packet)) = self.targets.answer(&frame) {
+                    self.send(delay, Message::Answer { side, member, packet });
+                }
+            }
             Effect::PersistActiveMember(mac) => end.persisted = Some(mac).filter(|m| !m.is_zero()),
             Effect::Revalidate(RevalidateReason::Rebalanced) => end.moved = true,
             Effect::Revalidate(_)
@@ -332,6 +366,7 @@ impl World {
             | Effect::QueryLink { .. }
             | Effect::Loopback { .. } => {}
             Effect::Notice(notice) => {
+                end.verdicts += u64::from(notice.topic == Topic::Probe);
                 self.story.push(format!("                 {side:?}: {}", notice.text));
             }
         }
@@ -342,11 +377,17 @@ impl World {
             Message::Pdu { side, member, pdu } => {
                 let Some(link) = self.links.get(&member) else { return };
                 let Some(end) = self.ends.get_mut(&side) else { return };
-                if link.cut.is_some() || link.deaf.contains(&side) {
+                if !link.passes(side) {
                     return;
                 }
                 end.heard_until.insert(member, self.now + end.lacp_timeout());
                 self.handle(side, Event::Lacpdu { member: MemberId(member), pdu });
+            }
+            Message::Answer { side, member, packet } => {
+                if self.links.get(&member).is_some_and(|l| l.passes(side)) {
+                    *self.received.entry(member).or_default() += 1;
+                    self.handle(side, Event::Neighbour { member: MemberId(member), packet });
+                }
             }
             Message::Look { side, member } => {
                 let up = self.links.get(&member).is_some_and(|l| l.cut.is_none());
@@ -373,6 +414,13 @@ impl World {
                 }
                 (_, Some((at, side))) if at <= end => {
                     self.now = self.now.max(at);
+                    if self.ends[&side].bond.wants_traffic() {
+                        for id in self.ends[&side].ids() {
+                            let rx_packets = self.received.get(&id).copied().unwrap_or(0);
+                            let member = MemberId(id);
+                            self.handle(side, Event::Traffic { member, rx_packets });
+                        }
+                    }
                     self.handle(side, Event::Deadline);
                     let next = self.ends[&side].bond.next_deadline();
                     assert!(next.is_none_or(|t| t > self.now), "{side:?} does not get on");
@@ -389,7 +437,7 @@ impl World {
     /// The links over which both ends can talk.
     pub(crate) fn live(&self) -> Vec<u32> {
         let at_all_ends = |id: &u32| self.ends.values().all(|e| e.ids().contains(id));
-        let works = |l: &Link| l.cut.is_none() && l.deaf.is_empty();
+        let works = |l: &Link| l.cut.is_none() && l.deaf.is_empty() && l.dead.is_none();
         let live = self.links.iter().filter(|(id, l)| works(l) && at_all_ends(id));
         live.map(|(&id, _)| id).collect()
     }

@@ -3,6 +3,7 @@
 mod fixture;
 mod keys;
 mod policy;
+mod probes;
 mod texts;
 
 use std::time::Duration;

@@ -184,6 +184,9 @@ impl Thread {
                 Purpose::Lacp { port, .. } => {
                     runtime::warn!(LACP, "port {port}: {e}"; "port" => &port, "interface" => &name)
                 }
+                Purpose::Probe { port, .. } => {
+                    runtime::warn!(BOND, "bond {port}: {e}"; "bond" => &port, "member" => &name)
+                }
                 Purpose::Cfm { .. } => runtime::warn!(CFM, "{name}: {e}"; "interface" => &name),
                 Purpose::Send { .. } => runtime::warn!(BFD, "{name}: {e}"; "interface" => &name),
             },

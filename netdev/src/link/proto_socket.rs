@@ -20,6 +20,8 @@ const FRAME_MAX: usize = 2048;
 pub struct ProtoSocket {
     fd: OwnedFd,
     ifindex: u32,
+    /// Frames to other stations, and tagged ones, are taken too.
+    others: bool,
     buf: Box<[u8; FRAME_MAX]>,
 }
 
@@ -42,7 +44,31 @@ impl ProtoSocket {
                 sys::packet_membership(&fd, ifindex, libc::PACKET_MR_MULTICAST, Some(g.0))?;
             }
             sys::bind_packet(&fd, ifindex, ethertype)?;
-            Ok(ProtoSocket { fd, ifindex, buf: Box::new([0; FRAME_MAX]) })
+            Ok(ProtoSocket { fd, ifindex, others: false, buf: Box::new([0; FRAME_MAX]) })
+        };
+        open().map_err(|source| DeviceError::Open { name: name.to_owned(), source })
+    }
+
+    /// Opens a device for the answers to probes: ARP replies (RFC 826) and neighbour advertisements
+    /// (RFC 4861) to any station in the VLAN `vid`, and with `requests` also ARP requests and
+    /// neighbour solicitations. The kernel hands frames over without the tag; `vid` 0 = untagged.
+    ///
+    /// # Errors
+    ///
+    /// No such device, no permission (`CAP_NET_RAW`).
+    pub fn open_neighbours(
+        name: &str,
+        vid: u16,
+        requests: bool,
+    ) -> Result<ProtoSocket, DeviceError> {
+        let open = || -> io::Result<ProtoSocket> {
+            let ifindex = sys::ifindex(name)?;
+            let fd = sys::socket(AddressFamily::PACKET, SocketType::RAW, None)?;
+            sys::set_packet_option(&fd, libc::PACKET_IGNORE_OUTGOING, &1)?;
+            sys::attach_filter(&fd, &mut sys::neighbours(vid, requests))?;
+            // A socket of one protocol is not told of which VLAN a frame was.
+            sys::bind_packet(&fd, ifindex, libc::ETH_P_ALL as u16)?;
+            Ok(ProtoSocket { fd, ifindex, others: true, buf: Box::new([0; FRAME_MAX]) })
         };
         open().map_err(|source| DeviceError::Open { name: name.to_owned(), source })
     }
@@ -57,8 +83,9 @@ impl ProtoSocket {
         self.ifindex
     }
 
-    /// The next frame, from its destination address on; `None` when there is none. Tagged frames are
-    /// skipped: the protocols are about the link, not about a VLAN.
+    /// The next frame, from its destination address on; `None` when there is none. But for
+    /// [`ProtoSocket::open_neighbours`], tagged frames are skipped: the protocols are about the link,
+    /// not about a VLAN.
     pub fn recv(&mut self) -> Option<&[u8]> {
         loop {
             let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
@@ -78,7 +105,7 @@ impl ProtoSocket {
             // A frame of a VLAN reaches the socket of one protocol without its tag, marked as for
             // another host. Frames to another station's address have the mark too.
             let not_ours = from.is_some_and(|a| a.packet_type == libc::PACKET_OTHERHOST);
-            if !not_ours && n <= FRAME_MAX {
+            if (self.others || !not_ours) && n <= FRAME_MAX {
                 return Some(&self.buf[..n]);
             }
         }

@@ -198,6 +198,7 @@ fn explain(slow: &[UserspaceReason], out: &mut String) {
             UserspaceReason::Cfm => "Consists of CFM packets",
             UserspaceReason::Bfd => "Consists of BFD packets",
             UserspaceReason::Lacp => "Consists of LACP packets",
+            UserspaceReason::Probe => "Consists of answers to probes",
             UserspaceReason::Stp => "Consists of STP packets",
             UserspaceReason::Lldp => "Consists of LLDP packets",
             UserspaceReason::Controller => {

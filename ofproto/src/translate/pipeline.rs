@@ -192,7 +192,7 @@ impl Translator<'_> {
         }
     }
 
-    /// Whether the packet is of LACP, BFD or CFM and for the switch itself, which then gets it.
+    /// Whether the packet is of LACP, BFD, CFM or a probe and for the switch itself, which then gets it.
     pub(super) fn consume(&mut self, place: Place) -> bool {
         let bundle = &self.at.snap().bridges[place.bridge].bundles[place.bundle];
         let iface = &bundle.ifaces[place.iface];
@@ -201,6 +201,8 @@ impl Translator<'_> {
                 Some(UserspaceReason::Cfm)
             } else if iface.bfd.is_some_and(|own| mask::is_bfd(key, own, wc)) {
                 Some(UserspaceReason::Bfd)
+            } else if iface.probe.as_ref().is_some_and(|own| mask::is_probe(key, own, wc)) {
+                Some(UserspaceReason::Probe)
             } else if bundle.lacp && key.eth_type == EtherType::SLOW {
                 Some(UserspaceReason::Lacp)
             } else {

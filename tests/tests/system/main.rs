@@ -26,6 +26,7 @@ mod openflow;
 mod outages;
 mod pauses;
 mod policies;
+mod probes;
 mod remotes;
 mod restore;
 mod status;

@@ -1,8 +1,11 @@
 //! What ofproto and the links thread are told of the wanted state, with the numbers filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use bond::monitor::probe::ProbeConfig;
 use bond::{BondConfig, LacpConfig, LacpMemberConfig, MemberConfig};
+use ofproto::config::ProbeMatch;
 use ofproto::{BridgeConfig, BundleConfig, IfaceConfig, IfaceKind, OfprotoConfig};
 
 use super::device::Attached;
@@ -10,6 +13,7 @@ use super::{RunningBridge, Switch};
 use crate::compat::dummy;
 use config::{Desired, DeviceKind, WantIface, WantPort};
 use links::{LinkDevice, LinkMember, LinkPort, LinkPortKind, WatchedLink};
+use wire::EthAddr;
 
 impl Switch {
     /// The interfaces of a port that work.
@@ -47,7 +51,41 @@ impl Switch {
         OfprotoConfig { vlan_limit: desired.switch.vlan_limit, bridges }
     }
 
+    /// Hardware addresses of the host's own stations. They may be behind any port by way of patch
+    /// ports.
+    fn own_stations(&self) -> BTreeSet<EthAddr> {
+        let internal = |a: &&Attached| match a.kind {
+            DeviceKind::Internal => true,
+            DeviceKind::System
+            | DeviceKind::Tap
+            | DeviceKind::Patch { .. }
+            | DeviceKind::Dummy { .. }
+            | DeviceKind::Unknown(_) => false,
+        };
+        let ports = self.attached.values().filter(internal).map(|a| a.link.mac);
+        ports.chain(self.bridges.values().map(|b| b.mac)).collect()
+    }
+
+    /// The probes of a port's bond, if they are on.
+    fn probes(&self, port: &WantPort) -> Option<ProbeConfig> {
+        let probe = &port.bond.as_ref()?.config.probe;
+        probe.is_on().then(|| ProbeConfig { taken: self.own_stations(), ..probe.clone() })
+    }
+
     fn bundle(&self, port: &WantPort) -> BundleConfig {
+        let probes = self.probes(port);
+        let asks_from = |a: &Attached| Some(probes.as_ref()?.asker(a.link.mac));
+        let siblings: Vec<EthAddr> =
+            self.working(port).filter_map(|(_, a)| Some(asks_from(a)?.mac)).collect();
+        let probe_match = |a: &Attached| {
+            let probes = probes.as_ref()?;
+            Some(Arc::new(ProbeMatch {
+                asker: asks_from(a)?,
+                targets: probes.targets.clone(),
+                vid: probes.vid.unwrap_or(0),
+                siblings: siblings.clone(),
+            }))
+        };
         let ifaces = self
             .working(port)
             .map(|(want, a)| IfaceConfig {
@@ -83,6 +121,7 @@ impl Switch {
                     | DeviceKind::Dummy { .. }
                     | DeviceKind::Unknown(_) => None,
                 },
+                probe: probe_match(a),
             })
             .collect();
         BundleConfig {
@@ -154,7 +193,8 @@ impl Switch {
         let (kind, detect) = match (&port.bond, lacp) {
             (Some(bond), lacp) => {
                 let handle = self.bond_handle(&port.name)?.clone();
-                let config = bond_config(&bond.config, lacp, handle.recirc_id, &working);
+                let mut config = bond_config(&bond.config, lacp, handle.recirc_id, &working);
+                config.probe = self.probes(port).unwrap_or_default();
                 (LinkPortKind::Bond { config: Box::new(config), handle }, bond.detect)
             }
             (None, Some(lacp)) => {
@@ -180,6 +220,7 @@ impl Switch {
                         (None, None) => LinkDevice::Patch { peer: self.peer(want) },
                     },
                     port_no: a.port_no,
+                    on_wire: want.kind == DeviceKind::System,
                 })
                 .collect(),
         })
