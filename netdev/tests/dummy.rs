@@ -14,7 +14,7 @@ use netdev::io::dummy::{self, Connection, DEPTH, DummyOptions, StreamEndpoint};
 use netdev::{Packet, PacketIo};
 
 #[test]
-fn frames_in_and_out() {
+fn dummy_passes_injected_and_transmitted_frames() {
     let (port, mut io) = dummy::create("p0").unwrap();
     let fd = io.fd().unwrap();
     assert!(!readable(fd, 0));
@@ -53,7 +53,7 @@ fn a_device_without_carrier_sends_nothing() {
 
 /// As in Open vSwitch: a dummy that is down only says so.
 #[test]
-fn a_device_that_is_down_says_so() {
+fn dummy_reports_changes_of_its_state() {
     let (port, mut io) = dummy::create("p0").unwrap();
     let told = Arc::new(AtomicU32::new(0));
     let t = told.clone();
@@ -73,7 +73,7 @@ fn a_device_that_is_down_says_so() {
 }
 
 #[test]
-fn what_does_not_fit_is_not_sent() {
+fn dummy_drops_frames_above_its_mtu() {
     let (port, mut io) = dummy::create("p0").unwrap();
     port.configure(&DummyOptions { mtu: Some(100), ..DummyOptions::default() }).unwrap();
     let mut tagged = frame(1, 118);
@@ -100,7 +100,7 @@ fn with_endpoint(endpoint: StreamEndpoint) -> DummyOptions {
 }
 
 #[test]
-fn frames_cross_a_socket() {
+fn dummies_exchange_frames_by_a_unix_socket() {
     let dir = tempdir();
     let path = dir.join("cable");
     let (a, mut a_io) = dummy::create("a").unwrap();
@@ -133,7 +133,7 @@ fn frames_cross_a_socket() {
 }
 
 #[test]
-fn a_peer_that_talks_nonsense_is_dropped() {
+fn dummy_closes_a_socket_with_a_malformed_frame() {
     let dir = tempdir();
     let path = dir.join("cable");
     let (port, mut io) = dummy::create("a").unwrap();
@@ -159,7 +159,7 @@ fn a_peer_that_talks_nonsense_is_dropped() {
 }
 
 #[test]
-fn captures_what_passes() {
+fn dummy_writes_frames_to_its_pcap_files() {
     let dir = tempdir();
     let (rx, tx) = (dir.join("rx"), dir.join("tx"));
     let (port, mut io) = dummy::create("a").unwrap();
@@ -191,7 +191,7 @@ fn tempdir() -> PathBuf {
 }
 
 #[test]
-fn queues_are_bounded() {
+fn dummy_queues_drop_frames_beyond_their_depth() {
     let (port, mut io) = dummy::create("p0").unwrap();
     let taken = (0..DEPTH as u32 + 9).filter(|i| port.inject(Packet::new(&frame(*i, 18)))).count();
     assert_eq!(taken, DEPTH);

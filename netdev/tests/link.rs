@@ -35,8 +35,8 @@ fn changed(e: &LinkEvent, name: &str, test: impl Fn(&LinkInfo) -> bool) -> bool 
 }
 
 #[harness::test]
-fn news_of_devices() {
-    isolated("news_of_devices", || {
+fn link_monitor_reports_devices_that_come_change_and_go() {
+    isolated("link_monitor_reports_devices_that_come_change_and_go", || {
         let far = Netns::new();
         let mut m = LinkMonitor::new().unwrap();
         let first = wait_for(&mut m, "the first list", |e| changed(e, "lo", |_| true));
@@ -151,8 +151,8 @@ fn addresses_are_followed() {
 }
 
 #[harness::test]
-fn an_overrun_is_made_good() {
-    isolated("an_overrun_is_made_good", || {
+fn link_monitor_lists_again_after_an_overrun() {
+    isolated("link_monitor_lists_again_after_an_overrun", || {
         let far = Netns::new();
         veth("stays", "far0", &far);
         veth("goes", "far1", &far);
@@ -180,8 +180,8 @@ fn an_overrun_is_made_good() {
 
 /// A list that was read while messages came does not take back what they have said.
 #[harness::test]
-fn messages_are_newer_than_a_list_that_was_begun_before() {
-    isolated("messages_are_newer_than_a_list_that_was_begun_before", || {
+fn message_after_the_start_of_a_list_wins_over_the_list() {
+    isolated("message_after_the_start_of_a_list_wins_over_the_list", || {
         let far = Netns::new();
         veth("near", "far0", &far);
         veth("gone", "far1", &far);
@@ -249,8 +249,8 @@ fn carrier_changes_are_counted_without_delay() {
 }
 
 #[harness::test]
-fn one_and_all() {
-    isolated("one_and_all", || {
+fn link_get_all_agrees_with_get_by_name() {
+    isolated("link_get_all_agrees_with_get_by_name", || {
         let far = Netns::new();
         for i in 0..40 {
             veth(&format!("near{i}"), &format!("far{i}"), &far);
@@ -271,8 +271,8 @@ fn one_and_all() {
 }
 
 #[harness::test]
-fn counters() {
-    isolated("counters", || {
+fn link_stats_count_frames_of_both_directions() {
+    isolated("link_stats_count_frames_of_both_directions", || {
         let far = Netns::new();
         veth("near", "far", &far);
         let before = link::stats("near").unwrap();
@@ -289,8 +289,8 @@ fn counters() {
 }
 
 #[harness::test]
-fn what_the_driver_says() {
-    isolated("what_the_driver_says", || {
+fn ethtool_reads_settings_driver_and_link() {
+    isolated("ethtool_reads_settings_driver_and_link", || {
         let far = Netns::new();
         veth("near", "far", &far);
         let modes = LinkModes { medium: Some(Medium::TwistedPair), ..LinkModes::default() };
@@ -320,8 +320,8 @@ fn what_the_driver_says() {
 }
 
 #[harness::test]
-fn control_frames_by_their_own_socket() {
-    isolated("control_frames_by_their_own_socket", || {
+fn proto_socket_passes_frames_of_its_protocol_only() {
+    isolated("proto_socket_passes_frames_of_its_protocol_only", || {
         let far = Netns::new();
         veth("near", "far", &far);
         let slow = || (EtherType::SLOW, Some(EthAddr::SLOW_PROTOCOLS));

@@ -85,9 +85,9 @@ fn long_frames_are_fetched_whole() {
 }
 
 #[harness::test]
-fn tags_are_kept() {
+fn received_frames_keep_their_vlan_tags() {
     isolated(
-        "tags_are_kept",
+        "received_frames_keep_their_vlan_tags",
         both(|rx| {
             let far = Netns::new();
             veth("near", "far", &far);
@@ -319,8 +319,8 @@ fn a_device_may_go_down_and_away() {
 }
 
 #[harness::test]
-fn what_cannot_be_opened_says_why() {
-    isolated("what_cannot_be_opened_says_why", || {
+fn open_error_names_the_device_and_the_reason() {
+    isolated("open_error_names_the_device_and_the_reason", || {
         let says = |name: &str| match system::open(name, &SystemOptions::default()) {
             Ok(_) => panic!("{name} was opened"),
             Err(e) => e.to_string(),
