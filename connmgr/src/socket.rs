@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_in_any_pieces() {
+    fn received_pieces_are_joined_to_messages() {
         let (mut socket, mut peer) = pair();
         let (a, b) = (message(8), message(0xffff));
         let all = [a.clone(), b.clone(), a.clone()].concat();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_below_the_header_and_an_end_in_the_middle() {
+    fn short_length_or_end_within_a_message_is_an_error() {
         for len in [0u16, 7] {
             let (mut socket, mut peer) = pair();
             let mut m = message(8);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_read_gets_everything_later() {
+    fn output_waits_for_a_peer_that_does_not_read() {
         let (mut socket, mut peer) = pair();
         for _ in 0..100 {
             assert!(socket.queue(Some(Class::Reply), message(0xffff)));
