@@ -4,6 +4,9 @@
 //! field (`VIRTIO_NET_HDR_F_NEEDS_CSUM`, Virtual I/O Device 1.2 clause 5.1.6), or hold many
 //! segments (GSO). [`complete`] and [`crate::segment`] turn it into frames that a link can carry.
 
+use zerocopy::FromBytes;
+
+use crate::header::{Tcp, Udp};
 use crate::ip;
 
 /// One's complement sum of 16-bit words, not yet folded or inverted. An odd last octet counts as
@@ -93,14 +96,18 @@ pub fn verify(frame: &[u8]) -> Option<bool> {
     if key.nw_frag != 0 {
         return None;
     }
-    let at = match key.nw_proto {
-        ip::TCP if l4.len() >= 20 => 16,
-        ip::UDP if l4.len() >= 8 => 6,
-        _ => return None,
-    };
     let v6 = key.eth_type == crate::EtherType::IPV6;
-    if key.nw_proto == ip::UDP && l4[at..at + 2] == [0, 0] {
-        return Some(!v6);
+    match key.nw_proto {
+        ip::TCP => {
+            Tcp::ref_from_prefix(l4).ok()?;
+        }
+        ip::UDP => {
+            let (h, _) = Udp::ref_from_prefix(l4).ok()?;
+            if h.checksum.get() == 0 {
+                return Some(!v6);
+            }
+        }
+        _ => return None,
     }
     let len = l4.len() as u32;
     let pseudo = if v6 {

@@ -4,7 +4,11 @@
 //! the fields of a malformed header and of all later ones stay zero; fields of earlier headers keep
 //! their values. Octets after the end of the IP packet (Ethernet padding) are ignored.
 
-use crate::eth::ETH_HEADER_LEN;
+use zerocopy::FromBytes;
+
+use crate::header::{
+    Arp, Ethernet, Icmp, Ipv4, Ipv6, Ipv6Extension, LinkLayerOption, Sctp, Snap, Tcp, Udp, Vlan,
+};
 use crate::key::{FRAG_ANY, FRAG_LATER};
 use crate::{EthAddr, EtherType, FlowKey, VlanTag, ip};
 
@@ -38,27 +42,21 @@ pub fn extract(frame: &[u8], in_port: u32) -> FlowKey {
 pub fn extract_layers(frame: &[u8], in_port: u32, max_vlans: usize) -> (FlowKey, Layers) {
     let mut key = FlowKey { in_port, ..FlowKey::default() };
     let mut layers = Layers::default();
-    let Some((eth, mut rest)) = frame.split_first_chunk::<12>() else {
+    let Ok((eth, mut rest)) = Ethernet::ref_from_prefix(frame) else {
         return (key, layers);
     };
-    if frame.len() < ETH_HEADER_LEN {
-        return (key, layers);
-    }
-    let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5] = *eth;
-    key.eth_dst = EthAddr([d0, d1, d2, d3, d4, d5]);
-    key.eth_src = EthAddr([s0, s1, s2, s3, s4, s5]);
-
-    // Here `rest` begins with an Ethernet type: it has at least two octets.
+    key.eth_dst = eth.dst;
+    key.eth_src = eth.src;
+    key.eth_type = eth.eth_type.get();
     for tag in key.vlan.iter_mut().take(max_vlans) {
-        let tpid = be16(rest, 0);
-        if !matches!(tpid, EtherType::VLAN | EtherType::VLAN_8021AD) || rest.len() < 6 {
+        if !matches!(key.eth_type, EtherType::VLAN | EtherType::VLAN_8021AD) {
             break;
         }
-        *tag = VlanTag { tpid, tci: be16(rest, 2) | VlanTag::CFI };
-        rest = &rest[4..];
+        let Ok((vlan, after)) = Vlan::ref_from_prefix(rest) else { break };
+        *tag = VlanTag { tpid: key.eth_type, tci: vlan.tci.get() | VlanTag::CFI };
+        key.eth_type = vlan.eth_type.get();
+        rest = after;
     }
-    key.eth_type = be16(rest, 0);
-    rest = &rest[2..];
     if key.eth_type < 0x0600 {
         (key.eth_type, rest) = snap_type(rest);
     }
@@ -87,9 +85,9 @@ pub fn extract_layers(frame: &[u8], in_port: u32, max_vlans: usize) -> (FlowKey,
 /// The type of an IEEE 802.2 frame by its SNAP header, and what follows it.
 #[cold]
 fn snap_type(rest: &[u8]) -> (u16, &[u8]) {
-    match rest.split_first_chunk::<8>() {
-        Some((&[0xaa, 0xaa, 0x03, 0, 0, 0, hi, lo], after)) => {
-            let typ = u16::from_be_bytes([hi, lo]);
+    match Snap::ref_from_prefix(rest) {
+        Ok((Snap { llc: [0xaa, 0xaa, 0x03], oui: [0, 0, 0], eth_type }, after)) => {
+            let typ = eth_type.get();
             (if typ >= 0x0600 { typ } else { EtherType::NONE }, after)
         }
         _ => (EtherType::NONE, rest),
@@ -104,13 +102,12 @@ struct Payload {
 
 #[inline]
 fn ipv4(l3: &[u8], key: &mut FlowKey) -> Option<Payload> {
-    let h = l3.first_chunk::<20>()?;
-    let header = usize::from(h[0] & 0x0f) * 4;
-    let total = usize::from(u16::from_be_bytes([h[2], h[3]]));
+    let (h, _) = Ipv4::ref_from_prefix(l3).ok()?;
+    let (header, total) = (h.header_len(), usize::from(h.total_len.get()));
     if header < 20 || total < header || total > l3.len() || l3.len() - total > 0xffff {
         return None;
     }
-    let fragment = u16::from_be_bytes([h[6], h[7]]);
+    let fragment = h.flags_offset.get();
     // The M flag or a fragment offset.
     if fragment & 0x3fff != 0 {
         key.nw_frag = FRAG_ANY;
@@ -118,29 +115,29 @@ fn ipv4(l3: &[u8], key: &mut FlowKey) -> Option<Payload> {
             key.nw_frag |= FRAG_LATER;
         }
     }
-    key.nw_tos = h[1];
-    key.nw_ttl = h[8];
-    key.nw_proto = h[9];
-    key.nw_src[12..].copy_from_slice(&h[12..16]);
-    key.nw_dst[12..].copy_from_slice(&h[16..20]);
+    key.nw_tos = h.tos;
+    key.nw_ttl = h.ttl;
+    key.nw_proto = h.proto;
+    key.nw_src[12..].copy_from_slice(&h.src);
+    key.nw_dst[12..].copy_from_slice(&h.dst);
     Some(Payload { start: header, end: total })
 }
 
 #[inline]
 fn ipv6(l3: &[u8], key: &mut FlowKey) -> Option<Payload> {
-    let h = l3.first_chunk::<40>()?;
-    let end = 40 + usize::from(u16::from_be_bytes([h[4], h[5]]));
+    let (h, _) = Ipv6::ref_from_prefix(l3).ok()?;
+    let end = size_of::<Ipv6>() + usize::from(h.payload_len.get());
     if end > l3.len() || l3.len() - end > 0xffff {
         return None;
     }
-    key.nw_src.copy_from_slice(&h[8..24]);
-    key.nw_dst.copy_from_slice(&h[24..40]);
+    key.nw_src = h.src;
+    key.nw_dst = h.dst;
     // With malformed extension headers only the addresses are set.
-    let ext = extensions(&l3[..end], h[6])?;
-    let word = u32::from_be_bytes([h[0], h[1], h[2], h[3]]);
+    let ext = extensions(&l3[..end], h.next)?;
+    let word = h.class_label.get();
     key.ipv6_label = word & 0x000f_ffff;
     key.nw_tos = (word >> 20) as u8;
-    key.nw_ttl = h[7];
+    key.nw_ttl = h.hop_limit;
     key.nw_proto = ext.proto;
     key.nw_frag = ext.frag;
     Some(Payload { start: ext.start, end })
@@ -155,25 +152,24 @@ struct Extensions {
 /// Walks the extension headers of an IPv6 packet that is cut to its stated length.
 #[inline]
 fn extensions(packet: &[u8], mut proto: u8) -> Option<Extensions> {
-    let mut start = 40;
+    let mut start = size_of::<Ipv6>();
     let mut frag = 0;
     loop {
         if !matches!(proto, ip::HOPOPTS | ip::ROUTING | ip::DSTOPTS | ip::AH | ip::FRAGMENT) {
             return Some(Extensions { proto, frag, start });
         }
-        // Every extension header has at least 8 octets.
-        let h = packet.get(start..)?.first_chunk::<8>()?;
+        let (h, _) = Ipv6Extension::ref_from_prefix(packet.get(start..)?).ok()?;
         let len = match proto {
-            ip::AH => (usize::from(h[1]) + 2) * 4,
+            ip::AH => (usize::from(h.len) + 2) * 4,
             ip::FRAGMENT => 8,
-            _ => (usize::from(h[1]) + 1) * 8,
+            _ => (usize::from(h.len) + 1) * 8,
         };
         if start + len > packet.len() {
             return None;
         }
         start += len;
         if proto == ip::FRAGMENT {
-            let offset = u16::from_be_bytes([h[2], h[3]]);
+            let offset = h.offset_flags.get();
             if offset != 0 {
                 frag = FRAG_ANY;
                 if offset & 0xfff8 != 0 {
@@ -182,7 +178,7 @@ fn extensions(packet: &[u8], mut proto: u8) -> Option<Extensions> {
                 }
             }
         }
-        proto = h[0];
+        proto = h.next;
     }
 }
 
@@ -190,53 +186,40 @@ fn extensions(packet: &[u8], mut proto: u8) -> Option<Extensions> {
 fn transport(l4: &[u8], key: &mut FlowKey) {
     match key.nw_proto {
         ip::TCP => {
-            if let Some(h) = l4.first_chunk::<20>() {
-                let header = usize::from(h[12] >> 4) * 4;
-                if header >= 20 && header <= l4.len() {
-                    ports(h, key);
-                    key.tcp_flags = u16::from_be_bytes([h[12], h[13]]) & 0x0fff;
-                }
+            if let Ok((h, _)) = Tcp::ref_from_prefix(l4)
+                && (size_of::<Tcp>()..=l4.len()).contains(&h.header_len())
+            {
+                (key.tp_src, key.tp_dst) = (h.src.get(), h.dst.get());
+                key.tcp_flags = h.offset_flags.get() & 0x0fff;
             }
         }
         ip::UDP => {
-            if let Some(h) = l4.first_chunk::<8>() {
-                ports(h, key);
+            if let Ok((h, _)) = Udp::ref_from_prefix(l4) {
+                (key.tp_src, key.tp_dst) = (h.src.get(), h.dst.get());
             }
         }
         ip::SCTP => {
-            if let Some(h) = l4.first_chunk::<12>() {
-                ports(h, key);
+            if let Ok((h, _)) = Sctp::ref_from_prefix(l4) {
+                (key.tp_src, key.tp_dst) = (h.src.get(), h.dst.get());
             }
         }
         ip::ICMP | ip::IGMP => {
-            if let Some(h) = l4.first_chunk::<8>() {
-                type_and_code(h, key);
+            if let Ok((h, _)) = Icmp::ref_from_prefix(l4) {
+                (key.tp_src, key.tp_dst) = (h.kind.into(), h.code.into());
             }
         }
         ip::ICMPV6 => {
-            if let Some(h) = l4.first_chunk::<8>() {
-                type_and_code(h, key);
+            if let Ok((h, body)) = Icmp::ref_from_prefix(l4) {
+                (key.tp_src, key.tp_dst) = (h.kind.into(), h.code.into());
                 const NEIGHBOUR_SOLICITATION: u8 = 135;
                 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-                if matches!(h[..2], [NEIGHBOUR_SOLICITATION | NEIGHBOUR_ADVERTISEMENT, 0]) {
-                    neighbour_discovery(&l4[8..], key);
+                if let (NEIGHBOUR_SOLICITATION | NEIGHBOUR_ADVERTISEMENT, 0) = (h.kind, h.code) {
+                    neighbour_discovery(body, key);
                 }
             }
         }
         _ => {}
     }
-}
-
-#[inline]
-fn ports<const N: usize>(h: &[u8; N], key: &mut FlowKey) {
-    key.tp_src = u16::from_be_bytes([h[0], h[1]]);
-    key.tp_dst = u16::from_be_bytes([h[2], h[3]]);
-}
-
-#[inline]
-fn type_and_code(h: &[u8; 8], key: &mut FlowKey) {
-    key.tp_src = u16::from(h[0]);
-    key.tp_dst = u16::from(h[1]);
 }
 
 /// Target and link-layer address options (RFC 4861 sections 4.3, 4.4, 4.6.1). If an
@@ -246,14 +229,14 @@ fn neighbour_discovery(body: &[u8], key: &mut FlowKey) {
         return;
     };
     let (mut sll, mut tll) = (EthAddr::ZERO, EthAddr::ZERO);
-    while options.len() >= 8 {
-        let len = usize::from(options[1]) * 8;
+    while let Ok((option, _)) = LinkLayerOption::ref_from_prefix(options) {
+        let len = usize::from(option.len) * 8;
         if len == 0 || len > options.len() {
             break;
         }
         const SOURCE_LINK_LAYER: u8 = 1;
         const TARGET_LINK_LAYER: u8 = 2;
-        let slot = match options[0] {
+        let slot = match option.kind {
             SOURCE_LINK_LAYER if len == 8 => Some(&mut sll),
             TARGET_LINK_LAYER if len == 8 => Some(&mut tll),
             _ => None,
@@ -262,7 +245,7 @@ fn neighbour_discovery(body: &[u8], key: &mut FlowKey) {
             if !slot.is_zero() {
                 return;
             }
-            slot.0.copy_from_slice(&options[2..8]);
+            *slot = option.addr;
         }
         options = &options[len..];
     }
@@ -273,24 +256,20 @@ fn neighbour_discovery(body: &[u8], key: &mut FlowKey) {
 
 /// ARP and RARP for IPv4 over Ethernet (RFC 826); others leave the fields zero.
 fn arp(l3: &[u8], key: &mut FlowKey) {
-    let Some(h) = l3.first_chunk::<28>() else {
+    /// The hardware type of Ethernet.
+    const ETHERNET: u16 = 1;
+    let Ok((h, _)) = Arp::ref_from_prefix(l3) else {
         return;
     };
-    if h[..6] != [0, 1, 8, 0, 6, 4] {
+    if (h.hardware.get(), h.protocol.get()) != (ETHERNET, EtherType::IPV4)
+        || (h.hardware_len, h.protocol_len) != (6, 4)
+    {
         return;
     }
     // Only the low octet can be matched; larger opcodes read as 0.
-    key.nw_proto = if h[6] == 0 { h[7] } else { 0 };
-    key.arp_sha.0.copy_from_slice(&h[8..14]);
-    key.nw_src[12..].copy_from_slice(&h[14..18]);
-    key.arp_tha.0.copy_from_slice(&h[18..24]);
-    key.nw_dst[12..].copy_from_slice(&h[24..28]);
-}
-
-/// # Panics
-///
-/// Fewer than two octets follow `at`.
-#[inline]
-fn be16(b: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([b[at], b[at + 1]])
+    key.nw_proto = u8::try_from(h.opcode.get()).unwrap_or(0);
+    key.arp_sha = h.sha;
+    key.nw_src[12..].copy_from_slice(&h.spa);
+    key.arp_tha = h.tha;
+    key.nw_dst[12..].copy_from_slice(&h.tpa);
 }

@@ -15,6 +15,7 @@ pub mod eth;
 pub mod extract;
 pub mod frame;
 pub mod hash;
+mod header;
 pub mod ip;
 pub mod key;
 pub mod lacp;

@@ -3,8 +3,13 @@
 //! A GSO packet has one header, the payload of many segments, and the payload size of each segment
 //! (`gso_size` of `struct virtio_net_hdr`).
 
+use std::mem::offset_of;
+
+use zerocopy::FromBytes;
+
 use crate::checksum::{checksum, complete, fold, pseudo_v4, pseudo_v6};
 use crate::extract::{MAX_VLANS, extract_layers};
+use crate::header::{Ipv4, Ipv6, Tcp, Udp};
 use crate::{EtherType, ip};
 
 /// `gso_type` of `struct virtio_net_hdr`, without [`GSO_ECN`].
@@ -34,10 +39,6 @@ pub enum SegmentError {
     Headers,
 }
 
-const FIN: u8 = 0x01;
-const PSH: u8 = 0x08;
-const CWR: u8 = 0x80;
-
 /// Splits a GSO packet into frames of at most `gso_size` octets of payload, each with complete
 /// headers and checksums. `gso_type` and `gso_size` are those of `struct virtio_net_hdr`. A payload
 /// of at most `gso_size` octets gives one frame with its checksums computed.
@@ -62,8 +63,15 @@ pub fn segment(frame: &[u8], gso_type: u8, gso_size: u16) -> Result<Vec<Vec<u8>>
         return Err(SegmentError::Headers);
     }
     let tcp = key.nw_proto == ip::TCP;
-    let l4_header = if tcp { l4_octets.get(12).map_or(0, |o| usize::from(o >> 4) * 4) } else { 8 };
-    if l4_header < if tcp { 20 } else { 8 } || l4_header > l4_octets.len() {
+    let l4_header = if tcp {
+        let (h, _) = Tcp::ref_from_prefix(l4_octets).map_err(|_| SegmentError::Headers)?;
+        h.header_len()
+    } else {
+        size_of::<Udp>()
+    };
+    if l4_header < if tcp { size_of::<Tcp>() } else { size_of::<Udp>() }
+        || l4_header > l4_octets.len()
+    {
         return Err(SegmentError::Headers);
     }
     let headers = &frame[..l4 + l4_header];
@@ -79,40 +87,46 @@ pub fn segment(frame: &[u8], gso_type: u8, gso_size: u16) -> Result<Vec<Vec<u8>>
         f.extend_from_slice(headers);
         f.extend_from_slice(part);
 
-        let l3_len = f.len() - l3;
+        let ip_len = f.len() - l3;
+        let (ip, l4_octets) = f[l3..].split_at_mut(l4 - l3);
         if v6 {
-            let plen = (l3_len - 40) as u16;
-            f[l3 + 4..l3 + 6].copy_from_slice(&plen.to_be_bytes());
+            let (h, _) = Ipv6::mut_from_prefix(ip).map_err(|_| SegmentError::Headers)?;
+            h.payload_len.set((ip_len - size_of::<Ipv6>()) as u16);
         } else {
-            let id = u16::from_be_bytes([f[l3 + 4], f[l3 + 5]]).wrapping_add(i as u16);
-            f[l3 + 2..l3 + 4].copy_from_slice(&(l3_len as u16).to_be_bytes());
-            f[l3 + 4..l3 + 6].copy_from_slice(&id.to_be_bytes());
-            f[l3 + 10..l3 + 12].fill(0);
-            let c = checksum(&f[l3..l3 + usize::from(f[l3] & 0x0f) * 4]);
-            f[l3 + 10..l3 + 12].copy_from_slice(&c.to_be_bytes());
+            let (h, _) = Ipv4::mut_from_prefix(ip).map_err(|_| SegmentError::Headers)?;
+            h.total_len.set(ip_len as u16);
+            h.id.set(h.id.get().wrapping_add(i as u16));
+            h.checksum.set(0);
+            let sum = checksum(ip);
+            let (h, _) = Ipv4::mut_from_prefix(ip).map_err(|_| SegmentError::Headers)?;
+            h.checksum.set(sum);
         }
 
-        let l4_len = (f.len() - l4) as u32;
-        let field = if tcp {
-            let seq = u32::from_be_bytes([f[l4 + 4], f[l4 + 5], f[l4 + 6], f[l4 + 7]]);
-            f[l4 + 4..l4 + 8].copy_from_slice(&seq.wrapping_add(at as u32).to_be_bytes());
-            if i + 1 != count {
-                f[l4 + 13] &= !(FIN | PSH);
-            }
-            if i != 0 && gso_type & GSO_ECN != 0 {
-                f[l4 + 13] &= !CWR;
-            }
-            16
-        } else {
-            f[l4 + 4..l4 + 6].copy_from_slice(&(l4_len as u16).to_be_bytes());
-            6
-        };
+        let l4_len = l4_octets.len() as u32;
         let pseudo = if v6 {
             pseudo_v6(&key.nw_src, &key.nw_dst, key.nw_proto, l4_len)
         } else {
             pseudo_v4(key.ipv4_src(), key.ipv4_dst(), key.nw_proto, l4_len)
         };
-        f[l4 + field..l4 + field + 2].copy_from_slice(&fold(pseudo).to_be_bytes());
+        let field = if tcp {
+            let (h, _) = Tcp::mut_from_prefix(l4_octets).map_err(|_| SegmentError::Headers)?;
+            h.seq.set(h.seq.get().wrapping_add(at as u32));
+            let mut clear = 0;
+            if i + 1 != count {
+                clear |= Tcp::FIN | Tcp::PSH;
+            }
+            if i != 0 && gso_type & GSO_ECN != 0 {
+                clear |= Tcp::CWR;
+            }
+            h.offset_flags.set(h.offset_flags.get() & !clear);
+            h.checksum.set(fold(pseudo));
+            offset_of!(Tcp, checksum)
+        } else {
+            let (h, _) = Udp::mut_from_prefix(l4_octets).map_err(|_| SegmentError::Headers)?;
+            h.len.set(l4_len as u16);
+            h.checksum.set(fold(pseudo));
+            offset_of!(Udp, checksum)
+        };
         let start = u16::try_from(l4).map_err(|_| SegmentError::Headers)?;
         complete(&mut f, start, field as u16).map_err(|_| SegmentError::Headers)?;
         out.push(f);
