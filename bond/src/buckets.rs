@@ -2,6 +2,7 @@
 
 use crate::config::MemberId;
 use crate::forwarding::BUCKETS;
+use crate::tlb;
 
 /// What a bucket's load is capped at, in bytes (18 PB), so that sums of all buckets of two members
 /// cannot overflow whatever a counter says.
@@ -17,11 +18,18 @@ pub struct Buckets {
     loads: [u64; BUCKETS],
     /// The enabled members of the last distribution.
     members: Vec<MemberId>,
+    /// The enabled members of the last distribution by weight, with their weights.
+    weights: Vec<(MemberId, u64)>,
 }
 
 impl Default for Buckets {
     fn default() -> Buckets {
-        Buckets { owners: [None; BUCKETS], loads: [0; BUCKETS], members: Vec::new() }
+        Buckets {
+            owners: [None; BUCKETS],
+            loads: [0; BUCKETS],
+            members: Vec::new(),
+            weights: Vec::new(),
+        }
     }
 }
 
@@ -89,6 +97,41 @@ impl Buckets {
         } else {
             self.distribute(&stayed);
             self.take_fair_share(&joined, enabled);
+        }
+        self.owners != before
+    }
+
+    /// As [`Buckets::set_members`], with numbers of buckets that are proportional to the members'
+    /// weights. A member that has more than its part gives its idlest buckets away. Nothing moves
+    /// while members and weights stay.
+    pub fn set_weighted(&mut self, weights: &[(MemberId, u64)]) -> bool {
+        if self.weights == weights {
+            return false;
+        }
+        self.weights = weights.to_vec();
+        self.members = weights.iter().map(|w| w.0).collect();
+        let before = self.owners;
+        let quotas = tlb::quotas(weights, BUCKETS);
+        let mut counts = vec![0; weights.len()];
+        let mut order: Vec<usize> = (0..BUCKETS).collect();
+        order.sort_by_key(|&b| std::cmp::Reverse(self.loads[b]));
+        for &b in &order {
+            let owner = self.owners[b].and_then(|m| weights.iter().position(|w| w.0 == m));
+            match owner {
+                Some(i) if counts[i] < quotas[i] => counts[i] += 1,
+                Some(_) | None => self.owners[b] = None,
+            }
+        }
+        for b in order {
+            if self.owners[b].is_some() {
+                continue;
+            }
+            // The member that lacks the largest part of its quota.
+            let lacks = |i: usize| (quotas[i] - counts[i]) as u64 * 1000 / quotas[i].max(1) as u64;
+            let room = (0..weights.len()).filter(|&i| counts[i] < quotas[i]);
+            let Some(i) = room.max_by_key(|&i| (lacks(i), std::cmp::Reverse(i))) else { break };
+            counts[i] += 1;
+            self.owners[b] = Some(weights[i].0);
         }
         self.owners != before
     }

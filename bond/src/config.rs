@@ -31,6 +31,9 @@ pub enum Mode {
     BalanceXor,
     /// `broadcast`: every member sends every packet.
     Broadcast,
+    /// `balance-tlb`: members share unicast IP by load and speed, or by a transmit hash; the active
+    /// member sends the rest and receives everything.
+    BalanceTlb,
     /// `802.3ad`: as `balance-xor`, by the members that LACP has aggregated.
     #[serde(rename = "802.3ad")]
     Ieee8023ad,
@@ -53,16 +56,19 @@ pub enum PrimaryReselect {
 /// The options of `bond-policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyConfig {
-    /// `bond-hash-policy`, in balance-xor and 802.3ad.
+    /// `bond-hash-policy`, in balance-xor, balance-tlb and 802.3ad.
     pub hash: HashPolicy,
     /// `bond-packets-per-member`, in balance-rr: packets that a member sends before the next one's
     /// turn; 0 = a random member for each packet. 0 to 65535, by default 1.
     pub packets_per_member: u16,
+    /// `bond-tlb-dynamic`, in balance-tlb: buckets move by load. Otherwise the transmit hash
+    /// decides alone. By default true.
+    pub tlb_dynamic: bool,
 }
 
 impl Default for PolicyConfig {
     fn default() -> PolicyConfig {
-        PolicyConfig { hash: HashPolicy::L2, packets_per_member: 1 }
+        PolicyConfig { hash: HashPolicy::L2, packets_per_member: 1, tlb_dynamic: true }
     }
 }
 
@@ -116,6 +122,9 @@ pub struct BondConfig {
     /// The recirculation ID of the bond, unique in the datapath and not 0. Used, and shown, only in
     /// the balancing modes.
     pub recirc_id: u32,
+    /// The bridge's own address, which no member may send from while another sends it
+    /// (balance-tlb); zero = none.
+    pub bridge_mac: EthAddr,
     /// `Port.bond_active_slave`: the hardware address of the member that was active before the
     /// restart. Only the first configuration of a bond uses it.
     pub active_member_mac: Option<EthAddr>,
@@ -147,6 +156,7 @@ impl Default for BondConfig {
             notify: NotifyConfig::default(),
             probe: ProbeConfig::default(),
             recirc_id: 0,
+            bridge_mac: EthAddr::ZERO,
             active_member_mac: None,
             members: Vec::new(),
         }
@@ -259,6 +269,19 @@ pub struct LacpMemberConfig {
 }
 
 impl Mode {
+    /// There is an active member that others back up: it may have a primary.
+    pub fn has_primary(self) -> bool {
+        match self {
+            Mode::ActiveBackup | Mode::BalanceTlb => true,
+            Mode::BalanceSlb
+            | Mode::BalanceTcp
+            | Mode::BalanceRr
+            | Mode::BalanceXor
+            | Mode::Broadcast
+            | Mode::Ieee8023ad => false,
+        }
+    }
+
     /// As `bond_mode` and `bond-policy` call it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -268,6 +291,7 @@ impl Mode {
             Mode::BalanceRr => "balance-rr",
             Mode::BalanceXor => "balance-xor",
             Mode::Broadcast => "broadcast",
+            Mode::BalanceTlb => "balance-tlb",
             Mode::Ieee8023ad => "802.3ad",
         }
     }

@@ -1,7 +1,7 @@
 //! The bond's forwarding table, which the packet path uses. It is replaced as a whole.
 
 use serde::Serialize;
-use wire::HashPolicy;
+use wire::{EthAddr, HashPolicy};
 
 use crate::config::MemberId;
 
@@ -32,6 +32,16 @@ pub enum Selection {
         /// group's joins and leaves.
         igmp: Option<MemberId>,
     },
+    /// Unicast IP: the bucket is `wire::xmit_hash % in_use`, and leaves with the address of
+    /// [`Forwarding::sources`]. All else: the active member.
+    Tlb {
+        /// What is hashed.
+        policy: HashPolicy,
+        /// The buckets below this number are used; 0 = no member is usable.
+        in_use: u16,
+        /// The active member.
+        active: Option<MemberId>,
+    },
     /// One copy by each of the buckets below `members`, which hold one member each.
     Broadcast {
         /// Usable members; 0 = none.
@@ -43,7 +53,9 @@ impl Selection {
     /// The buckets below this number are used.
     pub fn in_use(&self) -> usize {
         usize::from(match *self {
-            Selection::Hash { in_use, .. } | Selection::RoundRobin { in_use, .. } => in_use,
+            Selection::Hash { in_use, .. }
+            | Selection::RoundRobin { in_use, .. }
+            | Selection::Tlb { in_use, .. } => in_use,
             Selection::Broadcast { members } => members,
         })
     }
@@ -96,7 +108,7 @@ pub enum OutputRule {
 /// moved, unless the MAC table entry is locked against reflections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Admission {
-    /// No packet: a backup of active-backup, or a member whose LACP does not agree.
+    /// No packet: a backup of active-backup or balance-tlb, or a member whose LACP does not agree.
     Closed,
     /// Unicast unless moved, and no multicast: balance-slb without LACP, a member that is not
     /// active.
@@ -125,6 +137,10 @@ pub struct Forwarding {
     pub buckets: [Option<MemberId>; BUCKETS],
     /// What each member admits, sorted by [`MemberId`].
     pub admission: Vec<(MemberId, Admission)>,
+    /// The source addresses of unicast IP that leaves by members other than the active one in
+    /// balance-tlb, so that switches expect answers at the active member's port. What comes in with
+    /// one of them was sent by the bond.
+    pub sources: Vec<(MemberId, EthAddr)>,
 }
 
 impl Forwarding {

@@ -65,6 +65,7 @@ pub mod policy;
 pub mod rebalance;
 pub mod select;
 pub mod status;
+pub mod tlb;
 
 pub use config::{
     AggregationConfig, BondConfig, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId,

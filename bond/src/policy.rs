@@ -28,6 +28,12 @@ impl PolicyConfig {
                 let packets = self.packets_per_member;
                 Some(Selection::RoundRobin { packets, in_use, igmp: active })
             }
+            Mode::BalanceTlb => {
+                // Linux has 256 buckets here too.
+                let all = if usable == 0 { 0 } else { BUCKETS as u16 };
+                let in_use = if self.tlb_dynamic { all } else { in_use };
+                Some(Selection::Tlb { policy: self.hash, in_use, active })
+            }
             Mode::Broadcast => Some(Selection::Broadcast { members: usable.min(BUCKETS) as u16 }),
         }
     }

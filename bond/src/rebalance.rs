@@ -4,9 +4,9 @@ use crate::config::MemberId;
 use crate::forwarding::{BUCKETS, Bucket};
 
 /// A difference of less than 1/32 of the smaller load (about 3 %) moves no bucket.
-const IMBALANCE_SHIFT: u32 = 5;
+pub(crate) const IMBALANCE_SHIFT: u32 = 5;
 /// A difference of fewer bytes moves no bucket: about 0.1 Mbit/s at the default interval of 10 s.
-const MIN_OVERLOAD: u64 = 100_000;
+pub(crate) const MIN_OVERLOAD: u64 = 100_000;
 /// A move has to bring the two members nearer to their mean by a tenth of the distance.
 const MIN_GAIN_DIVISOR: u64 = 10;
 

@@ -33,6 +33,9 @@ pub struct BondStatus {
     /// `bond-hash-policy`; `None` in modes without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_policy: Option<HashPolicy>,
+    /// `bond-tlb-dynamic`; `None` unless the mode is balance-tlb.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tlb_dynamic: Option<bool>,
     /// `bond-packets-per-member`; `None` unless the mode is balance-rr.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packets_per_member: Option<u16>,
@@ -183,6 +186,9 @@ impl BondStatus {
         writeln!(out, "active member mac: {}({active})", self.active_member_mac)?;
         if let Some(policy) = self.hash_policy {
             writeln!(out, "bond-hash-policy: {}", policy.as_str())?;
+        }
+        if let Some(dynamic) = self.tlb_dynamic {
+            writeln!(out, "bond-tlb-dynamic: {dynamic}")?;
         }
         match self.packets_per_member {
             None => {}

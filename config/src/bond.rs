@@ -80,7 +80,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
         |b: &mut WantBond, ms| b.config.rebalance_interval = millis(ms),
     )
     .since(OVS)
-    .modes(&[Mode::BalanceSlb, Mode::BalanceTcp]),
+    .modes(&[Mode::BalanceSlb, Mode::BalanceTcp, Mode::BalanceTlb]),
     Opt::text(
         "bond-primary",
         "the member that is preferred as the active one",
@@ -91,7 +91,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
         },
     )
     .since(OVS)
-    .modes(&[Mode::ActiveBackup]),
+    .modes(&[Mode::ActiveBackup, Mode::BalanceTlb]),
     Opt::word(
         "bond-primary-reselect",
         "when a better member takes over from a working active member",
@@ -105,7 +105,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
         },
     )
     .since("0.1.0")
-    .modes(&[Mode::ActiveBackup]),
+    .modes(&[Mode::ActiveBackup, Mode::BalanceTlb]),
     Opt::number(
         "bond-failback-delay",
         "how long a better member must have been enabled before it takes over",
@@ -113,7 +113,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
         |b: &mut WantBond, ms| b.config.failback_delay = millis(ms),
     )
     .since("0.1.0")
-    .modes(&[Mode::ActiveBackup]),
+    .modes(&[Mode::ActiveBackup, Mode::BalanceTlb]),
     Opt::number(
         "bond-failback-limit",
         "how often in an hour a better member takes over",
@@ -121,7 +121,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
         |b: &mut WantBond, n| b.config.failback_limit = n as u32,
     )
     .since("0.1.0")
-    .modes(&[Mode::ActiveBackup]),
+    .modes(&[Mode::ActiveBackup, Mode::BalanceTlb]),
     Opt::flag(
         "bond-loop-protect",
         "hold the bond down while it makes a loop with another port",
@@ -134,7 +134,7 @@ pub(crate) const BOND: &[Opt<WantBond>] = &[
         |b: &mut WantBond, on| b.config.all_members_active = on,
     )
     .since(OVS)
-    .modes(&[Mode::BalanceSlb]),
+    .modes(&[Mode::BalanceSlb, Mode::BalanceTlb]),
     Opt::flag(
         "lb-output-action",
         "choose the member in the datapath, without recirculation",

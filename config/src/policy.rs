@@ -14,15 +14,23 @@ use crate::section::Section;
 const POLICY_KEY: &str = "bond-policy";
 const HASH: &str = "bond-hash-policy";
 const PACKETS: &str = "bond-packets-per-member";
+const DYNAMIC: &str = "bond-tlb-dynamic";
 
 /// The modes that a policy can ask for.
-const POLICIES: &[Mode] =
-    &[Mode::ActiveBackup, Mode::BalanceRr, Mode::BalanceXor, Mode::Broadcast, Mode::Ieee8023ad];
+const POLICIES: &[Mode] = &[
+    Mode::ActiveBackup,
+    Mode::BalanceRr,
+    Mode::BalanceXor,
+    Mode::Broadcast,
+    Mode::BalanceTlb,
+    Mode::Ieee8023ad,
+];
 /// Those that share the traffic by a transmit hash.
-const HASHED: &[Mode] = &[Mode::BalanceXor, Mode::Ieee8023ad];
+const HASHED: &[Mode] = &[Mode::BalanceXor, Mode::BalanceTlb, Mode::Ieee8023ad];
 /// Those that work with LACP.
 const WITH_LACP: &[Mode] = &[Mode::ActiveBackup, Mode::Ieee8023ad];
 const TURNS: &[Mode] = &[Mode::BalanceRr];
+const TLB: &[Mode] = &[Mode::BalanceTlb];
 
 /// What [`POLICY`] sets.
 #[derive(Default)]
@@ -36,7 +44,15 @@ pub(crate) const POLICY: &[Opt<PolicyRow>] = &[
     Opt::word(
         POLICY_KEY,
         "a mode of Linux bonding, in place of bond_mode; 802.3ad needs LACP",
-        &["none", "active-backup", "balance-rr", "balance-xor", "broadcast", "802.3ad"],
+        &[
+            "none",
+            "active-backup",
+            "balance-rr",
+            "balance-xor",
+            "broadcast",
+            "balance-tlb",
+            "802.3ad",
+        ],
         |p: &mut PolicyRow, name| {
             p.mode = POLICIES.iter().copied().find(|m| m.as_str() == name);
         },
@@ -60,6 +76,14 @@ pub(crate) const POLICY: &[Opt<PolicyRow>] = &[
     )
     .since("0.1.0")
     .modes(TURNS),
+    Opt::word(
+        DYNAMIC,
+        "move traffic by load and speed; otherwise the hash decides alone",
+        &["true", "false"],
+        |p: &mut PolicyRow, word| p.config.tlb_dynamic = word == "true",
+    )
+    .since("0.1.0")
+    .modes(TLB),
 ];
 
 fn names(modes: &[Mode]) -> String {
@@ -82,7 +106,7 @@ pub(crate) fn read(row: &Port, s: &mut Section<'_>, config: &mut BondConfig) {
             }
         }
     }
-    for (key, modes) in [(HASH, HASHED), (PACKETS, TURNS)] {
+    for (key, modes) in [(HASH, HASHED), (PACKETS, TURNS), (DYNAMIC, TLB)] {
         if s.map.contains_key(key) && !modes.contains(&config.mode) {
             let (modes, mode) = (names(modes), config.mode.as_str());
             s.warn(key, format!("has an effect with bond-policy {modes}, not with {mode}"));

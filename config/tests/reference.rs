@@ -70,7 +70,7 @@ fn an_option_as_json_says_all_of_its_row() {
             "table": "Port", "column": "other_config", "key": "bond-failback-limit",
             "type": "integer", "minimum": 1, "maximum": 1_000_000, "zero": true,
             "unit": "per hour", "note": "0 = no limit", "default": 0,
-            "modes": ["active-backup"], "since": "Braid 0.1.0",
+            "modes": ["active-backup", "balance-tlb"], "since": "Braid 0.1.0",
             "description": "how often in an hour a better member takes over",
         })
     );

@@ -253,7 +253,7 @@ impl Fake {
                         let seen = &mut self.state.lock().duplicates;
                         seen.is_copy(self.now(), *table, in_port, packet.data())
                     };
-                    if copy || !t.admits(in_port, multicast) {
+                    if copy || t.is_own(key.eth_src) || !t.admits(in_port, multicast) {
                         return;
                     }
                 }
@@ -280,7 +280,17 @@ impl Fake {
                     };
                     match t.selection.select(packet.data(), &key, dp_hash, turn) {
                         Selected::Nothing => {}
-                        Selected::Bucket(b) => self.bucket(*table, b, &packet, &mut cut),
+                        Selected::Bucket(b) => {
+                            let port = t.buckets[usize::from(b)];
+                            match port.and_then(|port| t.source(port)) {
+                                Some(mac) => {
+                                    let mut copy = packet.to_owned_packet();
+                                    set::set_source(&mut copy, mac);
+                                    self.bucket(*table, b, &copy, &mut cut);
+                                }
+                                None => self.bucket(*table, b, &packet, &mut cut),
+                            }
+                        }
                         Selected::UpTo(last) => {
                             for b in 0..=last {
                                 self.bucket(*table, b, &packet, &mut cut.clone());

@@ -176,6 +176,7 @@ fn measure(flows: u32, exact: bool, actions: &[Action], time: Duration) -> Rate 
             buckets,
             ingress: vec![],
             selection: datapath::Selection::DpHash,
+            sources: vec![],
         }),
     );
     let thread = std::thread::spawn(|| worker.run());

@@ -10,7 +10,7 @@ use wire::crc32c::crc32c;
 use wire::eth::ETH_HEADER_LEN;
 use wire::extract::MAX_VLANS;
 use wire::key::FRAG_LATER;
-use wire::{EtherType, FlowKey, FlowMask, Layers, ip};
+use wire::{EthAddr, EtherType, FlowKey, FlowMask, Layers, ip};
 
 use crate::action::{Layer, SetHeader};
 
@@ -51,6 +51,13 @@ pub fn set_header(packet: &mut Packet, key: &mut FlowKey, set: &SetHeader) {
         | Layer::Icmp
         | Layer::Icmpv6
         | Layer::Nd => {}
+    }
+}
+
+/// Writes another source address into the Ethernet header.
+pub fn set_source(packet: &mut Packet, mac: EthAddr) {
+    if let Some(source) = packet.data_mut().get_mut(6..12) {
+        source.copy_from_slice(&mac.0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wire::{EtherType, FlowKey, HashPolicy, hash, ip, xmit_hash};
+use wire::{EthAddr, EtherType, FlowKey, HashPolicy, hash, ip, xmit_hash};
 
 use crate::port::PortNo;
 
@@ -50,6 +50,15 @@ pub enum Selection {
         in_use: u16,
         /// Where IGMP goes; `None` = as all packets.
         igmp: Option<PortNo>,
+    },
+    /// Unicast IP: `xmit_hash % in_use`. All else goes to the port `rest`.
+    Tlb {
+        /// What is hashed.
+        policy: HashPolicy,
+        /// The buckets below this number are used, at most 256; 0 drops.
+        in_use: u16,
+        /// `None` drops.
+        rest: Option<PortNo>,
     },
     /// A copy to each of the buckets below `buckets`, at most 256.
     Broadcast {
@@ -101,6 +110,13 @@ impl Selection {
             Selection::RoundRobin { packets, in_use, .. } => {
                 of(turn() / u64::from(packets), in_use)
             }
+            Selection::Tlb { policy, in_use, .. }
+                if !key.eth_dst.is_multicast()
+                    && matches!(key.eth_type, EtherType::IPV4 | EtherType::IPV6) =>
+            {
+                of(u64::from(xmit_hash(policy, frame)), in_use)
+            }
+            Selection::Tlb { rest, .. } => rest.map_or(Selected::Nothing, Selected::Port),
             Selection::Broadcast { buckets: 0 } => Selected::Nothing,
             Selection::Broadcast { buckets } => Selected::UpTo((buckets - 1).min(255) as u8),
         }
@@ -126,6 +142,9 @@ pub struct BucketTable {
     pub ingress: Vec<(PortNo, Ingress)>,
     /// How `lb_output` chooses a bucket.
     pub selection: Selection,
+    /// Packets of a bucket of `lb_output` leave these ports with these source addresses. A packet
+    /// that comes in with one of them was sent by another port of the table: it is not admitted.
+    pub sources: Vec<(PortNo, EthAddr)>,
 }
 
 impl BucketTable {
@@ -133,6 +152,16 @@ impl BucketTable {
     pub fn ingress(&self, port: PortNo) -> Ingress {
         // Bonds have few members: a scan beats a search.
         self.ingress.iter().find(|(p, _)| *p == port).map_or(Ingress::Closed, |(_, i)| *i)
+    }
+
+    /// The source address that packets of `lb_output` get at `port`; `None` = they keep theirs.
+    pub fn source(&self, port: PortNo) -> Option<EthAddr> {
+        self.sources.iter().find(|(p, _)| *p == port).map(|s| s.1)
+    }
+
+    /// Whether packets from `mac` are the table's own, which another port has sent.
+    pub fn is_own(&self, mac: EthAddr) -> bool {
+        self.sources.iter().any(|s| s.1 == mac)
     }
 
     /// Whether `port` admits a packet with this kind of destination, copies of others aside.
@@ -143,6 +172,42 @@ impl BucketTable {
             Ingress::Once | Ingress::Open => true,
         }
     }
+}
+
+/// A port's link, as a packet thread sees it. Neither call may wait.
+pub trait PortLink: Send + Sync {
+    /// Whether the link has been lost since this value was made. Called from time to time before a
+    /// packet is sent; should take no more than a microsecond or two.
+    fn is_lost(&self) -> bool;
+
+    /// Called after `is_lost`, and after the table was replaced if the link was lost: tells the
+    /// control side if something has changed.
+    fn report(&self);
+}
+
+/// What replaces a table at once when a port of it loses its link.
+///
+/// The control side hears of a lost link by a thread of its own and publishes a new table. That
+/// takes several hundred microseconds, and longer on a busy machine; packets sent meanwhile are
+/// lost. So it says in advance what it would publish, and a packet thread that finds the link lost
+/// publishes that.
+#[derive(Clone)]
+pub struct Standby {
+    /// The table that is replaced. Nothing happens while another one is in force.
+    pub of: Arc<BucketTable>,
+    /// The ports whose links are looked at.
+    pub ports: Vec<StandbyPort>,
+}
+
+/// One port of a [`Standby`].
+#[derive(Clone)]
+pub struct StandbyPort {
+    /// The port.
+    pub port: PortNo,
+    /// Its link.
+    pub link: Arc<dyn PortLink>,
+    /// The table without the port.
+    pub table: Arc<BucketTable>,
 }
 
 #[cfg(test)]
@@ -212,40 +277,4 @@ mod tests {
             assert_eq!(buckets(Selection::Broadcast { buckets: n }, 1), [selected]);
         }
     }
-}
-
-/// A port's link, as a packet thread sees it. Neither call may wait.
-pub trait PortLink: Send + Sync {
-    /// Whether the link has been lost since this value was made. Called from time to time before a
-    /// packet is sent; should take no more than a microsecond or two.
-    fn is_lost(&self) -> bool;
-
-    /// Called after `is_lost`, and after the table was replaced if the link was lost: tells the
-    /// control side if something has changed.
-    fn report(&self);
-}
-
-/// What replaces a table at once when a port of it loses its link.
-///
-/// The control side hears of a lost link by a thread of its own and publishes a new table. That
-/// takes several hundred microseconds, and longer on a busy machine; packets sent meanwhile are
-/// lost. So it says in advance what it would publish, and a packet thread that finds the link lost
-/// publishes that.
-#[derive(Clone)]
-pub struct Standby {
-    /// The table that is replaced. Nothing happens while another one is in force.
-    pub of: Arc<BucketTable>,
-    /// The ports whose links are looked at.
-    pub ports: Vec<StandbyPort>,
-}
-
-/// One port of a [`Standby`].
-#[derive(Clone)]
-pub struct StandbyPort {
-    /// The port.
-    pub port: PortNo,
-    /// Its link.
-    pub link: Arc<dyn PortLink>,
-    /// The table without the port.
-    pub table: Arc<BucketTable>,
 }

@@ -77,6 +77,7 @@ fn gate_admits_by_port_and_destination() {
         buckets: [None; 256],
         ingress,
         selection: datapath::Selection::DpHash,
+        sources: vec![],
     };
     s.table_publish(TABLE, Arc::new(t));
     let unicast = udp(1, 20);

@@ -195,6 +195,7 @@ fn all_to(port: u32) -> StdArc<BucketTable> {
         buckets,
         ingress: vec![],
         selection: datapath::Selection::DpHash,
+        sources: vec![],
     })
 }
 

@@ -323,7 +323,13 @@ impl PortDriver {
                 OutputRule::Slb { .. }
                 | OutputRule::Recirc { .. }
                 | OutputRule::LbOutput { .. } => true,
-                OutputRule::Drop | OutputRule::Active | OutputRule::Select { .. } => false,
+                OutputRule::Select { how, .. } => match how {
+                    bond::Selection::Tlb { .. } => true,
+                    bond::Selection::Hash { .. }
+                    | bond::Selection::RoundRobin { .. }
+                    | bond::Selection::Broadcast { .. } => false,
+                },
+                OutputRule::Drop | OutputRule::Active => false,
             };
             if balanced && let Some(bytes) = datapath.table_bytes(handle.table) {
                 bond.handle(now, Event::Load { bytes });
@@ -459,6 +465,9 @@ impl PortDriver {
                 bond::Selection::RoundRobin { packets, in_use, igmp } => {
                     Selection::RoundRobin { packets, in_use, igmp: igmp.and_then(port) }
                 }
+                bond::Selection::Tlb { policy, in_use, active } => {
+                    Selection::Tlb { policy, in_use, rest: active.and_then(port) }
+                }
                 bond::Selection::Broadcast { members } => Selection::Broadcast { buckets: members },
             },
         };
@@ -467,6 +476,11 @@ impl PortDriver {
             buckets: std::array::from_fn(|b| forwarding.buckets[b].and_then(port)),
             ingress,
             selection,
+            sources: forwarding
+                .sources
+                .iter()
+                .filter_map(|(id, mac)| Some((port(*id)?, *mac)))
+                .collect(),
         }
     }
 

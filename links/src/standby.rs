@@ -196,6 +196,7 @@ mod tests {
             output: OutputRule::Drop,
             buckets: [None; BUCKETS],
             admission: Vec::new(),
+            sources: Vec::new(),
         };
         let handle = Arc::new(BondHandle {
             table: TableId(3),

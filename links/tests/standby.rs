@@ -74,6 +74,7 @@ fn bond(name: &str, table: TableId, members: [(&str, u32); 2]) -> (LinkPort, Arc
             output: OutputRule::Drop,
             buckets: [None; bond::BUCKETS],
             admission: Vec::new(),
+            sources: Vec::new(),
         }),
         recirc_id: 0,
     });

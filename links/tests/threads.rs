@@ -93,6 +93,7 @@ impl Side {
                 output: OutputRule::Drop,
                 buckets: [None; bond::BUCKETS],
                 admission: Vec::new(),
+                sources: Vec::new(),
             }),
             recirc_id: 1,
         });

@@ -3,7 +3,7 @@
 use wire::{EthAddr, Time};
 
 use super::{Bond, Waiting};
-use crate::config::{MemberId, Mode, PrimaryReselect};
+use crate::config::{MemberId, PrimaryReselect};
 use crate::effect::RevalidateReason;
 use crate::failback::{Policy, Verdict};
 use crate::link;
@@ -27,7 +27,7 @@ impl Bond {
         }
         self.restore_active(pending);
         self.waiting = None;
-        if self.config.mode == Mode::ActiveBackup {
+        if self.config.mode.has_primary() {
             self.fail_back(now, pending);
         }
     }
@@ -71,7 +71,7 @@ impl Bond {
     /// The active member, if it would take over again at once after an operator made `id` active.
     /// Then the command moves no traffic.
     pub(super) fn reverted_by(&self, now: Time, id: MemberId) -> Option<MemberId> {
-        if self.config.mode != Mode::ActiveBackup {
+        if !self.config.mode.has_primary() {
             return None;
         }
         match self.evaluate(now, id, Some(now))? {

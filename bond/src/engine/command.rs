@@ -67,7 +67,7 @@ impl Bond {
                 Ok("migrated")
             }
             Command::Failback => {
-                if self.config.mode != Mode::ActiveBackup {
+                if !self.config.mode.has_primary() {
                     return Err(CommandError::NotActiveBackup);
                 }
                 let members = self.candidates();

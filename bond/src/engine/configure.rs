@@ -39,6 +39,7 @@ impl Bond {
         if first
             || old.mode != new.mode
             || old.hash_basis != new.hash_basis
+            || old.policy != new.policy
             || old.rebalance_interval.is_zero() != new.rebalance_interval.is_zero()
         {
             // The buckets hold other packets now: the loads are void, the owners stay.

@@ -34,6 +34,7 @@ use crate::notify::Repetition;
 use crate::pending::PendingEffects;
 use crate::rebalance;
 use crate::select::Candidate;
+use crate::tlb;
 
 /// A bond.
 ///
@@ -336,10 +337,12 @@ impl Bond {
             && self.lacp_state() == LacpState::Configured
     }
 
-    /// Buckets are assigned to members, and by load: the modes of Open vSwitch that balance.
+    /// Buckets are assigned to members, and by load: the modes of Open vSwitch that balance, and
+    /// balance-tlb.
     fn has_buckets(&self) -> bool {
         match self.config.mode {
             Mode::BalanceSlb | Mode::BalanceTcp => !self.is_falling_back(),
+            Mode::BalanceTlb => self.config.policy.tlb_dynamic && !self.is_falling_back(),
             Mode::ActiveBackup
             | Mode::BalanceRr
             | Mode::BalanceXor
@@ -362,7 +365,7 @@ impl Bond {
 
     /// The configured primary; `None` in modes without one.
     pub(crate) fn primary(&self) -> Option<&str> {
-        let applies = self.config.mode == Mode::ActiveBackup || self.may_fall_back();
+        let applies = self.config.mode.has_primary() || self.may_fall_back();
         self.config.primary.as_deref().filter(|_| applies)
     }
 
@@ -487,6 +490,14 @@ impl Bond {
         }
     }
 
+    /// In balance-tlb, the capacity of each enabled member.
+    fn weights(&self) -> Option<Vec<(MemberId, u64)>> {
+        (self.config.mode == Mode::BalanceTlb).then(|| {
+            let enabled = self.members.iter().filter(|m| m.enabled());
+            tlb::weights(&enabled.map(|m| (m.config.id, m.speed)).collect::<Vec<_>>())
+        })
+    }
+
     fn run_buckets(&mut self, now: Time, pending: &mut PendingEffects) {
         if !self.has_buckets() {
             self.buckets = Buckets::default();
@@ -495,12 +506,20 @@ impl Bond {
         }
         let enabled: Vec<MemberId> =
             self.members.iter().filter(|m| m.enabled()).map(|m| m.config.id).collect();
-        self.buckets.set_members(&enabled);
+        let weights = self.weights();
+        match &weights {
+            Some(weights) => self.buckets.set_weighted(weights),
+            None => self.buckets.set_members(&enabled),
+        };
         if !self.is_balanced() || now < self.next_rebalance.max(self.rebalance_from) {
             return;
         }
         self.next_rebalance = now + self.config.rebalance_interval;
-        let plan = rebalance::plan(self.buckets.loads(), self.buckets.owners(), &enabled);
+        let (loads, owners) = (self.buckets.loads(), self.buckets.owners());
+        let plan = match &weights {
+            Some(weights) => tlb::plan(loads, owners, weights),
+            None => rebalance::plan(loads, owners, &enabled),
+        };
         self.buckets.decay();
         for m in &plan.moves {
             self.buckets.assign(usize::from(m.bucket), m.to);

@@ -25,7 +25,11 @@ impl Bond {
     fn may_notify(&self) -> bool {
         let unaware = match self.lacp_state() {
             LacpState::Off => match self.config.mode {
-                Mode::ActiveBackup | Mode::BalanceSlb | Mode::BalanceRr | Mode::BalanceXor => true,
+                Mode::ActiveBackup
+                | Mode::BalanceSlb
+                | Mode::BalanceRr
+                | Mode::BalanceXor
+                | Mode::BalanceTlb => true,
                 // Its packets leave by every member anyway.
                 Mode::Broadcast => false,
                 Mode::BalanceTcp | Mode::Ieee8023ad => false,

@@ -70,13 +70,14 @@ impl Bond {
             hash_basis: c.hash_basis,
             lb_output: self.may_recirc() && c.lb_output || selected.is_some(),
             hash_policy: match c.mode {
-                Mode::BalanceXor | Mode::Ieee8023ad => Some(c.policy.hash),
+                Mode::BalanceXor | Mode::BalanceTlb | Mode::Ieee8023ad => Some(c.policy.hash),
                 Mode::ActiveBackup
                 | Mode::BalanceSlb
                 | Mode::BalanceTcp
                 | Mode::BalanceRr
                 | Mode::Broadcast => None,
             },
+            tlb_dynamic: (c.mode == Mode::BalanceTlb).then_some(c.policy.tlb_dynamic),
             packets_per_member: (c.mode == Mode::BalanceRr).then_some(c.policy.packets_per_member),
             all_members_active: c.mode == Mode::BalanceSlb && c.all_members_active,
             updelay_ms: c.updelay.as_millis(),

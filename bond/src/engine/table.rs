@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use wire::EthAddr;
+
 use super::Bond;
 use crate::config::{MemberId, Mode};
-use crate::forwarding::{Admission, BUCKETS, Forwarding, OutputRule};
+use crate::forwarding::{Admission, BUCKETS, Forwarding, OutputRule, Selection};
 use crate::lacp::status::LacpState;
 use crate::member::Member;
 use crate::pending::PendingEffects;
@@ -24,9 +26,9 @@ impl Bond {
             None => table.generation = 1,
         }
         match table.output {
-            OutputRule::Active | OutputRule::Drop | OutputRule::Select { .. } => {
-                self.counters = None;
-            }
+            OutputRule::Active | OutputRule::Drop => self.counters = None,
+            OutputRule::Select { .. } if !self.is_balanced() => self.counters = None,
+            OutputRule::Select { .. } => {}
             OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {}
         }
         let table = Arc::new(table);
@@ -51,7 +53,7 @@ impl Bond {
             (LacpState::Negotiated, Mode::Ieee8023ad)
             | (
                 LacpState::Off | LacpState::Negotiated,
-                Mode::BalanceRr | Mode::BalanceXor | Mode::Broadcast,
+                Mode::BalanceRr | Mode::BalanceXor | Mode::Broadcast | Mode::BalanceTlb,
             ) => {
                 let usable = self.members.iter().filter(|m| m.enabled()).count();
                 match self.config.policy.selection(self.config.mode, usable, self.active) {
@@ -85,6 +87,7 @@ impl Bond {
                 | Mode::BalanceRr
                 | Mode::BalanceXor
                 | Mode::Broadcast
+                | Mode::BalanceTlb
                 | Mode::Ieee8023ad,
             )
             | (_, Mode::ActiveBackup) => if_active,
@@ -97,6 +100,11 @@ impl Bond {
             // What it reflects if it does not is dropped by translation.
             (LacpState::Off, Mode::BalanceRr | Mode::BalanceXor) => Admission::UnlessMoved,
             (LacpState::Off, Mode::Broadcast) => Admission::Once,
+            // The active member's own packets are reflected by nobody; those of others may be.
+            (LacpState::Off, Mode::BalanceTlb) if active || self.config.all_members_active => {
+                Admission::UnlessMoved
+            }
+            (LacpState::Off, Mode::BalanceTlb) => Admission::Closed,
             (LacpState::Configured | LacpState::Off, Mode::BalanceSlb) => {
                 if active || self.config.all_members_active {
                     Admission::UnlessMoved
@@ -116,6 +124,7 @@ impl Bond {
             OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {
                 *self.buckets.owners()
             }
+            OutputRule::Select { .. } if self.has_buckets() => *self.buckets.owners(),
             OutputRule::Select { .. } => {
                 let usable: Vec<MemberId> =
                     self.members.iter().filter(|m| m.enabled()).map(|m| m.config.id).collect();
@@ -125,7 +134,23 @@ impl Bond {
         let mut admission: Vec<_> =
             self.members.iter().map(|m| (m.config.id, self.admission(m))).collect();
         admission.sort_unstable_by_key(|a| a.0);
-        Forwarding { generation: 0, output, buckets, admission }
+        Forwarding { generation: 0, output, buckets, admission, sources: self.sources(output) }
+    }
+
+    /// The addresses that members other than the active one send from in balance-tlb: their own.
+    /// The one that the bridge has taken for itself is the active member's instead, because the
+    /// bridge's packets leave by the active member.
+    fn sources(&self, output: OutputRule) -> Vec<(MemberId, EthAddr)> {
+        let OutputRule::Select { how: Selection::Tlb { active: Some(active), .. }, .. } = output
+        else {
+            return Vec::new();
+        };
+        let active_mac = self.member(active).map_or(EthAddr::ZERO, |m| m.config.mac);
+        let others = self.members.iter().map(|m| &m.config).filter(|c| c.id != active);
+        let source = |mac| if mac == self.config.bridge_mac { active_mac } else { mac };
+        let mut sources: Vec<_> = others.map(|c| (c.id, source(c.mac))).collect();
+        sources.sort_unstable();
+        sources
     }
 
     fn lacp_collects(&self, id: MemberId) -> bool {

@@ -83,6 +83,18 @@ fn as_linux_has_it(world: &World, side: Side, how: Selection) {
             assert!(usable.is_empty() == in_use.is_empty());
             assert!(usable.is_empty() || in_use.len().is_multiple_of(usable.len()));
         }
+        Selection::Tlb { active, .. } => {
+            assert!(active.is_none_or(|m| usable.contains(&m)), "{side:?}: rest by {active:?}");
+            let own = |(id, mac): &(MemberId, _)| {
+                Some(*id) != active
+                    && end.config.members.iter().any(|m| m.id == *id && m.mac == *mac)
+            };
+            assert!(end.table().sources.iter().all(own), "{side:?}: {:?}", end.table().sources);
+            if end.config.policy.tlb_dynamic {
+                // Any member has any bucket, by load.
+                return;
+            }
+        }
         // One copy by each.
         Selection::Broadcast { .. } => assert_eq!(in_use.len(), usable.len()),
     }
@@ -194,6 +206,11 @@ pub(crate) fn after_it_calmed_down(world: &World) {
         let (least, most) = (counts.iter().min(), counts.iter().max());
         match end.table().output {
             OutputRule::Drop | OutputRule::Active => {}
+            OutputRule::Select { how: Selection::Tlb { .. }, .. } => {
+                if !end.moved && counts.len() > 1 {
+                    assert!(most <= least.map(|n| n + 1).as_ref(), "{side:?}: uneven {counts:?}");
+                }
+            }
             OutputRule::Select { .. } => assert_eq!(least, most, "{side:?}: uneven {counts:?}"),
             OutputRule::Slb { .. } | OutputRule::Recirc { .. } | OutputRule::LbOutput { .. } => {
                 if !end.moved && counts.len() > 1 {

@@ -34,6 +34,7 @@ const MODES: &[Mode] = &[
     Mode::BalanceRr,
     Mode::BalanceXor,
     Mode::Broadcast,
+    Mode::BalanceTlb,
     Mode::Ieee8023ad,
 ];
 
@@ -316,6 +317,7 @@ fn reconfigure(rng: &mut Rng, world: &mut World, side: Side) {
             let policy = PolicyConfig {
                 hash: rng.pick(&HashPolicy::ALL),
                 packets_per_member: rng.pick(&[0, 1, 1, 7]),
+                tlb_dynamic: !rng.one_in(3),
             };
             world.reconfigure(side, |c| {
                 (c.mode, c.all_members_active, c.policy) = (mode, all, policy);

@@ -26,6 +26,7 @@ fn a_policy_takes_the_place_of_the_default_mode() {
         ("balance-rr", "", Mode::BalanceRr),
         ("balance-xor", "off", Mode::BalanceXor),
         ("broadcast", "", Mode::Broadcast),
+        ("balance-tlb", "", Mode::BalanceTlb),
         ("802.3ad", "active", Mode::Ieee8023ad),
         ("802.3ad", "passive", Mode::Ieee8023ad),
     ] {
@@ -79,8 +80,8 @@ fn a_policy_that_cannot_be_used_is_named_with_what_can() {
             "",
             "round-robin",
             Mode::BalanceSlb,
-            "accepted are none, active-backup, balance-rr, balance-xor, broadcast, 802.3ad; \
-             using none",
+            "accepted are none, active-backup, balance-rr, balance-xor, broadcast, balance-tlb, \
+             802.3ad; using none",
         ),
     ] {
         let found = mode_of(row(column, lacp, &[("bond-policy", policy)]));
@@ -99,6 +100,12 @@ fn options_of_policies() {
         let keys = [("bond-policy", "balance-xor"), ("bond-hash-policy", policy.as_str())];
         let (port, warnings) = one(bond_row(&keys), &["e0", "e1"]);
         assert_eq!(port.bond.unwrap().config.policy.hash, policy);
+        assert_eq!(warnings, [""; 0]);
+    }
+    for (word, dynamic) in [("true", true), ("false", false)] {
+        let keys = [("bond-policy", "balance-tlb"), ("bond-tlb-dynamic", word)];
+        let (port, warnings) = one(bond_row(&keys), &["e0", "e1"]);
+        assert_eq!(port.bond.unwrap().config.policy.tlb_dynamic, dynamic);
         assert_eq!(warnings, [""; 0]);
     }
     for (packets, read) in [("0", 0), ("1", 1), ("65535", 65_535)] {
@@ -129,7 +136,14 @@ fn bad_options_of_policies() {
             "balance-rr",
             "bond-hash-policy",
             "l3+4",
-            "has an effect with bond-policy balance-xor, 802.3ad, not with balance-rr",
+            "has an effect with bond-policy balance-xor, balance-tlb, 802.3ad, not with balance-rr",
+        ),
+        ("balance-tlb", "bond-tlb-dynamic", "1", "accepted are true, false; using true"),
+        (
+            "balance-xor",
+            "bond-tlb-dynamic",
+            "false",
+            "has an effect with bond-policy balance-tlb, not with balance-xor",
         ),
         (
             "active-backup",

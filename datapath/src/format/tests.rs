@@ -40,6 +40,7 @@ fn table(id: TableId) -> Option<Arc<BucketTable>> {
             buckets,
             ingress,
             selection: crate::Selection::DpHash,
+            sources: vec![],
         })
     })
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use netdev::Packet;
 use smallvec::SmallVec;
-use wire::{EtherType, FlowKey, Time, hash};
+use wire::{EthAddr, EtherType, FlowKey, Time, hash};
 
 use super::cache::SignatureCache;
 use super::classifier::Classifier;
@@ -389,6 +389,15 @@ impl PacketContext<'_> {
         }
     }
 
+    /// Sends a copy with another source address.
+    fn output_from(&mut self, ports: &mut Ports, port: PortNo, mac: EthAddr) {
+        let truncated = self.take_truncated();
+        let mut copy = truncated.unwrap_or_else(|| self.packet.to_owned_packet());
+        set::set_source(&mut copy, mac);
+        ports.output(port, &copy);
+        ports.hold(copy);
+    }
+
     #[cold]
     #[inline(never)]
     fn output_truncated(&mut self, ports: &mut Ports, port: PortNo) {
@@ -447,7 +456,7 @@ fn apply(
             Action::Gate { table } => {
                 ctx.refresh();
                 let port = PortNo(ctx.key.in_port);
-                let admitted = match tables.ingress(table, port) {
+                let admitted = match tables.ingress(table, port, ctx.key.eth_src) {
                     Ingress::Closed => false,
                     Ingress::Unicast => !ctx.key.eth_dst.is_multicast(),
                     Ingress::Once => !duplicates.is_copy(now, table, port, ctx.packet.data()),
@@ -507,7 +516,10 @@ fn output_selected(
         Selected::Nothing => {}
         Selected::Bucket(bucket) => {
             if let Some(port) = tables.resolve(table, bucket, ctx.out_len()) {
-                ctx.output(ports, port);
+                match tables.source(table, port) {
+                    Some(mac) => ctx.output_from(ports, port, mac),
+                    None => ctx.output(ports, port),
+                }
             }
         }
         Selected::UpTo(last) => {

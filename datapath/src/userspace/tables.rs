@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use wire::Time;
+use wire::{EthAddr, Time};
 
 use crate::port::PortNo;
 use crate::sync::{ArcSwap, AtomicU64, Cache, Mutex, Ordering};
@@ -273,9 +273,18 @@ impl TableCache {
         self.cached(id).map_or(0, |(c, _)| c.slot.turns.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What the table lets in on a port. A table that does not exist lets in nothing.
+    /// The source address that the table's packets get at a port.
     #[inline]
-    pub(crate) fn ingress(&mut self, id: TableId, in_port: PortNo) -> Ingress {
-        self.cached(id).map_or(Ingress::Closed, |(c, _)| c.table.load().ingress(in_port))
+    pub(crate) fn source(&mut self, id: TableId, port: PortNo) -> Option<EthAddr> {
+        self.cached(id)?.0.table.load().source(port)
+    }
+
+    /// What the table lets in on a port from `source`. A table that does not exist lets in nothing.
+    #[inline]
+    pub(crate) fn ingress(&mut self, id: TableId, in_port: PortNo, source: EthAddr) -> Ingress {
+        self.cached(id).map_or(Ingress::Closed, |(c, _)| {
+            let table = c.table.load();
+            if table.is_own(source) { Ingress::Closed } else { table.ingress(in_port) }
+        })
     }
 }

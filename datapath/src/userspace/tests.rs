@@ -39,6 +39,7 @@ fn all_to(port: u32) -> Arc<BucketTable> {
         buckets,
         ingress: vec![],
         selection: crate::Selection::DpHash,
+        sources: vec![],
     })
 }
 
@@ -304,6 +305,7 @@ fn unicast_table(generation: u64, port: u32) -> Arc<BucketTable> {
         buckets: [Some(PortNo(port)); 256],
         ingress,
         selection: crate::Selection::DpHash,
+        sources: vec![],
     })
 }
 
@@ -315,7 +317,7 @@ fn table_cache_follows_publish_remove_and_recreate() {
     assert_eq!(cache.resolve(id, 0, 60), None);
     all.publish(id, unicast_table(1, 5));
     assert_eq!(cache.resolve(id, 0, 60), Some(PortNo(5)));
-    assert_eq!(cache.ingress(id, PortNo(5)), Ingress::Unicast);
+    assert_eq!(cache.ingress(id, PortNo(5), wire::EthAddr::ZERO), Ingress::Unicast);
     all.publish(id, unicast_table(2, 6));
     assert_eq!(cache.resolve(id, 0, 40), Some(PortNo(6)));
     assert_eq!(all.bytes(id).map(|b| b[0]), Some(100));

@@ -201,6 +201,7 @@ pub fn table(generation: u64, port: u32) -> Arc<BucketTable> {
         buckets: [Some(PortNo(port)); 256],
         ingress,
         selection: datapath::Selection::DpHash,
+        sources: vec![],
     })
 }
 

@@ -226,9 +226,11 @@ impl Lab {
                 }
                 _ => Selection::DpHash,
             },
+            sources: Vec::new(),
         };
         let buckets = buckets.map(|b| b.map(MemberId));
-        let forwarding = Forwarding { generation, output, buckets, admission };
+        let sources = Vec::new();
+        let forwarding = Forwarding { generation, output, buckets, admission, sources };
         handle.forwarding.store(Arc::new(forwarding));
         self.dp.table_publish(handle.table, Arc::new(table));
     }
@@ -255,7 +257,8 @@ impl Lab {
         let buckets = std::array::from_fn(|b| Some(MemberId(members[b % 2])));
         let admission = members.map(|m| (MemberId(m), Admission::Open)).to_vec();
         let output = OutputRule::Slb { basis: 0 };
-        let forwarding = Forwarding { generation, output, buckets, admission };
+        let sources = Vec::new();
+        let forwarding = Forwarding { generation, output, buckets, admission, sources };
         handle.forwarding.store(Arc::new(forwarding));
     }
 
@@ -351,6 +354,7 @@ fn bundle(name: &str, port: &str, bonds: &mut BTreeMap<String, Arc<BondHandle>>)
                     output: OutputRule::Drop,
                     buckets: [None; 256],
                     admission: Vec::new(),
+                    sources: Vec::new(),
                 }),
             })
         });

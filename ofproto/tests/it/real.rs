@@ -47,6 +47,7 @@ fn real() -> Real {
             output: OutputRule::Drop,
             buckets: [None; BUCKETS],
             admission: Vec::new(),
+            sources: Vec::new(),
         }),
     });
     let iface = |n: u32| {
@@ -77,12 +78,14 @@ impl Real {
             buckets: buckets.map(|b| Some(PortNo(b))),
             ingress,
             selection: datapath::Selection::DpHash,
+            sources: vec![],
         };
         self.bond.forwarding.store(Arc::new(Forwarding {
             generation,
             output,
             buckets: buckets.map(|b| Some(MemberId(b))),
             admission: admission.to_vec(),
+            sources: Vec::new(),
         }));
         self.dp.table_publish(self.bond.table, Arc::new(table));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use testbed::frame::{self, Header, Udp};
 use testbed::{Members, PacketSocket};
 use tests::Rig;
-use tests::rig::{HOST_IP, HOST_MAC, hello, talk};
+use tests::rig::{HOST_IP, HOST_MAC, hello, nic_mac, talk};
 use wire::{EthAddr, EtherType, HashPolicy, xmit_hash};
 
 const MS: Duration = Duration::from_millis(1);
@@ -226,10 +226,9 @@ fn broadcast_sends_by_every_member_and_lets_one_copy_in() {
     rig.assert_clean_log();
 }
 
-/// Two members into one Linux bridge, which floods what it gets by one of them to the other.
-#[harness::test]
-fn broadcast_into_a_linux_bridge_makes_no_loop() {
-    let rig = Rig::new(2);
+/// Puts two members' far ends into one Linux bridge, which floods what it gets by one of them to the
+/// other, with a host behind it. `None` where the kernel has no bridges.
+fn linux_bridge(rig: &Rig) -> Option<(testbed::Netns, PacketSocket)> {
     let ip = |words: &str| {
         let out = rig.tor.command("ip").args(words.split(' ')).output().expect("ip");
         (out.status.success(), String::from_utf8_lossy(&out.stderr).into_owned())
@@ -237,7 +236,7 @@ fn broadcast_into_a_linux_bridge_makes_no_loop() {
     let (made, said) = ip("link add lan0 type bridge stp_state 0 forward_delay 0");
     if !made {
         println!("skipped: this kernel makes no Linux bridge: {said}");
-        return;
+        return None;
     }
     let peer = testbed::Netns::new().expect("a namespace");
     peer.veth("eth0", &rig.tor, "host0").expect("a veth pair");
@@ -249,9 +248,16 @@ fn broadcast_into_a_linux_bridge_makes_no_loop() {
     ] {
         assert!(ip(words).0, "{words}");
     }
+    let host = PacketSocket::open(&peer, "eth0").expect("a packet socket");
+    Some((peer, host))
+}
+
+#[harness::test]
+fn broadcast_into_a_linux_bridge_makes_no_loop() {
+    let rig = Rig::new(2);
+    let Some((_peer, host)) = linux_bridge(&rig) else { return };
     rig.bond("other_config:bond-policy=broadcast");
     let vm = rig.vm_socket();
-    let host = PacketSocket::open(&peer, "eth0").expect("a packet socket");
     let marked = |f: &[u8]| f.ends_with(MARK);
     let is_arp = |f: &[u8]| Header::parse(f).is_some_and(|(h, _)| h.eth_type == EtherType::ARP);
 
@@ -326,6 +332,126 @@ fn balance_rr_of_taps_fails_over() {
 #[harness::test]
 fn broadcast_of_taps_fails_over() {
     fails_over(Members::Tap, "other_config:bond-policy=broadcast");
+}
+
+#[harness::test]
+fn balance_tlb_of_taps_fails_over() {
+    let hash = "other_config:bond-hash-policy=l3+4";
+    fails_over(Members::Tap, &format!("other_config:bond-policy=balance-tlb {hash}"));
+}
+
+const TLB: &str = "other_config:bond-policy=balance-tlb other_config:bond-hash-policy=l3+4";
+
+#[harness::test]
+fn balance_tlb_sends_by_all_and_receives_by_the_active_member() {
+    let rig = Rig::new(3);
+    rig.bond(TLB);
+    let (vm, tor) = (rig.vm_socket(), sockets(&rig));
+    let marked = |f: &[u8]| f.ends_with(MARK);
+    let is_arp = |f: &[u8]| Header::parse(f).is_some_and(|(h, _)| h.eth_type == EtherType::ARP);
+    let vm_mac = talk(1, 0).src_mac;
+    let check = |active: usize, usable: &[usize]| {
+        vm.send(&hello(1)).unwrap();
+        for n in 0..90 {
+            vm.send(&talk(1, 40_000 + 3 * n).frame(MARK)).unwrap();
+        }
+        std::thread::sleep(SETTLE);
+        let mut all = 0;
+        for (nic, s) in tor.iter().enumerate() {
+            let frames = s.drain(|_| true);
+            let arps = frames.iter().filter(|f| is_arp(f)).count();
+            assert_eq!(arps, usize::from(nic == active), "ARP by nic{nic}");
+            // As it is by the active member; from the others' own addresses.
+            let source = if nic == active { vm_mac } else { nic_mac(nic) };
+            let sent: Vec<_> = frames.iter().filter(|f| marked(f)).collect();
+            assert!(sent.iter().all(|f| f[6..12] == source.0), "nic{nic}");
+            assert_eq!(sent.len() > 10, usable.contains(&nic), "nic{nic}: {}", sent.len());
+            all += sent.len();
+        }
+        assert_eq!(all, 90);
+
+        // In by the active member only; what another member sent does not come back.
+        let answer = talk(1, 40_000).reversed().frame(MARK);
+        for &nic in usable {
+            tor[nic].send(&answer).unwrap();
+        }
+        let mut reflected = talk(1, 40_000);
+        for &nic in usable {
+            reflected.src_mac = nic_mac(nic);
+            if nic != active {
+                tor[active].send(&reflected.frame(MARK)).unwrap();
+            }
+        }
+        tor[active].send(&hello(1)).unwrap();
+        std::thread::sleep(SETTLE);
+        assert_eq!(vm.drain(marked).len(), 1);
+        assert_eq!(vm.drain(is_arp).len(), 0);
+    };
+    let active = rig.active().unwrap();
+    check(active, &[0, 1, 2]);
+
+    rig.link(active, false);
+    rig.await_member(active, false);
+    let next = rig.active().unwrap();
+    std::thread::sleep(SETTLE);
+    for s in &tor {
+        s.drain(|_| true);
+    }
+    let left: Vec<usize> = (0..3).filter(|n| *n != active).collect();
+    check(next, &left);
+    rig.assert_clean_log();
+}
+
+/// The switch learns the machine at the active member's port, whichever member sends.
+#[harness::test]
+fn balance_tlb_talks_through_a_linux_bridge() {
+    let rig = Rig::new(2);
+    let Some((_peer, host)) = linux_bridge(&rig) else { return };
+    rig.bond(TLB);
+    let vm = rig.vm_socket();
+    let marked = |f: &[u8]| f.ends_with(MARK);
+    vm.send(&hello(1)).unwrap();
+    host.send(&frame::gratuitous_arp(HOST_MAC, HOST_IP, None)).unwrap();
+    std::thread::sleep(SETTLE);
+    let before = [rig.arrived(0), rig.arrived(1)];
+    for n in 0..200 {
+        let t = talk(1, 40_000 + 3 * n);
+        vm.send(&t.frame(MARK)).unwrap();
+        std::thread::sleep(MS);
+        host.send(&t.reversed().frame(MARK)).unwrap();
+    }
+    std::thread::sleep(SETTLE);
+    assert_eq!((host.drain(marked).len(), vm.drain(marked).len()), (200, 200));
+    for nic in 0..2 {
+        let sent = rig.arrived(nic) - before[nic];
+        assert!(sent > 40, "nic{nic} has sent {sent}");
+    }
+}
+
+/// Flows whose buckets are all on one member at first: buckets move to the other.
+#[harness::test]
+fn balance_tlb_moves_load_to_the_idle_member() {
+    let rig = Rig::new(2);
+    rig.bond(&format!("{TLB} other_config:bond-rebalance-interval=1000"));
+    let (vm, tor) = (rig.vm_socket(), sockets(&rig));
+    let flows: Vec<Vec<u8>> =
+        (0..200).map(|n| [&talk(1, 30_000 + 7 * n).frame(&[0; 1300])[..], MARK].concat()).collect();
+    for f in &flows {
+        vm.send(f).unwrap();
+    }
+    let crowded: Vec<Vec<u8>> = arrived(&tor)[1].iter().take(12).cloned().collect();
+    let port = |f: &[u8]| [f[34], f[35]];
+    let mine: Vec<&Vec<u8>> =
+        flows.iter().filter(|f| crowded.iter().any(|c| port(c) == port(f))).collect();
+    assert_eq!(mine.len(), 12);
+    rig.wait_at_most(Duration::from_secs(20), "load on both members", || {
+        for f in mine.iter().cycle().take(600) {
+            vm.send(f).unwrap();
+        }
+        let by: Vec<usize> = arrived(&tor).iter().map(Vec::len).collect();
+        by[0] >= 200 && by[1] >= 200
+    });
+    assert!(rig.switch.log().contains("rebalanced (now carrying:"), "{}", rig.switch.log());
 }
 
 #[harness::test]

@@ -554,6 +554,7 @@ impl Switch {
                     output: OutputRule::Drop,
                     buckets: [None; bond::BUCKETS],
                     admission: Vec::new(),
+                    sources: Vec::new(),
                 }),
                 recirc_id,
             };

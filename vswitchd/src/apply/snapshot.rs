@@ -195,6 +195,7 @@ impl Switch {
                 let handle = self.bond_handle(&port.name)?.clone();
                 let mut config = bond_config(&bond.config, lacp, handle.recirc_id, &working);
                 config.probe = self.probes(port).unwrap_or_default();
+                config.bridge_mac = running.mac;
                 (LinkPortKind::Bond { config: Box::new(config), handle }, bond.detect)
             }
             (None, Some(lacp)) => {

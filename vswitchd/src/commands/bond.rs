@@ -103,6 +103,7 @@ pub fn migrate(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
                 | Mode::BalanceRr
                 | Mode::BalanceXor
                 | Mode::Broadcast
+                | Mode::BalanceTlb
                 | Mode::Ieee8023ad => "not an SLB bond",
             }
             .to_owned())
