@@ -25,7 +25,7 @@ pub struct Policy {
 }
 
 /// Speed and duplex mode of a link. A faster one is greater; of equal speeds, full duplex is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Speed {
     /// Megabits per second, more than 0.
     pub mbps: u64,

@@ -62,6 +62,7 @@ pub mod notice;
 pub mod notify;
 mod pending;
 pub mod policy;
+pub mod proc;
 pub mod rebalance;
 pub mod select;
 pub mod status;

@@ -1,6 +1,7 @@
 //! The run-time state of one member.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use wire::Time;
 
@@ -27,6 +28,34 @@ pub(crate) struct Member {
     /// The failback options apply to the member: its link was down, it was added later, or the start
     /// of the bond is over.
     pub(crate) returning: bool,
+    pub(crate) failures: LinkFailures,
+}
+
+/// Counts how often a link is lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LinkFailures {
+    pub(crate) count: u32,
+    /// Since when the link is down, unless that has been counted, or it has not been up yet.
+    lost_at: Option<Time>,
+    /// The link was up when it was looked at last.
+    up: bool,
+}
+
+impl LinkFailures {
+    /// Takes note of the link's state at `now`. A loss shorter than `downdelay` does not count, as
+    /// in Linux.
+    pub(crate) fn run(&mut self, now: Time, up: bool, downdelay: Duration) {
+        let was = std::mem::replace(&mut self.up, up);
+        if up {
+            self.lost_at = None;
+        } else if was {
+            self.lost_at = Some(now);
+        }
+        if self.lost_at.is_some_and(|t| now >= t + downdelay) {
+            self.lost_at = None;
+            self.count = self.count.wrapping_add(1);
+        }
+    }
 }
 
 impl Member {
@@ -40,6 +69,7 @@ impl Member {
             lacp_agrees: false,
             link: Link::Down,
             returning,
+            failures: LinkFailures::default(),
         }
     }
 

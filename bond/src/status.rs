@@ -7,7 +7,7 @@ use serde::Serialize;
 use wire::{EthAddr, HashPolicy};
 
 use crate::config::{Mode, PrimaryReselect};
-use crate::failback::Reason;
+use crate::failback::{Reason, Speed};
 use crate::forwarding::Bucket;
 use crate::lacp::status::LacpState;
 use crate::link::Link;
@@ -51,6 +51,8 @@ pub struct BondStatus {
     pub lacp_status: LacpState,
     /// `lacp-fallback-ab`.
     pub lacp_fallback_ab: bool,
+    /// It carries traffic: some member is enabled, and neither LACP nor `bond-min-links` forbids it.
+    pub carries: bool,
     /// `bond-min-links`.
     pub min_links: u32,
     /// Fewer members are enabled than that: nothing is carried.
@@ -127,6 +129,13 @@ pub struct MemberStatus {
     pub may_enable: bool,
     /// The link state that the device reports; false before the first report.
     pub carrier: bool,
+    /// Carrier and monitors allow it to be enabled, whatever LACP says.
+    pub link_ok: bool,
+    /// How often the link was lost for longer than the downdelay since the member was added. It
+    /// wraps around.
+    pub link_failures: u32,
+    /// Speed and duplex mode; `None` = not known.
+    pub speed: Option<Speed>,
     /// `bond-member-priority`.
     pub priority: i32,
     /// Its probes; `None` = the bond has none (`bond-probe-interval`).

@@ -1,6 +1,7 @@
 //! The whole switch.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use ovsdb_client::rows::Tables;
 
@@ -9,7 +10,7 @@ use crate::claims::{self, Claims};
 use crate::compat;
 use crate::controller;
 use crate::iface::DummyPolicy;
-use crate::switch::{SwitchOptions, switch_options};
+use crate::switch::{SwitchOptions, bond_proc_dir, switch_options};
 use crate::unsupported;
 use crate::warning::{Severity, Warning};
 
@@ -20,6 +21,8 @@ pub struct Desired {
     pub bridges: Vec<WantBridge>,
     /// `Open_vSwitch.other_config`.
     pub switch: SwitchOptions,
+    /// `bond-proc-dir`: where a file is kept for each bond; `None` = nowhere.
+    pub bond_proc_dir: Option<PathBuf>,
     /// The files for `ssl:` of the `SSL` row, which count more than the command line's.
     pub tls: Option<tls::Settings>,
     /// Sorted, without repetition.
@@ -39,6 +42,7 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
         return Desired::default();
     };
     let switch = switch_options(root, &mut warnings);
+    let bond_proc_dir = bond_proc_dir(root, &mut warnings);
     unsupported::root(tables, root, &mut warnings);
     let mut bridges: BTreeMap<&str, WantBridge> = BTreeMap::new();
     let ports = before.bridges.iter().flat_map(|b| &b.ports);
@@ -75,5 +79,5 @@ pub fn desired_after(tables: &Tables, dummy: DummyPolicy, before: &Desired) -> D
     warnings.sort();
     warnings.dedup();
     let tls = controller::tls(tables, root);
-    Desired { bridges: bridges.into_values().collect(), switch, tls, warnings }
+    Desired { bridges: bridges.into_values().collect(), switch, bond_proc_dir, tls, warnings }
 }

@@ -46,6 +46,7 @@ mod option;
 mod policy;
 mod port;
 mod probe;
+mod proc_dir;
 pub mod reference;
 mod section;
 mod switch;

@@ -14,6 +14,7 @@ use crate::option::{Form, OVS, Opt};
 use crate::policy::POLICY;
 use crate::port::PORT;
 use crate::probe::PROBE;
+use crate::proc_dir::PROC_DIR;
 use crate::switch::OPEN_VSWITCH;
 
 /// What values an option takes.
@@ -123,6 +124,7 @@ impl Entry {
 pub fn entries() -> Vec<Entry> {
     let mut all = Vec::new();
     add(&mut all, ("Open_vSwitch", "other_config"), OPEN_VSWITCH);
+    add(&mut all, ("Open_vSwitch", "other_config"), PROC_DIR);
     add(&mut all, ("Bridge", "other_config"), BRIDGE);
     add(&mut all, ("Bridge", "other_config"), OPENFLOW);
     add(&mut all, ("Controller", "other_config"), CONTROLLER);

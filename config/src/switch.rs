@@ -1,11 +1,13 @@
 //! `Open_vSwitch.other_config`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ovsdb_client::rows::OpenVSwitch;
 
 use crate::inert;
 use crate::option::{MAX_MS, OVS, Opt, Outside, keys, millis, range};
+use crate::proc_dir::PROC_DIR;
 use crate::section::Section;
 use crate::warning::Warning;
 
@@ -121,9 +123,21 @@ pub(crate) const OPEN_VSWITCH: &[Opt<SwitchOptions>] = &[
     .since(OVS),
 ];
 
+/// `bond-proc-dir`: where a file is kept for each bond; `None` = nowhere.
+pub(crate) fn bond_proc_dir(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> Option<PathBuf> {
+    let mut dir = None;
+    Section::other_config("open_vswitch", ".", &root.other_config, warnings)
+        .read(PROC_DIR, &mut dir);
+    dir
+}
+
 pub(crate) fn switch_options(root: &OpenVSwitch, warnings: &mut Vec<Warning>) -> SwitchOptions {
     let mut s = Section::other_config("open_vswitch", ".", &root.other_config, warnings);
-    s.check_keys(&[keys(OPEN_VSWITCH)], inert::OPEN_VSWITCH, inert::OPEN_VSWITCH_FOREIGN);
+    s.check_keys(
+        &[keys(OPEN_VSWITCH), keys(PROC_DIR)],
+        inert::OPEN_VSWITCH,
+        inert::OPEN_VSWITCH_FOREIGN,
+    );
     let mut options = SwitchOptions::default();
     s.read(OPEN_VSWITCH, &mut options);
     options

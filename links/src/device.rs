@@ -176,6 +176,14 @@ impl Device {
         }
     }
 
+    /// The interval at which the device is asked, in milliseconds; 0 = it is not.
+    pub(crate) fn miimon_ms(&self) -> u64 {
+        match self.detect {
+            Detect::Miimon(interval) => u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
+            Detect::Carrier => 0,
+        }
+    }
+
     pub(crate) fn source(&self) -> Source {
         self.source
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bond::lacp::status::LacpStatus;
 use bond::lacp::{self, Lacp, MemberSettings, Settings};
 use bond::monitor::probe::Evidence;
+use bond::proc::ProcStatus;
 use bond::{
     Admission, Bond, BondStatus, Command, CommandError, Effect, Event, Forwarding, LacpConfig,
     LacpMemberConfig, MemberId, Monitor, OutputRule, Speed,
@@ -31,6 +32,9 @@ use crate::sockets::BoundTo;
 pub struct BondView {
     /// The status of the bond.
     pub status: BondStatus,
+    /// The bond as `bond/proc` shows it.
+    #[serde(skip)]
+    pub proc: ProcStatus,
     /// The bridge of the port.
     pub bridge: String,
     /// The identity that recirculated packets carry; 0 = none.
@@ -487,8 +491,11 @@ impl PortDriver {
     pub(crate) fn bond_view(&self, now: Time) -> Option<BondView> {
         let Engine::Bond { bond, handle } = &self.engine else { return None };
         let us = |d: Option<Duration>| d.map(|d| d.as_micros() as u64);
+        let status = bond.status(now);
+        let miimon = self.devices.iter().map(Device::miimon_ms).max().unwrap_or(0);
         Some(BondView {
-            status: bond.status(now),
+            proc: ProcStatus::new(&status, bond.lacp_status().as_ref(), miimon),
+            status,
             bridge: self.bridge.clone(),
             recirc_id: handle.recirc_id,
             table: handle.table,

@@ -15,6 +15,7 @@ pub mod identity;
 pub mod modules;
 pub mod openflow_host;
 pub mod options;
+pub mod proc_files;
 pub mod reactor;
 pub mod revalidator;
 pub mod status;

@@ -418,6 +418,8 @@ impl Bond {
         for i in 0..self.members.len() {
             let id = self.members[i].config.id;
             self.members[i].lacp_agrees = self.lacp_agrees(id);
+            let (up, downdelay) = (self.members[i].is_healthy(), self.config.downdelay);
+            self.members[i].failures.run(now, up, downdelay);
             let input = if self.is_held_down() {
                 // Without downdelay: every looped packet is forwarded again.
                 link::Input::Disable

@@ -4,6 +4,7 @@ use wire::Time;
 
 use super::Bond;
 use crate::config::{MemberId, Mode};
+use crate::failback::LinkSpeed;
 use crate::forwarding::{Bucket, OutputRule};
 use crate::lacp::Lacp;
 use crate::lacp::status::LacpStatus;
@@ -49,6 +50,12 @@ impl Bond {
                 delay_left_ms: m.link.deadline().map(|t| whole_ms(now, t)),
                 may_enable: m.may_enable(),
                 carrier: m.carrier == Some(true),
+                link_ok: m.is_healthy(),
+                link_failures: m.failures.count,
+                speed: match m.speed {
+                    LinkSpeed::Known(speed) => Some(speed),
+                    LinkSpeed::Pending | LinkSpeed::Unknown => None,
+                },
                 priority: m.config.priority,
                 probe: m.probe.as_ref().map(|p| p.status(now)),
                 buckets,
@@ -85,6 +92,8 @@ impl Bond {
             next_rebalance_ms: balanced.then(|| whole_ms(now, self.next_rebalance)),
             lacp_status: self.lacp_state(),
             lacp_fallback_ab: c.lacp_fallback_ab,
+            carries: members.iter().any(|m| m.enabled)
+                && self.forwarding().is_some_and(|t| t.output != OutputRule::Drop),
             min_links: c.min_links,
             below_min_links: self.below_min_links,
             primary_is_member: members.iter().any(|m| primary.as_ref() == Some(&m.name)),

@@ -27,6 +27,7 @@ mod outages;
 mod pauses;
 mod policies;
 mod probes;
+mod proc;
 mod remotes;
 mod restore;
 mod status;

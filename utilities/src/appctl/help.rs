@@ -26,6 +26,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("vlog/set [MODULE][:DESTINATION][:LEVEL]", "log more or less"),
     ("vlog/reopen", "begin the log file anew, after it was moved"),
     ("bond/list, bond/show [BOND]", "bonds and the state of their members"),
+    ("bond/proc [BOND]", "bonds as /proc/net/bonding shows them"),
     ("lacp/show [BOND], lacp/show-stats [BOND]", "what LACP knows and counts"),
     ("fdb/show BRIDGE", "learned MAC addresses"),
 ];

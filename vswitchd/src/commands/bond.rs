@@ -1,9 +1,12 @@
 //! `bond/*` and `lacp/*`.
 
+use bond::proc::ProcStatus;
 use bond::{BondStatus, Command, Mode};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::EthAddr;
+
+use crate::proc_files::VERSION;
 
 use super::context::{Answer, Call, Context};
 use links::{BondError, BondView, LacpView};
@@ -51,6 +54,28 @@ pub fn show(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
         })
         .collect();
     call.show(&all, |_| String::new())
+}
+
+/// `bond/proc`: the text of `/proc/net/bonding/PORT`. Of several bonds, each has a line before it as
+/// from `head -v`.
+pub fn proc(c: &Context, call: &Call<'_>) -> Result<Answer, String> {
+    let mut bonds = c.links.bonds().map_err(|e| e.to_string())?;
+    if let Some(port) = call.arg(0) {
+        bonds.retain(|b| b.status.name == port);
+        if bonds.is_empty() {
+            return Err("no such bond".to_owned());
+        }
+    }
+    let all: BTreeMap<&str, &ProcStatus> =
+        bonds.iter().map(|b| (b.proc.name.as_str(), &b.proc)).collect();
+    call.show(&all, |all| {
+        let several = all.len() > 1;
+        let one = |(name, proc): (&&str, &&ProcStatus)| {
+            let head = if several { format!("==> {name} <==\n") } else { String::new() };
+            head + &proc.render(VERSION)
+        };
+        all.iter().map(one).collect::<Vec<_>>().join("\n")
+    })
 }
 
 fn run(c: &Context, call: &Call<'_>, command: Command) -> Result<Answer, String> {

@@ -109,6 +109,7 @@ pub const DEFERRED: &[Deferred] = &[
 pub const ALL: &[Command] = &[
     command("bond/list", "", 0, 0, bond::list),
     command("bond/show", "[port]", 0, 1, bond::show),
+    command("bond/proc", "[port]", 0, 1, bond::proc),
     command("bond/migrate", "port hash member", 3, 3, bond::migrate),
     command("bond/set-active-member", "port member", 2, 2, bond::set_active),
     command("bond/enable-member", "port member", 2, 2, bond::enable),

@@ -12,6 +12,7 @@ use super::revision::Revision;
 use crate::apply::{Deps, Switch};
 use crate::commands::{Context, Dummy, View};
 use crate::openflow_host::Hosts;
+use crate::proc_files::ProcFiles;
 use crate::status::Status;
 
 /// The configured switch; see the module.
@@ -21,6 +22,7 @@ pub(super) struct Forwarding {
     pub(super) status: Status,
     pub(super) desired: Desired,
     dummy: DummyPolicy,
+    proc_files: ProcFiles,
     /// `flow-restore-wait` has been set since the start: nothing is forwarded, no controller is
     /// connected. Once it is not set this stays false.
     restoring: bool,
@@ -44,6 +46,7 @@ impl Forwarding {
             status: Status::default(),
             desired: Desired::default(),
             dummy,
+            proc_files: ProcFiles::default(),
             restoring: true,
             devices: Revision::default(),
             devices_applied: Revision::default(),
@@ -114,6 +117,7 @@ impl Forwarding {
             self.restoring = false;
             context.ofproto.hold(false);
         }
+        self.proc_files.set(wanted.bond_proc_dir.as_deref(), &context.links);
         self.desired = wanted;
         self.switch.set_database(tables.open_vswitch.keys().next().copied());
         self.configured.bump();
