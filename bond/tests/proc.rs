@@ -304,8 +304,11 @@ fn checkmk_reads_it() {
     assert_eq!((interfaces.len(), ad.len()), (2, 0));
 }
 
+/// Name, status, failures, churned counts.
+type Slave = (String, bool, u32, Option<u32>);
+
 /// As Telegraf's input `bond` reads it: interface, status, failures, churned counts.
-fn telegraf(text: &str) -> (bool, Vec<(String, bool, u32, Option<u32>)>) {
+fn telegraf(text: &str) -> (bool, Vec<Slave>) {
     let (bond, slaves) = text.trim().split_at(text.find("Slave Interface:").unwrap());
     let pairs = |part: &str| -> Vec<(String, String)> {
         let fields =

@@ -438,6 +438,24 @@ impl PortDriver {
         replaced
     }
 
+    /// Publishes the table again if it is not what follows from the engine's state and the members'
+    /// ports, for example because a member has another port. True if it was not.
+    pub(crate) fn renew_table(&mut self, datapath: &dyn Datapath) -> bool {
+        let Engine::Bond { bond, handle } = &self.engine else { return false };
+        let Some(forwarding) = bond.forwarding() else { return false };
+        let table = self.table(forwarding);
+        let seen = handle.forwarding.load();
+        if self.published.as_deref() == Some(&table) && **seen == **forwarding {
+            return false;
+        }
+        let table = Arc::new(table);
+        datapath.table_publish(handle.table, table.clone());
+        handle.forwarding.store(forwarding.clone());
+        self.published = Some(table);
+        self.standby_due = true;
+        true
+    }
+
     /// Members become datapath ports.
     fn table(&self, forwarding: &Forwarding) -> BucketTable {
         let port = |id: MemberId| {
@@ -556,3 +574,6 @@ fn same_device(a: &LinkMember, b: &LinkMember) -> bool {
             (Kernel { .. } | Dummy(_) | Patch { .. }, _) => false,
         }
 }
+
+#[cfg(test)]
+mod tests;

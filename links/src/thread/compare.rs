@@ -1,5 +1,5 @@
 //! The periodic comparison of what engines believe of their members' links with what the devices
-//! say.
+//! say, and of the published tables with the engines.
 //!
 //! Link state reaches an engine by news only, so news that are lost, merged or misread would leave
 //! a member out of use for good. Each second a few members' devices are asked, by index, on the
@@ -46,6 +46,16 @@ impl Thread {
     pub(super) fn compare_some(&mut self, now: Time) {
         if !self.comparison.begin(now) {
             return;
+        }
+        // Tables against engines: nothing should ever differ here.
+        for port in self.ports.values_mut() {
+            if port.renew_table(&*self.datapath) {
+                runtime::warn!(
+                    BOND,
+                    "bond {}: the table of its members was out of date; corrected",
+                    port.name
+                );
+            }
         }
         let devices = self.ports.values().flat_map(|p| &p.devices);
         let mut all: Vec<u32> = devices.filter_map(|d| d.ifindex()).collect();

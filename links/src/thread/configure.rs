@@ -27,6 +27,8 @@ impl Thread {
             port.set_devices(want, now);
             port.configure(want, now);
             port.drain(&*self.datapath, since, &mut self.later);
+            // A member that stayed may have another port; the engine does not know ports.
+            port.renew_table(&*self.datapath);
             for device in &port.devices {
                 if let LinkDevice::Dummy(dummy) = &device.member.device {
                     let waker = self.waker.clone();

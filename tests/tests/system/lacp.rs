@@ -11,13 +11,13 @@ use wire::lacp::Lacpdu;
 const MS: Duration = Duration::from_millis(1);
 
 /// A second switch at the other end of the links: Debian's, with a host behind it.
-struct Other {
-    switch: Switch,
-    host: Arc<Netns>,
+pub(super) struct Other {
+    pub(super) switch: Switch,
+    pub(super) host: Arc<Netns>,
 }
 
 impl Other {
-    fn new(rig: &Rig, debian: Daemon, settings: &str) -> Other {
+    pub(super) fn new(rig: &Rig, debian: Daemon, settings: &str) -> Other {
         let host = Arc::new(Netns::new().unwrap());
         host.veth("eth0", &rig.tor, "host0").unwrap();
         let switch = Switch::start(rig.tor.clone(), debian, "braid-test").unwrap();
@@ -34,7 +34,7 @@ impl Other {
 }
 
 /// Sends one datagram of each of many conversations and gives how many arrive.
-fn exchange(from: &PacketSocket, to: &PacketSocket, back: bool) -> usize {
+pub(super) fn exchange(from: &PacketSocket, to: &PacketSocket, back: bool) -> usize {
     let mut n = 0;
     to.drain(|_| true);
     for port in 0..64 {

@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod embedded;
 mod failback;
+mod flaps;
 mod internal_ports;
 mod json_log;
 mod lacp;

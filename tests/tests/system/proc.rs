@@ -34,7 +34,7 @@ fn bond_proc_is_a_command_and_a_file() {
     rig.vsctl("del-port bond0");
     rig.wait("removal", || !dir.join("bond0").exists());
     rig.vsctl("set open_vswitch . other_config:bond-proc-dir=relative");
-    rig.bond("bond_mode=balance-slb");
+    rig.vsctl("add-bond br0 bond0 nic0 nic1 -- set port bond0 bond_mode=balance-slb");
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert!(!dir.join("bond0").exists(), "a relative path is refused");
     std::fs::remove_dir(&dir).unwrap();
