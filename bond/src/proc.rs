@@ -30,6 +30,8 @@ pub enum LinuxMode {
     /// Mode 4.
     #[serde(rename = "802.3ad")]
     Ieee8023ad,
+    /// Mode 5.
+    BalanceTlb,
 }
 
 impl LinuxMode {
@@ -40,6 +42,7 @@ impl LinuxMode {
             (Mode::ActiveBackup, _) => LinuxMode::ActiveBackup,
             (Mode::BalanceRr, _) => LinuxMode::BalanceRr,
             (Mode::Broadcast, _) => LinuxMode::Broadcast,
+            (Mode::BalanceTlb, _) => LinuxMode::BalanceTlb,
             (Mode::BalanceSlb | Mode::BalanceTcp | Mode::BalanceXor | Mode::Ieee8023ad, true) => {
                 LinuxMode::Ieee8023ad
             }
@@ -57,6 +60,7 @@ impl LinuxMode {
             LinuxMode::BalanceXor => "load balancing (xor)",
             LinuxMode::Broadcast => "fault-tolerance (broadcast)",
             LinuxMode::Ieee8023ad => "IEEE 802.3ad Dynamic link aggregation",
+            LinuxMode::BalanceTlb => "transmit load balancing",
         }
     }
 }
@@ -198,10 +202,12 @@ impl ProcStatus {
             mode,
             fail_over_mac: None,
             hash_policy: hash_policy(bond),
-            active: (mode == LinuxMode::ActiveBackup).then(|| ProcActive {
-                primary: bond.primary.clone().filter(|_| bond.primary_is_member),
-                reselect: bond.failback.primary_reselect,
-                member: bond.members.iter().find(|m| m.active).map(|m| m.name.clone()),
+            active: matches!(mode, LinuxMode::ActiveBackup | LinuxMode::BalanceTlb).then(|| {
+                ProcActive {
+                    primary: bond.primary.clone().filter(|_| bond.primary_is_member),
+                    reselect: bond.failback.primary_reselect,
+                    member: bond.members.iter().find(|m| m.active).map(|m| m.name.clone()),
+                }
             }),
             up: bond.carries,
             miimon_ms,
@@ -396,7 +402,7 @@ fn hash_policy(bond: &BondStatus) -> Option<HashPolicy> {
         Mode::ActiveBackup | Mode::BalanceRr | Mode::Broadcast => None,
         Mode::BalanceSlb => Some(HashPolicy::VlanSrcMac),
         Mode::BalanceTcp => Some(HashPolicy::L34),
-        Mode::BalanceXor | Mode::Ieee8023ad => bond.hash_policy,
+        Mode::BalanceXor | Mode::Ieee8023ad | Mode::BalanceTlb => bond.hash_policy,
     }
 }
 
