@@ -51,6 +51,7 @@ fn table_that_is_out_of_date_is_published_again() {
         output: OutputRule::Drop,
         buckets: [None; bond::BUCKETS],
         admission: Vec::new(),
+        sources: Vec::new(),
     };
     let forwarding = ArcSwap::from_pointee(none.clone());
     let handle = Arc::new(BondHandle { table: TableId(1), forwarding, recirc_id: 1 });
