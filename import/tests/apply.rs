@@ -180,6 +180,46 @@ fn a_change_that_works_moves_addresses_routes_and_members() {
     assert!(!host.journal().exists());
 }
 
+/// Options of Linux bonding for each mode, as many as have an effect in it.
+const RICH: [&str; 7] = [
+    "mode=0 miimon=100 packets_per_slave=3",
+    "mode=1 arp_interval=500 arp_ip_target=192.0.2.1,192.0.2.3 arp_validate=3 arp_all_targets=1 \
+     arp_missed_max=3 primary=eth0 primary_reselect=better fail_over_mac=2 num_grat_arp=3 \
+     peer_notif_delay=100 updelay=100 downdelay=50 min_links=1",
+    "mode=2 miimon=100 use_carrier=0 xmit_hash_policy=encap3+4",
+    "mode=3 miimon=100",
+    "mode=4 miimon=100 lacp_rate=1 ad_select=3 ad_actor_sys_prio=7 ad_actor_system=02:00:00:00:00:07 \
+     ad_user_port_key=5 min_links=1 coupled_control=0 broadcast_neighbor=1 xmit_hash_policy=1",
+    "mode=5 miimon=100 primary=eth0 tlb_dynamic_lb=0 xmit_hash_policy=2",
+    "mode=6 miimon=100 primary=eth0",
+];
+
+#[harness::test]
+fn every_mode_is_configured_without_a_warning() {
+    let host = Host::new();
+    must(&host.ns, "link set eth0 nomaster");
+    let file = host.switch.path("ifcfg-bond0");
+    for options in RICH {
+        fs::write(&file, format!("DEVICE=bond0\nBONDING_OPTS=\"{options}\"\n")).unwrap();
+        let mut c = host.command("");
+        host.files(&mut c);
+        let script = c.output().unwrap();
+        assert!(script.status.success(), "{}", said(&script));
+        let mut shell = host.switch.command("sh");
+        if let Some(tools) = host.switch.tools() {
+            let path = std::env::var("PATH").unwrap_or_default();
+            shell.env("PATH", format!("{}:{path}", tools.display()));
+        }
+        let run = shell.arg("-c").arg(said(&script)).output().unwrap();
+        assert!(run.status.success(), "{options}: {}\n{}", said(&script), said(&run));
+        let log = host.switch.log();
+        let warned: Vec<&str> =
+            log.lines().filter(|l| l.contains("|WARN|") && l.contains("bond0")).collect();
+        assert!(warned.is_empty(), "{options}\n{}\n{warned:#?}", said(&script));
+        host.switch.vsctl("del-br br-bond0").unwrap();
+    }
+}
+
 #[harness::test]
 fn an_address_that_stops_answering_undoes_the_change() {
     let host = Host::new();

@@ -109,8 +109,8 @@ fn ifcfg_fail_over_mac_1_is_active() {
 fn ifcfg_802_3ad_needs_lacp_and_keeps_the_driver_s_hash() {
     let script = ifcfg("mode=4 miimon=100 lacp_rate=1 min_links=1");
     for wanted in [
-        "bond_mode=balance-tcp",
         "lacp=active",
+        "other_config:bond-policy=802.3ad",
         "other_config:lacp-fallback-ab=true",
         "other_config:bond-hash-policy=l2",
         "other_config:lacp-time=fast",

@@ -75,7 +75,6 @@ fn mode(s: &mut Settings, bond: &Bond) {
     match mode {
         "active-backup" => s.column("bond_mode", "active-backup"),
         "802.3ad" => {
-            s.column("bond_mode", "balance-tcp");
             let passive = bond.option("lacp_active") == Some("0");
             s.column("lacp", if passive { "passive" } else { "active" });
             s.config("bond-policy", "802.3ad");
