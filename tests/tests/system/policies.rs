@@ -490,6 +490,8 @@ fn a_policy_that_contradicts_the_mode_is_warned_of_until_it_is_mended() {
     let mut rig = rig;
     rig.switch.stop_vswitchd();
     rig.switch.start_vswitchd().unwrap();
+    // The bond is not there until the database has been read.
+    rig.wait("the bond", || rig.switch.appctl("bond/show bond0").is_ok());
     rig.await_member(0, true);
     assert!(rig.appctl("bond/list").contains("bond0\tbalance-rr\t"));
     assert_eq!(rig.switch.log().matches("contradicts").count(), warned);
