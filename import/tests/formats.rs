@@ -100,9 +100,9 @@ fn ifcfg_arp_monitoring_becomes_probes() {
 }
 
 #[test]
-fn ifcfg_fail_over_mac_1_is_active() {
+fn ifcfg_fail_over_mac_1_is_active_and_a_sentence() {
     let script = ifcfg("mode=1 miimon=100 fail_over_mac=1");
-    assert!(script.contains("other_config:bond-fail-over-mac=active"), "{script}");
+    assert!(script.contains("# fail_over_mac=active has no equal"), "{script}");
 }
 
 #[test]
@@ -139,6 +139,7 @@ fn ifcfg_all_seven_modes_by_number_and_by_name() {
         assert_eq!(by_number, ifcfg(&format!("mode={name} miimon=100")));
         let wanted = match *name {
             "active-backup" => "bond_mode=active-backup".to_owned(),
+            "balance-alb" => "other_config:bond-policy=balance-tlb".to_owned(),
             policy => format!("other_config:bond-policy={policy}"),
         };
         assert!(by_number.contains(&wanted), "{wanted}\n{by_number}");
@@ -249,7 +250,8 @@ fn debian_s_interfaces() {
     for wanted in [
         "# bond0: balance-alb (interfaces)",
         "# The command “post-up ethtool -K bond0 gro off” is not carried over.",
-        "other_config:bond-policy=balance-alb",
+        "other_config:bond-policy=balance-tlb",
+        "# balance-alb: receiving is not balanced here",
         "bond_updelay=200",
         "bond_downdelay=200",
         "other_config:bond-primary=eth0",
@@ -353,7 +355,7 @@ fn teamd() {
     for wanted in [
         "add-bond br-team0 team0 eth1 eth2",
         "bond_mode=active-backup",
-        "other_config:bond-fail-over-mac=active",
+        "# fail_over_mac=active has no equal",
         "other_config:bond-probe-interval=100",
         "other_config:bond-probe-missed-max=30",
         "other_config:bond-probe-targets=192.168.23.1",
@@ -380,7 +382,7 @@ fn a_file_of_proc() {
     )]);
     for wanted in [
         "add-bond br-bond0 bond0 eth0 eth1",
-        "other_config:bond-fail-over-mac=active",
+        "# fail_over_mac=active has no equal",
         "other_config:bond-primary=eth0",
         "other_config:bond-primary-reselect=better",
         "bond_updelay=200",

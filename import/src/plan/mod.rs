@@ -81,7 +81,7 @@ impl Plan {
             words.extend(more.iter().map(|w| (*w).to_owned()));
         };
         let mac = bond.network.mac.clone().or_else(|| bond.bridge.as_ref()?.network.mac.clone());
-        if let Some(mac) = mac.filter(|_| bond.option("fail_over_mac") != Some("active")) {
+        if let Some(mac) = mac {
             let hwaddr = setting("other_config:hwaddr", &mac);
             command(&mut words, &["set", "Bridge", &self.bridge, &hwaddr]);
         }

@@ -83,6 +83,13 @@ fn mode(s: &mut Settings, bond: &Bond) {
                 s.config("lacp-fallback-ab", "true");
             }
         }
+        "balance-alb" => {
+            s.config("bond-policy", "balance-tlb");
+            s.remark(
+                "balance-alb: receiving is not balanced here; balance-tlb, which sends in the same \
+                 way, takes its place.",
+            );
+        }
         policy => s.config("bond-policy", policy),
     }
     if matches!(mode, "balance-xor" | "802.3ad") || (mode == "balance-tlb" && !dynamic(bond)) {
@@ -173,13 +180,11 @@ fn option_of(s: &mut Settings, bond: &Bond, name: &str, value: &str) {
             "{value} is active now: ovs-appctl bond/set-active-member {} {value}.",
             bond.name
         )),
-        "fail_over_mac" if value != "none" => {
-            if mode == "active-backup" {
-                s.config("bond-fail-over-mac", value);
-            } else {
-                s.remark(format!("fail_over_mac has no effect in mode {mode}; it is left out."));
-            }
-        }
+        "fail_over_mac" if value != "none" => s.remark(format!(
+            "fail_over_mac={value} has no equal: members keep their addresses, and frames of the \
+             host carry the bridge's. A port that drops other source addresses than its own needs \
+             the bridge's address to be allowed."
+        )),
         "packets_per_slave" if mode == "balance-rr" && value != "1" => {
             s.config("bond-packets-per-member", value);
         }
@@ -213,7 +218,9 @@ fn lacp_option(s: &mut Settings, bond: &Bond, name: &str, value: &str) {
         "lacp_rate" if value != "slow" => s.config("lacp-time", value),
         "lacp_strict" if value == "1" => s.config("lacp-strict", "true"),
         "coupled_control" if value == "0" => s.config("lacp-coupled-control", "false"),
-        "broadcast_neighbor" if value == "1" => s.config("bond-broadcast-neighbor", "true"),
+        "broadcast_neighbor" if value == "1" => {
+            s.remark("broadcast_neighbor has no equal: ARP and ND leave by one member.");
+        }
         "ad_select" if value != "stable" => {
             s.config("lacp-selection", &value.replace("actor_port_prio", "actor-port-priority"));
         }

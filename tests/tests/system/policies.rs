@@ -422,8 +422,8 @@ fn balance_tlb_talks_through_a_linux_bridge() {
     }
     std::thread::sleep(SETTLE);
     assert_eq!((host.drain(marked).len(), vm.drain(marked).len()), (200, 200));
-    for nic in 0..2 {
-        let sent = rig.arrived(nic) - before[nic];
+    for (nic, before) in before.iter().enumerate() {
+        let sent = rig.arrived(nic) - before;
         assert!(sent > 40, "nic{nic} has sent {sent}");
     }
 }
