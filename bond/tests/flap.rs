@@ -26,7 +26,7 @@ enum Message {
     /// The link goes down or up.
     Link { member: u32, up: bool },
     /// An end is configured anew.
-    Configure { at: usize, config: BondConfig },
+    Configure { at: usize, config: Box<BondConfig> },
 }
 
 /// Two bonds, joined pairwise.
@@ -87,7 +87,7 @@ impl World {
             }
             Message::Link { member, up } => _ = self.up.insert(member, up),
             Message::Configure { at, config } => {
-                self.handle(at, Event::Configure(Box::new(config)));
+                self.handle(at, Event::Configure(config));
             }
         }
     }
@@ -136,7 +136,7 @@ fn flap(seed: u64) {
         let mut when = rng.below(100);
         for n in 1..=members as usize {
             let so_far = BondConfig { members: config.members[..n].to_vec(), ..config.clone() };
-            world.push(ms(when), Message::Configure { at, config: so_far });
+            world.push(ms(when), Message::Configure { at, config: Box::new(so_far) });
             let told = when + rng.below(60);
             world.push(ms(told), Message::Look { at, member: u32::try_from(n).unwrap() });
             when += rng.below(150);
@@ -153,15 +153,18 @@ fn flap(seed: u64) {
             let gone = rng.below(u64::from(members)) as usize;
             let mut without = config.clone();
             let member = without.members.remove(gone).id.0;
-            world.push(ms(when), Message::Configure { at, config: without });
+            world.push(ms(when), Message::Configure { at, config: Box::new(without) });
             let back = when + rng.below(400);
-            world.push(ms(back), Message::Configure { at, config });
+            world.push(ms(back), Message::Configure { at, config: Box::new(config) });
             world.push(ms(back + rng.below(60)), Message::Look { at, member });
         } else {
             let mut changed = config.clone();
             changed.lacp.as_mut().unwrap().system_priority = rng.pick(&[7, 65534]);
-            world.push(ms(when), Message::Configure { at, config: changed });
-            world.push(ms(when + rng.below(400)), Message::Configure { at, config });
+            world.push(ms(when), Message::Configure { at, config: Box::new(changed) });
+            world.push(
+                ms(when + rng.below(400)),
+                Message::Configure { at, config: Box::new(config) },
+            );
         }
     }
     // The flaps, which each end hears of late, or not at all as long as it ends with the truth.
