@@ -313,4 +313,7 @@ fn a_linux_bridge_answers() {
         rig.await_active(0);
     }
     rig.assert_clean_log();
+    if !ipv6 {
+        harness::skip("IPv6 cannot be switched on in a namespace; ARP was tested");
+    }
 }
