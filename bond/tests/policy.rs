@@ -119,7 +119,7 @@ fn broadcast_copies_to_each_usable_member_once() {
     assert_eq!(members(&rig), [1, 3]);
     let open: Vec<_> = rig.table().admission.iter().map(|a| a.1).collect();
     assert_eq!(open, [Admission::Once, Admission::Closed, Admission::Once]);
-    // Its packets leave by every member already: nobody has to be told.
+    // Its packets leave by every member already: no announcement is needed.
     assert!(!rig.effects.iter().any(|e| matches!(e, Effect::NotifyPeers(_))));
 }
 

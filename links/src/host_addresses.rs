@@ -1,7 +1,7 @@
 //! The thread that follows the host's own addresses, for the announcements after a failover.
 //!
 //! They have to be known when traffic moves: to ask the kernel then would wait for RTNL. The thread
-//! sleeps until the kernel tells of a change, works the announcements' form out and leaves it for
+//! sleeps until the kernel reports a change, works the announcements' form out and leaves it for
 //! the links thread.
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use wire::{EthAddr, FlowKey, arp};
 pub enum Manner {
     /// It answers.
     Answers,
-    /// It answers one of so many requests of each asker.
+    /// It answers every Nth request of each asker.
     OneOf(u32),
     /// It says nothing.
     Silent,
@@ -25,7 +25,7 @@ pub enum Manner {
 #[derive(Debug, Default)]
 pub(crate) struct Stations {
     stations: BTreeMap<IpAddr, (EthAddr, Manner)>,
-    /// How often each was asked by whom.
+    /// Requests, by target and asker.
     asked: BTreeMap<(IpAddr, EthAddr), u32>,
 }
 

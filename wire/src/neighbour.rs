@@ -96,7 +96,7 @@ pub struct Neighbour {
     /// The address that the packet speaks of: the sender protocol address of ARP, the source of a
     /// solicitation, the target of an advertisement.
     pub from: IpAddr,
-    /// Whom it is for: the target protocol address of ARP, the target of a solicitation, the
+    /// What it asks for: the target protocol address of ARP, the target of a solicitation, the
     /// destination of an advertisement.
     pub to: IpAddr,
     /// Destination of the Ethernet frame.

@@ -100,7 +100,7 @@ impl Bond {
             // What it reflects if it does not is dropped by translation.
             (LacpState::Off, Mode::BalanceRr | Mode::BalanceXor) => Admission::UnlessMoved,
             (LacpState::Off, Mode::Broadcast) => Admission::Once,
-            // The active member's own packets are reflected by nobody; those of others may be.
+            // No peer reflects the active member's own packets; those of other members may be reflected.
             (LacpState::Off, Mode::BalanceTlb) if active || self.config.all_members_active => {
                 Admission::UnlessMoved
             }

@@ -1,4 +1,4 @@
-//! The host's IP addresses, by device, as rtnetlink(7) tells of them.
+//! The host's IP addresses, by device, as rtnetlink(7) reports them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

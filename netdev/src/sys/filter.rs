@@ -39,13 +39,13 @@ const fn word16(offset: u32) -> Instruction {
     op(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, offset)
 }
 
-/// Goes on if the loaded value is `value`, else skips so many instructions.
+/// Goes on if the loaded value is `value`, else skips `skip` instructions.
 const fn unless(value: u32, skip: u8) -> Instruction {
     let code = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     Instruction { if_false: skip, ..op(code, value) }
 }
 
-/// Skips so many instructions if the loaded value is `value`, else goes on.
+/// Skips `skip` instructions if the loaded value is `value`, else goes on.
 const fn when(value: u32, skip: u8) -> Instruction {
     let code = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     Instruction { if_true: skip, ..op(code, value) }

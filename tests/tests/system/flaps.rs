@@ -34,7 +34,7 @@ fn a_member_that_flaps_always_comes_back() {
         // The flap is by the side of the change.
         std::thread::scope(|scope| {
             scope.spawn(|| match what {
-                // The bond is made anew.
+                // The bond is created again.
                 0 => {
                     rig.vsctl("--if-exists del-port bond0");
                     rig.vsctl(&format!("add-bond br0 bond0 nic0 nic1 -- set port bond0 {FAST}"));

@@ -95,7 +95,7 @@ pub(super) enum AddError {
 }
 
 /// Adds a device to the datapath under a number that no flow can still name; under
-/// `wanted` if nobody has that.
+/// `wanted`, unless another device has it.
 pub(super) fn add(
     datapath: &Arc<dyn Datapath>,
     ofproto: &Ofproto,

@@ -11,7 +11,7 @@
 //!    (from     +------+                                              v
 //!     any)        | carrier up again                              +----+
 //!                 v                                               | Up |
-//!              +------+  so many answered requests in a row:      +----+
+//!              +------+  N answered requests in a row:            +----+
 //!              | Down | ---------------------------------------->    |
 //!              +------+  one after a lost carrier, else missed-max   |
 //!                 ^                                                  |
