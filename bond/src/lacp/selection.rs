@@ -9,7 +9,7 @@
 //! link that can be aggregated has a current partner.
 //!
 //! That is the policy `stable`. The other policies of `lacp-selection` compare all possible
-//! aggregates whenever something changes ([`widest`]).
+//! aggregates whenever something changes (`widest`).
 
 use wire::EthAddr;
 use wire::lacp::{PortInfo, state};

@@ -37,14 +37,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_option_as_text_has_a_line_for_each_thing_that_is_known_of_it() {
+    fn option_as_text_has_one_line_per_property() {
         let found = reference::find("bond-failback-delay").unwrap();
         assert_eq!(
             text(&found[0]),
             "Port.other_config:bond-failback-delay\n  \
              how long a better member must have been enabled before it takes over\n  \
              accepted: 0 or 1 to 2147483647 (ms, 0 = none)\n  default: 0\n  \
-             bond modes: active-backup\n  since: Braid 0.1.0\n"
+             bond modes: active-backup, balance-tlb\n  since: Braid 0.1.0\n"
         );
         let found = reference::find("hwaddr").unwrap();
         assert!(!text(&found[0]).contains("  default:") && !text(&found[0]).contains("modes"));
