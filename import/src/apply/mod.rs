@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, words};
 use crate::profile::Route;
 use address::{Address, State};
 use echo::Echo;
@@ -330,8 +330,4 @@ impl Move {
             |a: &Address| words(&["ip", "address", "del", &a.net.to_string(), "dev", &self.to]);
         self.addresses.iter().map(command).collect()
     }
-}
-
-fn words(list: &[&str]) -> Vec<String> {
-    list.iter().map(|w| (*w).to_owned()).collect()
 }

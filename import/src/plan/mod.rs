@@ -240,7 +240,8 @@ impl Plan {
     }
 }
 
-fn words(list: &[&str]) -> Vec<String> {
+/// Arguments of a command.
+pub(crate) fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|w| (*w).to_owned()).collect()
 }
 

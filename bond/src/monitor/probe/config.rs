@@ -17,7 +17,7 @@ pub enum Quorum {
     Any,
     /// All of them.
     All,
-    /// So many, from 1; more than there are targets counts as all.
+    /// This many targets, at least 1; a number above that of the targets counts as all.
     Number(usize),
 }
 
