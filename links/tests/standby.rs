@@ -5,12 +5,14 @@
 
 harness::main!();
 
-use std::process::Command;
+mod common;
+
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bond::{BondConfig, Forwarding, LacpMemberConfig, MemberConfig, MemberId, Mode, OutputRule};
+use common::{ip, own_namespace};
 use config::Detect;
 use datapath::{
     Action, Datapath, PortNo, SlowPath, TableId, ToController, Translation, Upcall, Userspace,
@@ -22,22 +24,6 @@ use netdev::Packet;
 use ofproto::BondHandle;
 use runtime::clock::Clock;
 use wire::{FlowKey, FlowMask, Time};
-
-fn own_namespace() {
-    // SAFETY: takes flags only; this thread alone moves to new namespaces.
-    let done = unsafe {
-        libc::unshare(libc::CLONE_NEWNET) == 0
-            || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) == 0
-    };
-    if !done {
-        harness::skip("no network namespace can be made here; run as root");
-    }
-}
-
-fn ip(args: &str) {
-    let out = Command::new("ip").args(args.split(' ')).output().expect("ip is installed");
-    assert!(out.status.success(), "ip {args}: {}", String::from_utf8_lossy(&out.stderr));
-}
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);

@@ -4,7 +4,8 @@
 
 harness::main!();
 
-use std::process::Command;
+mod common;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use bond::{
     BondConfig, Forwarding, LacpConfig, LacpMemberConfig, LacpTime, MemberConfig, MemberId, Mode,
     OutputRule,
 };
+use common::{ip, own_namespace};
 use config::Detect;
 use datapath::{Datapath, Execute, Packet, PortNo, TableId, Userspace};
 use datapath_testing::Fake;
@@ -25,24 +27,6 @@ use netdev::link::{LinkInfo, LinkSettings, ProtoSocket};
 use ofproto::BondHandle;
 use runtime::clock::{Clock, WarpProgress};
 use wire::EthAddr;
-
-/// Puts the calling thread, and threads that it starts, into a network namespace of its own.
-/// Skips the test where that is not allowed.
-fn own_namespace() {
-    // SAFETY: takes flags only; this thread alone moves to new namespaces.
-    let done = unsafe {
-        libc::unshare(libc::CLONE_NEWNET) == 0
-            || libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) == 0
-    };
-    if !done {
-        harness::skip("no network namespace can be made here; run as root");
-    }
-}
-
-fn ip(args: &str) {
-    let out = Command::new("ip").args(args.split(' ')).output().expect("ip is installed");
-    assert!(out.status.success(), "ip {args}: {}", String::from_utf8_lossy(&out.stderr));
-}
 
 /// One side: a links thread, its main that never reads, and its bond.
 struct Side {
